@@ -1,0 +1,146 @@
+"""The configuration of a run: one frozen, typed tree, the same in memory and in TOML.
+
+Every default stands here once. Command-line flags, ``bigan config init`` and the reference in
+the docs are made from the descriptions of these fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ClassRef = int | str
+Side = Annotated[int, Field(ge=8, le=1024)]
+
+
+class Table(BaseModel):
+    """One table of a run file: unknown keys are refused and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataConfig(Table):
+    """Which images, and which of them are normal."""
+
+    dataset: str = Field("digits", description="Data set; 'bigan datasets' lists them.")
+    root: Path | None = Field(
+        None, description="Folder with the data; by default this machine's data cache."
+    )
+    download: bool = Field(True, description="Whether missing files may be downloaded.")
+    protocol: Literal["auto", "one-class", "leave-one-out", "folder"] = Field(
+        "auto",
+        description="How normal and test images are chosen; auto follows inlier, outlier and "
+        "the data set.",
+    )
+    inlier: tuple[ClassRef, ...] = Field(
+        (), description="Normal classes, by index or name; all others are anomalies."
+    )
+    outlier: tuple[ClassRef, ...] = Field(
+        (), description="Anomalous classes, by index or name; all others are normal."
+    )
+    outlier_portion: Annotated[float, Field(gt=0, lt=1)] | Literal["all"] = Field(
+        "all",
+        description="Share of anomalies in the test set, or 'all' for the whole test split.",
+    )
+    image_size: Side | tuple[Side, Side] | None = Field(
+        None, description="Side, or [height, width], in pixels; by default the data set's own."
+    )
+    input_channels: Literal[1, 3, 4] | None = Field(
+        None, description="1 grey, 3 RGB, 4 RGBA; by default the data set's own."
+    )
+    validation_portion: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of the training normals that chooses the epoch."
+    )
+    calibration_portion: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of the training normals that sets the threshold."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The data set's own options."
+    )
+
+
+class ModelConfig(Table):
+    """The networks."""
+
+    architecture: str = Field("dcgan", description="'bigan architectures' lists them.")
+    latent_dim: int = Field(64, ge=1, le=4096, description="Length of the latent vector z.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The architecture's own options."
+    )
+
+
+class TrainConfig(Table):
+    """How the networks learn."""
+
+    epochs: int = Field(30, ge=1, description="Passes over the training normals.")
+    batch_size: int = Field(64, ge=2, description="Images a step.")
+    lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Decides every random choice of the run.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of the networks; auto is bf16 where it is fast."
+    )
+    loss: Literal["hinge", "logistic"] = Field(
+        "hinge", description="Adversarial loss; logistic is the papers' own."
+    )
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=0.5, description="One-sided smoothing of 'real' (logistic loss only)."
+    )
+    instance_noise: float = Field(
+        0.1, ge=0, le=1, description="Standard deviation of the noise D sees at the start."
+    )
+    instance_noise_portion: float = Field(
+        0.5, ge=0, le=1, description="Share of the run over which that noise decays to zero."
+    )
+    reconstruction_weight: float = Field(
+        10.0, ge=0, description="Weight of the image cycle |x - G(E(x))|; 0 is the plain BiGAN."
+    )
+    latent_cycle_weight: float = Field(
+        1.0, ge=0, description="Weight of the latent cycle |z - E(G(z))|^2."
+    )
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the averaged networks used for scoring."
+    )
+
+
+class ScoreConfig(Table):
+    """How images are scored."""
+
+    components: tuple[str, ...] = Field(
+        (), description="Score components to combine; empty means the recommended ones."
+    )
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="Weight of a component in the sum; 1 unless given."
+    )
+    fpr: float = Field(
+        0.05, gt=0, lt=1, description="Share of normal images that may be called anomalous."
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="A component's own options, by its name."
+    )
+
+
+class OutputConfig(Table):
+    """What is written, and where."""
+
+    save_dir: Path = Field(Path("results"), description="The run directory.")
+    save_interval: int = Field(
+        10, ge=1, description="Epochs between two saves of pictures and models."
+    )
+    probe_images: int = Field(
+        32, ge=1, le=256, description="Images in each picture, the same ones at every save."
+    )
+
+
+class RunConfig(Table):
+    """Everything that decides a run."""
+
+    schema_version: Literal[1] = Field(1, alias="schema", description="Format of this file.")
+    plugins: tuple[str, ...] = Field((), description="Local plugin files to load.")
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    score: ScoreConfig = Field(default_factory=ScoreConfig)
+    output: OutputConfig = Field(default_factory=OutputConfig)

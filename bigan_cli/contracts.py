@@ -1,0 +1,273 @@
+"""The contracts between the parts: what a data set, an architecture and a score component are.
+
+Plugins import this module and nothing else of the package. It imports neither torch nor
+torchvision, so that listing plugins and reading a configuration stay fast.
+
+Conventions that hold everywhere:
+
+* outside the networks an image is uint8, ``[H, W]`` or ``[H, W, C]``, 0 to 255;
+* inside them it is float32 ``[N, C, H, W]`` in ``[-1, 1]``;
+* C is 1 (grey), 3 (RGB) or 4 (RGBA); H and W are 8 or more and may differ;
+* a higher score means more anomalous.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import Tensor, nn
+
+    RawImage: TypeAlias = Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
+
+SMALLEST_SIDE = 8
+CHANNELS = (1, 3, 4)
+
+
+class Options(BaseModel):
+    """Base of every plugin's typed options: unknown keys are refused, values are not coerced.
+
+    A subclass declares fields with ``pydantic.Field(default, description=...)``. The
+    description is what ``--help``, ``bigan config init`` and error messages show.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageShape:
+    """Channels, height and width of one image, in that order."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class DataLocation:
+    """Where a data set finds its files.
+
+    Attributes:
+        root: The folder given by ``--data-root``, else the data cache of this machine.
+        download: Whether files that are missing may be fetched into *root*.
+    """
+
+    root: Path
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class Items:
+    """The images of one split, lazily, with their labels.
+
+    Attributes:
+        images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
+            paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
+            each. A sequence is indexed only when its pixels are needed.
+        labels: int64 ``[N]``, each an index into the data set's classes.
+        masks: Where known, for each image the file of its ground-truth mask (non-zero pixels
+            are anomalous), or None for an image without one.
+        names: What to call each image in results; the paths or positions where absent.
+    """
+
+    images: NDArray[np.uint8] | Sequence[RawImage]
+    labels: NDArray[np.int64]
+    masks: Sequence[Path | None] | None = None
+    names: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Dataset(ABC):
+    """A data set: what the images and labels of its two splits are.
+
+    It never trains, never splits by normality and never resizes: that is done in one place,
+    for every data set alike.
+
+    Class attributes:
+        name: Unique, lower case, words joined by ``_``.
+        summary: One line for tables and help.
+        image_shape: Native size, or None where it is found in the images.
+        class_names: The classes where they are fixed, or None where they are found in the data.
+        needs_root: Whether ``--data-root`` must be given (no default place makes sense).
+        Options: Its typed options, the table ``[data.options]`` of a run file.
+        preset: Run-file tables that suit this data set better than the general defaults,
+            for instance ``{"train": {"epochs": 100}}``.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    image_shape: ClassVar[ImageShape | None] = None
+    class_names: ClassVar[tuple[str, ...] | None] = None
+    needs_root: ClassVar[bool] = False
+    Options: ClassVar[type[Options]] = Options
+    preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, options: Options, location: DataLocation) -> None:
+        self.options: Any = options
+        self.location = location
+
+    @abstractmethod
+    def train_items(self) -> Items:
+        """Return the training split.
+
+        Raises:
+            DataError: The files are not there or cannot be read.
+        """
+
+    @abstractmethod
+    def test_items(self) -> Items:
+        """Return the test split; empty where the data set has none of its own.
+
+        Raises:
+            DataError: The files are not there or cannot be read.
+        """
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the class names, in the order of the labels."""
+        if self.class_names is None:
+            raise TypeError(f"data set '{self.name}' must define class_names or classes()")
+        return self.class_names
+
+    def normal_classes(self) -> tuple[int, ...] | None:
+        """Return the classes that the data set itself calls normal (``good``), or None."""
+        return None
+
+
+class Architecture(ABC):
+    """A recipe for the three networks of a BiGAN, for any image shape it supports.
+
+    Class attributes:
+        name: Unique, lower case, words joined by ``_``.
+        summary: One line for tables and help.
+        Options: Its typed options, the table ``[model.options]`` of a run file.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Options) -> None:
+        self.options: Any = options
+
+    @abstractmethod
+    def build(
+        self, image_shape: ImageShape, latent_dim: int
+    ) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """Return a freshly initialised (encoder, generator, discriminator).
+
+        * encoder: x ``[N, C, H, W]`` in [-1, 1] -> z ``[N, latent_dim]``, prior N(0, I);
+        * generator: z ``[N, latent_dim]`` -> x ``[N, C, H, W]`` in [-1, 1];
+        * discriminator: (x, z) -> (logits ``[N]``, joint features ``[N, F]``); a positive logit
+          means "a real image with its encoding". It may also have a method
+          ``image_features(x)`` -> ``[N, K]``, its view of the image alone.
+
+        In ``eval()`` an output must not depend on the other images of its batch. Draw weights
+        from torch's global generator, so that the run's seed decides them.
+
+        Raises:
+            UsageError: The image shape is not supported.
+        """
+
+
+class Observation(Protocol):
+    """One batch seen through the trained networks; each part is computed once, when asked for.
+
+    Attributes:
+        x: The images ``[N, C, H, W]`` in [-1, 1].
+        z: E(x), ``[N, d]``.
+        reconstruction: G(E(x)), ``[N, C, H, W]``.
+        real: D(x, E(x)): logits ``[N]`` and joint features ``[N, F]``.
+        fake: D(G(E(x)), E(x)): logits ``[N]`` and joint features ``[N, F]``.
+        image_features: The discriminator's view of x alone, ``[N, K]``.
+    """
+
+    @property
+    def x(self) -> Tensor: ...
+    @property
+    def z(self) -> Tensor: ...
+    @property
+    def reconstruction(self) -> Tensor: ...
+    @property
+    def real(self) -> tuple[Tensor, Tensor]: ...
+    @property
+    def fake(self) -> tuple[Tensor, Tensor]: ...
+    @property
+    def image_features(self) -> Tensor: ...
+
+
+class ScoreComponent(ABC):
+    """One way to tell how anomalous an image is.
+
+    Class attributes:
+        name: Unique, lower case, words joined by ``_``.
+        summary: One line for tables and help.
+        Options: Its typed options, the table ``[score.options.NAME]`` of a run file.
+        needs_image_features: Whether the discriminator must offer ``image_features``.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+    needs_image_features: ClassVar[bool] = False
+
+    def __init__(self, options: Options) -> None:
+        self.options: Any = options
+
+    def embed(self, seen: Observation) -> Tensor | None:
+        """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None for nothing."""
+        return None
+
+    def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Turn the embedded training normals ``[N, K]`` into what scoring needs.
+
+        The tensors are stored in the model file and handed back to :meth:`score`.
+        """
+        return {}
+
+    @abstractmethod
+    def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return one finite float per image, ``[N]``; higher is more anomalous.
+
+        The value of an image must not depend on the other images of the batch.
+        """
+
+    def heatmap(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor | None:
+        """Return where the anomaly is, ``[N, H, W]``, or None where this component cannot tell."""
+        return None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch of training gave.
+
+    Attributes:
+        epoch: Counted from 1.
+        losses: Name -> mean over the epoch.
+        images_per_second: Training throughput, validation excluded.
+        seconds: Time the epoch took.
+        validation: The label-free figure that chooses the best epoch; lower is better.
+        best: Whether it is the lowest so far.
+    """
+
+    epoch: int
+    losses: Mapping[str, float]
+    images_per_second: float
+    seconds: float
+    validation: float
+    best: bool
+    extra: Mapping[str, float] = field(default_factory=dict)

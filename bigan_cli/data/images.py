@@ -1,0 +1,42 @@
+"""The images of one split, decoded and resized: what the networks are fed with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size, resident in memory or memory-mapped.
+
+    Attributes:
+        pixels: uint8 ``[N, C, H, W]``.
+        labels: int64 ``[N]``, the data set's class of each image.
+        outlier: bool ``[N]``, whether the image is an anomaly under the run's protocol.
+        names: What to call each image in results.
+        masks: Ground-truth mask file of each image where the data set has them.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    outlier: NDArray[np.bool_]
+    names: Sequence[str]
+    masks: Sequence[Path | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, index: NDArray[np.int64]) -> ImageSet:
+        """Return the images at *index*, in that order."""
+        return ImageSet(
+            self.pixels[index],
+            self.labels[index],
+            self.outlier[index],
+            [self.names[i] for i in index],
+            None if self.masks is None else [self.masks[i] for i in index],
+        )

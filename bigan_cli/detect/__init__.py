@@ -1,0 +1,1 @@
+"""Layer 5: score components, their combination, calibration and metrics."""

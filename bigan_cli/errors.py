@@ -1,0 +1,103 @@
+"""Every error a user may meet, and the exit code each one ends with.
+
+The tree::
+
+    BiganError                    1   the run failed; the base of everything below
+    ├── DataError                 1   missing or unreadable data, nothing to work on
+    ├── TrainingError             1   training diverged or ran out of memory
+    ├── UsageError                2   an option, a path or a combination of them is wrong
+    │   ├── ConfigError           2   one or more wrong keys or values, all listed
+    │   ├── DeviceError           2   the device asked for is not there
+    │   ├── PluginError           2   a plugin that is needed is broken, missing or ambiguous
+    │   └── RunDirectoryError     2   no run where one is needed, or one where none may be
+    ├── GateFailed                3   an opt-in check failed (``--min-auroc``, ``--fail-on-anomaly``)
+    └── SomeInputsSkipped         4   finished, but some inputs could not be read
+
+An interrupted command ends with 130. Anything that is not a ``BiganError`` is a defect of
+the program: it is reported as such, with its traceback under ``--debug``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import ClassVar
+
+INTERRUPTED = 130
+
+
+class BiganError(Exception):
+    """An expected failure: one line that says what is wrong, and one that says what to do.
+
+    Args:
+        message: What is wrong, and where; no full stop at the end is needed.
+        hint: What to do about it; empty where the message says it all.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class DataError(BiganError):
+    """Data are missing, unreadable, or too few for what was asked."""
+
+
+class TrainingError(BiganError):
+    """Training diverged (NaN or infinity) or the machine ran out of memory."""
+
+
+class UsageError(BiganError):
+    """An option, a path or a combination of them is wrong; nothing was written."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """One or more wrong keys or values in a configuration.
+
+    Args:
+        problems: One ``(message, hint)`` for each; all are shown.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        message, hint = problems[0]
+        super().__init__(message, hint)
+        self.problems = tuple(problems)
+
+
+class DeviceError(UsageError):
+    """The device asked for does not exist on this machine."""
+
+
+class PluginError(UsageError):
+    """A plugin that this command needs is broken, unknown, or provided twice."""
+
+
+class RunDirectoryError(UsageError):
+    """A run directory is missing, holds another run, or does not fit the request."""
+
+
+class GateFailed(BiganError):
+    """A check the user opted into did not pass."""
+
+    exit_code = 3
+
+
+class SomeInputsSkipped(BiganError):
+    """The work is done, but some inputs could not be read and were skipped."""
+
+    exit_code = 4
+
+
+def did_you_mean(wrong: str, known: Sequence[str]) -> str:
+    """Return ``"did you mean 'x'?"`` for the nearest of *known*, or an empty string.
+
+    ``-`` and ``_`` count as the same character, and case does not matter.
+    """
+    folded = {name.lower().replace("-", "_"): name for name in known}
+    near = get_close_matches(wrong.lower().replace("-", "_"), list(folded), n=1, cutoff=0.6)
+    return f"did you mean '{folded[near[0]]}'?" if near else ""

@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside *path*; on success it replaces *path*, else it is removed.
+
+    Args:
+        path: The file to write; its folder is made where it is missing.
+        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with ``\\n`` line ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "b" not in mode
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(
+            handle, mode, encoding="utf-8" if text else None, newline="" if text else None
+        ) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write *text* to *path*, whole or not at all."""
+    with atomic_write(path, "w") as stream:
+        stream.write(text)
+
+
+def _umask() -> int:
+    # There is no way to read the umask without setting it.
+    current = os.umask(0)
+    os.umask(current)
+    return current

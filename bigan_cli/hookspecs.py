@@ -1,0 +1,52 @@
+"""The hooks through which data sets, architectures and score components arrive.
+
+A plugin is a module (or object) named by an entry point of the group ``bigan``::
+
+    [project.entry-points.bigan]
+    frogs = "bigan_frogs"
+
+and implements any of these functions, each marked with :data:`hookimpl`. The built-in data
+sets, architectures and score components come in through the same hooks. Every hook returns
+*classes*; each class carries its own name, its one-line summary and its typed options, so
+there is no other place to register anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
+
+PROJECT = "bigan"
+API_VERSION = 1
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def bigan_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
+    """Return the data-set classes this plugin provides.
+
+    Called once, before the configuration is read. Do not open files or import heavy
+    packages here: the class is only asked for its data when a run uses it.
+    """
+
+
+@hookspec
+def bigan_architectures() -> list[type[Architecture]]:  # type: ignore[empty-body]
+    """Return the architecture classes this plugin provides.
+
+    Called once, before the configuration is read. Import torch inside ``build``, not here.
+    """
+
+
+@hookspec
+def bigan_score_components() -> list[type[ScoreComponent]]:  # type: ignore[empty-body]
+    """Return the score-component classes this plugin provides.
+
+    Called once, before the configuration is read. Import torch inside the methods.
+    """
