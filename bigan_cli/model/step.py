@@ -1,0 +1,135 @@
+"""One training step: the discriminator's update, then the encoder's and generator's.
+
+Encoder and generator run forward once a step. The discriminator learns from detached copies of
+what they made, so its update carries no gradient into them; then, with the discriminator
+frozen, the same outputs are judged by the updated discriminator and the gradient flows on into
+encoder and generator. Real and generated pairs share one pass of the discriminator.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.model.device import autocast
+from bigan_cli.model.ema import MovingAverage
+from bigan_cli.model.losses import (
+    discriminator_loss,
+    encoder_generator_loss,
+    image_cycle_loss,
+    latent_cycle_loss,
+)
+from bigan_cli.model.networks import Networks
+
+LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "d_real", "d_fake")
+# Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
+_BETAS = (0.5, 0.999)
+
+
+class AdversarialStep:
+    """The networks, their average and their two optimisers: everything a step changes.
+
+    Args:
+        networks: The networks to train, already on *device*.
+        config: Learning rate, losses and their weights.
+        device: Where the networks are.
+        precision: ``fp32`` or ``bf16``.
+    """
+
+    def __init__(
+        self, networks: Networks, config: TrainConfig, device: torch.device, precision: str
+    ) -> None:
+        self.networks = networks
+        self.config = config
+        self.device = device
+        self.precision = precision
+        self.average = MovingAverage(networks, config.ema_decay)
+        self._d_parameters = list(networks.discriminator.parameters())
+        self._eg_parameters = [
+            *networks.encoder.parameters(),
+            *networks.generator.parameters(),
+        ]
+        # The fused kernels update all parameters in one call; Metal has no such kernel in
+        # every supported version of PyTorch.
+        fused = device.type in ("cpu", "cuda")
+        self.d_optimiser = Adam(self._d_parameters, lr=config.lr, betas=_BETAS, fused=fused)
+        self.eg_optimiser = Adam(self._eg_parameters, lr=config.lr, betas=_BETAS, fused=fused)
+
+    def __call__(self, x: Tensor, noise: float) -> Tensor:
+        """Train on one batch.
+
+        Args:
+            x: Normal images ``[N, C, H, W]`` in [-1, 1], on the device.
+            noise: Standard deviation of the noise added to every image D sees.
+
+        Returns:
+            The values of :data:`LOSSES`, float32 ``[6]``, on the device: reading them on the
+            host waits for the device, so that is left to the caller.
+        """
+        z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
+        with autocast(self.precision, self.device):
+            generated = self.networks.generator(z)
+            encoded, cycled = self._encode(x, generated)
+            d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
+        self.d_optimiser.zero_grad(set_to_none=True)
+        d_loss.backward()
+        self.d_optimiser.step()
+
+        for parameter in self._d_parameters:
+            parameter.requires_grad_(False)
+        with autocast(self.precision, self.device):
+            eg_real, eg_fake = self._discriminate(x, encoded, generated, z, noise)
+            eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
+            image_cycle = self._image_cycle(x, encoded)
+            latent_cycle = (
+                eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
+            )
+            total = (
+                eg_loss
+                + self.config.reconstruction_weight * image_cycle
+                + self.config.latent_cycle_weight * latent_cycle
+            )
+        self.eg_optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        self.eg_optimiser.step()
+        for parameter in self._d_parameters:
+            parameter.requires_grad_(True)
+
+        self.average.update()
+        return torch.stack(
+            [d_loss, eg_loss, image_cycle, latent_cycle, real.mean(), fake.mean()]
+        ).detach()
+
+    def _encode(self, x: Tensor, generated: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return E(x) and, where the latent cycle is on, E(G(z))."""
+        if self.config.latent_cycle_weight == 0:
+            return self.networks.encoder(x), None
+        encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
+        return encoded, cycled
+
+    def _image_cycle(self, x: Tensor, encoded: Tensor) -> Tensor:
+        if self.config.reconstruction_weight == 0:
+            return x.new_zeros(())
+        return image_cycle_loss(x, self.networks.generator(encoded).float())
+
+    def _judge(
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return D's loss and its logits of real and generated pairs."""
+        real, fake = self._discriminate(x, encoded, generated, z, noise)
+        loss = discriminator_loss(self.config.loss, real, fake, self.config.label_smoothing)
+        return loss, real, fake
+
+    def _discriminate(
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
+        images = torch.cat([x, generated.to(x.dtype)])
+        if noise > 0:
+            images = images + noise * torch.randn_like(images)
+        latents = torch.cat([encoded.to(z.dtype), z])
+        logits, _ = self.networks.discriminator(images, latents)
+        real, fake = logits.float().chunk(2)
+        return real, fake

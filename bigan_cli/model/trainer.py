@@ -1,0 +1,231 @@
+"""The training loop: a generator that yields one record per epoch, and nothing else.
+
+It opens no file, prints nothing and knows no data set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import EpochRecord
+from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.model.device import autocast, resolve_precision
+from bigan_cli.model.losses import image_cycle_loss
+from bigan_cli.model.networks import Networks, to_model_range
+from bigan_cli.model.step import LOSSES, AdversarialStep
+
+# Validation runs in batches of this many images.
+_VALIDATION_BATCH = 256
+
+
+class Trainer:
+    """Trains the networks on the fit images and keeps the epoch that validates best.
+
+    Args:
+        networks: Freshly built networks; they are moved to *device* and trained in place.
+        config: How to train.
+        fit: Normal images to learn from, uint8 ``[N, C, H, W]``.
+        validation: Normal images that choose the best epoch, uint8 ``[M, C, H, W]``.
+        device: Where to train.
+        should_stop: Asked after every step; True ends the training there.
+        on_step: Told ``(epoch, step, steps)`` after every step, for a progress display.
+
+    Raises:
+        UsageError: There are fewer than two images to learn from.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        config: TrainConfig,
+        fit: NDArray[np.uint8],
+        validation: NDArray[np.uint8],
+        device: torch.device,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
+    ) -> None:
+        if len(fit) < 2:
+            raise UsageError(f"training needs at least 2 images, got {len(fit)}")
+        self.config = config
+        self.device = device
+        self.precision = resolve_precision(config.precision, device)
+        self.networks = networks.to(device)
+        self.step = AdversarialStep(self.networks, config, device, self.precision)
+        self.batch_size = min(config.batch_size, len(fit))
+        # Every batch is full: batch statistics and step time stay the same throughout. Which
+        # images are left out changes with every epoch's order.
+        self.steps_per_epoch = len(fit) // self.batch_size
+        self._fit = torch.from_numpy(np.ascontiguousarray(fit)).to(device)
+        self._validation = torch.from_numpy(np.ascontiguousarray(validation)).to(device)
+        self._should_stop = should_stop
+        self._on_step = on_step
+        self.epoch = 0
+        self.steps_done = 0
+        self.best_epoch = 0
+        self.best_validation = float("inf")
+        self.best_weights: dict[str, Tensor] = {}
+        self._sums: list[Tensor] = []
+        self._pending_rng: dict[str, Tensor] | None = None
+
+    @property
+    def average(self) -> Networks:
+        """The averaged networks, in ``eval()``: what images are scored with."""
+        networks: Networks = self.step.average.module  # type: ignore[assignment]
+        return networks
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train up to the configured epoch, yielding a record after each.
+
+        Ends early, in the middle of an epoch, when ``should_stop()`` says so; ``state()`` then
+        continues from that very step.
+
+        Raises:
+            TrainingError: A loss became NaN or infinite, or the device ran out of memory.
+        """
+        while self.epoch < self.config.epochs:
+            started = time.perf_counter()
+            first_step = self.steps_done
+            losses = self._train_epoch()
+            if losses is None:
+                return
+            trained = time.perf_counter() - started
+            self.epoch += 1
+            validation = self.validate()
+            best = validation < self.best_validation
+            if best:
+                self.best_validation, self.best_epoch = validation, self.epoch
+                self.best_weights = {
+                    name: value.clone() for name, value in self.average.state_dict().items()
+                }
+            images = (self.steps_per_epoch - first_step) * self.batch_size
+            yield EpochRecord(
+                epoch=self.epoch,
+                losses=losses,
+                images_per_second=images / trained if images else 0.0,
+                seconds=time.perf_counter() - started,
+                validation=validation,
+                best=best,
+            )
+
+    def _train_epoch(self) -> dict[str, float] | None:
+        """Run the rest of the present epoch; return its mean losses, or None if stopped."""
+        if self._pending_rng is None:
+            # Each epoch draws from its own seed: what happens between epochs (a picture, a
+            # save) cannot change the run.
+            torch.manual_seed(_epoch_seed(self.config.seed, self.epoch))
+        else:
+            self._restore_rng(self._pending_rng)
+            self._pending_rng = None
+        order = self._order()
+        noise = self._noise()
+        self.networks.train()
+        try:
+            while self.steps_done < self.steps_per_epoch:
+                start = self.steps_done * self.batch_size
+                batch = self._fit[order[start : start + self.batch_size]]
+                self._sums.append(self.step(to_model_range(batch), noise))
+                self.steps_done += 1
+                self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
+                if self._should_stop() and self.steps_done < self.steps_per_epoch:
+                    return None
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"out of memory at epoch {self.epoch + 1}: {str(error).splitlines()[0]}",
+                f"use a smaller --batch-size than {self.config.batch_size}",
+            ) from error
+        # The one moment of the epoch at which the host waits for the device.
+        table = torch.stack(self._sums).cpu()
+        finite = torch.isfinite(table).all(dim=1)
+        if not finite.all():
+            step = int((~finite).nonzero()[0]) + 1
+            raise TrainingError(
+                f"loss became NaN or infinite at epoch {self.epoch + 1}, step {step}",
+                f"lower --lr ({self.config.lr:g})",
+            )
+        self._sums = []
+        self.steps_done = 0
+        return dict(zip(LOSSES, table.mean(dim=0).tolist(), strict=True))
+
+    def _order(self) -> Tensor:
+        """Return the epoch's order of the fit images, from the seed and the epoch alone."""
+        generator = torch.Generator().manual_seed(_epoch_seed(self.config.seed, self.epoch))
+        return torch.randperm(len(self._fit), generator=generator).to(self.device)
+
+    def _noise(self) -> float:
+        """Return the standard deviation of the instance noise of this epoch.
+
+        It falls linearly to zero (Soenderby et al. 2017, arXiv 1610.04490).
+        """
+        over = self.config.instance_noise_portion * self.config.epochs
+        return self.config.instance_noise * max(0.0, 1 - self.epoch / over) if over else 0.0
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
+        total = torch.zeros((), device=self.device)
+        for batch in self._validation.split(_VALIDATION_BATCH):
+            x = to_model_range(batch)
+            with autocast(self.precision, self.device):
+                reconstruction = self.average.generator(self.average.encoder(x))
+            total += image_cycle_loss(x, reconstruction.float()) * len(x)
+        return float(total) / max(1, len(self._validation))
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is needed to continue exactly, as tensors and plain values."""
+        return {
+            "networks": self.networks.state_dict(),
+            "average": self.average.state_dict(),
+            "average_updates": self.step.average.updates,
+            "d_optimiser": self.step.d_optimiser.state_dict(),
+            "eg_optimiser": self.step.eg_optimiser.state_dict(),
+            "epoch": self.epoch,
+            "steps_done": self.steps_done,
+            "sums": torch.stack(self._sums).cpu() if self._sums else torch.empty(0, len(LOSSES)),
+            "rng": self._rng(),
+            "best_epoch": self.best_epoch,
+            "best_validation": self.best_validation,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from *state*, as returned by :meth:`state` of a trainer built alike."""
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        self.step.average.updates = state["average_updates"]
+        self.step.d_optimiser.load_state_dict(state["d_optimiser"])
+        self.step.eg_optimiser.load_state_dict(state["eg_optimiser"])
+        self.epoch = state["epoch"]
+        self.steps_done = state["steps_done"]
+        self._sums = list(state["sums"].to(self.device))
+        self._pending_rng = state["rng"] if self.steps_done else None
+        self.best_epoch = state["best_epoch"]
+        self.best_validation = state["best_validation"]
+        self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
+
+    def _rng(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            states["mps"] = torch.mps.get_rng_state()
+        return states
+
+    def _restore_rng(self, states: dict[str, Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if "cuda" in states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.device)
+        elif "mps" in states and self.device.type == "mps":
+            torch.mps.set_rng_state(states["mps"])
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    # Spread (seed, epoch) over the generator's 64 bits; any fixed odd multiplier would do.
+    return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63
