@@ -44,6 +44,10 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+# In the classes below the name ``Options`` is their own attribute.
+AnyOptions: TypeAlias = Options
+
+
 @dataclass(frozen=True, slots=True)
 class ImageShape:
     """Channels, height and width of one image, in that order."""
@@ -114,10 +118,10 @@ class Dataset(ABC):
     image_shape: ClassVar[ImageShape | None] = None
     class_names: ClassVar[tuple[str, ...] | None] = None
     needs_root: ClassVar[bool] = False
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[AnyOptions]] = Options
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, options: Options, location: DataLocation) -> None:
+    def __init__(self, options: AnyOptions, location: DataLocation) -> None:
         self.options: Any = options
         self.location = location
 
@@ -159,9 +163,9 @@ class Architecture(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[AnyOptions]] = Options
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
 
     @abstractmethod
@@ -222,14 +226,14 @@ class ScoreComponent(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[AnyOptions]] = Options
     needs_image_features: ClassVar[bool] = False
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
 
     def embed(self, seen: Observation) -> Tensor | None:
-        """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None for nothing."""
+        """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None."""
         return None
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ The tree::
     │   ├── DeviceError           2   the device asked for is not there
     │   ├── PluginError           2   a plugin that is needed is broken, missing or ambiguous
     │   └── RunDirectoryError     2   no run where one is needed, or one where none may be
-    ├── GateFailed                3   an opt-in check failed (``--min-auroc``, ``--fail-on-anomaly``)
+    ├── GateFailed                3   an opt-in check failed (``--fail-on-anomaly``)
     └── SomeInputsSkipped         4   finished, but some inputs could not be read
 
 An interrupted command ends with 130. Anything that is not a ``BiganError`` is a defect of

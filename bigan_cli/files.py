@@ -16,7 +16,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
     Args:
         path: The file to write; its folder is made where it is missing.
-        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with ``\\n`` line ends.
+        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text, line ends as given.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "b" not in mode
@@ -29,8 +29,8 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
