@@ -1,0 +1,240 @@
+"""The terminal: results on standard output, everything else on standard error.
+
+Nothing is imported from rich until a table or a progress bar is drawn on a real terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bigan_cli.errors import BiganError, ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
+
+JSON_SCHEMA = 1
+
+_BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command prints, and how much.
+
+    Whether there is colour is judged for each stream by itself: none with ``--no-color`` or
+    ``NO_COLOR``; else always with ``FORCE_COLOR``; else on a terminal other than a dumb one.
+    Nothing but a terminal ever gets an animation.
+
+    Attributes:
+        quiet: Whether notes and progress are left out; results, warnings and errors stay.
+        verbosity: How often ``-v`` was given.
+        debug: Whether an error shows its traceback.
+        color: False after ``--no-color``.
+        show_progress: False after ``--no-progress``.
+    """
+
+    quiet: bool = False
+    verbosity: int = 0
+    debug: bool = False
+    color: bool = True
+    show_progress: bool = True
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a live display may be drawn on standard error."""
+        return self.show_progress and not self.quiet and _is_live(sys.stderr)
+
+    @property
+    def stdout_is_terminal(self) -> bool:
+        """Whether a person reads standard output as it comes."""
+        return _is_terminal(sys.stdout)
+
+    def result(self, text: str) -> None:
+        """Print one line of the result on standard output, as it is and never wrapped."""
+        _write(sys.stdout, text)
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """Print *value* on standard output as one JSON document, with its ``schema``.
+
+        Paths become strings, numpy scalars and arrays become numbers and lists, and numbers
+        that JSON does not have (NaN, infinity) become null.
+        """
+        document = {"schema": JSON_SCHEMA, **_plain(value)}
+        _write(sys.stdout, json.dumps(document, indent=2, allow_nan=False))
+
+    def json_line(self, value: Mapping[str, Any]) -> None:
+        """Print *value* on standard output as one line of JSON, at once."""
+        _write(sys.stdout, json.dumps(_plain(value), allow_nan=False))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table on standard output: drawn on a terminal, else tab-separated.
+
+        Args:
+            columns: The headings.
+            rows: The cells of each row; None is an empty cell.
+        """
+        cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        if not self.stdout_is_terminal:
+            for row in [list(columns), *cells]:
+                _write(sys.stdout, "\t".join(" ".join(cell.split()) for cell in row))
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        self._console(sys.stdout).print(table)
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing on standard error; silent with ``--quiet``."""
+        if not self.quiet:
+            _write(sys.stderr, text)
+
+    def detail(self, text: str) -> None:
+        """Tell a detail on standard error; only with ``--verbose``."""
+        if self.verbosity and not self.quiet:
+            _write(sys.stderr, text)
+
+    def warn(self, text: str) -> None:
+        """Tell on standard error what may be wrong."""
+        self._labelled("warning", _BOLD_YELLOW, text)
+
+    def fail(self, error: BiganError) -> None:
+        """Tell on standard error what went wrong and what to do, each on its line, unwrapped."""
+        problems = (
+            error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
+        )
+        for message, hint in problems:
+            self._labelled("error", _BOLD_RED, message)
+            if hint:
+                self._labelled("hint", _BOLD, hint)
+
+    def progress(self, *columns: str | ProgressColumn, transient: bool = True) -> Progress:
+        """Return a rich progress display on standard error, which does nothing off a terminal.
+
+        Args:
+            columns: rich's own columns; by default the description, a bar, how many are done,
+                and the time gone and left.
+            transient: Whether the display disappears when it ends.
+        """
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        usual: tuple[str | ProgressColumn, ...] = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        return Progress(
+            *(columns or usual),
+            console=self._console(sys.stderr),
+            disable=not self.interactive,
+            transient=transient,
+        )
+
+    def _labelled(self, label: str, style: str, text: str) -> None:
+        head = f"{style}{label}:{_RESET}" if self._has_color(sys.stderr) else f"{label}:"
+        _write(sys.stderr, f"{head} {text}")
+
+    def _has_color(self, stream: TextIO | None) -> bool:
+        if not self.color or os.environ.get("NO_COLOR"):
+            return False
+        return bool(os.environ.get("FORCE_COLOR")) or _is_live(stream)
+
+    def _console(self, stream: TextIO) -> Console:
+        from rich.console import Console
+
+        # Each is said outright: rich would ask FORCE_COLOR whether a pipe is a terminal.
+        return Console(
+            file=stream,
+            force_terminal=_is_terminal(stream),
+            force_interactive=_is_live(stream),
+            no_color=not self._has_color(stream),
+            markup=False,
+            highlight=False,
+        )
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 image"``, ``"1,797 images"``, ``"2 classes"`` (with *plural*)."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def human_size(size: int) -> str:
+    """Return a number of bytes as people write it: ``"17 B"``, ``"2.1 MB"`` (powers of 1000)."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5:
+            break
+    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+
+
+def human_time(seconds: float) -> str:
+    """Return a duration as people write it: ``"0.3s"``, ``"42s"``, ``"3m 05s"``, ``"2h 07m"``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    minutes = round(whole / 60)
+    return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _is_live(stream: TextIO | None) -> bool:
+    """Return whether *stream* understands colours and moving the cursor."""
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by whoever started the program
+        return
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        # A file name that this terminal has no letters for is no reason to fail.
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* in terms that JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, without importing numpy
+        return _plain(value.tolist())
+    return value
