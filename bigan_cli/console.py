@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JSON_SCHEMA = 1
 
+# What a file name could do to a terminal, it shall not.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -100,12 +102,12 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell something worth knowing on standard error; silent with ``--quiet``."""
         if not self.quiet:
-            _write(sys.stderr, text)
+            _write(sys.stderr, text.translate(_CONTROL))
 
     def detail(self, text: str) -> None:
         """Tell a detail on standard error; only with ``--verbose``."""
         if self.verbosity and not self.quiet:
-            _write(sys.stderr, text)
+            _write(sys.stderr, text.translate(_CONTROL))
 
     def warn(self, text: str) -> None:
         """Tell on standard error what may be wrong."""
@@ -154,7 +156,7 @@ class Terminal:
 
     def _labelled(self, label: str, style: str, text: str) -> None:
         head = f"{style}{label}:{_RESET}" if self._has_color(sys.stderr) else f"{label}:"
-        _write(sys.stderr, f"{head} {text}")
+        _write(sys.stderr, f"{head} {text.translate(_CONTROL)}")
 
     def _has_color(self, stream: TextIO | None) -> bool:
         if not self.color or os.environ.get("NO_COLOR"):
@@ -182,14 +184,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def human_size(size: int) -> str:
     """Return a number of bytes as people write it: ``"17 B"``, ``"2.1 MB"`` (powers of 1000)."""
-    if size < 1000:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
         if value < 999.5:
             break
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+        value, unit = value / 1000, larger
+    digits = 1 if unit != "B" and value < 99.95 else 0
+    return f"{value:.{digits}f} {unit}"
 
 
 def human_time(seconds: float) -> str:
