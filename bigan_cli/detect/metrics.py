@@ -1,0 +1,210 @@
+"""How well scores separate anomalies from normal images, and how sure one may be of it.
+
+Everything here takes the truth as ``outlier`` (bool ``[N]``) and scores as floats ``[N]``, a
+higher score being more anomalous. Scores are unbounded and are compared in float64, never
+squashed first. Where a figure has no meaning because one of the two kinds is absent, it is
+None, not 0.5. Scores that are not finite are refused with :class:`DataError`.
+
+scikit-learn and scipy are imported inside the functions that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bigan_cli.errors import DataError
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+# Resamples are made in blocks of about this many drawn images, so memory stays at some 100 MB.
+_BLOCK = 2_000_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of *total* images, with its exact (Clopper-Pearson) 95 % interval."""
+
+    count: int
+    total: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """The figures of each bootstrap resample, float64 ``[R]``.
+
+    Two results with the same truth, seed and number of resamples were drawn alike, so their
+    difference, resample by resample, is the paired bootstrap of the difference.
+    """
+
+    auroc: Floats
+    average_precision: Floats
+
+
+def auroc(outlier: ArrayLike, scores: ArrayLike) -> float | None:
+    """Return the area under the ROC curve, or None where one kind is absent.
+
+    It is the chance that a random anomaly scores higher than a random normal image, ties
+    counting half.
+    """
+    truth, values = _checked(outlier, scores)
+    if not _both(truth):
+        return None
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, values))
+
+
+def average_precision(outlier: ArrayLike, scores: ArrayLike) -> float | None:
+    """Return the average precision, the sum of (R_i - R_i-1) P_i, or None as in :func:`auroc`.
+
+    It depends on the prevalence: a useless detector has the share of anomalies, not 0.5.
+    """
+    truth, values = _checked(outlier, scores)
+    if not _both(truth):
+        return None
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, values))
+
+
+def bootstrap(
+    outlier: ArrayLike, scores: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+) -> Resamples | None:
+    """Draw normals from the normals and anomalies from the anomalies, with replacement.
+
+    Stratified, so that each resample has the prevalence of the test set. Distinct scores are
+    ranked once; a resample is then two histograms over those ranks, whose running sums give
+    both figures (1,000 resamples of 10,000 scores take about half a second).
+
+    Returns:
+        One AUROC and average precision per resample, or None where one kind is absent.
+    """
+    truth, values = _checked(outlier, scores)
+    if not _both(truth):
+        return None
+    distinct, rank = np.unique(-values, return_inverse=True)  # rank 0 is the highest score
+    strata = rank[~truth], rank[truth]
+    random = np.random.default_rng(seed)
+    block = max(1, _BLOCK // len(values))
+    parts = []
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        false, true = (_histograms(s, rows, len(distinct), random) for s in strata)
+        parts.append(_figures(false, true))
+    joined = np.concatenate(parts, axis=1)
+    return Resamples(auroc=joined[0], average_precision=joined[1])
+
+
+def interval(value: float, samples: Floats, confidence: float = CONFIDENCE) -> Estimate:
+    """Return *value* with the percentile interval of its bootstrap *samples*.
+
+    An interval that misses the value (possible at the very end of the scale) is widened to it.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def auroc_by_class(
+    outlier: ArrayLike, labels: ArrayLike, scores: ArrayLike
+) -> dict[int, float | None]:
+    """Return the AUROC of each class among *labels* against all images of the other kind.
+
+    An anomalous class is held against all normals, a normal class against all anomalies.
+    """
+    truth, values = _checked(outlier, scores)
+    classes = np.asarray(labels)
+    result: dict[int, float | None] = {}
+    for label in np.unique(classes):
+        of_class = classes == label
+        kind = bool(truth[of_class][0])
+        chosen = of_class | (truth != kind)
+        result[int(label)] = auroc(truth[chosen], values[chosen])
+    return result
+
+
+def rate(flagged: ArrayLike, confidence: float = CONFIDENCE) -> Rate | None:
+    """Return the share of True among *flagged* (bool ``[N]``), or None where N is 0.
+
+    The interval is that of Clopper and Pearson, exact for a binomial count: it covers at least
+    what it says for any N, at the price of being a little wide.
+    """
+    hits = np.asarray(flagged, dtype=bool)
+    if hits.size == 0:
+        return None
+    from scipy.special import betaincinv
+
+    count, total = int(hits.sum()), int(hits.size)
+    tail = (1 - confidence) / 2
+    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
+    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
+    return Rate(count, total, count / total, low, high)
+
+
+def quantiles(scores: ArrayLike, at: Sequence[float]) -> dict[str, float] | None:
+    """Return the score at each quantile of *at*, by its name (``"0.95"``), or None if empty."""
+    values = np.asarray(scores, dtype=np.float64)
+    if values.size == 0:
+        return None
+    return {f"{q:g}": float(v) for q, v in zip(at, np.quantile(values, at), strict=True)}
+
+
+def _checked(outlier: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
+    truth = np.asarray(outlier, dtype=bool)
+    values = np.asarray(scores, dtype=np.float64)
+    if truth.shape != values.shape or truth.ndim != 1:
+        raise ValueError(f"truth {truth.shape} and scores {values.shape} must be two equal lists")
+    if not np.isfinite(values).all():
+        raise DataError(f"{(~np.isfinite(values)).sum()} of {len(values)} scores are not finite")
+    return truth, values
+
+
+def _both(truth: Bools) -> bool:
+    return bool(truth.any()) and not bool(truth.all())
+
+
+def _histograms(
+    stratum: NDArray[np.intp], rows: int, bins: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return how often each rank was drawn, ``[rows, bins]``, in *rows* draws of the stratum."""
+    drawn = stratum[random.integers(0, len(stratum), (rows, len(stratum)))]
+    drawn += np.arange(rows)[:, None] * bins
+    return np.bincount(drawn.ravel(), minlength=rows * bins).reshape(rows, bins)
+
+
+def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
+    """Return (AUROC, average precision) of each row, ``[2, rows]``.
+
+    Args:
+        false: ``[rows, G]`` normals at each distinct score, the highest score first.
+        true: The same for anomalies.
+    """
+    false_above = np.cumsum(false, axis=1)
+    true_above = np.cumsum(true, axis=1)
+    normals, anomalies = false_above[:, -1], true_above[:, -1]
+    below = normals[:, None] - false_above + 0.5 * false
+    area = (true * below).sum(axis=1) / (normals * anomalies)
+    # Where nothing was drawn down to here the precision is 0/0, and it has weight 0.
+    precision = true_above / np.maximum(true_above + false_above, 1)
+    average = (true * precision).sum(axis=1) / anomalies
+    return np.stack([area, average])
