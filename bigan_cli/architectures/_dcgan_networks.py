@@ -5,6 +5,7 @@ Shapes in the comments: N images, C channels, H x W pixels, d latent dimensions.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bigan_cli.architectures.dcgan import DcganOptions
 
 # Halving stops before the smaller side falls below this.
-_SMALLEST_MAP = 4
+_SMALLEST_MAP = 3
 # Maps double with every halving, up to this multiple of the first layer's.
 _WIDEST = 8
 _JOINT_FEATURES = 256
@@ -79,7 +80,7 @@ class DcganGenerator(nn.Module):
         )
         layers: list[nn.Module] = []
         last = len(sizes) - 2
-        for stage, (small, large) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for stage, (small, large) in enumerate(pairwise(sizes)):
             after = widths[stage + 1] if stage < last else shape.channels
             layers.append(
                 nn.ConvTranspose2d(

@@ -30,9 +30,7 @@ def resolve_device(name: str) -> torch.device:
     if wanted == "auto":
         return torch.device(there[0])
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", wanted):
-        raise DeviceError(
-            f"unknown device '{name}'", "use auto, cpu, cuda, cuda:N or mps"
-        )
+        raise DeviceError(f"unknown device '{name}'", "use auto, cpu, cuda, cuda:N or mps")
     if wanted == "cuda":
         wanted = "cuda:0"
     if wanted in there:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,8 @@ class MovingAverage:
     """A copy of a module whose weights trail those of the original.
 
     After update t the decay is ``min(decay, (1 + t) / (10 + t))``, so that the random start is
-    forgotten quickly. Floating-point buffers (batch-norm statistics) are averaged alike, whole
-    numbers are copied.
+    forgotten quickly. Batch-norm statistics are averaged alike. Whole numbers and the buffers of
+    parametrisations are copied: the mean of a spectral norm's unit vectors is not a unit vector.
 
     Args:
         module: The module to follow.
@@ -24,24 +25,31 @@ class MovingAverage:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
-        self._source = _tensors(module)
-        self._target = _tensors(self.module)
+        self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self._copied: list[tuple[Tensor, Tensor]] = []
+        source = dict(_tensors(module))
+        for name, target in _tensors(self.module):
+            if target.is_floating_point() and not _is_parametrisation_buffer(name):
+                self._averaged[0].append(target)
+                self._averaged[1].append(source[name])
+            else:
+                self._copied.append((target, source[name]))
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average one step towards the original's present weights."""
         self.updates += 1
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        floats = [
-            (t, s)
-            for t, s in zip(self._target, self._source, strict=True)
-            if t.is_floating_point()
-        ]
-        torch._foreach_lerp_([t for t, _ in floats], [s for _, s in floats], weight)
-        for target, source in zip(self._target, self._source, strict=True):
-            if not target.is_floating_point():
-                target.copy_(source)
+        targets, sources = self._averaged
+        torch._foreach_lerp_(targets, sources, weight)
+        for target, source in self._copied:
+            target.copy_(source)
 
 
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _is_parametrisation_buffer(name: str) -> bool:
+    # A parametrisation's weight is ".original"; what else lies under it is its own bookkeeping.
+    return ".parametrizations." in name and not re.search(r"\.original\d*$", name)

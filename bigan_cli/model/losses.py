@@ -7,8 +7,8 @@ opposed to it (Donahue et al. 2016, arXiv 1605.09782, eq. 2; Zenati et al. 2018,
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import relu, softplus
 
 
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
@@ -22,16 +22,16 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor, smoothing: float) 
             target of real pairs is ``1 - smoothing``. The hinge loss has no targets to smooth.
     """
     if kind == "hinge":
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        return relu(1 - real).mean() + relu(1 + fake).mean()
     # softplus(l) - t*l is the cross-entropy of sigmoid(l) with target t.
-    return (F.softplus(real) - (1 - smoothing) * real).mean() + F.softplus(fake).mean()
+    return (softplus(real) - (1 - smoothing) * real).mean() + softplus(fake).mean()
 
 
 def encoder_generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     """Return the adversarial loss of E and G: D's own with its labels exchanged; a scalar."""
     if kind == "hinge":
         return real.mean() - fake.mean()
-    return F.softplus(real).mean() + F.softplus(-fake).mean()
+    return softplus(real).mean() + softplus(-fake).mean()
 
 
 def image_cycle_loss(x: Tensor, reconstruction: Tensor) -> Tensor:

@@ -49,8 +49,8 @@ class Trainer:
         fit: NDArray[np.uint8],
         validation: NDArray[np.uint8],
         device: torch.device,
-        should_stop: Callable[[], bool] = lambda: False,
-        on_step: Callable[[int, int, int], None] = lambda epoch, step, steps: None,
+        should_stop: Callable[[], bool] | None = None,
+        on_step: Callable[[int, int, int], None] | None = None,
     ) -> None:
         if len(fit) < 2:
             raise UsageError(f"training needs at least 2 images, got {len(fit)}")
@@ -90,7 +90,7 @@ class Trainer:
         Raises:
             TrainingError: A loss became NaN or infinite, or the device ran out of memory.
         """
-        while self.epoch < self.config.epochs:
+        while self.epoch < self.config.epochs and not self._stopped():
             started = time.perf_counter()
             first_step = self.steps_done
             losses = self._train_epoch()
@@ -133,8 +133,9 @@ class Trainer:
                 batch = self._fit[order[start : start + self.batch_size]]
                 self._sums.append(self.step(to_model_range(batch), noise))
                 self.steps_done += 1
-                self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
-                if self._should_stop() and self.steps_done < self.steps_per_epoch:
+                if self._on_step is not None:
+                    self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
+                if self._stopped():
                     return None
         except torch.OutOfMemoryError as error:
             raise TrainingError(
@@ -154,6 +155,11 @@ class Trainer:
         self.steps_done = 0
         return dict(zip(LOSSES, table.mean(dim=0).tolist(), strict=True))
 
+    def _stopped(self) -> bool:
+        # After the last step of an epoch the epoch is finished first.
+        last = self.steps_done == self.steps_per_epoch
+        return not last and self._should_stop is not None and self._should_stop()
+
     def _order(self) -> Tensor:
         """Return the epoch's order of the fit images, from the seed and the epoch alone."""
         generator = torch.Generator().manual_seed(_epoch_seed(self.config.seed, self.epoch))
@@ -166,6 +172,20 @@ class Trainer:
         """
         over = self.config.instance_noise_portion * self.config.epochs
         return self.config.instance_noise * max(0.0, 1 - self.epoch / over) if over else 0.0
+
+    def try_step(self) -> float:
+        """Train two steps on the first images and return the seconds of the second.
+
+        It changes the networks: for finding out whether and how fast they run, before training.
+        """
+        self.networks.train()
+        seconds = 0.0
+        for _ in range(2):
+            started = time.perf_counter()
+            batch = to_model_range(self._fit[: self.batch_size])
+            self.step(batch, self.config.instance_noise).tolist()
+            seconds = time.perf_counter() - started
+        return seconds
 
     @torch.no_grad()
     def validate(self) -> float:

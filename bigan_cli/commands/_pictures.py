@@ -1,0 +1,69 @@
+"""The pictures of a run: the same images and the same latent vectors at every save."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.data.images import ImageSet
+from bigan_cli.data.prepare import PreparedData
+from bigan_cli.detect.detector import Detector
+from bigan_cli.report.grids import comparison_grid, sample_grid, test_grid
+from bigan_cli.rundir import RunDirectory
+
+
+class RunPictures:
+    """Chooses the images to show once, and draws them at each save.
+
+    Args:
+        run: Where to write.
+        data: Normal images come from the validation set, which is never trained on; test
+            images half and half from normals and anomalies, as far as there are any.
+    """
+
+    def __init__(self, run: RunDirectory, data: PreparedData) -> None:
+        self.run = run
+        config = data.config
+        count = config.output.probe_images
+        rng = np.random.default_rng(config.train.seed)
+        self._normals = data.validation.pixels[:count]
+        self._tests = _choose_tests(data, count, rng)
+        self._latents: NDArray[np.float32] = rng.standard_normal(
+            (count, config.model.latent_dim), dtype=np.float32
+        )
+
+    def save(self, epoch: int, detector: Detector) -> None:
+        """Draw the four pictures of *epoch*."""
+        heading = "untrained" if epoch == 0 else f"epoch {epoch}"
+        run = self.run
+        comparison_grid(
+            run.epoch_picture(run.comparison, epoch),
+            self._normals,
+            detector.reconstruct(self._normals),
+            heading=heading,
+        )
+        sample_grid(
+            run.epoch_picture(run.fake, epoch), detector.sample(self._latents), heading=heading
+        )
+        sample_grid(run.epoch_picture(run.true, epoch), self._normals, heading=heading)
+        scores = detector.score(self._tests.pixels)
+        test_grid(
+            run.epoch_picture(run.test, epoch),
+            self._tests.pixels,
+            detector.reconstruct(self._tests.pixels),
+            scores=scores.score.tolist(),
+            p_values=scores.p_value.tolist(),
+            flagged=(scores.p_value <= detector.default_fpr).tolist(),
+            outlier=self._tests.outlier.tolist(),
+            heading=heading,
+        )
+
+
+def _choose_tests(data: PreparedData, count: int, rng: np.random.Generator) -> ImageSet:
+    """Return *count* test images, half of them anomalies where there are enough."""
+    pool = data.test if len(data.test) else data.calibration
+    anomalies = rng.permutation(np.flatnonzero(pool.outlier))
+    normals = rng.permutation(np.flatnonzero(~pool.outlier))
+    wanted = min(len(anomalies), max(count // 2, count - len(normals)))
+    chosen = np.concatenate([normals[: count - wanted], anomalies[:wanted]])
+    return pool.take(chosen.astype(np.int64))

@@ -1,0 +1,259 @@
+"""What ``bigan train`` does, step by step: resolve, prepare, build, train, report."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bigan_cli import __version__
+from bigan_cli.commands._session import TrainingSession, load_training_state, stop_on_signals
+from bigan_cli.commands._training_display import TrainingDisplay
+from bigan_cli.config.load import Loaded, load_config
+from bigan_cli.config.schema import RunConfig
+from bigan_cli.console import Terminal
+from bigan_cli.contracts import ScoreComponent
+from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
+from bigan_cli.detect.fit import RECOMMENDED
+from bigan_cli.errors import INTERRUPTED, UsageError
+from bigan_cli.model.device import resolve_device, resolve_precision
+from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.summary import summarise
+from bigan_cli.model.trainer import Trainer
+from bigan_cli.plugins import Registry
+from bigan_cli.rundir import RunDirectory
+
+# What may differ between a run and its continuation: nothing that changes what is learned.
+_FREE_ON_RESUME = ("train.epochs", "train.device", "output.", "data.root", "data.download")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Everything that training needs, before anything is written."""
+
+    data: PreparedData
+    networks: Networks
+    components: list[ScoreComponent]
+    device: torch.device
+
+
+def load(
+    file: Path | None, sets: Sequence[str], flags: Mapping[str, Any], *, resume: bool
+) -> Loaded:
+    """Return the configuration; of the run to continue, where there is one.
+
+    Raises:
+        RunDirectoryError: *resume*, and there is no run.
+        UsageError: *resume*, and a changed value would make it another run.
+    """
+    if not resume:
+        return load_config(file=file, sets=sets, flags=flags)
+    wanted = load_config(file=file, sets=sets, flags=flags)
+    run = RunDirectory.open(wanted.config.output.save_dir)
+    stored = run.config()
+    continued = load_config(file=file or run.config_file, sets=sets, flags=flags)
+    _check_resumable(stored, continued.config)
+    return continued
+
+
+def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
+    before, after = (
+        _flatten(stored.model_dump(mode="json")),
+        _flatten(wanted.model_dump(mode="json")),
+    )
+    for key in sorted(before.keys() | after.keys()):
+        if key.startswith(_FREE_ON_RESUME) or before.get(key) == after.get(key):
+            continue
+        raise UsageError(
+            f"cannot change {key} on resume ({before.get(key)} -> {after.get(key)})",
+            "leave it as it was, or start a new run with --save-dir",
+        )
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
+    """Find the device, read the images and build the networks; nothing is written."""
+    device = resolve_device(loaded.config.train.device)
+    dataset = open_dataset(loaded.registry, loaded.config.data)
+    data = prepare(dataset, loaded.config)
+    for note in data.audit.notes():
+        terminal.warn(note)
+    data.calibration_check(loaded.config.score.fpr)
+    config = data.config
+    architecture_class = loaded.registry.architecture(config.model.architecture)
+    architecture = architecture_class(
+        architecture_class.Options.model_validate(config.model.options)
+    )
+    networks = build_networks(
+        architecture, data.image_shape, config.model.latent_dim, config.train.seed
+    )
+    return Resolved(data, networks, score_components(loaded.registry, config), device)
+
+
+def score_components(registry: Registry, config: RunConfig) -> list[ScoreComponent]:
+    """Return the components that the configuration names, or the recommended ones."""
+    components = []
+    for name in config.score.components or RECOMMENDED:
+        component_class = registry.component(name)
+        options = component_class.Options.model_validate(config.score.options.get(name, {}))
+        components.append(component_class(options))
+    return components
+
+
+def run(
+    terminal: Terminal, loaded: Loaded, *, resume: bool, overwrite: bool, as_json: bool
+) -> None:
+    """Train from the start, or from where the run stopped."""
+    save_dir = loaded.config.output.save_dir
+    if not resume:
+        RunDirectory(save_dir).check_free(overwrite=overwrite)
+    resolved = resolve(terminal, loaded)
+    config = resolved.data.config
+    stop = threading.Event()
+    display = TrainingDisplay(terminal, config.train.epochs)
+    trainer = Trainer(
+        resolved.networks,
+        config.train,
+        resolved.data.fit.pixels,
+        resolved.data.validation.pixels,
+        resolved.device,
+        should_stop=stop.is_set,
+        on_step=display.step,
+    )
+    if resume:
+        run = RunDirectory.open(save_dir)
+        trainer.load_state(load_training_state(run))
+    else:
+        run = RunDirectory.create(save_dir, overwrite=overwrite)
+        run.write_info(status="running", **_run_info(resolved))
+    run.write_config(config)
+    _announce(terminal, resolved, trainer)
+    session = TrainingSession(run, trainer, resolved.data, resolved.components)
+    started = time.monotonic()
+    with stop_on_signals(stop), display:
+        finished = session.train(display.epoch)
+    if not finished:
+        terminal.note(
+            f"stopped in epoch {trainer.epoch + 1} of {config.train.epochs}; all work is saved\n"
+            f"hint: continue with: bigan train --resume --save-dir {save_dir}"
+        )
+        raise SystemExit(INTERRUPTED)
+    _report(terminal, run, trainer, time.monotonic() - started, as_json=as_json)
+
+
+def _announce(terminal: Terminal, resolved: Resolved, trainer: Trainer) -> None:
+    data = resolved.data
+    counts = ", ".join(f"{len(images)} {name}" for name, images in _splits(data).items())
+    normal = ", ".join(data.class_names[k] for k in data.normal_classes)
+    terminal.note(
+        f"{data.dataset_name} ({data.protocol}): normal is {normal}; {data.image_shape} pixels; "
+        f"{counts}"
+    )
+    parameters = sum(p.numel() for p in resolved.networks.parameters())
+    terminal.note(
+        f"{data.config.model.architecture} with {parameters:,} parameters on "
+        f"{trainer.device} ({trainer.precision})"
+    )
+
+
+def _splits(data: PreparedData) -> dict[str, Any]:
+    return {
+        "fit": data.fit,
+        "validation": data.validation,
+        "calibration": data.calibration,
+        "test": data.test,
+    }
+
+
+def _run_info(resolved: Resolved) -> dict[str, Any]:
+    data, config = resolved.data, resolved.data.config
+    return {
+        "argv": sys.argv[1:],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": config.train.seed,
+        "device": str(resolved.device),
+        "precision": resolve_precision(config.train.precision, resolved.device),
+        "versions": {
+            "bigan": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+        "data": {
+            "dataset": data.dataset_name,
+            "protocol": data.protocol,
+            "fingerprint": data.fingerprint,
+            "image_shape": str(data.image_shape),
+            "normal_classes": [data.class_names[k] for k in data.normal_classes],
+            "images": {name: len(images) for name, images in _splits(data).items()},
+            "audit": data.audit.as_dict(),
+        },
+        "parameters": sum(p.numel() for p in resolved.networks.parameters()),
+        "epoch": 0,
+        "epochs": config.train.epochs,
+    }
+
+
+def _report(
+    terminal: Terminal, run: RunDirectory, trainer: Trainer, seconds: float, *, as_json: bool
+) -> None:
+    if as_json:
+        terminal.json({"run": str(run.path), **run.info()})
+        return
+    terminal.result(str(run.path))
+    terminal.note(
+        f"trained {trainer.epoch} epochs in {seconds:.0f} s; best epoch {trainer.best_epoch} "
+        f"(validation {trainer.best_validation:.4f})"
+    )
+    terminal.note(f"next: bigan evaluate --run {run.path}")
+
+
+def dry_run(terminal: Terminal, loaded: Loaded, *, as_json: bool) -> None:
+    """Resolve everything, try one step, and say what would be trained; nothing is written."""
+    resolved = resolve(terminal, loaded)
+    config = resolved.data.config
+    rows = summarise(resolved.networks)
+    trainer = Trainer(
+        resolved.networks,
+        config.train,
+        resolved.data.fit.pixels,
+        resolved.data.validation.pixels,
+        resolved.device,
+    )
+    seconds = trainer.try_step()
+    steps = trainer.steps_per_epoch
+    if as_json:
+        terminal.json(
+            {
+                "config": config.model_dump(mode="json", by_alias=True),
+                "layers": [row.as_dict() for row in rows],
+                "steps_per_epoch": steps,
+                "seconds_per_step": seconds,
+            }
+        )
+        return
+    _announce(terminal, resolved, trainer)
+    terminal.table(
+        ("layer", "kind", "output", "parameters"),
+        [(row.name, row.kind, row.output, f"{row.parameters:,}") for row in rows],
+    )
+    terminal.note(
+        f"{config.train.epochs} epochs of {steps} steps; one step takes {seconds:.3f} s after "
+        "warm-up; nothing was written"
+    )

@@ -1,0 +1,92 @@
+"""How training shows itself: live bars on a terminal, one plain line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from bigan_cli.console import Terminal, human_time
+from bigan_cli.contracts import EpochRecord
+
+
+class TrainingDisplay:
+    """A context manager around training.
+
+    Args:
+        terminal: Where to show it.
+        epochs: How many epochs the run has in all.
+    """
+
+    def __init__(self, terminal: Terminal, epochs: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._terminal = terminal
+        self._epochs = epochs
+        self._live = terminal.interactive
+        self._progress = terminal.progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self._epoch_task = self._progress.add_task("epochs", total=epochs, note="")
+        self._step_task = self._progress.add_task("batches", total=None, note="")
+        self._shown = 0.0
+        self._started = 0.0
+        self._first_epoch = 0
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """Move the bar of the present epoch; drawn a few times a second at the most."""
+        now = time.monotonic()
+        if not self._live or (now - self._shown < 0.1 and step < steps):
+            return
+        self._shown = now
+        self._progress.update(self._step_task, completed=step, total=steps)
+        self._progress.update(self._epoch_task, completed=epoch - 1)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Show the record of a finished epoch."""
+        self._first_epoch = self._first_epoch or record.epoch
+        losses = " ".join(
+            f"{name}={record.losses[name]:.3f}"
+            for name in ("d_loss", "eg_loss", "image_cycle")
+            if name in record.losses
+        )
+        figures = f"{losses} validation={record.validation:.4f}"
+        speed = f"{record.images_per_second:.0f} images/s"
+        if self._live:
+            best = " best" if record.best else ""
+            self._progress.update(
+                self._epoch_task, completed=record.epoch, note=f"{figures}{best} {speed}"
+            )
+            return
+        self._terminal.note(
+            f"epoch {record.epoch}/{self._epochs} {figures} {record.seconds:.1f}s {speed} "
+            f"eta={human_time(self._remaining(record.epoch))}"
+        )
+
+    def _remaining(self, epoch: int) -> float:
+        done = epoch - self._first_epoch + 1
+        return (time.monotonic() - self._started) / done * (self._epochs - epoch)

@@ -1,0 +1,33 @@
+"""``discriminator``: how unlike a normal pair D finds (x, E(x))."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import Observation, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Discriminator(ScoreComponent):
+    """The negative logit of D(x, E(x)).
+
+    It ranks images as the cross-entropy term of Zenati et al. 2018 (arXiv 1802.06222, section 3)
+    does, since that is an increasing function of it, and never saturates.
+    """
+
+    name = "discriminator"
+    summary = "-logit of D(x, E(x))"
+
+    def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the negative logit of each image, ``[N]``."""
+        return -seen.real[0]
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``discriminator``."""
+    return [Discriminator]

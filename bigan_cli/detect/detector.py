@@ -1,0 +1,190 @@
+"""The detector: trained networks and score components, standardised, combined and calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bigan_cli.contracts import ImageShape, ScoreComponent
+from bigan_cli.detect.calibration import Calibration
+from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.model.networks import Networks, to_model_range, to_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What the detector says of N images.
+
+    Attributes:
+        score: float64 ``[N]``, higher is more anomalous; about 0 for a typical normal image.
+        p_value: float64 ``[N]``, how rare such a score is among normals.
+        components: Name -> float64 ``[N]``, each component standardised as in the score.
+    """
+
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    components: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A fitted component and how its values are brought onto the common scale.
+
+    The standardised value is ``(value - centre) / spread``, with the median of the validation
+    normals as centre and the distance from there to their 90th percentile as spread: 1 means
+    "as far out as one normal in ten".
+    """
+
+    component: ScoreComponent
+    fitted: Mapping[str, Tensor]
+    centre: float
+    spread: float
+    weight: float
+
+
+class Detector:
+    """Scores images, each for itself.
+
+    The networks run in ``eval()`` on batches of one fixed shape (the last one is filled up), so
+    an image's score does not depend on which images it came with: exactly on CPU, to float
+    tolerance on a GPU.
+
+    Args:
+        networks: Trained networks, on the device to use.
+        parts: The components, in the order in which they are reported.
+        calibration: Scores of the calibration normals.
+        default_fpr: The false-positive rate used where none is given.
+        batch_size: Images a forward pass.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        parts: Mapping[str, Standardised],
+        calibration: Calibration,
+        default_fpr: float,
+        batch_size: int,
+    ) -> None:
+        self.networks = networks.eval()
+        self.parts = dict(parts)
+        self.calibration = calibration
+        self.default_fpr = default_fpr
+        self.batch_size = batch_size
+
+    @property
+    def shape(self) -> ImageShape:
+        """The image shape the networks take."""
+        return self.networks.image_shape
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """The components' names, in the order in which they are reported."""
+        return tuple(self.parts)
+
+    def score(self, pixels: NDArray[np.uint8]) -> Scores:
+        """Score images.
+
+        Args:
+            pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
+
+        Raises:
+            DataError: A score is not a number (the networks are broken).
+        """
+        columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.parts}
+        for seen, count in observe(self.networks, pixels, self.batch_size):
+            for name, part in self.parts.items():
+                raw = part.component.score(seen, part.fitted)[:count]
+                columns[name].append(_to_float64(raw))
+        components = {
+            name: (_join(columns[name]) - part.centre) / part.spread
+            for name, part in self.parts.items()
+        }
+        score = combine(components, {name: part.weight for name, part in self.parts.items()})
+        return Scores(score, self.calibration.p_values(score), components)
+
+    def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
+        parts = [
+            to_pixels(seen.reconstruction[:count]).cpu().numpy()
+            for seen, count in observe(self.networks, pixels, self.batch_size)
+        ]
+        return np.concatenate(parts) if parts else pixels.copy()
+
+    def heatmaps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Return where each image is anomalous, float32 ``[N, H, W]``, higher being more so.
+
+        None where no component of this detector can tell. The values are on one scale for all
+        images of a run.
+        """
+        mapping = [p for p in self.parts.values() if type(p.component).heatmap is not _NO_HEATMAP]
+        if not mapping:
+            return None
+        rows: list[NDArray[np.float32]] = []
+        for seen, count in observe(self.networks, pixels, self.batch_size):
+            maps = [part.component.heatmap(seen, part.fitted) for part in mapping]
+            found = torch.stack([m[:count].float() for m in maps if m is not None])
+            rows.append(found.mean(dim=0).cpu().numpy())
+        shape = (0, self.shape.height, self.shape.width)
+        return np.concatenate(rows) if rows else np.empty(shape, np.float32)
+
+    @torch.no_grad()
+    def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return G(z) of latent vectors float32 ``[N, d]``, as uint8 ``[N, C, H, W]``."""
+        device = next(self.networks.parameters()).device
+        images: NDArray[np.uint8] = (
+            to_pixels(self.networks.generator(torch.from_numpy(z).to(device))).cpu().numpy()
+        )
+        return images
+
+
+_NO_HEATMAP = ScoreComponent.heatmap
+
+
+def observe(
+    networks: Networks, pixels: NDArray[np.uint8], batch_size: int
+) -> Iterator[tuple[NetworkObservation, int]]:
+    """Yield each batch as the networks see it, with how many of its images are real.
+
+    Every batch has exactly *batch_size* images; the last one is filled up with copies of its
+    first image, whose results are to be dropped.
+    """
+    device = next(networks.parameters()).device
+    for start in range(0, len(pixels), batch_size):
+        chunk = np.ascontiguousarray(pixels[start : start + batch_size])
+        count = len(chunk)
+        if count < batch_size:
+            filling = np.repeat(chunk[:1], batch_size - count, axis=0)
+            chunk = np.concatenate([chunk, filling])
+        with torch.no_grad():
+            yield (
+                NetworkObservation(networks, to_model_range(torch.from_numpy(chunk).to(device))),
+                count,
+            )
+
+
+def combine(
+    components: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Return the weighted mean of standardised components, float64 ``[N]``."""
+    total = sum(weights.values())
+    parts = [weights[name] / total * values for name, values in components.items()]
+    # Summed one after another in a fixed order, so that the same image gives the same bits.
+    score = parts[0]
+    for part in parts[1:]:
+        score = score + part
+    return score
+
+
+def _to_float64(values: Tensor) -> NDArray[np.float64]:
+    # To the host first: Metal has no float64.
+    array: NDArray[np.float64] = values.detach().float().cpu().numpy().astype(np.float64)
+    return array
+
+
+def _join(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(columns) if columns else np.empty(0)

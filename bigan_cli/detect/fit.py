@@ -1,0 +1,149 @@
+"""From trained networks to a calibrated detector, with normal images only.
+
+Three disjoint sets of normals take part: the fit images fill the components' memory, the
+validation images set each component's scale, and the calibration images set the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bigan_cli.contracts import ScoreComponent
+from bigan_cli.detect.calibration import Calibration
+from bigan_cli.detect.detector import Detector, Standardised, observe
+from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.model.networks import Networks
+
+# Combined where the configuration names none. Each is one view of an image: what it is
+# rebuilt as, how D judges it, and how far it lies from the normals in what E and D have learned.
+RECOMMENDED = (
+    "reconstruction",
+    "discriminator",
+    "feature_matching",
+    "latent_neighbours",
+    "joint_neighbours",
+    "image_neighbours",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Normals:
+    """Three disjoint sets of normal images, each uint8 ``[N, C, H, W]``.
+
+    Attributes:
+        fit: What the networks were trained on.
+        validation: What sets each component's centre and spread.
+        calibration: What sets the threshold.
+    """
+
+    fit: NDArray[np.uint8]
+    validation: NDArray[np.uint8]
+    calibration: NDArray[np.uint8]
+
+
+def fit_detector(
+    networks: Networks,
+    components: Sequence[ScoreComponent],
+    weights: Mapping[str, float],
+    normals: Normals,
+    fpr: float,
+    batch_size: int,
+    seed: int,
+) -> Detector:
+    """Fit, standardise and calibrate the score of *networks*.
+
+    Args:
+        networks: Trained networks, on their device; they are put into ``eval()``.
+        components: What to combine.
+        weights: Weight of a component in the mean, 1 where not given.
+        normals: The three sets of normal images.
+        fpr: The false-positive rate to record as the default.
+        batch_size: Images a forward pass, from now on.
+        seed: Decides which normals a bounded memory keeps.
+
+    Raises:
+        UsageError: No component is left, or all weights are zero.
+        TrainingError: A component is not finite on normal images.
+    """
+    usable = [c for c in components if networks.has_image_features or not c.needs_image_features]
+    if not usable or sum(weights.get(c.name, 1.0) for c in usable) <= 0:
+        raise UsageError(
+            "no score component with a weight above zero is left",
+            "see [score] components and weights",
+        )
+    networks.eval()
+    memories = _fit_memories(networks, usable, normals.fit, batch_size, seed)
+    raw = _raw_scores(networks, usable, memories, normals.validation, batch_size)
+    parts = {
+        component.name: _standardise(
+            component, memories[component.name], raw[component.name], weights
+        )
+        for component in usable
+    }
+    placeholder = Calibration(np.zeros(1))
+    detector = Detector(networks, parts, placeholder, fpr, batch_size)
+    scores = detector.score(normals.calibration).score
+    return Detector(networks, parts, Calibration(scores), fpr, batch_size)
+
+
+def _fit_memories(
+    networks: Networks,
+    components: Sequence[ScoreComponent],
+    fit: NDArray[np.uint8],
+    batch_size: int,
+    seed: int,
+) -> dict[str, dict[str, Tensor]]:
+    embedded: dict[str, list[Tensor]] = {component.name: [] for component in components}
+    if any(type(c).embed is not ScoreComponent.embed for c in components):
+        for seen, count in observe(networks, fit, batch_size):
+            for component in components:
+                points = component.embed(seen)
+                if points is not None:
+                    embedded[component.name].append(points[:count].cpu())
+    device = next(networks.parameters()).device
+    memories: dict[str, dict[str, Tensor]] = {}
+    for component in components:
+        kept = embedded[component.name]
+        generator = torch.Generator().manual_seed(seed)
+        fitted = component.fit(torch.cat(kept), generator) if kept else {}
+        memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
+    return memories
+
+
+def _raw_scores(
+    networks: Networks,
+    components: Sequence[ScoreComponent],
+    memories: Mapping[str, Mapping[str, Tensor]],
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+) -> dict[str, NDArray[np.float64]]:
+    rows: dict[str, list[Tensor]] = {component.name: [] for component in components}
+    for seen, count in observe(networks, pixels, batch_size):
+        for component in components:
+            values = component.score(seen, memories[component.name])[:count]
+            rows[component.name].append(values.float().cpu())
+    return {name: torch.cat(values).numpy().astype(np.float64) for name, values in rows.items()}
+
+
+def _standardise(
+    component: ScoreComponent,
+    memory: Mapping[str, Tensor],
+    raw: NDArray[np.float64],
+    weights: Mapping[str, float],
+) -> Standardised:
+    if not np.isfinite(raw).all():
+        raise TrainingError(
+            f"score component '{component.name}' is not finite on normal images",
+            "the networks have diverged; lower --lr",
+        )
+    centre = float(np.median(raw))
+    spread = float(np.quantile(raw, 0.9)) - centre
+    if spread <= 0:  # most normals share one value: fall back to how far they scatter at all
+        spread = float(raw.std()) or 1.0
+    return Standardised(component, memory, centre, spread, weights.get(component.name, 1.0))

@@ -1,0 +1,68 @@
+"""One batch seen through the networks, each part computed once and only when asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bigan_cli.errors import UsageError
+from bigan_cli.model.networks import Networks
+
+
+class NetworkObservation:
+    """What the networks make of a batch; implements :class:`bigan_cli.contracts.Observation`.
+
+    Args:
+        networks: In ``eval()``.
+        x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
+    """
+
+    def __init__(self, networks: Networks, x: Tensor) -> None:
+        self._networks = networks
+        self.x = x
+
+    @cached_property
+    def z(self) -> Tensor:
+        """E(x), ``[N, d]``."""
+        z: Tensor = self._networks.encoder(self.x)
+        return z
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """G(E(x)), ``[N, C, H, W]``."""
+        x: Tensor = self._networks.generator(self.z)
+        return x
+
+    @cached_property
+    def _judged(self) -> tuple[Tensor, Tensor]:
+        # Both pairs in one pass.
+        logits, features = self._networks.discriminator(
+            torch.cat([self.x, self.reconstruction]), torch.cat([self.z, self.z])
+        )
+        return logits, features
+
+    @cached_property
+    def real(self) -> tuple[Tensor, Tensor]:
+        """Logits ``[N]`` and features ``[N, F]`` of D(x, E(x))."""
+        logits, features = self._judged
+        return logits[: len(self.x)], features[: len(self.x)]
+
+    @cached_property
+    def fake(self) -> tuple[Tensor, Tensor]:
+        """Logits ``[N]`` and features ``[N, F]`` of D(G(E(x)), E(x))."""
+        logits, features = self._judged
+        return logits[len(self.x) :], features[len(self.x) :]
+
+    @cached_property
+    def image_features(self) -> Tensor:
+        """The discriminator's view of x alone, ``[N, K]``.
+
+        Raises:
+            UsageError: This architecture's discriminator has no such view.
+        """
+        if not self._networks.has_image_features:
+            raise UsageError("this architecture's discriminator has no image features")
+        features: Tensor = self._networks.discriminator.image_features(self.x)  # type: ignore[operator]
+        return features

@@ -1,0 +1,80 @@
+"""A table of the layers of the three networks: what each gives out and how many weights it has."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from bigan_cli.model.networks import Networks
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer, or one network's total.
+
+    Attributes:
+        name: Where it is, such as ``encoder.trunk.0``.
+        kind: Its class.
+        output: The shape of its output for one image, such as ``32x14x14``.
+        parameters: Its trainable weights.
+    """
+
+    name: str
+    kind: str
+    output: str
+    parameters: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def summarise(networks: Networks) -> list[LayerRow]:
+    """Return a row per layer with weights, and a total per network; the networks are unchanged."""
+    outputs: dict[str, str] = {}
+    handles: list[RemovableHandle] = []
+
+    def remember(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            shape = "x".join(str(side) for side in first.shape[1:])
+            outputs[name] = shape or "1"
+
+        return hook
+
+    for name, module in networks.named_modules():
+        if name:
+            handles.append(module.register_forward_hook(remember(name)))
+    device = next(networks.parameters()).device
+    shape = networks.image_shape
+    training = networks.training
+    networks.eval()
+    x = torch.zeros(1, shape.channels, shape.height, shape.width, device=device)
+    z = networks.encoder(x)
+    networks.generator(z)
+    networks.discriminator(x, z)
+    networks.train(training)
+    for handle in handles:
+        handle.remove()
+    rows: list[LayerRow] = []
+    for part, network in networks.named_children():
+        for name, module in network.named_modules(prefix=part):
+            parameters = sum(p.numel() for p in _own_parameters(module))
+            if parameters and name in outputs:
+                kind = type(module).__name__.removeprefix("Parametrized")
+                rows.append(LayerRow(name, kind, outputs[name], parameters))
+        total = sum(p.numel() for p in network.parameters())
+        rows.append(LayerRow(part, "total", outputs[part], total))
+    return rows
+
+
+def _own_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a layer itself, with those that a parametrisation holds for it."""
+    own = list(module.parameters(recurse=False))
+    held = getattr(module, "parametrizations", None)
+    return own + (list(held.parameters()) if isinstance(held, nn.Module) else [])
