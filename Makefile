@@ -1,0 +1,67 @@
+# bigan: `make demo`, `make test`, `make lint`. All that is needed is Python >= 3.11, git and make.
+
+VENV   ?= .venv
+# The first Python that is new enough; `make demo PYTHON=/path/to/python3.12` chooses another.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; \
+	done)
+
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.bigan-installed
+
+# What `make demo` trains on, and where it writes.
+DEMO_RUN    ?= results
+DEMO_IMAGES ?= build/demo-images
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make demo     train, evaluate, score and animate on real digits, about 3 minutes"
+	@echo "make test     run the tests"
+	@echo "make lint     run ruff, mypy and import-linter"
+	@echo "make install  only make $(VENV)"
+	@echo "make clean    remove what was built, not what was trained"
+
+install: $(STAMP)
+
+# uv installs torch in a fraction of pip's time; where it cannot be had, pip does the work.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found" >&2; \
+		echo "hint: install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "error: $(PYTHON) cannot make a virtual environment" >&2; \
+		echo "hint: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: the Python in $(VENV) is older than 3.11" >&2; \
+		echo "hint: remove $(VENV), or name another: make $(MAKECMDGOALS) VENV=folder" >&2; exit 1; }
+	@if $(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv; then \
+		echo "installing into $(VENV) with uv"; \
+		$(BIN)/uv pip install --python $(BIN)/python --editable '.[dev]'; \
+	else \
+		echo "installing into $(VENV) with pip"; \
+		$(BIN)/python -m pip install --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: install
+	$(BIN)/bigan train --config examples/demo.toml --save-dir $(DEMO_RUN) --overwrite
+	$(BIN)/bigan evaluate --run $(DEMO_RUN)
+	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES)
+	$(BIN)/bigan score $(DEMO_IMAGES) --run $(DEMO_RUN) --output $(DEMO_RUN)/stats/demo-scores.csv
+	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)
+	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
+	$(BIN)/bigan animate --mode multi --run $(DEMO_RUN)
+	@$(BIN)/python examples/demo_summary.py $(DEMO_RUN)
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
