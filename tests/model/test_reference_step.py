@@ -1,0 +1,136 @@
+"""The training step against a plain, separate reading of the BiGAN objective."""
+
+import copy
+
+import pytest
+import torch
+from torch.optim import Adam
+
+from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import ImageShape
+from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.step import LOSSES, AdversarialStep
+
+SHAPE = ImageShape(1, 8, 8)
+CPU = torch.device("cpu")
+
+
+def make_networks() -> Networks:
+    options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
+    return build_networks(Dcgan(options), SHAPE, 6, seed=3)
+
+
+def reference_step(networks, d_optimiser, eg_optimiser, config, x):
+    """The textbook order: separate passes, one player's gradients at a time."""
+    z = torch.randn(len(x), networks.latent_dim)
+    generated = networks.generator(z)
+    # One batch for the encoder, so that its batch statistics are those of the step under test.
+    encoded, cycled = networks.encoder(torch.cat([x, generated])).chunk(2)
+
+    def discriminate(latents, images):
+        logits, _ = networks.discriminator(torch.cat([x, images]), torch.cat([latents, z]))
+        return logits.chunk(2)
+
+    real, fake = discriminate(encoded.detach(), generated.detach())
+    if config.loss == "hinge":
+        d_loss = torch.clamp(1 - real, min=0).mean() + torch.clamp(1 + fake, min=0).mean()
+    else:
+        bce = torch.nn.functional.binary_cross_entropy_with_logits
+        d_loss = bce(real, torch.full_like(real, 1 - config.label_smoothing)) + bce(
+            fake, torch.zeros_like(fake)
+        )
+    d_optimiser.zero_grad()
+    d_loss.backward(inputs=list(networks.discriminator.parameters()))
+    d_optimiser.step()
+
+    eg_real, eg_fake = discriminate(encoded, generated)
+    if config.loss == "hinge":
+        eg_loss = eg_real.mean() - eg_fake.mean()
+    else:
+        bce = torch.nn.functional.binary_cross_entropy_with_logits
+        # The encoder is opposed to D: it wants its real pairs to be taken for generated ones.
+        eg_loss = bce(eg_real, torch.zeros_like(eg_real)) + bce(eg_fake, torch.ones_like(eg_fake))
+    image_cycle = torch.nn.functional.l1_loss(networks.generator(encoded), x)
+    latent_cycle = torch.nn.functional.mse_loss(cycled, z)
+    total = (
+        eg_loss
+        + config.reconstruction_weight * image_cycle
+        + config.latent_cycle_weight * latent_cycle
+    )
+    players = [*networks.encoder.parameters(), *networks.generator.parameters()]
+    eg_optimiser.zero_grad()
+    total.backward(inputs=players)
+    eg_optimiser.step()
+    return d_loss, eg_loss, image_cycle, latent_cycle, real.mean(), fake.mean()
+
+
+@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+def test_steps_equal_the_reference(loss):
+    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3)
+    networks = make_networks()
+    reference = copy.deepcopy(networks)
+    step = AdversarialStep(networks, config, CPU, "fp32")
+    d = Adam(reference.discriminator.parameters(), lr=1e-3, betas=(0.5, 0.999))
+    eg = Adam(
+        [*reference.encoder.parameters(), *reference.generator.parameters()],
+        lr=1e-3,
+        betas=(0.5, 0.999),
+    )
+    x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for number in range(3):
+        torch.manual_seed(number)
+        ours = step(x, 0.0)
+        torch.manual_seed(number)
+        theirs = torch.stack(reference_step(reference, d, eg, config, x))
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-4, atol=1e-5)
+    for (name, mine), (_, wanted) in zip(
+        networks.named_parameters(), reference.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(mine, wanted, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_each_update_touches_only_its_own_player(monkeypatch):
+    networks = make_networks()
+    step = AdversarialStep(networks, TrainConfig(), CPU, "fp32")
+    d = list(networks.discriminator.parameters())
+    eg = [*networks.encoder.parameters(), *networks.generator.parameters()]
+    seen = {}
+
+    def watch(name, optimiser):
+        update = optimiser.step
+
+        def watched():
+            seen[name] = (
+                [p.grad is not None for p in eg],
+                [None if p.grad is None else p.grad.clone() for p in d],
+            )
+            update()
+
+        monkeypatch.setattr(optimiser, "step", watched)
+
+    watch("d", step.d_optimiser)
+    watch("eg", step.eg_optimiser)
+    step(torch.rand(8, 1, 8, 8) * 2 - 1, 0.1)
+    assert not any(seen["d"][0])  # D's loss left no gradient in E and G
+    assert all(seen["eg"][0])
+    # Between the two updates nothing was added to D's gradients.
+    assert all(torch.equal(a, b) for a, b in zip(seen["d"][1], seen["eg"][1], strict=True))
+    assert all(p.requires_grad for p in d)
+
+
+def test_encoder_is_opposed_to_the_discriminator():
+    """One step of E and G lowers D's logit of (x, E(x)) and raises that of (G(z), z)."""
+    config = TrainConfig(
+        lr=5e-3, reconstruction_weight=0.0, latent_cycle_weight=0.0, instance_noise=0.0
+    )
+    networks = make_networks()
+    step = AdversarialStep(networks, config, CPU, "fp32")
+    step.d_optimiser = torch.optim.SGD(networks.discriminator.parameters(), lr=0.0)
+    x = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.manual_seed(0)
+    first = step(x, 0.0)
+    for _ in range(30):
+        last = step(x, 0.0)
+    names = dict(zip(LOSSES, (last - first).tolist(), strict=True))
+    assert names["d_real"] < 0 < names["d_fake"]

@@ -1,0 +1,174 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import ImageShape
+from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.model.networks import build_networks
+from bigan_cli.model.trainer import Trainer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images():
+    from sklearn.datasets import load_digits
+
+    digits = np.round(load_digits().images[:200] * 255 / 16).astype(np.uint8)[:, None]
+    return digits[:160], digits[160:]
+
+
+def make(images, *, epochs=3, **options):
+    settings = TrainConfig.model_validate({"epochs": epochs, "batch_size": 32, **options})
+    dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.2))
+    networks = build_networks(dcgan, ImageShape(1, 8, 8), 5, settings.seed)
+    return Trainer(networks, settings, *images, CPU)
+
+
+def weights(trainer):
+    averaged = {f"average.{k}": v for k, v in trainer.average.state_dict().items()}
+    return {**trainer.networks.state_dict(), **averaged}
+
+
+def assert_same(one, two):
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert torch.equal(value, two[name]), name
+
+
+def through_a_file(state, folder):
+    torch.save(state, folder / "state.pt")
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(images):
+    first, again, other = make(images), make(images), make(images, seed=1)
+    for trainer in (first, again, other):
+        list(trainer.epochs())
+    assert_same(weights(first), weights(again))
+    assert not torch.equal(*(t.networks.encoder.head.weight for t in (first, other)))
+
+
+def test_one_set_of_networks_learns_over_all_epochs(images):
+    trainer = make(images, epochs=60, lr=1e-3)
+    encoder = trainer.networks.encoder
+    records = list(trainer.epochs())
+    assert trainer.networks.encoder is encoder
+    assert [r.epoch for r in records] == list(range(1, 61))
+    assert records[-1].validation < 0.6 * records[0].validation
+    assert records[-1].losses["image_cycle"] < 0.6 * records[0].losses["image_cycle"]
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 10])
+def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after):
+    whole = make(images)
+    expected = [(r.epoch, r.losses, r.validation, r.best) for r in whole.epochs()]
+
+    steps = itertools.count(1)
+    first = make(images)
+    first._should_stop = lambda: next(steps) >= stop_after
+    seen = list(first.epochs())
+    assert len(seen) < 3
+    state = through_a_file(first.state(), tmp_path)
+    torch.manual_seed(999)  # whatever happened to the global state in between
+
+    second = make(images)
+    second.load_state(state)
+    seen += list(second.epochs())
+    assert [(r.epoch, r.losses, r.validation, r.best) for r in seen] == expected
+    assert_same(weights(whole), weights(second))
+    assert_same(whole.best_weights, second.best_weights)
+
+
+def test_more_epochs_after_the_end(images, tmp_path):
+    done = make(images, epochs=2, instance_noise=0.0)
+    list(done.epochs())
+    longer = make(images, epochs=4, instance_noise=0.0)
+    longer.load_state(through_a_file(done.state(), tmp_path))
+    straight = make(images, epochs=4, instance_noise=0.0)
+    assert [r.epoch for r in longer.epochs()] == [3, 4]
+    list(straight.epochs())
+    assert_same(weights(longer), weights(straight))
+
+
+def test_work_between_epochs_changes_nothing(images):
+    plain, disturbed = make(images), make(images)
+    list(plain.epochs())
+    for _ in disturbed.epochs():
+        torch.randn(17)
+        disturbed.average.generator(torch.randn(3, 5))
+    assert_same(weights(plain), weights(disturbed))
+
+
+def test_best_epoch_is_the_one_that_validated_best(images):
+    trainer = make(images, epochs=5)
+    records = list(trainer.epochs())
+    best = min(records, key=lambda r: r.validation)
+    assert trainer.best_epoch == best.epoch
+    assert [r.epoch for r in records if r.best][-1] == best.epoch
+    trainer.average.load_state_dict(trainer.best_weights)
+    assert trainer.validate() == best.validation
+
+
+def test_divergence_is_an_error_that_names_the_step(images):
+    trainer = make(images)
+    with torch.no_grad():
+        trainer.networks.encoder.head.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="NaN or infinite at epoch 1, step 1"):
+        next(trainer.epochs())
+
+
+def test_instance_noise_decays_to_zero(images):
+    trainer = make(images, epochs=10, instance_noise=0.2, instance_noise_portion=0.5)
+    levels = []
+    for trainer.epoch in range(10):
+        levels.append(trainer._noise())
+    assert levels[0] == 0.2
+    assert levels == sorted(levels, reverse=True)
+    assert levels[5:] == [0.0] * 5
+
+
+def test_every_fit_image_is_used_and_order_follows_the_seed(images):
+    trainer = make(images)
+    first = trainer._order()
+    assert sorted(first.tolist()) == list(range(160))
+    assert torch.equal(first, make(images)._order())
+    trainer.epoch = 1
+    assert not torch.equal(first, trainer._order())
+
+
+def test_too_few_images(images):
+    fit, validation = images
+    with pytest.raises(UsageError, match="at least 2 images, got 1"):
+        make((fit[:1], validation))
+
+
+def test_fewer_images_than_a_batch(images):
+    fit, validation = images
+    trainer = make((fit[:7], validation))
+    assert trainer.batch_size == 7
+    assert len(list(trainer.epochs())) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "logistic"},
+        {"reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
+        {"ema_decay": 0.0},
+        {"precision": "bf16"},
+    ],
+)
+def test_objectives_and_precisions_train(images, options):
+    trainer = make(images, epochs=2, **options)
+    records = list(trainer.epochs())
+    assert all(np.isfinite(list(r.losses.values())).all() for r in records)
+    if options.get("ema_decay") == 0.0:
+        for mine, averaged in zip(
+            trainer.networks.parameters(), trainer.average.parameters(), strict=True
+        ):
+            torch.testing.assert_close(mine, averaged)
