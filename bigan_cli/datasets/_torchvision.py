@@ -1,0 +1,156 @@
+"""What the data sets fetched by torchvision share.
+
+torchvision lays the files out and downloads them. Importing it takes seconds, so files in the
+IDX format that are there already are read without it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items
+from bigan_cli.errors import DataError
+
+
+class IdxDataset(Dataset):
+    """MNIST or one of its drop-in replacements: four IDX files of 28x28 grey images.
+
+    They are looked for, plain or gzipped, in ``ROOT/<torchvision_name>/raw``, where torchvision
+    puts them, and in ROOT itself.
+
+    Class attributes:
+        torchvision_name: The class of ``torchvision.datasets``, which also names the folder.
+    """
+
+    torchvision_name: ClassVar[str]
+    image_shape = ImageShape(1, 28, 28)
+
+    def train_items(self) -> Items:
+        """Return the training split, 60,000 images.
+
+        Raises:
+            DataError: The files are not there and cannot be fetched, or are damaged.
+        """
+        return self._items("train")
+
+    def test_items(self) -> Items:
+        """Return the test split, 10,000 images.
+
+        Raises:
+            DataError: The files are not there and cannot be fetched, or are damaged.
+        """
+        return self._items("t10k")
+
+    def _items(self, prefix: str) -> Items:
+        names = _names(prefix)
+        folder = self.location.root / self.torchvision_name / "raw"
+        found = _find(names, folder, self.location.root)
+        if found is None:
+            expected = _names("train") + _names("t10k")
+            download(self, self.torchvision_name, folder, expected)
+            found = _find(names, folder)
+        if found is None:
+            raise missing(self, folder, expected)
+        images, labels = (_read_idx(path) for path in found)
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise DataError(f"{found[0]} and {found[1]} do not belong together")
+        return Items(images, labels.astype(np.int64))
+
+
+def _names(prefix: str) -> tuple[str, str]:
+    return f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
+
+
+def download(
+    dataset: Dataset, torchvision_name: str, folder: Path, expected: tuple[str, ...]
+) -> None:
+    """Let torchvision fetch its data set *torchvision_name* into the data root.
+
+    Args:
+        dataset: Whose location says where to, and whether that is allowed.
+        torchvision_name: The class of ``torchvision.datasets``.
+        folder: Where the files will be; for the message.
+        expected: The names of the files; for the message.
+
+    Raises:
+        DataError: It is not allowed, or fails.
+    """
+    location: DataLocation = dataset.location
+    if not location.download:
+        raise missing(dataset, folder, expected)
+    import torchvision
+
+    fetch: Callable[..., object] = getattr(torchvision.datasets, torchvision_name)
+    try:
+        fetch(root=location.root, download=True)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError
+        raise missing(dataset, folder, expected, _why(error)) from error
+
+
+def missing(dataset: Dataset, folder: Path, expected: tuple[str, ...], why: str = "") -> DataError:
+    """Return the error for files that are not there; *why* they could not be downloaded."""
+    files = ", ".join(expected)
+    if why:
+        message = f"cannot download {dataset.name} ({why})"
+        hint = f"put the files in {folder} or pass --data-root; expected: {files}"
+    else:
+        message = f"{dataset.name} is not in {folder} (expected: {files})"
+        hint = "pass --data-root with the folder that holds it"
+        if not dataset.location.download:
+            hint += ", or allow the download"
+    return DataError(message, hint)
+
+
+def _why(error: BaseException) -> str:
+    """Return the reason of a failed download in a few words."""
+    text = str(error)
+    # torchvision puts the errors of all its mirrors into one text.
+    found = re.search(r"<urlopen error (?:\[Errno -?\d+\] )?(.+?)>", text)
+    if found:
+        text = found[1]
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    text = " ".join(text.split())
+    return text[:1].lower() + text[1:120]
+
+
+def _find(names: tuple[str, ...], *folders: Path) -> list[Path] | None:
+    """Return the files *names*, plain or gzipped, from the first folder that holds them all."""
+    for folder in folders:
+        found = [
+            path
+            for name in names
+            for path in (folder / name, folder / f"{name}.gz")
+            if path.is_file()
+        ]
+        plain = {path.name.removesuffix(".gz"): path for path in reversed(found)}
+        if len(plain) == len(names):
+            return [plain[name] for name in names]
+    return None
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """Return the array in an IDX file of bytes: 0, 0, 8, ndim, big-endian sizes, values."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
+        raise DataError(f"{path} is not an IDX file of bytes", "remove it to have it fetched again")
+    start = 4 + 4 * raw[3]
+    shape = tuple(int(side) for side in np.frombuffer(raw, ">u4", raw[3], 4))
+    expected = start + int(np.prod(shape))
+    if len(raw) != expected:
+        raise DataError(
+            f"{path} is damaged: {len(raw)} bytes, {expected} expected",
+            "remove it to have it fetched again",
+        )
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,80 @@
+"""CIFAR-10: small colour photographs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bigan_cli.contracts import Dataset, ImageShape, Items
+from bigan_cli.datasets._torchvision import download
+from bigan_cli.errors import DataError
+from bigan_cli.hookspecs import hookimpl
+
+_FOLDER = "cifar-10-batches-py"
+_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
+_TEST = ("test_batch",)
+_META = ("batches.meta",)
+
+
+class Cifar10(Dataset):
+    """Krizhevsky's CIFAR-10: 50,000 + 10,000 photographs, 32x32 RGB.
+
+    Read by torchvision from ``ROOT/cifar-10-batches-py``. It checks each file against the
+    published checksum before it opens it. A copy as image files in class folders is read
+    through the data set ``folder``.
+    """
+
+    name = "cifar10"
+    summary = "60,000 photographs of ten kinds of things, 32x32 RGB"
+    image_shape = ImageShape(3, 32, 32)
+    class_names = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+
+    def train_items(self) -> Items:
+        """Return the training split, 50,000 images.
+
+        Raises:
+            DataError: The files are not there and cannot be fetched, or are damaged.
+        """
+        return self._items(train=True)
+
+    def test_items(self) -> Items:
+        """Return the test split, 10,000 images.
+
+        Raises:
+            DataError: The files are not there and cannot be fetched, or are damaged.
+        """
+        return self._items(train=False)
+
+    def _items(self, train: bool) -> Items:
+        folder = self.location.root / _FOLDER
+        expected = _TRAIN + _TEST + _META
+        if not all((folder / name).is_file() for name in expected):
+            download(self, "CIFAR10", folder, expected)
+        from torchvision.datasets import CIFAR10
+
+        try:
+            split: Any = CIFAR10(root=self.location.root, train=train, download=False)
+        except (OSError, RuntimeError) as error:
+            raise DataError(
+                f"the files in {folder} are damaged (a checksum differs)",
+                "remove the folder to have it fetched again",
+            ) from error
+        return Items(split.data, np.asarray(split.targets, np.int64))
+
+
+@hookimpl
+def bigan_datasets() -> list[type[Dataset]]:
+    """Provide the data set."""
+    return [Cifar10]
