@@ -65,7 +65,8 @@ def summarise(networks: Networks) -> list[LayerRow]:
     for part, network in networks.named_children():
         for name, module in network.named_modules(prefix=part):
             parameters = sum(p.numel() for p in _own_parameters(module))
-            if parameters and name in outputs:
+            # A parametrisation belongs to the layer it stands in, whose row counts it.
+            if parameters and name in outputs and ".parametrizations" not in name:
                 kind = type(module).__name__.removeprefix("Parametrized")
                 rows.append(LayerRow(name, kind, outputs[name], parameters))
         total = sum(p.numel() for p in network.parameters())
