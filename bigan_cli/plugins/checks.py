@@ -1,0 +1,190 @@
+"""From a plugin to its classes: import, registration, the call of each hook, and what it returns.
+
+All of it is a stranger's code, so whatever goes wrong becomes a :class:`Refused` with the reason
+in words.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import ValidationError
+
+from bigan_cli import __version__, hookspecs
+from bigan_cli.contracts import Dataset, ImageShape, Options
+from bigan_cli.errors import did_you_mean
+from bigan_cli.plugins.registry import KINDS, Kind, listed
+from bigan_cli.plugins.sources import Candidate, Refused
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+# Files that import and call plugins: never the place where one went wrong.
+_MACHINERY = tuple(str(Path(str(m.__file__)).parent) for m in (importlib, pluggy))
+_OURS = (__file__, str(Path(__file__).with_name("sources.py")))
+
+
+def offers_of(candidate: Candidate) -> dict[str, list[type[Any]]]:
+    """Import the plugin, register it with a manager of its own, call its hooks, check the answers.
+
+    A manager for each plugin: what one registers cannot touch another, and nothing is left of
+    one that fails halfway.
+
+    Raises:
+        Refused: With the reason in words.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        # What a plugin prints must not end up among our results.
+        with redirect_stdout(sys.stderr):
+            plugin = candidate.load()
+            _check_version(plugin)
+            manager.register(plugin, candidate.name)
+            _check_hooks(manager, plugin)
+            return {
+                kind.hook: _call(manager, kind)
+                for kind in KINDS
+                if getattr(manager.hook, kind.hook).get_hookimpls()
+            }
+    except (Refused, KeyboardInterrupt):
+        raise
+    except pluggy.PluginValidationError as error:
+        raise Refused(" ".join(str(error).split())) from error
+    except (Exception, SystemExit) as error:  # whatever a stranger's code does
+        raise Refused(_in_words(error)) from error
+
+
+def _check_version(plugin: Any) -> None:
+    version = getattr(plugin, "bigan_api", hookspecs.API_VERSION)
+    if version != hookspecs.API_VERSION:
+        raise Refused(
+            f"it is made for version {version} of the plugin interface, and bigan {__version__} "
+            f"has version {hookspecs.API_VERSION}; upgrade the older of the two"
+        )
+
+
+def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
+    hooks = [kind.hook for kind in KINDS]
+    callers = manager.get_hookcallers(plugin) or []
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        wrong = next(caller.name for caller in callers if not caller.has_spec())
+        near = did_you_mean(wrong, hooks) or f"there are {', '.join(hooks)}"
+        raise Refused(f"there is no hook '{wrong}'; {near}") from error
+    if not callers:
+        unmarked = [hook for hook in hooks if callable(getattr(plugin, hook, None))]
+        raise Refused(
+            f"{unmarked[0]} is not marked with @hookimpl"
+            if unmarked
+            else f"it implements no hook; there are {', '.join(hooks)}"
+        )
+
+
+def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
+    answers = getattr(manager.hook, kind.hook)()
+    if not answers or not isinstance(answers[0], list | tuple):
+        given = repr(answers[0]) if answers else "None"
+        raise Refused(f"{kind.hook} must return a list of classes, and it returned {given}")
+    names: set[str] = set()
+    for cls in answers[0]:
+        _check_class(cls, kind)
+        if cls.name in names:
+            raise Refused(f"{kind.hook} returned two classes named '{cls.name}'")
+        names.add(cls.name)
+    return list(answers[0])
+
+
+def _check_class(cls: Any, kind: Kind) -> None:
+    if not isinstance(cls, type):
+        raise Refused(f"{kind.hook} must return classes, and it returned {cls!r}")
+    if not issubclass(cls, kind.base):
+        raise Refused(
+            f"{cls.__name__} is not a subclass of bigan_cli.contracts.{kind.base.__name__}"
+        )
+    if inspect.isabstract(cls):
+        missing = listed(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise Refused(f"{cls.__name__} does not define {missing}")
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Refused(
+            f"{cls.__name__}.name must be lower-case letters, digits and '_', and it is {name!r}"
+        )
+    summary = getattr(cls, "summary", None)
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        raise Refused(f"{cls.__name__}.summary must be one line of text, and it is {summary!r}")
+    _check_options(cls)
+    if issubclass(cls, Dataset):
+        _check_dataset(cls)
+
+
+def _check_options(cls: Any) -> None:
+    options = cls.Options
+    if not (isinstance(options, type) and issubclass(options, Options)):
+        raise Refused(
+            f"{cls.__name__}.Options must be a subclass of bigan_cli.contracts.Options, "
+            f"and it is {options!r}"
+        )
+    if any(f.is_required() for f in options.model_fields.values()):
+        return
+    try:
+        # Defaults are written into the saved configuration, and read from there again.
+        options.model_validate_json(options().model_dump_json())
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
+        )
+        raise Refused(f"the defaults of {cls.__name__}.Options are not valid: {wrong}") from error
+
+
+def _check_dataset(cls: type[Dataset]) -> None:
+    # What the annotations promise is what is in question here.
+    shape: Any = cls.image_shape
+    names: Any = cls.class_names
+    preset: Any = cls.preset
+    checks: dict[str, tuple[bool, str]] = {
+        "image_shape": (
+            shape is None or isinstance(shape, ImageShape),
+            "an ImageShape or None",
+        ),
+        "class_names": (
+            names is None or (isinstance(names, tuple) and all(isinstance(n, str) for n in names)),
+            "a tuple of strings or None",
+        ),
+        "preset": (
+            isinstance(preset, Mapping)
+            and all(isinstance(table, Mapping) for table in preset.values())
+            and "dataset" not in preset.get("data", {}),
+            "tables of a run file, without data.dataset",
+        ),
+    }
+    for attribute, (good, wanted) in checks.items():
+        if not good:
+            given = getattr(cls, attribute)
+            raise Refused(f"{cls.__name__}.{attribute} must be {wanted}, and it is {given!r}")
+
+
+def _in_words(error: BaseException) -> str:
+    """Return type, message and place of an exception, in one line."""
+    place = ""
+    if isinstance(error, SyntaxError) and error.filename:
+        text, place = error.msg, f"{error.filename}:{error.lineno}"
+    else:
+        text = " ".join(str(error).split())
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith(("<frozen", *_MACHINERY))
+            and frame.filename not in _OURS
+        ]
+        if frames:
+            place = f"{frames[-1].filename}:{frames[-1].lineno}"
+    return f"{type(error).__name__}{': ' if text else ''}{text}{f' ({place})' if place else ''}"
