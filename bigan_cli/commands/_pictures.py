@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.detect.detector import Detector
-from bigan_cli.report.grids import comparison_grid, sample_grid, test_grid
+from bigan_cli.report.grids import comparison_grid, sample_grid, score_caption, test_grid
 from bigan_cli.rundir import RunDirectory
 
 
@@ -28,6 +28,7 @@ class RunPictures:
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
         self._tests = _choose_tests(data, count, rng)
+        self._class_names = data.class_names
         self._latents: NDArray[np.float32] = rng.standard_normal(
             (count, config.model.latent_dim), dtype=np.float32
         )
@@ -51,10 +52,14 @@ class RunPictures:
             run.epoch_picture(run.test, epoch),
             self._tests.pixels,
             detector.reconstruct(self._tests.pixels),
-            scores=scores.score.tolist(),
-            p_values=scores.p_value.tolist(),
-            flagged=(scores.p_value <= detector.default_fpr).tolist(),
+            captions=[
+                score_caption(score, p, self._class_names[label])
+                for score, p, label in zip(
+                    scores.score, scores.p_value, self._tests.labels, strict=True
+                )
+            ],
             outlier=self._tests.outlier.tolist(),
+            flagged=(scores.p_value <= detector.default_fpr).tolist(),
             heading=heading,
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 
 from bigan_cli import __version__
 from bigan_cli.commands._session import TrainingSession, load_training_state, stop_on_signals
@@ -154,7 +155,7 @@ def run(
             f"stopped in epoch {trainer.epoch + 1} of {config.train.epochs}; all work is saved\n"
             f"hint: continue with: bigan train --resume --save-dir {save_dir}"
         )
-        raise SystemExit(INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     _report(terminal, run, trainer, time.monotonic() - started, as_json=as_json)
 
 

@@ -65,7 +65,7 @@ class ModelConfig(Table):
     """The networks."""
 
     architecture: str = Field("dcgan", description="'bigan architectures' lists them.")
-    latent_dim: int = Field(64, ge=1, le=4096, description="Length of the latent vector z.")
+    latent_dim: int = Field(32, ge=1, le=4096, description="Length of the latent vector z.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="The architecture's own options."
     )
