@@ -154,5 +154,5 @@ def normals_needed(fpr: float) -> int:
 def _round_up(rate: float) -> float:
     """Return *rate* rounded up to three significant digits, for a message."""
     digits = 2 - math.floor(math.log10(rate))
-    rounded = math.ceil(rate * 10**digits) / 10**digits
+    rounded = math.ceil(rate * 10.0**digits) / 10.0**digits
     return max(rounded, rate)
