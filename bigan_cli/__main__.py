@@ -1,6 +1,8 @@
 """``python -m bigan_cli`` is ``bigan``."""
 
+import sys
+
 from bigan_cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What ``bigan datasets`` and ``bigan architectures`` share: tables off the registry."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from bigan_cli.console import Terminal
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Options
+    from bigan_cli.plugins import Provided, Registry
+
+
+def describe(provided: Provided[Any]) -> dict[str, Any]:
+    """Return what any kind of plugin class says of itself, for ``--json``."""
+    return {
+        "name": provided.cls.name,
+        "summary": provided.cls.summary,
+        "options": options_of(provided.cls.Options),
+        "plugin": provided.plugin,
+        "distribution": provided.distribution,
+        "version": provided.version,
+    }
+
+
+def options_of(options: type[Options]) -> list[dict[str, Any]]:
+    """Return name, default, requiredness and description of each typed option."""
+    return [
+        {
+            "name": name,
+            "required": field.is_required(),
+            "default": None
+            if field.is_required()
+            else field.get_default(call_default_factory=True),
+            "description": field.description or "",
+        }
+        for name, field in options.model_fields.items()
+    ]
+
+
+def show_options(terminal: Terminal, table: str, provided: Provided[Any]) -> None:
+    """Print the options of one class, and the table of a run file where they belong."""
+    options = options_of(provided.cls.Options)
+    terminal.note(f"{provided.cls.name}: {provided.cls.summary}")
+    if not options:
+        terminal.note("It has no options of its own.")
+        return
+    terminal.note(f"Its options stand in [{table}] of a run file.")
+    terminal.table(
+        ("option", "default", "description"),
+        (
+            (o["name"], "required" if o["required"] else _as_toml(o["default"]), o["description"])
+            for o in options
+        ),
+    )
+
+
+def warn_of_broken(terminal: Terminal, registry: Registry) -> None:
+    """Say which plugins could not be loaded; what they provide is missing from a list."""
+    for plugin in registry.broken:
+        terminal.warn(str(plugin))
+
+
+def _as_toml(value: object) -> str:
+    if value is None:
+        return ""
+    try:
+        return json.dumps(value)
+    except TypeError:
+        return str(value)

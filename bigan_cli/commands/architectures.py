@@ -1,0 +1,41 @@
+"""``bigan architectures``: which networks there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def architectures(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Show the options of this one.", metavar="NAME")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the network architectures, or show the options of one.
+
+    Example: bigan architectures dcgan
+    """
+    from bigan_cli.commands._listing import describe, show_options, warn_of_broken
+    from bigan_cli.console import Terminal
+    from bigan_cli.contracts import Architecture
+    from bigan_cli.plugins import Provided, load_registry
+
+    terminal: Terminal = ctx.obj
+    registry = load_registry()
+    chosen: list[Provided[Architecture]] = (
+        list(registry.architectures.values())
+        if name is None
+        else [registry.architectures[registry.architecture(name).name]]
+    )
+    warn_of_broken(terminal, registry)
+    if as_json:
+        terminal.json({"architectures": [describe(provided) for provided in chosen]})
+    elif name is None:
+        terminal.table(
+            ("name", "summary", "from"), ((p.cls.name, p.cls.summary, p.source) for p in chosen)
+        )
+    else:
+        show_options(terminal, "model.options", chosen[0])

@@ -1,0 +1,66 @@
+"""``bigan datasets``: which data sets there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def datasets(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Show the options and classes of this one.", metavar="NAME")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the data sets, or show the options and classes of one.
+
+    Example: bigan datasets folder
+    """
+    from bigan_cli.commands._listing import describe, show_options, warn_of_broken
+    from bigan_cli.console import Terminal
+    from bigan_cli.contracts import Dataset
+    from bigan_cli.plugins import Provided, load_registry
+
+    terminal: Terminal = ctx.obj
+    registry = load_registry()
+    chosen: list[Provided[Dataset]] = (
+        list(registry.datasets.values())
+        if name is None
+        else [registry.datasets[registry.dataset(name).name]]
+    )
+
+    def as_dict(provided: Provided[Dataset]) -> dict[str, object]:
+        cls = provided.cls
+        shape = cls.image_shape
+        return {
+            **describe(provided),
+            "image_shape": shape and [shape.channels, shape.height, shape.width],
+            "classes": cls.class_names,
+            "needs_root": cls.needs_root,
+            "preset": cls.preset,
+        }
+
+    warn_of_broken(terminal, registry)
+    if as_json:
+        terminal.json({"datasets": [as_dict(provided) for provided in chosen]})
+    elif name is None:
+        terminal.table(
+            ("name", "image", "classes", "summary", "from"),
+            (
+                (
+                    p.cls.name,
+                    p.cls.image_shape or "as found",
+                    "as found" if p.cls.class_names is None else len(p.cls.class_names),
+                    p.cls.summary,
+                    p.source,
+                )
+                for p in chosen
+            ),
+        )
+    else:
+        classes = chosen[0].cls.class_names
+        show_options(terminal, "data.options", chosen[0])
+        if classes is not None:
+            terminal.table(("class", "name"), enumerate(classes))

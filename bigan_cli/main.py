@@ -1,0 +1,198 @@
+"""The ``bigan`` command: its sub-commands, its global options and the one error boundary."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
+
+import typer
+
+from bigan_cli import __version__
+from bigan_cli.commands import plugins
+from bigan_cli.commands.architectures import architectures
+from bigan_cli.commands.datasets import datasets
+from bigan_cli.commands.env import env
+from bigan_cli.commands.train import train
+from bigan_cli.console import Terminal
+from bigan_cli.errors import INTERRUPTED, BiganError
+from bigan_cli.usage import Command, Group, explain, is_help
+
+BROKEN_PIPE = 128 + 13  # what the shell reports of a program that SIGPIPE ended
+
+_EPILOG = """\b
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage or configuration; nothing was written
+  3  a check that was asked for did not pass
+  4  finished, but some inputs were skipped
+  130  interrupted"""
+
+
+# Heading -> the commands under it: functions, or groups with commands of their own.
+COMMANDS: Mapping[str, tuple[Callable[..., None] | typer.Typer, ...]] = {
+    "Learn": (train,),
+    "Set up": (datasets, architectures, plugins.app, env),
+}
+
+
+def build_app() -> typer.Typer:
+    """Return the application with all its commands."""
+    app = typer.Typer(
+        cls=Group,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        invoke_without_command=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        epilog=_EPILOG,
+    )
+    app.callback()(_global_options)
+    for heading, commands in COMMANDS.items():
+        for command in commands:
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, cls=Group, rich_help_panel=heading)
+            else:
+                app.command(cls=Command, rich_help_panel=heading)(command)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bigan {__version__}")
+        raise typer.Exit
+
+
+def _global_options(
+    ctx: typer.Context,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option("--verbose", "-v", count=True, help="Print more details.", show_default=False),
+    ] = 0,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colour; NO_COLOR does the same.")
+    ] = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bars.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; BIGAN_DEBUG=1 does the same.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  its callback does the work
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Learn what normal images look like, and tell how far from normal new ones are.
+
+    A Bidirectional GAN (encoder, generator and joint discriminator) is trained on normal images
+    only. Results go to standard output, everything else to standard error.
+    """
+    ctx.obj = Terminal(
+        quiet=quiet,
+        verbosity=verbose,
+        debug=debug or _debug_by_environment(),
+        color=not no_color,
+        show_progress=not no_progress,
+    )
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``bigan`` and return its exit code; no exception but SystemExit leaves here.
+
+    Args:
+        arguments: The command line without the program's name; by default this process's own.
+    """
+    if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
+        build_app()(prog_name="bigan")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Good until the global options are read.
+    terminal = Terminal(
+        debug="--debug" in words or _debug_by_environment(), color="--no-color" not in words
+    )
+    try:
+        command = typer.main.get_command(build_app())
+        with command.make_context("bigan", words) as context:
+            try:
+                with _plain_warnings(terminal):
+                    command.invoke(context)
+            finally:
+                terminal = context.obj if isinstance(context.obj, Terminal) else terminal
+        sys.stdout.flush()
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that may
+        return _report(error, terminal)
+    return 0
+
+
+def _report(error: BaseException, terminal: Terminal) -> int:
+    """Tell of *error* in one line and a hint; return the exit code."""
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        _abandon_stdout()
+        return BROKEN_PIPE
+    if isinstance(error, typer.TyperException) and is_help(error):
+        typer.echo(error.format_message())
+        return 0
+    if terminal.debug:
+        from traceback import print_exception
+
+        print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        told, code = BiganError("interrupted"), INTERRUPTED
+    else:
+        told = _in_our_words(error)
+        code = told.exit_code
+    terminal.fail(told)
+    return code
+
+
+def _in_our_words(error: BaseException) -> BiganError:
+    match error:
+        case BiganError():
+            return error
+        case typer.TyperException():
+            return explain(error)
+        case typer.Abort():
+            return BiganError("aborted")
+        case MemoryError():
+            return BiganError("out of memory", "try a smaller --batch-size or --image-size")
+        case OSError(strerror=str(reason)):
+            where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+            return BiganError(f"{where}{reason}")
+    text = " ".join(str(error).split())
+    return BiganError(
+        f"internal error: {type(error).__name__}{': ' if text else ''}{text}",
+        "this is a defect of bigan; 'bigan --debug ...' shows the traceback to report",
+    )
+
+
+@contextmanager
+def _plain_warnings(terminal: Terminal) -> Iterator[None]:
+    """Show the warnings of libraries as ours are shown, in one line."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        terminal.warn(f"{' '.join(str(message).split())} ({category.__name__})")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _abandon_stdout() -> None:
+    """Point standard output nowhere, so that the interpreter's last flush fails silently."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _debug_by_environment() -> bool:
+    return os.environ.get("BIGAN_DEBUG", "") not in ("", "0")

@@ -1,0 +1,134 @@
+"""Help pages in sections, and wrong command lines told in one line and a hint.
+
+Typer does either only with boxes that wrap; these stay plain lines that a script can search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from typer import TyperException
+from typer.core import TyperCommand, TyperGroup
+
+from bigan_cli.errors import UsageError, did_you_mean
+
+# What the options of the script that came before this program are called now, where more
+# than "_" has become "-".
+_RENAMED = {
+    "dataset_type": "--dataset NAME",
+    "use_mps": "--device mps",
+    "use_cpu": "--device cpu",
+    "use_tanh": "--tanh",
+    "use_spectral_norm": "--spectral-norm",
+    "data_dir": "--data-root FOLDER",
+    "learning_rate": "--lr RATE",
+    "image_dir": "--image-dir FOLDER",
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows its options under the headings they name."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options."""
+        _write_parameters(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group whose help shows options and commands under the headings they name."""
+
+    command_class = Command
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, then the commands."""
+        _write_parameters(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, each with its one line."""
+        longest = max((len(name) for name in self.commands), default=0)
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            if not command.hidden:
+                line = command.get_short_help_str(formatter.width - longest - 6)
+                sections.setdefault(_panel(command) or "Commands", []).append((name, line))
+        _write_sections(sections, formatter)
+
+
+def explain(error: TyperException) -> UsageError:
+    """Return what is wrong with the command line that typer refused, with a hint."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "bigan"
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        hint = _option_hint(option, context) or f"'{command} --help' lists the options"
+        return UsageError(f"'{command}' has no option '{option}'", hint)
+    text = " ".join(error.format_message().split()).rstrip(".")
+    message, _, near = text.partition(". Did you mean ")
+    hint = f"did you mean {near}" if near else f"see '{command} --help'"
+    return UsageError(message[:1].lower() + message[1:], hint)
+
+
+def is_help(error: TyperException) -> bool:
+    """Return whether *error* is typer's way to show help where no argument was given."""
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _option_hint(option: str, context: Any) -> str:
+    """Return where the option *option*, unknown here, is or what it is called, if we know."""
+    name = option.lstrip("-").replace("-", "_")
+    now = _RENAMED.get(name, "--" + name.replace("_", "-"))
+    flag = now.split()[0]
+    known = _long_options(context.command)
+    if flag in known:
+        return f"it is now '{now}'" if name in _RENAMED else f"it is spelt '{flag}'"
+    root = context.find_root()
+    if option in _all_options(root.command):
+        return f"it comes before the command: {root.info_name} {option} {context.info_name} ..."
+    near = did_you_mean(option, known)
+    if near:
+        return near
+    owner = next(
+        (path for path, command in _commands(root.command) if flag in _long_options(command)), None
+    )
+    return f"'{now}' is an option of '{root.info_name} {owner}'" if owner else ""
+
+
+def _commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield f"{path}{name}", command
+        yield from _commands(command, f"{path}{name} ")
+
+
+def _all_options(command: Any) -> list[str]:
+    return [o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")]
+
+
+def _long_options(command: Any) -> list[str]:
+    return [option for option in _all_options(command) if option.startswith("--")]
+
+
+def _panel(item: Any) -> str:
+    # Typer keeps a placeholder object where no panel was named.
+    panel = getattr(item, "rich_help_panel", None)
+    return panel if isinstance(panel, str) else ""
+
+
+def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            sections.setdefault(_panel(parameter) or usual, []).append(record)
+    # What every command has comes last.
+    sections["Options"] = sections.pop("Options")
+    _write_sections(sections, formatter)
+
+
+def _write_sections(sections: dict[str, list[tuple[str, str]]], formatter: Any) -> None:
+    for heading, rows in sections.items():
+        if rows:
+            with formatter.section(heading):
+                formatter.write_dl(rows)
