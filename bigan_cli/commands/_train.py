@@ -94,8 +94,8 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     device = resolve_device(loaded.config.train.device)
     dataset = open_dataset(loaded.registry, loaded.config.data)
     data = prepare(dataset, loaded.config)
-    for note in data.audit.notes():
-        terminal.warn(note)
+    for note in data.notes:
+        terminal.note(f"note: {note}")
     data.calibration_check(loaded.config.score.fpr)
     config = data.config
     architecture_class = loaded.registry.architecture(config.model.architecture)
@@ -200,6 +200,7 @@ def _run_info(resolved: Resolved) -> dict[str, Any]:
             "dataset": data.dataset_name,
             "protocol": data.protocol,
             "fingerprint": data.fingerprint,
+            "test_fingerprint": data.test_fingerprint,
             "image_shape": str(data.image_shape),
             "normal_classes": [data.class_names[k] for k in data.normal_classes],
             "images": {name: len(images) for name, images in _splits(data).items()},
