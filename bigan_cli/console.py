@@ -5,7 +5,6 @@ Nothing is imported from rich until a table or a progress bar is drawn on a real
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -69,11 +68,15 @@ class Terminal:
         Paths become strings, numpy scalars and arrays become numbers and lists, and numbers
         that JSON does not have (NaN, infinity) become null.
         """
+        import json
+
         document = {"schema": JSON_SCHEMA, **_plain(value)}
         _write(sys.stdout, json.dumps(document, indent=2, allow_nan=False))
 
     def json_line(self, value: Mapping[str, Any]) -> None:
         """Print *value* on standard output as one line of JSON, at once."""
+        import json
+
         _write(sys.stdout, json.dumps(_plain(value), allow_nan=False))
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +29,8 @@ def env(
 
     Example: bigan env --json
     """
+    import platform
+
     from bigan_cli import __version__
     from bigan_cli.console import Terminal
 
@@ -65,6 +65,8 @@ def _show(line: Callable[[str], None], facts: dict[str, Any], indent: str = "") 
 
 
 def _version(distribution: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -72,6 +74,8 @@ def _version(distribution: str) -> str:
 
 
 def _cpu() -> str:
+    import platform
+
     name = platform.processor() or platform.machine()
     try:
         for text in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
