@@ -1,0 +1,124 @@
+"""Decoded images kept on disk, so that no file is decoded twice at the same size.
+
+One ``.npy`` file for each list of image files, named by what decides its content: the files
+with their sizes and times, the shape, and the preprocessing. The newest files within a limit
+are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data.decode import PREPROCESSING
+
+LIMIT_BYTES = 20 * 2**30
+_DAY = 86_400
+
+Pixels = NDArray[np.uint8]
+
+
+def cache_root() -> Path:
+    """Return this machine's folder for what can be made or fetched again."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("bigan", appauthor=False)
+
+
+def files_key(paths: Sequence[Path], shape: ImageShape) -> str:
+    """Return a name for the pixels of *paths* at *shape*; it changes when one of them does.
+
+    Raises:
+        OSError: One of the files cannot be asked for its size and time.
+    """
+    described = hashlib.sha256(json.dumps([PREPROCESSING, str(shape)]).encode())
+    for path in paths:
+        status = path.stat()
+        line = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        described.update(line.encode("utf-8", "surrogateescape"))
+    return described.hexdigest()
+
+
+def cached(
+    key: str, shape: tuple[int, ...], fill: Callable[[Pixels], None], folder: Path | None = None
+) -> Pixels:
+    """Return the array stored under *key*, memory-mapped; *fill* makes it where it is missing.
+
+    Two processes may do this at once: each writes a file of its own, and the last to finish
+    leaves its (equal) one.
+
+    Args:
+        key: Names the content.
+        shape: Of the whole array.
+        fill: Given the array to fill in place; what it raises passes through, and nothing is kept.
+        folder: Where; by default in :func:`cache_root`.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full.
+    """
+    folder = folder or cache_root() / "images"
+    path = folder / f"{key}.npy"
+    stored = _load(path, shape)
+    if stored is not None:
+        with suppress(OSError):  # a cache that may only be read still serves
+            os.utime(path)  # counts as used, see _prune
+        return stored
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{key[:16]}.", suffix=".tmp", dir=folder)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(temporary)
+        fill(array)
+        array.flush()
+        del array
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _prune(folder, path)
+    made = _load(path, shape)
+    if made is None:
+        raise OSError(f"{path} cannot be read back")
+    return made
+
+
+def _reserve(path: Path) -> None:
+    """Take the space on disk now: a full disk under a memory map would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> Pixels | None:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # not there, or not whole
+        return None
+    fits = array.dtype == np.uint8 and array.shape == shape
+    return array if fits else None
+
+
+def _prune(folder: Path, keep: Path) -> None:
+    """Remove the files used longest ago until the rest stays within the limit."""
+    with suppress(OSError):
+        for left_over in folder.glob(".*.tmp"):  # of a process that was killed
+            if time.time() - left_over.stat().st_mtime > _DAY:
+                left_over.unlink()
+        files = [(p.stat().st_mtime, p.stat().st_size, p) for p in folder.glob("*.npy")]
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total > LIMIT_BYTES and path != keep:
+                path.unlink()
+                total -= size

@@ -1,0 +1,58 @@
+"""From what a user calls a class to its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bigan_cli.errors import UsageError, did_you_mean
+
+_LISTED = 12
+
+
+def resolve_classes(
+    refs: Sequence[int | str], class_names: Sequence[str], option: str, dataset: str
+) -> tuple[int, ...]:
+    """Return the indices of *refs*, each given by name or by index, sorted and without repeats.
+
+    A name counts whatever its case and spaces. What is the name of one class and the index of
+    another (class folders called ``1`` and ``7``) is taken as the name, since that is what a
+    person sees.
+
+    Args:
+        refs: Names or indices.
+        class_names: The data set's classes, by index.
+        option: ``inlier`` or ``outlier``, for the message.
+        dataset: Name of the data set, for the message.
+
+    Raises:
+        UsageError: Something in *refs* is no class.
+    """
+    return tuple(sorted({_resolve(ref, class_names, option, dataset) for ref in refs}))
+
+
+def _resolve(ref: int | str, class_names: Sequence[str], option: str, dataset: str) -> int:
+    text = str(ref).strip()
+    for same in (str, _fold):
+        for index, name in enumerate(class_names):
+            if same(name) == same(text):
+                return index
+    if text.isdecimal() and int(text) < len(class_names):
+        return int(text)
+    raise UsageError(
+        f"{option} {text} is not a class of {dataset} ({_listing(class_names)})",
+        "" if text.isdecimal() else did_you_mean(text, class_names),
+    )
+
+
+def _fold(name: str) -> str:
+    return "".join(name.casefold().split())
+
+
+def _listing(class_names: Sequence[str]) -> str:
+    """Return ``0-9: 0 T-shirt/top, 1 Trouser, ...``, shorter where the names are the indices."""
+    last = len(class_names) - 1
+    span = f"0-{last}" if last else "0"
+    if all(name == str(index) for index, name in enumerate(class_names)):
+        return span
+    shown = ", ".join(f"{index} {name}" for index, name in enumerate(class_names[:_LISTED]))
+    return f"{span}: {shown}" + (", ..." if len(class_names) > _LISTED else "")

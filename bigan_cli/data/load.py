@@ -1,0 +1,172 @@
+"""Many images to one array: in threads, once, and on disk where they are many."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.contracts import ImageShape, Items
+from bigan_cli.data.cache import cached, files_key
+from bigan_cli.data.decode import UnreadableImage, read_image
+from bigan_cli.errors import DataError
+
+Pixels = NDArray[np.uint8]
+Index = NDArray[np.int64]
+Advance = Callable[[int], None]
+
+RESIDENT_BYTES = 2 * 2**30
+"""Decoded images up to this size are held in memory, larger sets of files memory-mapped."""
+
+CACHED_FILES = 500
+"""From so many files on, their decoded images are kept on disk for the next run."""
+
+_CHUNK = 32
+_NAMED = 5
+
+
+def load_items(
+    items: Items,
+    index: Index,
+    shape: ImageShape,
+    workers: int = 0,
+    advance: Advance | None = None,
+) -> Pixels:
+    """Return the images at *index* of *items* as uint8 ``[N, C, H, W]`` of *shape*, in memory.
+
+    An array of the right shape is only indexed. Everything else is decoded by a few threads
+    (Pillow releases the interpreter lock).
+
+    Args:
+        items: Where the images are.
+        index: Which ones, in which order.
+        shape: Wanted.
+        workers: Threads; 0 for one a core, at most 8.
+        advance: Told from time to time how many images more have been decoded.
+
+    Raises:
+        DataError: Some images cannot be read; the message says how many and names the first.
+    """
+    images = items.images
+    if isinstance(images, np.ndarray) and _fits(images, shape):
+        chosen = images[index]
+        return chosen[:, None] if chosen.ndim == 3 else _channels_first(chosen)
+    out = np.empty(_stacked(index, shape), np.uint8)
+    _decode(items, index, shape, out, workers, advance)
+    return out
+
+
+def load_cached(
+    items: Items,
+    index: Index,
+    shape: ImageShape,
+    workers: int = 0,
+    advance: Advance | None = None,
+) -> Pixels:
+    """Do as :func:`load_items`, but decode files only if the cache on disk does not hold them.
+
+    Returns:
+        The array memory-mapped, not to be written to; or in memory, if the disk cannot take it.
+
+    Raises:
+        DataError: Some images cannot be read, or fit neither in memory nor on disk.
+    """
+
+    def fill(out: Pixels) -> None:
+        _decode(items, index, shape, out, workers, advance)
+
+    full = _stacked(index, shape)
+    try:
+        paths = [path for i in index if isinstance(path := items.images[int(i)], Path)]
+        return cached(files_key(paths, shape), full, fill)
+    except OSError as error:
+        if math.prod(full) <= RESIDENT_BYTES:
+            return load_items(items, index, shape, workers, advance)
+        raise DataError(
+            f"the decoded images fit neither in memory nor on the disk of the cache: {error}",
+            "choose a smaller --image-size or fewer images",
+        ) from error
+
+
+def is_worth_caching(items: Items, shape: ImageShape) -> bool:
+    """Return whether *items* are files, and many or large."""
+    images = items.images
+    if isinstance(images, np.ndarray) or not len(items):
+        return False
+    bytes_ = len(items) * math.prod((shape.channels, shape.height, shape.width))
+    many = len(items) >= CACHED_FILES or bytes_ > RESIDENT_BYTES
+    # Indexing what is not a file may cost a picture: look at one before looking at all.
+    return many and isinstance(images[0], Path) and all(isinstance(p, Path) for p in images)
+
+
+def _stacked(index: Index, shape: ImageShape) -> tuple[int, int, int, int]:
+    return (len(index), shape.channels, shape.height, shape.width)
+
+
+def _fits(images: NDArray[np.uint8], shape: ImageShape) -> bool:
+    grey = images.ndim == 3 or images.shape[3] == 1
+    channels = 1 if grey else images.shape[3]
+    same = (channels, *images.shape[1:3]) == (shape.channels, shape.height, shape.width)
+    return same and images.dtype == np.uint8
+
+
+def _channels_first(images: Pixels) -> Pixels:
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def _decode(
+    items: Items,
+    index: Index,
+    shape: ImageShape,
+    out: Pixels,
+    workers: int,
+    advance: Advance | None,
+) -> None:
+    """Decode every image into its row of *out*, then tell of all failures at once."""
+
+    def decode(start: int) -> list[tuple[int, UnreadableImage]]:
+        failed = []
+        for row in range(start, min(start + _CHUNK, len(index))):
+            try:
+                out[row] = read_image(items.images[int(index[row])], shape)
+            except UnreadableImage as error:
+                failed.append((row, error))
+        return failed
+
+    failed: list[tuple[int, UnreadableImage]] = []
+    starts = range(0, len(index), _CHUNK)
+    pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
+    try:
+        for start, bad in zip(starts, pool.map(decode, starts), strict=True):
+            failed += bad
+            if advance is not None:
+                advance(min(_CHUNK, len(index) - start))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if failed:
+        raise _unreadable(items, index, failed)
+
+
+def _unreadable(
+    items: Items, index: Index, failed: Sequence[tuple[int, UnreadableImage]]
+) -> DataError:
+    named = [f"{_name(items, int(index[row]))} ({error.reason})" for row, error in failed[:_NAMED]]
+    if len(failed) == 1:
+        return DataError(f"cannot read {named[0]}", "remove or mend this file")
+    more = f", and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return DataError(
+        f"cannot read {len(failed)} of {len(index)} images: {', '.join(named)}{more}",
+        "remove or mend these files",
+    )
+
+
+def _name(items: Items, i: int) -> str:
+    raw = items.images[i]
+    if isinstance(raw, Path):
+        return str(raw)
+    return items.names[i] if items.names is not None else f"image {i}"

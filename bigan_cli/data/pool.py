@@ -1,0 +1,201 @@
+"""All images of a data set in one row: the train split, followed by the test split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bigan_cli.contracts import Dataset, ImageShape, Items
+from bigan_cli.data.cache import cached
+from bigan_cli.data.images import ImageSet
+from bigan_cli.data.load import (
+    RESIDENT_BYTES,
+    Advance,
+    Index,
+    Pixels,
+    is_worth_caching,
+    load_cached,
+    load_items,
+)
+from bigan_cli.data.splits import Labels
+from bigan_cli.errors import DataError, PluginError
+
+Progress = Callable[[int, int], None]
+
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The items of a data set, and their labels as the protocols want them."""
+
+    train: Items
+    test: Items
+    labels: Labels
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Pool:
+        """Ask *dataset* for what it has, and check that it keeps its contract.
+
+        Raises:
+            DataError: There is nothing to train on.
+            PluginError: The contract is broken.
+        """
+        train, test = dataset.train_items(), dataset.test_items()
+        names = dataset.classes()
+        for items in (train, test):
+            _check_contract(dataset.name, items, len(names))
+        if not len(train):
+            raise DataError(f"the data set {dataset.name} has no images to train on")
+        labels = Labels(
+            np.asarray(train.labels, np.int64),
+            np.asarray(test.labels, np.int64),
+            names,
+            dataset.normal_classes(),
+            dataset.name,
+        )
+        return cls(train, test, labels)
+
+    def image_sets(
+        self,
+        parts: Sequence[Index],
+        normal_classes: Sequence[int],
+        shape: ImageShape,
+        workers: int = 0,
+        progress: Progress | None = None,
+    ) -> list[ImageSet]:
+        """Return the images of each of *parts*, which are indices into the pool.
+
+        Args:
+            parts: Sorted, without repeats.
+            normal_classes: The labels of images that are no outliers.
+            shape: Of the images wanted.
+            workers: Threads that decode; 0 for one a core, at most 8.
+            progress: Told (images done, images in all) while images are decoded.
+
+        Raises:
+            DataError: Some images cannot be read.
+        """
+        wanted = np.unique(np.concatenate(parts))
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done = min(done + count, len(wanted))
+            if progress is not None:
+                progress(done, len(wanted))
+
+        blocks: list[_Block] = []
+        for items, offset in ((self.train, 0), (self.test, len(self.train))):
+            index = wanted[(wanted >= offset) & (wanted < offset + len(items))] - offset
+            blocks += _blocks(items, offset, index, shape, workers, advance)
+        return [
+            self._image_set(part, _gather(blocks, part, shape), normal_classes) for part in parts
+        ]
+
+    def _image_set(self, part: Index, pixels: Pixels, normal_classes: Sequence[int]) -> ImageSet:
+        labels = np.concatenate([self.labels.train, self.labels.test])[part]
+        split = {"train": self.train, "test": self.test}
+        places = [
+            ("train", int(i)) if i < len(self.train) else ("test", int(i) - len(self.train))
+            for i in part
+        ]
+        names = [_name(name, split[name], i) for name, i in places]
+        masks = [_mask(split[name], i) for name, i in places]
+        outlier = ~np.isin(labels, normal_classes)
+        return ImageSet(pixels, labels, outlier, names, masks if any(masks) else None)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some images of the pool: their places in it, sorted, and their pixels."""
+
+    places: Index
+    pixels: Pixels
+
+    def identity(self) -> bytes:
+        """Return what tells the pixels from any others."""
+        if isinstance(self.pixels, np.memmap):  # a cached file is named after its content
+            return Path(str(self.pixels.filename)).name.encode()
+        return hashlib.sha256(np.ascontiguousarray(self.pixels).data).digest()
+
+
+def _blocks(
+    items: Items,
+    offset: int,
+    index: Index,
+    shape: ImageShape,
+    workers: int,
+    advance: Advance | None,
+) -> list[_Block]:
+    """Return the images at *index* of *items*, whose first is at *offset* in the pool.
+
+    Large sets of files come class by class, each class whole: the files of the cache then serve
+    every choice of normal classes, every protocol and every seed.
+    """
+    if not len(index):
+        return []
+    if not is_worth_caching(items, shape):
+        return [_Block(offset + index, load_items(items, index, shape, workers, advance))]
+    blocks = []
+    for label in np.unique(items.labels[index]):
+        members = np.flatnonzero(items.labels == label)
+        pixels = load_cached(items, members, shape, workers, advance)
+        blocks.append(_Block(offset + members, pixels))
+    return blocks
+
+
+def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
+    """Return the pixels at *part*, places in the pool, in memory where all blocks fit there."""
+    full = (len(part), shape.channels, shape.height, shape.width)
+
+    def fill(out: Pixels) -> None:
+        for block in blocks:
+            rows = np.flatnonzero(np.isin(part, block.places))
+            for some in np.array_split(rows, len(rows) // _ROWS + 1):
+                out[some] = block.pixels[np.searchsorted(block.places, part[some])]
+
+    mapped = any(isinstance(block.pixels, np.memmap) for block in blocks)
+    if mapped and sum(block.pixels.nbytes for block in blocks) > RESIDENT_BYTES and len(part):
+        described = hashlib.sha256(part.tobytes())
+        for block in blocks:
+            described.update(block.identity())
+        return cached(described.hexdigest(), full, fill)
+    out = np.empty(full, np.uint8)
+    fill(out)
+    return out
+
+
+def _name(split: str, items: Items, i: int) -> str:
+    if items.names is not None:
+        return items.names[i]
+    # Positions repeat from one split to the other.
+    return f"{split}/{i}"
+
+
+def _mask(items: Items, i: int) -> Path | None:
+    return items.masks[i] if items.masks is not None else None
+
+
+def _check_contract(dataset: str, items: Items, classes: int) -> None:
+    """Refuse items that a data set should not have returned.
+
+    Raises:
+        PluginError: Says what is wrong with them.
+    """
+    count = len(items.labels)
+    lengths = {"images": items.images, "masks": items.masks, "names": items.names}
+    for what, sequence in lengths.items():
+        if sequence is not None and len(sequence) != count:
+            raise PluginError(
+                f"the data set {dataset} returned {len(sequence)} {what} for {count} labels"
+            )
+    if count and not 0 <= int(items.labels.min()) <= int(items.labels.max()) < classes:
+        raise PluginError(
+            f"the data set {dataset} returned labels {items.labels.min()} to "
+            f"{items.labels.max()} for {classes} classes"
+        )

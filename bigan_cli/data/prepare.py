@@ -1,0 +1,239 @@
+"""From a configuration to the images of a run: decoded, resized, split and audited."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bigan_cli.config.schema import DataConfig, RunConfig
+from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items
+from bigan_cli.data.audit import SplitAudit, audit_splits, content_digests
+from bigan_cli.data.cache import cache_root
+from bigan_cli.data.decode import PREPROCESSING, find_shape
+from bigan_cli.data.images import ImageSet
+from bigan_cli.data.pool import Pool, Progress
+from bigan_cli.data.splits import Splits, make_splits
+from bigan_cli.errors import ConfigError, DataError, UsageError
+
+if TYPE_CHECKING:
+    from bigan_cli.plugins import Registry
+
+PARTS = ("fit", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """All images of a run, and how they came about.
+
+    Attributes:
+        dataset_name: Of the data set.
+        protocol: ``one-class``, ``leave-one-out`` or ``folder``.
+        image_shape: Of every image.
+        class_names: By label.
+        normal_classes: The labels that are normal under the protocol.
+        fit: Normals to train on.
+        validation: Normals that choose the epoch and standardise the components.
+        calibration: Normals that set the threshold.
+        test: Normals and anomalies to evaluate on; empty where there are none.
+        audit: Images that occur in two of these sets.
+        fingerprint: SHA-256, in hex, of the pixels of all four sets, of what is an anomaly and
+            of the preprocessing; names and places of files do not count.
+        test_fingerprint: The same of the test set alone.
+        config: The configuration with all that was found or chosen here written in; it repeats
+            the run.
+        notes: What the user should know, the findings of the audit included.
+    """
+
+    dataset_name: str
+    protocol: str
+    image_shape: ImageShape
+    class_names: tuple[str, ...]
+    normal_classes: tuple[int, ...]
+    fit: ImageSet
+    validation: ImageSet
+    calibration: ImageSet
+    test: ImageSet
+    audit: SplitAudit
+    fingerprint: str
+    test_fingerprint: str
+    config: RunConfig
+    notes: tuple[str, ...]
+
+    def calibration_check(self, fpr: float) -> None:
+        """Refuse, before any training, a false-positive rate that needs more normals.
+
+        Raises:
+            DataError: There are fewer than 1/fpr - 1 calibration images.
+        """
+        have = len(self.calibration)
+        if 1 / (have + 1) > fpr:
+            raise DataError(
+                f"a false-positive rate of {fpr:g} needs at least {math.ceil(1 / fpr) - 1} "
+                f"calibration images, and there are {have}",
+                f"ask for --fpr {math.ceil(1e4 / (have + 1)) / 1e4:g} or more, add normal images, "
+                "or raise data.calibration_portion",
+            )
+
+
+@dataclass(frozen=True)
+class ReopenedTest:
+    """The test set of a run, as it was when the run was trained.
+
+    Attributes:
+        images: Normals and anomalies; empty where there are none.
+        class_names: By label.
+        normal_classes: The labels that are normal under the protocol.
+        protocol: ``one-class``, ``leave-one-out`` or ``folder``.
+        image_shape: Of every image.
+        fingerprint: Equal to the run's ``test_fingerprint`` while the images are the same.
+        notes: What the user should know about how the set came about.
+    """
+
+    images: ImageSet
+    class_names: tuple[str, ...]
+    normal_classes: tuple[int, ...]
+    protocol: str
+    image_shape: ImageShape
+    fingerprint: str
+    notes: tuple[str, ...]
+
+
+def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
+    """Return the data set that *config* names, with its options and its place; no file is opened.
+
+    Raises:
+        PluginError: There is no such data set.
+        ConfigError: Its options are wrong.
+        UsageError: It needs ``--data-root`` and there is none.
+    """
+    cls = registry.dataset(config.dataset)
+    try:
+        options = cls.Options.model_validate(config.options)
+    except ValidationError as error:
+        raise ConfigError(
+            [
+                (f"data.options.{'.'.join(map(str, e['loc']))}: {e['msg']}", "")
+                for e in error.errors()
+            ]
+        ) from error
+    if config.root is None and cls.needs_root:
+        raise UsageError(
+            f"the data set {cls.name} needs the folder with the images", "pass --data-root FOLDER"
+        )
+    root = cache_root() / "data" if config.root is None else config.root.expanduser()
+    return cls(options, DataLocation(root, config.download))
+
+
+def prepare(
+    dataset: Dataset,
+    config: RunConfig,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> PreparedData:
+    """Read, resize, split and audit the images of a run.
+
+    Args:
+        dataset: From :func:`open_dataset`.
+        config: The run's configuration.
+        workers: Threads that decode; 0 for one a core, at most 8.
+        progress: Told (images done, images in all) while files are decoded.
+
+    Raises:
+        DataError: Images are missing, unreadable or too few.
+        UsageError: The options contradict each other or name no class of the data set.
+        PluginError: The data set breaks its contract.
+    """
+    pool = Pool.of(dataset)
+    splits = make_splits(pool.labels, config.data, config.train.seed)
+    shape = _shape(dataset, config.data, pool.train)
+    parts = [splits.fit, splits.validation, splits.calibration, splits.test]
+    loaded = pool.image_sets(parts, splits.normal_classes, shape, workers, progress)
+    sets = dict(zip(PARTS, loaded, strict=True))
+    digests = {name: content_digests(images.pixels) for name, images in sets.items()}
+    audit = audit_splits(sets, digests)
+    return PreparedData(
+        dataset.name,
+        splits.protocol,
+        shape,
+        tuple(pool.labels.class_names),
+        splits.normal_classes,
+        **sets,
+        audit=audit,
+        fingerprint=_fingerprint(shape, sets, digests),
+        test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
+        config=_written_in(config, splits, shape, pool.labels.class_names),
+        notes=(*splits.notes, *audit.notes()),
+    )
+
+
+def reopen_test(
+    dataset: Dataset,
+    config: RunConfig,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> ReopenedTest:
+    """Return the test set of a run from its resolved configuration; nothing else is decoded.
+
+    Raises:
+        DataError: Images are missing or unreadable.
+        UsageError: The configuration does not fit the data set.
+        PluginError: The data set breaks its contract.
+    """
+    pool = Pool.of(dataset)
+    splits = make_splits(pool.labels, config.data, config.train.seed)
+    shape = _shape(dataset, config.data, pool.train)
+    (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress)
+    fingerprint = _fingerprint(shape, {"test": images}, {"test": content_digests(images.pixels)})
+    return ReopenedTest(
+        images,
+        tuple(pool.labels.class_names),
+        splits.normal_classes,
+        splits.protocol,
+        shape,
+        fingerprint,
+        splits.notes,
+    )
+
+
+def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
+    """Return the shape that is asked for, else the data set's own, else the images' own."""
+    size, channels = config.image_size, config.input_channels
+    native = dataset.image_shape
+    if native is None:
+        return find_shape(train, size, channels)
+    height, width = (size, size) if isinstance(size, int) else size or (native.height, native.width)
+    return ImageShape(channels or native.channels, height, width)
+
+
+def _fingerprint(
+    shape: ImageShape, sets: Mapping[str, ImageSet], digests: Mapping[str, Sequence[bytes]]
+) -> str:
+    described = hashlib.sha256(json.dumps([PREPROCESSING, str(shape)]).encode())
+    for name, images in sets.items():
+        described.update(f"{name} {len(images)}\n".encode())
+        described.update(images.outlier.tobytes())
+        for digest in digests[name]:
+            described.update(digest)
+    return described.hexdigest()
+
+
+def _written_in(
+    config: RunConfig, splits: Splits, shape: ImageShape, class_names: Sequence[str]
+) -> RunConfig:
+    """Return *config* with what was found written in; what was given stays as it was given."""
+    given = config.data
+    size = shape.height if shape.height == shape.width else (shape.height, shape.width)
+    normal = tuple(class_names[k] for k in splits.normal_classes)
+    found = {
+        "protocol": splits.protocol,
+        "inlier": given.inlier if given.inlier or given.outlier else normal,
+        "image_size": size if given.image_size is None else given.image_size,
+        "input_channels": shape.channels,
+    }
+    return config.model_copy(update={"data": given.model_copy(update=found)})

@@ -1,0 +1,242 @@
+"""The protocols: which images are fitted to, validated on, calibrated with and tested.
+
+The images of a data set's train split, followed by those of its test split, form one *pool*;
+everything here is indices into it. All choices are drawn from the run's seed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.config.schema import DataConfig
+from bigan_cli.data.classes import resolve_classes
+from bigan_cli.errors import DataError, UsageError
+
+Index = NDArray[np.int64]
+
+SMALLEST_FIT = 8
+HELD_OUT = 0.2
+LARGEST_PART = 5_000
+VALIDATION_FLOOR = (50, 0.15)
+CALIBRATION_FLOOR = (100, 0.25)
+# Streams of random numbers: one choice does not shift another.
+_HOLD_OUT, _DIVIDE, _OUTLIERS, _NORMALS = range(4)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What there is to split.
+
+    Attributes:
+        train: int64 ``[N]``, classes of the train split.
+        test: int64 ``[M]``, classes of the test split; may be empty.
+        class_names: By index.
+        normal: The classes that the data set itself calls normal, or None.
+        dataset: Its name, for messages.
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    class_names: Sequence[str]
+    normal: tuple[int, ...] | None
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Four disjoint sets of indices into the pool, each sorted upwards.
+
+    Attributes:
+        protocol: ``one-class``, ``leave-one-out`` or ``folder``.
+        normal_classes: The classes that are normal under it.
+        fit: Normals to train on.
+        validation: Normals that choose the epoch and standardise the components.
+        calibration: Normals that set the threshold.
+        test: Normals and anomalies to evaluate on.
+        notes: What the user should know about how the sets came about.
+    """
+
+    protocol: str
+    normal_classes: tuple[int, ...]
+    fit: Index
+    validation: Index
+    calibration: Index
+    test: Index
+    notes: tuple[str, ...] = ()
+
+
+def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
+    """Divide a data set by the protocol that *config* asks for.
+
+    * ``one-class``: the classes of ``inlier`` are normal. Train: the train split's normals.
+      Test: the test split's normals and anomalies.
+    * ``leave-one-out``: all classes but those of ``outlier`` are normal. Train and test split
+      are pooled; a fifth of the normals, drawn once, and all anomalies are for testing.
+    * ``folder``: as one-class, with the classes that the data set itself calls normal.
+    * ``auto``: leave-one-out where ``outlier`` is given, one-class where ``inlier`` is, folder
+      where the data set names normal classes, else one-class with class 0.
+
+    A data set with anomalies but without a test split of its own is pooled as in leave-one-out.
+    The test set holds all anomalies there are, or, with a number for ``outlier_portion``, as
+    many as make up that share of it to within one image, drawn in proportion from each class;
+    where there are too few, normals are left out instead.
+
+    The train normals are divided once: ``validation_portion`` and ``calibration_portion`` of
+    them, of small sets at least min(50, 15 %) and min(100, 25 %), and never more than 5,000 each.
+
+    Raises:
+        UsageError: The options contradict each other or name no class of the data set.
+        DataError: There are too few normal images.
+    """
+    protocol, normal_classes = resolve_protocol(labels, config)
+    pool = np.concatenate([labels.train, labels.test])
+    normal = np.isin(pool, normal_classes)
+    in_train = np.arange(len(pool)) < len(labels.train)
+    if protocol == "leave-one-out" or (not len(labels.test) and not normal.all()):
+        in_test = _hold_out(normal, seed)
+    else:
+        in_test = ~in_train
+    train_normals = np.flatnonzero(normal & ~in_test)
+    names = [labels.class_names[k] for k in normal_classes]
+    fit, validation, calibration = _divide(train_normals, config, seed, names)
+    test, notes = _choose_test(pool, normal, in_test, config.outlier_portion, seed)
+    return Splits(protocol, normal_classes, fit, validation, calibration, test, notes)
+
+
+def resolve_protocol(labels: Labels, config: DataConfig) -> tuple[str, tuple[int, ...]]:
+    """Return the protocol and the normal classes that *config* means for this data set.
+
+    Raises:
+        UsageError: The options contradict each other or name no class of the data set.
+    """
+    protocol = config.protocol
+    _refuse_contradictions(config)
+    every = range(len(labels.class_names))
+    if config.outlier:
+        outlier = resolve_classes(config.outlier, labels.class_names, "outlier", labels.dataset)
+        normal = tuple(k for k in every if k not in outlier)
+        if not normal:
+            raise UsageError("every class is an outlier: none is left to be normal")
+        return "leave-one-out", normal
+    if config.inlier:
+        normal = resolve_classes(config.inlier, labels.class_names, "inlier", labels.dataset)
+    elif protocol != "one-class" and labels.normal is not None:
+        protocol, normal = "folder", labels.normal
+    elif protocol == "folder":
+        raise UsageError(
+            f"the data set {labels.dataset} does not say which of its classes are normal",
+            "name them with --inlier",
+        )
+    else:
+        normal = (0,)
+    protocol = "one-class" if protocol == "auto" else protocol
+    if protocol == "one-class" and len(normal) == len(labels.class_names):
+        raise UsageError(
+            f"every class of {labels.dataset} is an inlier: none is left to be an anomaly",
+            "leave at least one class out"
+            if len(labels.class_names) > 1
+            else "leave --inlier and the protocol out to train on normal images alone",
+        )
+    return protocol, normal
+
+
+def _refuse_contradictions(config: DataConfig) -> None:
+    if config.inlier and config.outlier:
+        raise UsageError("inlier and outlier cannot both be given", "all other classes are implied")
+    if config.protocol == "leave-one-out" and not config.outlier:
+        wrong = "takes no inlier" if config.inlier else "needs an anomalous class"
+        raise UsageError(f"protocol leave-one-out {wrong}", "name it with --outlier")
+    if config.protocol in ("one-class", "folder") and config.outlier:
+        raise UsageError(
+            f"protocol {config.protocol} takes no outlier", "--inlier names the normal classes"
+        )
+
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
+
+
+def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """Return the test part of the pool: a fifth of the normals, and every anomaly."""
+    order = _generator(seed, _HOLD_OUT).permutation(np.flatnonzero(normal))
+    in_test = ~normal
+    in_test[order[: round(HELD_OUT * len(order))]] = True
+    return in_test
+
+
+def part_sizes(normals: int, config: DataConfig) -> tuple[int, int, int]:
+    """Return how many of so many train normals are for (fit, validation, calibration)."""
+    validation = _part(normals, config.validation_portion, *VALIDATION_FLOOR)
+    calibration = _part(normals, config.calibration_portion, *CALIBRATION_FLOOR)
+    return normals - validation - calibration, validation, calibration
+
+
+def _part(normals: int, portion: float, floor: int, floor_share: float) -> int:
+    wanted = max(round(portion * normals), min(floor, int(floor_share * normals)), 1)
+    return min(wanted, LARGEST_PART)
+
+
+def _divide(
+    normals: Index, config: DataConfig, seed: int, names: Sequence[str]
+) -> tuple[Index, Index, Index]:
+    fit, validation, _ = part_sizes(len(normals), config)
+    if fit < SMALLEST_FIT:
+        needed = len(normals)
+        while part_sizes(needed, config)[0] < SMALLEST_FIT:
+            needed += 1
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise DataError(
+            f"too few normal images to train on: {len(normals)} of {shown}; "
+            f"at least {needed} are needed",
+            "some are set aside to choose the epoch and to set the threshold",
+        )
+    order = _generator(seed, _DIVIDE).permutation(normals)
+    return (
+        np.sort(order[:fit]),
+        np.sort(order[fit : fit + validation]),
+        np.sort(order[fit + validation :]),
+    )
+
+
+def _choose_test(
+    pool: NDArray[np.int64],
+    normal: NDArray[np.bool_],
+    in_test: NDArray[np.bool_],
+    portion: float | str,
+    seed: int,
+) -> tuple[Index, tuple[str, ...]]:
+    """Return the test set with the wanted share of anomalies, and what is to be said about it."""
+    normals = np.flatnonzero(in_test & normal)
+    outliers = np.flatnonzero(in_test & ~normal)
+    if isinstance(portion, str) or not len(normals) or not len(outliers):
+        return np.flatnonzero(in_test), ()
+    wanted = max(1, round(portion * len(normals) / (1 - portion)))
+    if wanted <= len(outliers):
+        chosen = _stratified(outliers, pool, wanted, seed)
+        return np.sort(np.concatenate([normals, chosen])), ()
+    kept = max(1, round(len(outliers) * (1 - portion) / portion))
+    note = (
+        f"the test set has only {len(outliers)} anomalies: {kept} of its {len(normals)} normal "
+        f"images are used, so that anomalies are {portion:.1%} of it"
+    )
+    fewer = _generator(seed, _NORMALS).permutation(normals)[:kept]
+    return np.sort(np.concatenate([fewer, outliers])), (note,)
+
+
+def _stratified(candidates: Index, pool: NDArray[np.int64], count: int, seed: int) -> Index:
+    """Return *count* of *candidates*, from each class in proportion, without replacement."""
+    rng = _generator(seed, _OUTLIERS)
+    classes, sizes = np.unique(pool[candidates], return_counts=True)
+    # Largest remainder, in integers: the shares add up, and none exceeds its class.
+    shares = count * sizes // len(candidates)
+    remainders = count * sizes % len(candidates)
+    shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
+    chosen = [
+        rng.permutation(candidates[pool[candidates] == label])[:share]
+        for label, share in zip(classes, shares, strict=True)
+    ]
+    return np.concatenate(chosen)
