@@ -1,0 +1,288 @@
+"""Grids of images as PNG files: comparisons, samples and scored test images.
+
+Images come as uint8 ``[N, C, H, W]``, C being 1, 3 or 4. The size of a picture depends on N and
+on the images' shape alone, never on headings or captions, so the pictures of all epochs of a
+run can be joined into an animation. Small images are enlarged by a whole factor without
+smoothing; images with a side above 256 pixels are reduced to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from bigan_cli.files import atomic_write
+from bigan_cli.report.ink import (
+    ALARM,
+    CALM,
+    FAINT,
+    INK,
+    RULE,
+    Colour,
+    difference_colours,
+    difference_image,
+    fit,
+    line_height,
+    text_width,
+    to_rgb,
+    write,
+)
+from bigan_cli.report.page import GAP, MARGIN, Page, Tile
+
+Pixels = NDArray[np.uint8]
+
+_TEXT = 12
+_SMALL = 10
+_BAR = 160
+_TITLES = ("original", "reconstruction", "difference")
+
+
+def comparison_grid(
+    path: Path, originals: Pixels, reconstructions: Pixels, heading: str = ""
+) -> None:
+    """Write a picture of every image beside its reconstruction and their difference.
+
+    The difference is |original - reconstruction|, averaged over the channels, in colour on a
+    fixed scale from 0 to 255, so that pictures of different epochs and runs compare.
+
+    Args:
+        path: The PNG file, replaced where it exists.
+        originals: uint8 ``[N, C, H, W]``, N at least 1.
+        reconstructions: The same shape.
+        heading: One line above the grid, such as ``epoch 10``.
+
+    Raises:
+        ValueError: The arrays are empty, not images, or of different shapes.
+    """
+    _check(originals)
+    _check_alike(originals, reconstructions)
+    tile = Tile.of(originals)
+    column = max(tile.width, *(text_width(title, _TEXT) for title in _TITLES))
+    inner = 4
+    page = Page.of(
+        len(originals),
+        (3 * column + 2 * inner, tile.height),
+        titles=line_height(_TEXT) + 2,
+        row_gap=inner,
+        footer=line_height(_TEXT) + line_height(_SMALL) + 10,
+    )
+    canvas, draw = page.start(heading)
+    inset = (column - tile.width) // 2
+    for group in range(min(page.columns, len(originals))):
+        left, top = page.cell(group)
+        for k, title in enumerate(_TITLES):
+            centre = left + k * (column + inner) + column // 2
+            at = (centre - text_width(title, _TEXT) // 2, top - line_height(_TEXT) // 2 - 2)
+            write(draw, at, title, _TEXT, FAINT)
+    for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
+        left, top = page.cell(i)
+        images = to_rgb(one), to_rgb(other), difference_image(one, other)
+        for k, image in enumerate(images):
+            tile.paste(canvas, draw, image, (left + k * (column + inner) + inset, top))
+    middle = page.height - MARGIN - line_height(_SMALL) - line_height(_TEXT) // 2
+    _difference_legend(draw, (MARGIN, middle))
+    _save(path, canvas)
+
+
+def sample_grid(path: Path, images: Pixels, heading: str = "") -> None:
+    """Write a picture of *images*, row by row.
+
+    Args:
+        path: The PNG file, replaced where it exists.
+        images: uint8 ``[N, C, H, W]``, N at least 1.
+        heading: One line above the grid.
+
+    Raises:
+        ValueError: The array is empty or does not hold images.
+    """
+    _check(images)
+    tile = Tile.of(images)
+    page = Page.of(len(images), (tile.width, tile.height), column_gap=4, row_gap=4)
+    canvas, draw = page.start(heading)
+    for i, image in enumerate(images):
+        tile.paste(canvas, draw, to_rgb(image), page.cell(i))
+    _save(path, canvas)
+
+
+def test_grid(
+    path: Path,
+    originals: Pixels,
+    reconstructions: Pixels,
+    captions: Sequence[str],
+    outlier: Sequence[bool | None],
+    flagged: Sequence[bool] | None = None,
+    heading: str = "",
+) -> None:
+    """Write a picture of scored images: each with its reconstruction, its score and the verdict.
+
+    A frame's colour tells whether the image was flagged as anomalous, a mark beside the caption
+    what it truly is.
+
+    Args:
+        path: The PNG file, replaced where it exists.
+        originals: uint8 ``[N, C, H, W]``, N at least 1.
+        reconstructions: The same shape.
+        captions: One text per image, see :func:`score_caption`; lines are split at newlines and
+            shortened where they are too wide.
+        outlier: The truth about each image; None where it is not known.
+        flagged: The verdict on each image; frames are grey without it.
+        heading: One line above the grid.
+
+    Raises:
+        ValueError: The arguments are empty, not images, or of different lengths.
+    """
+    _check(originals)
+    _check_alike(originals, reconstructions)
+    verdicts = [None] * len(originals) if flagged is None else list(flagged)
+    if not len(captions) == len(outlier) == len(verdicts) == len(originals):
+        raise ValueError("captions, outlier and flagged must have one entry per image")
+    tile = Tile.of(originals)
+    lines = [caption.split("\n") for caption in captions]
+    pair = _Pair(tile, max(2 * tile.width + 4, 132), max(map(len, lines)))
+    legend = _verdict_legend(
+        frames=flagged is not None, marks=any(truth is not None for truth in outlier)
+    )
+    footer = line_height(_TEXT) + 8 if legend else 0
+    page = Page.of(
+        len(originals),
+        (pair.width, pair.height),
+        row_gap=GAP,
+        footer=footer,
+        narrowest=_legend_width(legend),
+    )
+    canvas, draw = page.start(heading)
+    for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
+        frame = RULE if verdicts[i] is None else ALARM if verdicts[i] else CALM
+        pair.draw(canvas, draw, page.cell(i), (one, other), lines[i], frame, outlier[i])
+    _draw_legend(draw, legend, (MARGIN, page.height - MARGIN - line_height(_TEXT) // 2))
+    _save(path, canvas)
+
+
+def score_caption(score: float, p_value: float, label: str = "") -> str:
+    """Return the caption of a scored image: score and p-value, and its label on a second line."""
+    number = f"{score:.2f}" if abs(score) < 1e5 else f"{score:.2e}"
+    first = f"score {number}, p {p_value:.2g}"
+    return f"{first}\n{label}" if label else first
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A framed original and reconstruction with lines of caption below."""
+
+    tile: Tile
+    inner: int
+    lines: int
+    edge: int = 6
+
+    @property
+    def width(self) -> int:
+        return self.inner + 2 * self.edge
+
+    @property
+    def height(self) -> int:
+        return self.tile.height + 2 * self.edge + 4 + self.lines * line_height(_TEXT)
+
+    def draw(
+        self,
+        canvas: Image.Image,
+        draw: ImageDraw.ImageDraw,
+        at: tuple[int, int],
+        images: tuple[Pixels, Pixels],
+        caption: Sequence[str],
+        frame: Colour,
+        outlier: bool | None,
+    ) -> None:
+        left, top = at
+        bottom = top + self.tile.height + 2 * self.edge - 1
+        draw.rectangle((left, top, left + self.width - 1, bottom), outline=frame, width=3)
+        half = self.inner // 2
+        for k, image in enumerate(images):
+            inset = (half - self.tile.width) // 2
+            where = (left + self.edge + k * (half + self.inner % 2) + inset, top + self.edge)
+            self.tile.paste(canvas, draw, to_rgb(image), where)
+        middle = bottom + 5 + line_height(_TEXT) // 2
+        room = self.width
+        if outlier is not None:
+            _mark(draw, (left + self.width - 6, middle), outlier)
+            room -= 18
+        for line in caption:
+            write(draw, (left, middle), fit(line, _TEXT, room), _TEXT)
+            middle, room = middle + line_height(_TEXT), self.width
+
+
+def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
+    left, middle = at
+    write(draw, (left, middle), "difference", _TEXT, FAINT)
+    left += text_width("difference", _TEXT) + 12
+    colours = difference_colours()
+    draw.rectangle((left - 1, middle - 6, left + _BAR, middle + 6), outline=RULE)
+    for x in range(_BAR):
+        # The bar climbs with the square root, as the colours do: its marks are evenly spaced.
+        red, green, blue = (int(c) for c in colours[round(255 * (x / (_BAR - 1)) ** 2)])
+        draw.line((left + x, middle - 5, left + x, middle + 5), fill=(red, green, blue))
+    for level in (0, 16, 64, 144, 255):
+        x = left + round((_BAR - 1) * (level / 255) ** 0.5)
+        draw.line((x, middle + 7, x, middle + 9), fill=FAINT)
+        below = (x - text_width(str(level), _SMALL) // 2, middle + 10 + line_height(_SMALL) // 2)
+        write(draw, below, str(level), _SMALL, FAINT)
+
+
+_Legend = list[tuple[str, Colour | bool]]
+
+
+def _verdict_legend(*, frames: bool, marks: bool) -> _Legend:
+    entries: _Legend = []
+    if frames:
+        entries += [("flagged", ALARM), ("not flagged", CALM)]
+    if marks:
+        entries += [("true anomaly", True), ("truly normal", False)]
+    return entries
+
+
+def _legend_width(legend: _Legend) -> int:
+    return sum(18 + text_width(text, _TEXT) + 16 for text, _ in legend)
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, legend: _Legend, at: tuple[int, int]) -> None:
+    left, middle = at
+    for text, sign in legend:
+        if isinstance(sign, bool):
+            _mark(draw, (left + 6, middle), sign)
+        else:
+            draw.rectangle((left, middle - 6, left + 12, middle + 6), outline=sign, width=3)
+        write(draw, (left + 18, middle), text, _TEXT)
+        left += 18 + text_width(text, _TEXT) + 16
+
+
+def _mark(draw: ImageDraw.ImageDraw, centre: tuple[int, int], outlier: bool) -> None:
+    """Draw a filled triangle for an anomaly, an open circle for a normal image."""
+    x, y = centre
+    if outlier:
+        draw.polygon([(x, y - 6), (x + 6, y + 5), (x - 6, y + 5)], fill=INK)
+    else:
+        draw.ellipse((x - 5, y - 5, x + 5, y + 5), outline=INK, width=2)
+
+
+def _check(images: Pixels) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"not uint8 [N, C, H, W]: {images.dtype} {list(images.shape)}")
+    if 0 in images.shape:
+        raise ValueError("no images to show")
+
+
+def _check_alike(originals: Pixels, reconstructions: Pixels) -> None:
+    _check(reconstructions)
+    if originals.shape != reconstructions.shape:
+        raise ValueError(
+            f"{list(originals.shape)} originals, {list(reconstructions.shape)} reconstructions"
+        )
+
+
+def _save(path: Path, canvas: Image.Image) -> None:
+    with atomic_write(path) as stream:
+        canvas.save(stream, format="PNG", optimize=False)
