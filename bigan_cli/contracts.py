@@ -221,12 +221,14 @@ class ScoreComponent(ABC):
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
         Options: Its typed options, the table ``[score.options.NAME]`` of a run file.
+        weight: Its weight in the score where the run file gives none; 0 reports it only.
         needs_image_features: Whether the discriminator must offer ``image_features``.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     Options: ClassVar[type[AnyOptions]] = Options
+    weight: ClassVar[float] = 1.0
     needs_image_features: ClassVar[bool] = False
 
     def __init__(self, options: AnyOptions) -> None:

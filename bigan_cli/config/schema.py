@@ -112,7 +112,7 @@ class ScoreConfig(Table):
         (), description="Score components to combine; empty means the recommended ones."
     )
     weights: dict[str, float] = Field(
-        default_factory=dict, description="Weight of a component in the sum; 1 unless given."
+        default_factory=dict, description="Weight of a component in the mean; by default its own."
     )
     fpr: float = Field(
         0.05, gt=0, lt=1, description="Share of normal images that may be called anomalous."

@@ -61,7 +61,7 @@ def fit_detector(
     Args:
         networks: Trained networks, on their device; they are put into ``eval()``.
         components: What to combine.
-        weights: Weight of a component in the mean, 1 where not given.
+        weights: Weight of a component in the mean, its own where not given.
         normals: The three sets of normal images.
         fpr: The false-positive rate to record as the default.
         batch_size: Images a forward pass, from now on.
@@ -72,7 +72,7 @@ def fit_detector(
         TrainingError: A component is not finite on normal images.
     """
     usable = [c for c in components if networks.has_image_features or not c.needs_image_features]
-    if not usable or sum(weights.get(c.name, 1.0) for c in usable) <= 0:
+    if not usable or sum(weights.get(c.name, c.weight) for c in usable) <= 0:
         raise UsageError(
             "no score component with a weight above zero is left",
             "see [score] components and weights",
@@ -146,4 +146,6 @@ def _standardise(
     spread = float(np.quantile(raw, 0.9)) - centre
     if spread <= 0:  # most normals share one value: fall back to how far they scatter at all
         spread = float(raw.std()) or 1.0
-    return Standardised(component, memory, centre, spread, weights.get(component.name, 1.0))
+    return Standardised(
+        component, memory, centre, spread, weights.get(component.name, component.weight)
+    )

@@ -93,7 +93,7 @@ def test_threshold_comes_from_calibration_normals(detector, normals):
 
 
 def test_score_is_the_weighted_mean(networks, normals, digits):
-    weights = {"reconstruction": 0.0, "feature_matching": 3.0}
+    weights = {"reconstruction": 0.0, "feature_matching": 3.0, "latent_neighbours": 1.0}
     scores = make(networks, normals, weights=weights).score(digits[0][:9])
     parts = scores.components
     wanted = (

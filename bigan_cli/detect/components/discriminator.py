@@ -17,10 +17,14 @@ class Discriminator(ScoreComponent):
 
     It ranks images as the cross-entropy term of Zenati et al. 2018 (arXiv 1802.06222, section 3)
     does, since that is an increasing function of it, and never saturates.
+
+    It is reported and does not count: the better the generator gets, the closer D's output
+    comes to chance.
     """
 
     name = "discriminator"
     summary = "-logit of D(x, E(x))"
+    weight = 0.0
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the negative logit of each image, ``[N]``."""

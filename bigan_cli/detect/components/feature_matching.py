@@ -17,10 +17,13 @@ class FeatureMatching(ScoreComponent):
 
     The feature-matching term of Zenati et al. 2018 (arXiv 1802.06222, section 3), as a mean
     over features, so that it does not grow with the layer.
+
+    Like the reconstruction it rests on, it counts for little.
     """
 
     name = "feature_matching"
     summary = "mean |f_D(x, E(x)) - f_D(G(E(x)), E(x))|"
+    weight = 0.25
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute feature difference of each image, ``[N]``."""

@@ -17,10 +17,13 @@ class Reconstruction(ScoreComponent):
 
     The residual term of Zenati et al. 2018 (arXiv 1802.06222, section 3), as a mean over pixels
     and channels, so that it does not grow with the image.
+
+    It favours images that are simple to draw, anomalous or not, so it counts for little.
     """
 
     name = "reconstruction"
     summary = "mean |x - G(E(x))| over the pixels"
+    weight = 0.25
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute error of each image, ``[N]``."""
