@@ -6,6 +6,7 @@ model file, so that scoring sees images exactly as training did.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,21 @@ class UnreadableImage(DataError):  # noqa: N818 - it names the finding, like its
         self.path = path
 
 
+@dataclass(frozen=True, slots=True)
+class AsFound:
+    """What an image was before it was brought to the networks' shape.
+
+    Attributes:
+        channels: 1 for grey, 3 for colour, 4 where parts may be transparent.
+        height: In pixels, upright.
+        width: In pixels, upright.
+    """
+
+    channels: int
+    height: int
+    width: int
+
+
 def read_image(raw: RawImage, shape: ImageShape) -> NDArray[np.uint8]:
     """Return *raw* as uint8 ``[C, H, W]`` of *shape*, by the policy in :data:`PREPROCESSING`.
 
@@ -89,14 +105,24 @@ def read_image(raw: RawImage, shape: ImageShape) -> NDArray[np.uint8]:
             raise
         except Exception as error:
             raise UnreadableImage(_reason(error)) from error
+    return read_file(raw, shape)[0]
+
+
+def read_file(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], AsFound]:
+    """Return the pixels of the file *path* as :func:`read_image` does, and how it was found.
+
+    Raises:
+        UnreadableImage: As :func:`read_image`.
+    """
     try:
-        with _open(raw) as image:
+        with _open(path) as image:
+            found = _as_found(image)
             _shrink_while_decoding(image, shape)
-            return _pixels(image, shape)
+            return _pixels(image, shape), found
     except UnreadableImage as error:
-        raise UnreadableImage(error.reason, raw) from error
+        raise UnreadableImage(error.reason, path) from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise UnreadableImage(_reason(error), raw) from error
+        raise UnreadableImage(_reason(error), path) from error
 
 
 def find_shape(
@@ -179,6 +205,13 @@ def _shrink_while_decoding(image: Image.Image, shape: ImageShape) -> None:
     """Let a JPEG several times too large be decoded at 1/2, 1/4 or 1/8, which is much faster."""
     side = 3 * max(shape.height, shape.width)  # both ways, since it may yet be turned
     image.draft(None, (side, side))
+
+
+def _as_found(image: Image.Image) -> AsFound:
+    transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
+    channels = 4 if transparent else 1 if image.mode in _GREY_MODES else 3
+    width, height = image.size if _orientation(image) < 5 else image.size[::-1]
+    return AsFound(channels, height, width)
 
 
 def _orientation(image: Image.Image) -> int:
