@@ -127,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     command.invoke(context)
             finally:
                 terminal = context.obj if isinstance(context.obj, Terminal) else terminal
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the caller closed it
+            sys.stdout.flush()
     except typer.Exit as stop:
         return stop.exit_code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that may
@@ -137,9 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException, terminal: Terminal) -> int:
     """Tell of *error* in one line and a hint; return the exit code."""
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        _abandon_stdout()
-        return BROKEN_PIPE
+    if isinstance(error, OSError):
+        _give_up_stdout_if_broken()
+        if error.errno == errno.EPIPE:
+            return BROKEN_PIPE
     if isinstance(error, typer.TyperException) and is_help(error):
         typer.echo(error.format_message())
         return 0
@@ -188,10 +190,15 @@ def _plain_warnings(terminal: Terminal) -> Iterator[None]:
         yield
 
 
-def _abandon_stdout() -> None:
-    """Point standard output nowhere, so that the interpreter's last flush fails silently."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _give_up_stdout_if_broken() -> None:
+    """Point an output that takes no more nowhere, or the interpreter's last flush complains."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _debug_by_environment() -> bool:

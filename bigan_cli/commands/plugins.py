@@ -15,7 +15,7 @@ def plugins(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the plugins and what each provides; a broken one is listed with the reason.
+    """List the plugins, what each provides, and which are broken.
 
     Example: bigan plugins
     """

@@ -1,0 +1,135 @@
+"""``bigan datasets``, ``bigan architectures`` and ``bigan plugins``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = """
+from bigan_cli.contracts import Dataset
+from bigan_cli.hookspecs import hookimpl
+
+class Frogs(Dataset):
+    name = "frogs"
+    summary = "green ones"
+    def train_items(self): ...
+    def test_items(self): ...
+
+@hookimpl
+def bigan_datasets():
+    return [Frogs]
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Install a package with one module as a plugin."""
+
+    def put(name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+        info = tmp_path / f"{name}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[bigan]\n{name} = {name}\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    return put
+
+
+def rows(out: str) -> list[dict[str, str]]:
+    heading, *lines = (line.split("\t") for line in out.splitlines())
+    return [dict(zip(heading, line, strict=True)) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("datasets", "digits"), ("datasets", "folder"), ("architectures", "dcgan")],
+)
+class TestTables:
+    def test_lists_the_built_ins(self, bigan, command, name):
+        told = bigan(command)
+        row = next(row for row in rows(told.out) if row["name"] == name)
+        assert row["summary"]
+        assert row["from"].startswith("bigan-cli ")
+        assert (told.code, told.err) == (0, "")
+
+    def test_json_says_the_same_and_more(self, bigan, command, name):
+        document = json.loads(bigan(command, "--json").out)
+        assert document["schema"] == 1
+        assert [entry["name"] for entry in document[command]] == [
+            row["name"] for row in rows(bigan(command).out)
+        ]
+        entry = next(entry for entry in document[command] if entry["name"] == name)
+        assert all(option["description"] for option in entry["options"])
+
+    def test_shows_the_options_of_one(self, bigan, command, name):
+        document = json.loads(bigan(command, name, "--json").out)
+        assert [entry["name"] for entry in document[command]] == [name]
+        shown = bigan(command, name)
+        for option in document[command][0]["options"]:
+            assert f"{option['name']}\t" in shown.out
+            assert f"\t{option['description']}\n" in shown.out
+
+
+def test_a_dash_is_as_good_as_an_underscore(bigan):
+    assert bigan("datasets", "fashion-mnist", "--json") == bigan(
+        "datasets", "fashion_mnist", "--json"
+    )
+
+
+def test_classes_of_a_data_set_are_numbered(bigan):
+    assert "\n1\tTrouser\n" in bigan("datasets", "fashion_mnist").out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("datasets", "fashion-mnst"), "did you mean 'fashion_mnist'?"),
+        (("architectures", "dcgam"), "did you mean 'dcgan'?"),
+    ],
+)
+def test_a_near_miss_is_suggested(bigan, words, hint):
+    told = bigan(*words)
+    assert told.err.startswith("error: unknown ")
+    assert hint in told.err.splitlines()[1]
+    assert (told.code, told.out) == (2, "")
+
+
+class TestPlugins:
+    def test_built_ins_work(self, bigan):
+        listed = rows(bigan("plugins").out)
+        assert {"digits", "dcgan", "reconstruction"} <= {row["plugin"] for row in listed}
+        assert {row["status"] for row in listed} == {"ok"}
+
+    def test_a_stranger_s_data_set_is_listed(self, bigan, install):
+        install("bigan_test_frogs", GOOD)
+        row = next(row for row in rows(bigan("datasets").out) if row["name"] == "frogs")
+        assert row["from"] == "bigan_test_frogs 1.2"
+        row = next(r for r in rows(bigan("plugins").out) if r["plugin"] == "bigan_test_frogs")
+        assert row["provides"] == "data set frogs"
+
+    def test_a_broken_one_stops_nothing(self, bigan, install):
+        install("bigan_test_broken", "import no_such_module_anywhere")
+        told = bigan("plugins", "--json")
+        found = {entry["name"]: entry for entry in json.loads(told.out)["plugins"]}
+        assert "no_such_module_anywhere" in found["bigan_test_broken"]["broken"]
+        assert found["digits"]["broken"] is None
+        assert told.code == 0
+        row = next(r for r in rows(bigan("plugins").out) if r["plugin"] == "bigan_test_broken")
+        assert row["status"].startswith("broken: ")
+        listing = bigan("datasets")
+        assert "digits" in listing.out
+        assert listing.err.startswith("warning: plugin 'bigan_test_broken'")
+
+    def test_two_of_one_name_are_told(self, bigan, install):
+        install("bigan_test_frogs", GOOD)
+        install("bigan_test_more_frogs", GOOD)
+        told = bigan("plugins")
+        assert "warning: 'frogs' is provided more than once: " in told.err
+        assert json.loads(bigan("plugins", "--json").out)["clashes"] == {
+            "frogs": ["bigan_test_frogs 1.2", "bigan_test_more_frogs 1.2"]
+        }

@@ -1,0 +1,218 @@
+"""The app as a whole: help, wrong command lines, and the one error boundary."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+import bigan_cli
+from bigan_cli import main as main_module
+from bigan_cli.errors import BiganError, ConfigError, GateFailed, SomeInputsSkipped, UsageError
+
+Run = Callable[..., object]
+
+
+@pytest.fixture
+def bigan_with(bigan, monkeypatch):
+    """Run an extra command, ``bigan act``, that does what it is given."""
+
+    def run(action: Callable[[], None], *options: str):
+        def act(ctx: typer.Context) -> None:
+            action()
+
+        monkeypatch.setattr(main_module, "COMMANDS", {**main_module.COMMANDS, "Test": (act,)})
+        return bigan(*options, "act")
+
+    return run
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def command_paths() -> list[list[str]]:
+    def below(command: object, path: list[str]) -> list[list[str]]:
+        subcommands = getattr(command, "commands", {})
+        return [path, *(p for n, c in subcommands.items() for p in below(c, [*path, n]))]
+
+    return below(typer.main.get_command(main_module.build_app()), [])
+
+
+class TestHelp:
+    def test_no_arguments_show_the_help(self, bigan):
+        assert bigan() == bigan("--help") == bigan("-h")
+        assert bigan().code == 0
+
+    def test_every_command_stands_under_a_heading(self, bigan):
+        text = bigan("--help").out
+        for name in (path[0] for path in command_paths() if len(path) == 1):
+            assert f"\n  {name} " in text
+        for heading in main_module.COMMANDS:
+            assert f"\n{heading}:\n" in text
+
+    @pytest.mark.parametrize("path", command_paths()[1:], ids=" ".join)
+    def test_every_command_has_help_with_an_example(self, bigan, path):
+        shown = bigan(*path, "--help")
+        assert (shown.code, shown.err) == (0, "")
+        assert "Example" in shown.out
+        assert f"bigan {path[0]}" in shown.out.partition("Example")[2]
+
+    def test_no_help_line_is_cut(self, bigan):
+        assert "..." not in bigan("--help").out.replace("[ARGS]...", "")
+
+    def test_version(self, bigan):
+        assert bigan("--version").out == f"bigan {bigan_cli.__version__}\n"
+
+    def test_python_dash_m_and_the_script_are_the_same_program(self, bigan, bigan_process):
+        assert bigan_process("--version") == bigan("--version")
+
+
+class TestWrongCommandLines:
+    @pytest.mark.parametrize(
+        ("words", "error", "hint"),
+        [
+            ("trian", "no such command 'trian'", "did you mean 'train'?"),
+            ("train --epoch 3", "'bigan train' has no option '--epoch'", "mean '--epochs'?"),
+            ("train --dataset_type mnist", "no option '--dataset_type'", "'--dataset NAME'"),
+            ("train --dataset-type mnist", "no option '--dataset-type'", "'--dataset NAME'"),
+            ("train --use_mps", "no option '--use_mps'", "it is now '--device mps'"),
+            ("train --use_cpu", "no option '--use_cpu'", "it is now '--device cpu'"),
+            ("train --use_tanh", "no option '--use_tanh'", "it is now '--tanh'"),
+            ("train --use_spectral_norm", "'--use_spectral_norm'", "'--spectral-norm'"),
+            ("train --save_dir=out", "no option '--save_dir'", "it is spelt '--save-dir'"),
+            ("train --feature_maps_gen 8", "--feature_maps_gen", "'--feature-maps-gen'"),
+            ("--dataset_type mnist", "'bigan' has no option", "an option of 'bigan train'"),
+            ("--epochs 3", "'bigan' has no option", "'--epochs' is an option of 'bigan train'"),
+            ("datasets --quiet", "no option '--quiet'", "bigan --quiet datasets ..."),
+            ("train --nonsense-at-all", "no option", "'bigan train --help' lists the options"),
+            ("train --epochs many", "invalid value for '--epochs'", "see 'bigan train --help'"),
+            ("train --epochs", "option '--epochs' requires an argument", "see 'bigan"),
+            ("datasets one two", "unexpected extra argument", "see 'bigan datasets --help'"),
+        ],
+    )
+    def test_one_line_and_a_hint(self, bigan, words, error, hint):
+        told = bigan(*words.split())
+        first, second = told.err.splitlines()
+        assert first.startswith("error: ")
+        assert error in first
+        assert second.startswith("hint: ")
+        assert hint in second
+        assert (told.code, told.out) == (2, "")
+
+    def test_nothing_on_stdout_when_json_was_asked_for(self, bigan):
+        told = bigan("datasets", "no_such_set", "--json")
+        assert told.out == ""
+        assert told.err.startswith("error: unknown data set 'no_such_set'\nhint: ")
+        assert told.code == 2
+
+
+class TestErrorBoundary:
+    def test_success(self, bigan_with):
+        told = bigan_with(lambda: None)
+        assert (told.code, told.out, told.err) == (0, "", "")
+
+    @pytest.mark.parametrize(
+        ("kind", "code"),
+        [(BiganError, 1), (UsageError, 2), (GateFailed, 3), (SomeInputsSkipped, 4)],
+    )
+    def test_expected_errors_end_with_their_code(self, bigan_with, kind, code):
+        told = bigan_with(raising(kind("it went wrong", "do it right")))
+        assert told.err == "error: it went wrong\nhint: do it right\n"
+        assert (told.code, told.out) == (code, "")
+
+    def test_all_problems_of_a_configuration_are_told(self, bigan_with):
+        told = bigan_with(raising(ConfigError([("a is wrong", "use b"), ("c is wrong", "")])))
+        assert told.err == "error: a is wrong\nhint: use b\nerror: c is wrong\n"
+        assert told.code == 2
+
+    def test_a_long_message_stays_one_line(self, bigan_with, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "40")
+        text = "word " * 100 + "[bold]end"
+        assert bigan_with(raising(BiganError(text))).err == f"error: {text}\n"
+
+    def test_interrupt(self, bigan_with):
+        told = bigan_with(raising(KeyboardInterrupt()))
+        assert (told.code, told.err) == (130, "error: interrupted\n")
+
+    def test_exit_code_of_a_command_that_ends_itself(self, bigan_with):
+        told = bigan_with(raising(typer.Exit(7)))
+        assert (told.code, told.err) == (7, "")
+
+    def test_a_file_that_cannot_be_used_is_named(self, bigan_with):
+        error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "results/run.json")
+        told = bigan_with(raising(error))
+        assert (told.code, told.err) == (1, "error: results/run.json: Permission denied\n")
+
+    def test_a_defect_is_told_without_its_traceback(self, bigan_with):
+        told = bigan_with(raising(ZeroDivisionError("by\nzero")))
+        first, second = told.err.splitlines()
+        assert first == "error: internal error: ZeroDivisionError: by zero"
+        assert "--debug" in second
+        assert told.code == 1
+
+    @pytest.mark.parametrize("asked_by", ["option", "environment"])
+    def test_a_defect_shows_its_traceback_when_asked(self, bigan_with, monkeypatch, asked_by):
+        if asked_by == "environment":
+            monkeypatch.setenv("BIGAN_DEBUG", "1")
+        options = ["--debug"] if asked_by == "option" else []
+        told = bigan_with(raising(ZeroDivisionError("by zero")), *options)
+        assert "Traceback (most recent call last)" in told.err
+        assert "error: internal error: ZeroDivisionError" in told.err
+
+    @pytest.mark.filterwarnings("always::UserWarning")
+    def test_a_warning_of_a_library_is_one_line(self, bigan_with):
+        told = bigan_with(lambda: warnings.warn("slow\npath", UserWarning, stacklevel=1))
+        assert (told.code, told.err) == (0, "warning: slow path (UserWarning)\n")
+
+
+def run_with_stdout(stdout: int, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bigan_cli", *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
+class TestBrokenOutput:
+    def test_a_reader_that_has_gone_is_no_error(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = run_with_stdout(writer, "datasets")
+        finally:
+            os.close(writer)
+        assert (done.returncode, done.stderr) == (141, "")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_a_full_disk_is_told(self):
+        with Path("/dev/full").open("w") as full:
+            done = run_with_stdout(full.fileno(), "datasets")
+        assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+    def test_a_closed_output_is_no_error(self):
+        done = subprocess.run(
+            ["sh", "-c", f"'{sys.executable}' -m bigan_cli datasets >&-"],
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_shell_completes_commands(bigan_process):
+    told = bigan_process(_BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan arch", COMP_CWORD="1")
+    assert told.out.split() == ["architectures"]
