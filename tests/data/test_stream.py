@@ -1,0 +1,174 @@
+"""Images stream in order, decoded ahead but not far, and nothing bad stops the stream."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data import stream
+from bigan_cli.data.stream import Read, decode_ahead, find_inputs, paths_from
+from bigan_cli.errors import DataError
+
+SHAPE = ImageShape(1, 8, 8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(25):
+        Image.new("L", (8, 8), i).save(tmp_path / f"{i}.png")
+    (tmp_path / "7.png").write_bytes(b"not a picture")
+    return tmp_path
+
+
+def test_batches_keep_the_order_and_tell_of_what_is_unreadable(folder: Path) -> None:
+    inputs = [folder / f"{i}.png" for i in range(26)]
+    batches = list(decode_ahead(inputs, SHAPE, 4, workers=3))
+    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 4, 2]
+    flat = [read for batch in batches for read in batch]
+    assert [read.path for read in flat] == inputs
+    for i, read in enumerate(flat):
+        if i in (7, 25):
+            assert read.pixels is None
+            assert read.error
+        else:
+            assert read.pixels is not None
+            assert (read.pixels == i).all()
+            assert read.found is not None
+            assert not read.error
+    assert flat[25].error == "no such file"
+
+
+def test_only_a_few_batches_are_decoded_ahead(folder: Path) -> None:
+    pulled = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield folder / "1.png"
+
+    batches = decode_ahead(endless(), SHAPE, 10, workers=2)
+    for taken in range(1, 4):
+        next(batches)
+        time.sleep(0.05)
+        assert pulled <= 10 * taken + 20 + 1
+    batches.close()
+    time.sleep(0.05)
+    before = pulled
+    time.sleep(0.05)
+    assert pulled == before
+
+
+def test_stopping_early_ends_all_threads_but_one_that_waits(folder: Path) -> None:
+    before = set(threading.enumerate())
+    batches = decode_ahead([folder / "1.png"] * 1000, SHAPE, 2, workers=2)
+    next(batches)
+    batches.close()
+    time.sleep(0.05)
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_input_that_stalls_does_not_hold_back_what_is_there(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, os.fsencode(f"{folder / '1.png'}\n{folder / '2.png'}\n"))
+    batches = decode_ahead(paths_from(reading), SHAPE, 64, patience=0.05)
+    assert [read.path.name for read in next(batches)] == ["1.png", "2.png"]
+    os.write(writing, os.fsencode(f"{folder / '3.png'}"))
+    os.close(writing)
+    assert [read.path.name for read in next(batches)] == ["3.png"]
+    assert list(batches) == []
+    os.close(reading)
+
+
+def test_an_error_of_the_inputs_comes_in_its_turn(folder: Path) -> None:
+    def broken() -> Iterator[Path]:
+        yield folder / "1.png"
+        yield folder / "2.png"
+        raise RuntimeError("gone")
+
+    batches = decode_ahead(broken(), SHAPE, 1)
+    assert next(batches)[0].path.name == "1.png"
+    assert next(batches)[0].path.name == "2.png"
+    with pytest.raises(RuntimeError, match="gone"):
+        next(batches)
+
+
+def test_no_inputs_no_batches() -> None:
+    assert list(decode_ahead([], SHAPE, 4)) == []
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("no such folder: b"), OSError(13, "Permission denied")]
+)
+def test_what_cannot_be_listed_is_one_input_among_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    # No folder is closed to the user these tests may run as, so the walk itself is made to fail.
+    def walk(paths: list[Path], recursive: bool) -> Iterator[Path]:
+        yield paths[0] / "3.png"
+        if paths[0].name == "b":
+            raise error
+
+    monkeypatch.setattr(stream, "find_images", walk)
+    found = list(find_inputs([folder / "a", folder / "b", folder]))
+    assert isinstance(found[2], Read)
+    (batch,) = decode_ahead(found, SHAPE, 4)
+    assert [read.error for read in batch] == [
+        "no such file",
+        "no such file",
+        str(error.args[-1]).lower(),
+        "",
+    ]
+
+
+def test_a_name_too_long_to_be_a_file_is_one_input_among_others(folder: Path) -> None:
+    names = [folder / "3.png", folder / ("x" * 5000), folder / "4.png"]
+    (batch,) = decode_ahead(find_inputs(names), SHAPE, 4)
+    assert [bool(read.error) for read in batch] == [False, True, False]
+    assert "name too long" in batch[1].error
+
+
+names = st.lists(st.binary(min_size=1, max_size=20), max_size=20)
+
+
+@given(names, st.sampled_from([b"\n", b"\0"]))
+def test_a_list_of_names_comes_back_as_it_was_given(entries: list[bytes], separator: bytes) -> None:
+    entries = [e for e in entries if separator not in e and not e.endswith(b"\r")]
+    reading, writing = os.pipe()
+    os.write(writing, separator.join(entries))
+    os.close(writing)
+    try:
+        got = list(paths_from(reading, separator))
+    finally:
+        os.close(reading)
+    assert got == [Path(os.fsdecode(entry)) for entry in entries]
+
+
+def test_a_list_made_on_windows_has_no_carriage_returns() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"a.png\r\n\r\nb.png\r\n")
+    os.close(writing)
+    assert list(paths_from(reading)) == [Path("a.png"), Path("b.png")]
+    os.close(reading)
+
+
+def test_colour_and_size_as_found(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "rgb.jpg")
+    Image.new("RGBA", (8, 8)).save(tmp_path / "rgba.png")
+    (batch,) = decode_ahead([tmp_path / "rgb.jpg", tmp_path / "rgba.png"], SHAPE, 4)
+    found = [read.found for read in batch]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert (found[0].channels, found[0].height, found[0].width) == (3, 10, 20)
+    assert found[1].channels == 4
+    assert all(read.pixels is not None and read.pixels.dtype == np.uint8 for read in batch)
