@@ -45,9 +45,9 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: install
-	$(BIN)/bigan train --config examples/demo.toml --save-dir $(DEMO_RUN) --overwrite
+	$(BIN)/bigan train --dataset digits --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/bigan evaluate --run $(DEMO_RUN)
-	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES)
+	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
 	$(BIN)/bigan score $(DEMO_IMAGES) --run $(DEMO_RUN) --output $(DEMO_RUN)/stats/demo-scores.csv
 	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
