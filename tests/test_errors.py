@@ -1,0 +1,37 @@
+import pytest
+
+from bigan_cli import errors
+from bigan_cli.errors import BiganError, ConfigError, did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("wrong", "known", "hint"),
+    [
+        ("epoch", ["epochs", "lr"], "did you mean 'epochs'?"),
+        ("fashion-mnst", ["mnist", "fashion_mnist"], "did you mean 'fashion_mnist'?"),
+        ("DIGITS", ["digits"], "did you mean 'digits'?"),
+        ("zebra", ["digits", "mnist"], ""),
+        ("anything", [], ""),
+    ],
+)
+def test_nearest_name(wrong, known, hint):
+    assert did_you_mean(wrong, known) == hint
+
+
+def test_exit_codes_are_those_of_the_tree_in_the_docstring():
+    for line in errors.__doc__.splitlines():
+        words = line.strip(" │├└─").split()
+        if len(words) > 1 and words[1].isdigit():
+            assert getattr(errors, words[0]).exit_code == int(words[1]), line
+
+
+def test_every_error_is_in_the_docstring():
+    for name, value in vars(errors).items():
+        if isinstance(value, type) and issubclass(value, BiganError):
+            assert name in errors.__doc__
+
+
+def test_config_error_keeps_all_problems():
+    error = ConfigError([("one", "do this"), ("two", "")])
+    assert (str(error), error.hint) == ("one", "do this")
+    assert error.problems == (("one", "do this"), ("two", ""))
