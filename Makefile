@@ -46,13 +46,15 @@ $(STAMP): pyproject.toml
 
 demo: install
 	$(BIN)/bigan train --dataset digits --save-dir $(DEMO_RUN) --overwrite
-	$(BIN)/bigan evaluate --run $(DEMO_RUN)
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
 	$(BIN)/bigan score $(DEMO_IMAGES) --run $(DEMO_RUN) --output $(DEMO_RUN)/stats/demo-scores.csv
 	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode multi --run $(DEMO_RUN)
-	@$(BIN)/python examples/demo_summary.py $(DEMO_RUN)
+	$(BIN)/bigan evaluate --run $(DEMO_RUN)
+	@echo "made:"
+	@find $(DEMO_IMAGES) -maxdepth 0
+	@find $(DEMO_RUN) -type f | sort
 
 test: install
 	$(BIN)/python -m pytest
