@@ -246,10 +246,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return image.convert("RGBA")
     if image.mode in ("1", "L"):
         return image.convert("L")
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise UnreadableImage(f"colour mode {image.mode} is not supported") from error
+    return image.convert("RGB")
 
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:
