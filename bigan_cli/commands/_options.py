@@ -1,0 +1,21 @@
+"""Options that several commands have in common; imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunOption = Annotated[Path, typer.Option(help="The run directory.", metavar="DIR")]
+CheckpointOption = Annotated[
+    str,
+    typer.Option(
+        help="best, last, a saved epoch (0 is the untrained network), or a model file.",
+        metavar="WHICH",
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="BIGAN_DEVICE")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

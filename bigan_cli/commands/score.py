@@ -1,0 +1,82 @@
+"""``bigan score``: how far from normal images are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bigan_cli.commands._options import CheckpointOption, DeviceOption, RunOption
+
+
+def score(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, folders, or - for a list of paths on standard input.",
+            metavar="PATH...",
+        ),
+    ],
+    run: RunOption = Path("results"),
+    checkpoint: CheckpointOption = "best",
+    device: DeviceOption = "auto",
+    fpr: Annotated[
+        float | None,
+        typer.Option(help="Share of normal images that may be called anomalous. [the run's]"),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Call an image anomalous above this score, instead.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Search folders all the way down.")
+    ] = True,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="The list of - is separated by NUL, not newline.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file instead; .csv or .jsonl.", metavar="FILE"),
+    ] = None,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="Most anomalous first; holds all rows in memory.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End at the first unreadable file, with exit code 1.")
+    ] = False,
+    fail_on_anomaly: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-anomaly",
+            help="End with exit code 3 if there is an anomaly, even if files were skipped.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Score images: one row each with score, p-value, label and components.
+
+    Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs.
+    A file that cannot be read gets a row with the reason, and the exit code is 4.
+    """
+    from bigan_cli.commands._score import Request
+    from bigan_cli.commands._score import score as score_images
+
+    score_images(
+        ctx.obj,
+        Request(
+            paths=paths,
+            run=run,
+            checkpoint=checkpoint,
+            device=device,
+            fpr=fpr,
+            threshold=threshold,
+            recursive=recursive,
+            null=null,
+            output=output,
+            sort=sort,
+            strict=strict,
+            fail_on_anomaly=fail_on_anomaly,
+            as_json=as_json,
+        ),
+    )
