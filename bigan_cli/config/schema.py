@@ -26,7 +26,9 @@ class DataConfig(Table):
 
     dataset: str = Field("digits", description="Data set; 'bigan datasets' lists them.")
     root: Path | None = Field(
-        None, description="Folder with the data; by default this machine's data cache."
+        None,
+        description="Folder with the data; by default this machine's data cache.",
+        examples=["path/to/images"],
     )
     download: bool = Field(True, description="Whether missing files may be downloaded.")
     protocol: Literal["auto", "one-class", "leave-one-out", "folder"] = Field(
@@ -45,10 +47,14 @@ class DataConfig(Table):
         description="Share of anomalies in the test set, or 'all' for the whole test split.",
     )
     image_size: Side | tuple[Side, Side] | None = Field(
-        None, description="Side, or [height, width], in pixels; by default the data set's own."
+        None,
+        description="Side, or [height, width], in pixels; by default the data set's own.",
+        examples=[64],
     )
     input_channels: Literal[1, 3, 4] | None = Field(
-        None, description="1 grey, 3 RGB, 4 RGBA; by default the data set's own."
+        None,
+        description="1 grey, 3 RGB, 4 RGBA; by default the data set's own.",
+        examples=[3],
     )
     validation_portion: float = Field(
         0.1, gt=0, lt=0.5, description="Share of the training normals that chooses the epoch."
@@ -56,9 +62,7 @@ class DataConfig(Table):
     calibration_portion: float = Field(
         0.1, gt=0, lt=0.5, description="Share of the training normals that sets the threshold."
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="The data set's own options."
-    )
+    options: dict[str, Any] = Field(default_factory=dict, description="The data set's own options.")
 
 
 class ModelConfig(Table):
@@ -78,7 +82,12 @@ class TrainConfig(Table):
     batch_size: int = Field(64, ge=2, description="Images a step.")
     lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")
     seed: int = Field(0, ge=0, lt=2**31, description="Decides every random choice of the run.")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    device: str = Field(
+        "auto",
+        pattern=r"(?i)^\s*(auto|cpu|mps|cuda(:\d+)?)\s*$",
+        json_schema_extra={"words": "auto, cpu, cuda, cuda:N or mps"},
+        description="What the networks run on; auto is CUDA, then MPS, then the CPU.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic of the networks; auto is bf16 where it is fast."
     )

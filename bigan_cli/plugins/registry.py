@@ -125,16 +125,13 @@ class Registry:
         return known[folded].cls
 
     def _hint(self, kind: Kind, known: Mapping[str, Any], name: str) -> str:
-        lists = (
-            f"'{kind.listing}' lists all {len(known)}"
-            if kind.listing
-            else f"known are {', '.join(sorted(known)) or 'none'}"
-        )
+        near = did_you_mean(name, list(known))
+        if kind.listing:
+            near = f"{near} '{kind.listing}' lists all {len(known)}".strip()
         # The plugin that bears the name asked for is the likeliest culprit.
         broken = sorted(self.broken, key=lambda p: fold(name) not in fold(p.name))
-        return "; ".join(
-            [f"{did_you_mean(name, list(known))} {lists}".strip(), *(str(p) for p in broken)]
-        )
+        known_are = near or f"there are {', '.join(sorted(known))}"
+        return "; ".join([known_are, *(str(plugin) for plugin in broken)])
 
 
 def _how_to_choose(clash: Sequence[Provided[Any]]) -> str:

@@ -88,7 +88,9 @@ def local(path: Path) -> Candidate:
 
     def load() -> Any:
         loader = SourceFileLoader(name, str(file))
-        module = module_from_spec(ModuleSpec(name, loader, origin=str(file)))
+        spec = ModuleSpec(name, loader, origin=str(file))
+        spec.has_location = True  # so that the file has its __file__
+        module = module_from_spec(spec)
         # Annotations written as strings are looked up there, by pydantic among others.
         sys.modules[name] = module
         try:

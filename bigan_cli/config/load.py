@@ -1,0 +1,156 @@
+"""Puts one frozen :class:`RunConfig` together, and tells all that is wrong with it at once.
+
+From the lowest to the highest: the schema's defaults, the data set's preset, the run file, the
+environment (which device and which data folder, nothing else), ``--set``, flags. Tables are
+merged key by key. Files named in ``plugins`` add up; any other list replaces the one below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bigan_cli.config.layers import (
+    Given,
+    Keys,
+    Layer,
+    Problem,
+    absolute,
+    flatten,
+    is_odd,
+    layer_of_environment,
+    layer_of_file,
+    layer_of_flags,
+    layer_of_preset,
+    layer_of_sets,
+)
+from bigan_cli.config.messages import problems_of
+from bigan_cli.config.schema import DataConfig, RunConfig
+from bigan_cli.config.settle import (
+    Owner,
+    expand_home,
+    find_architecture,
+    find_components,
+    find_dataset,
+    owners_of,
+    resolve_options,
+    settle_options,
+    settle_paths,
+    settle_protocol,
+)
+from bigan_cli.config.words import TableSchema
+from bigan_cli.errors import ConfigError
+from bigan_cli.plugins import Registry, load_registry
+
+_PLUGINS: Keys = ("plugins",)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration, and how it came about.
+
+    Attributes:
+        config: Valid, with the options of data set, architecture and components complete.
+        registry: What was found, the local plugin files of the configuration included.
+        origins: Dotted key -> ``"default"``, ``"preset of mnist"``, the file, the variable,
+            ``"--set"`` or the flag that decided it.
+        notes: What was given and left out, in words.
+    """
+
+    config: RunConfig
+    registry: Registry
+    origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def load_config(
+    *, file: Path | None = None, sets: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> Loaded:
+    """Return the configuration of a run.
+
+    Args:
+        file: A run file (TOML).
+        sets: Texts ``TABLE.KEY=VALUE``; a value that is not TOML is taken as text.
+        flags: Dotted key -> value; None means not given.
+
+    Raises:
+        ConfigError: With all problems found.
+        PluginError: A plugin file that was named is missing or broken.
+    """
+    problems: list[Problem] = []
+    notes: list[str] = []
+    below = [layer_of_file(file)] if file is not None else []
+    above = [layer_of_sets(sets, problems), layer_of_flags(flags or {})]
+    plugin_files = list(dict.fromkeys(_plugin_files([*below, *above])))
+    registry = load_registry([Path(path) for path in plugin_files])
+
+    dataset = find_dataset(registry, Given([*below, *above]), problems)
+    preset = [layer_of_preset(dataset)] if dataset is not None else []
+    environment = layer_of_environment(dataset, os.environ)
+    layers = settle_protocol([*preset, *below, environment, *above], problems)
+    given = Given(settle_options(layers, notes))
+    _refuse_odd(given, problems)
+    if dataset is not None:
+        given.replace(("data", "dataset"), dataset.name)
+    if all(isinstance(path, str) for path in given.value(_PLUGINS, [])):
+        given.replace(_PLUGINS, plugin_files)
+    settle_paths(given, DataConfig, ("data",))
+    expand_home(given, ("output", "save_dir"))
+
+    architecture = find_architecture(registry, given, problems)
+    owners = owners_of(dataset, architecture, find_components(registry, given, problems))
+    config = _validated(given, owners, problems)
+    return Loaded(config, registry, _origins(config, given), tuple(notes))
+
+
+def _plugin_files(layers: Sequence[Layer]) -> Iterator[str]:
+    for layer in layers:
+        paths = layer.values.get(_PLUGINS)
+        if isinstance(paths, list):
+            yield from (absolute(path, layer.base) for path in paths if isinstance(path, str))
+
+
+def _refuse_odd(given: Given, problems: list[Problem]) -> None:
+    """Take out what cannot be a value of any key, with a problem for each."""
+    for keys, entry in list(given.entries.items()):
+        odd = is_odd(entry.value)
+        if odd:
+            prefix, subject = given.place(keys)
+            problems.append((f"{prefix}{subject} {odd}", ""))
+            given.drop(keys)
+
+
+def _validated(given: Given, owners: Sequence[Owner], problems: list[Problem]) -> RunConfig:
+    options: dict[Keys, dict[str, Any]] = {}
+    for owner in owners:
+        settle_paths(given, owner.options, owner.table)
+        options[owner.table] = resolve_options(given, owner, problems)
+    tree = given.tree()
+    try:
+        config = RunConfig.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        problems.extend(problems_of(error, given, TableSchema.of(RunConfig)))
+    if problems:
+        raise ConfigError(problems)
+    complete = config.model_dump(mode="json", by_alias=True)
+    for (*tables, last), values in options.items():
+        table = complete
+        for key in tables:
+            table = table[key]
+        if values:
+            table[last] = values
+    return RunConfig.model_validate_json(json.dumps(complete))
+
+
+def _origins(config: RunConfig, given: Given) -> dict[str, str]:
+    origins = {}
+    for keys, _ in flatten(config.model_dump(mode="json", by_alias=True)):
+        entry = given.entries.get(keys)
+        origins[".".join(keys)] = entry.layer.label_of(keys) if entry else "default"
+    return origins
