@@ -17,6 +17,7 @@ from bigan_cli.commands import plugins
 from bigan_cli.commands.architectures import architectures
 from bigan_cli.commands.datasets import datasets
 from bigan_cli.commands.env import env
+from bigan_cli.commands.score import score
 from bigan_cli.commands.train import train
 from bigan_cli.console import Terminal
 from bigan_cli.errors import INTERRUPTED, BiganError
@@ -37,6 +38,7 @@ Exit codes:
 # Heading -> the commands under it: functions, or groups with commands of their own.
 COMMANDS: Mapping[str, tuple[Callable[..., None] | typer.Typer, ...]] = {
     "Learn": (train,),
+    "Judge images": (score,),
     "Set up": (datasets, architectures, plugins.app, env),
 }
 
