@@ -69,7 +69,8 @@ def difference_colours() -> NDArray[np.uint8]:
     )  # fmt: skip
     linear = linear.clip(0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(srgb * 255).astype(np.uint8)
+    colours: NDArray[np.uint8] = np.rint(srgb * 255).astype(np.uint8)
+    return colours
 
 
 def difference_image(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,7 +79,8 @@ def difference_image(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArra
     It is the mean over the channels, on the fixed scale of :func:`difference_colours`.
     """
     gap = np.abs(one.astype(np.int16) - other.astype(np.int16)).mean(axis=0)
-    return difference_colours()[np.rint(gap).astype(np.uint8)]
+    coloured: NDArray[np.uint8] = difference_colours()[np.rint(gap).astype(np.uint8)]
+    return coloured
 
 
 @cache
