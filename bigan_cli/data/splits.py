@@ -219,6 +219,8 @@ def _choose_test(
         chosen = _stratified(outliers, pool, wanted, seed)
         return np.sort(np.concatenate([normals, chosen])), ()
     kept = max(1, round(len(outliers) * (1 - portion) / portion))
+    if kept >= len(normals):
+        return np.flatnonzero(in_test), ()
     note = (
         f"the test set has only {len(outliers)} anomalies: {kept} of its {len(normals)} normal "
         f"images are used, so that anomalies are {portion:.1%} of it"
