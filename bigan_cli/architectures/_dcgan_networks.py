@@ -17,8 +17,10 @@ from bigan_cli.contracts import ImageShape
 if TYPE_CHECKING:
     from bigan_cli.architectures.dcgan import DcganOptions
 
-# Halving stops before the smaller side falls below this.
+# Halving stops before the smaller side falls below this, ...
 _SMALLEST_MAP = 3
+# ... but the smallest images, too, get more than one convolution.
+_FEWEST_STAGES = 2
 # Maps double with every halving, up to this multiple of the first layer's.
 _WIDEST = 8
 _JOINT_FEATURES = 256
@@ -28,7 +30,7 @@ _SLOPE = 0.2
 def map_sizes(image_shape: ImageShape) -> list[tuple[int, int]]:
     """Return (height, width) of the feature maps, from the image's own down to the smallest."""
     sizes = [(image_shape.height, image_shape.width)]
-    while min(sizes[-1]) // 2 >= _SMALLEST_MAP:
+    while len(sizes) <= _FEWEST_STAGES or min(sizes[-1]) // 2 >= _SMALLEST_MAP:
         height, width = sizes[-1]
         sizes.append((height // 2, width // 2))
     return sizes
