@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from bigan_cli import __version__
-from bigan_cli.commands import plugins
+from bigan_cli.commands import config, plugins
 from bigan_cli.commands.architectures import architectures
 from bigan_cli.commands.datasets import datasets
 from bigan_cli.commands.env import env
@@ -39,7 +39,7 @@ Exit codes:
 COMMANDS: Mapping[str, tuple[Callable[..., None] | typer.Typer, ...]] = {
     "Learn": (train,),
     "Judge images": (score,),
-    "Set up": (datasets, architectures, plugins.app, env),
+    "Set up": (config.app, datasets, architectures, plugins.app, env),
 }
 
 

@@ -38,7 +38,7 @@ from bigan_cli.config.settle import (
     find_architecture,
     find_components,
     find_dataset,
-    owners_of,
+    owner_of,
     resolve_options,
     settle_options,
     settle_paths,
@@ -104,7 +104,8 @@ def load_config(
     expand_home(given, ("output", "save_dir"))
 
     architecture = find_architecture(registry, given, problems)
-    owners = owners_of(dataset, architecture, find_components(registry, given, problems))
+    components = find_components(registry, given, problems).values()
+    owners = [owner_of(cls) for cls in (dataset, architecture, *components) if cls is not None]
     config = _validated(given, owners, problems)
     return Loaded(config, registry, _origins(config, given), tuple(notes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -24,9 +24,10 @@ DATASET: Keys = ("data", "dataset")
 ARCHITECTURE: Keys = ("model", "architecture")
 COMPONENTS: Keys = ("score", "components")
 _INLIER, _OUTLIER, _PROTOCOL = ("data", "inlier"), ("data", "outlier"), ("data", "protocol")
-_DEFAULT_DATASET: str = DataConfig.model_fields["dataset"].default
-_DEFAULT_ARCHITECTURE: str = ModelConfig.model_fields["architecture"].default
+DEFAULT_DATASET: str = DataConfig.model_fields["dataset"].default
+DEFAULT_ARCHITECTURE: str = ModelConfig.model_fields["architecture"].default
 
+AnyPlugin = type[Dataset] | type[Architecture] | type[ScoreComponent]
 P = TypeVar("P", Dataset, Architecture, ScoreComponent)
 
 
@@ -87,7 +88,7 @@ def settle_options(layers: Sequence[Layer], notes: list[str]) -> list[Layer]:
     They belong to that one: a run file of ``dcgan`` can be used with ``--architecture other``.
     """
     settled = list(layers)
-    for selector, default in ((DATASET, _DEFAULT_DATASET), (ARCHITECTURE, _DEFAULT_ARCHITECTURE)):
+    for selector, default in ((DATASET, DEFAULT_DATASET), (ARCHITECTURE, DEFAULT_ARCHITECTURE)):
         used = highest(layers, selector, default)
         table = (selector[0], "options")
         for position, layer in enumerate(settled):
@@ -107,14 +108,14 @@ def _same(one: Any, other: Any) -> bool:
 
 def find_dataset(registry: Registry, given: Given, problems: list[Problem]) -> type[Dataset] | None:
     """Return the data set that was asked for, or None with the reason among *problems*."""
-    return _find(registry.dataset, given, DATASET, _DEFAULT_DATASET, problems)
+    return _find(registry.dataset, given, DATASET, DEFAULT_DATASET, problems)
 
 
 def find_architecture(
     registry: Registry, given: Given, problems: list[Problem]
 ) -> type[Architecture] | None:
     """Return the architecture that was asked for, or None with the reason among *problems*."""
-    return _find(registry.architecture, given, ARCHITECTURE, _DEFAULT_ARCHITECTURE, problems)
+    return _find(registry.architecture, given, ARCHITECTURE, DEFAULT_ARCHITECTURE, problems)
 
 
 def _find(
@@ -146,7 +147,7 @@ def _look_up(
 def find_components(
     registry: Registry, given: Given, problems: list[Problem]
 ) -> dict[str, type[ScoreComponent]]:
-    """Return the score components that are listed or have options; write their names as they are.
+    """Return the score components that are listed or have options, by their exact names.
 
     Weights and options of a component that a higher layer's list leaves out are dropped.
     """
@@ -178,21 +179,13 @@ def find_components(
     return found
 
 
-def owners_of(
-    dataset: type[Dataset] | None,
-    architecture: type[Architecture] | None,
-    components: Mapping[str, type[ScoreComponent]],
-) -> list[Owner]:
-    """Return the tables of options and whose they are."""
-    owners = []
-    if dataset is not None:
-        owners.append(Owner(("data", "options"), f"data set {dataset.name}", dataset.Options))
-    if architecture is not None:
-        title = f"architecture {architecture.name}"
-        owners.append(Owner(("model", "options"), title, architecture.Options))
-    for name, cls in components.items():
-        owners.append(Owner(("score", "options", name), f"score component {name}", cls.Options))
-    return owners
+def owner_of(cls: AnyPlugin) -> Owner:
+    """Return where in a run file the options of *cls* stand."""
+    if issubclass(cls, Dataset):
+        return Owner(("data", "options"), f"data set {cls.name}", cls.Options)
+    if issubclass(cls, Architecture):
+        return Owner(("model", "options"), f"architecture {cls.name}", cls.Options)
+    return Owner(("score", "options", cls.name), f"score component {cls.name}", cls.Options)
 
 
 def resolve_options(given: Given, owner: Owner, problems: list[Problem]) -> dict[str, Any]:

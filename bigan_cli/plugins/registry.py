@@ -135,7 +135,8 @@ class Registry:
 
 
 def _how_to_choose(clash: Sequence[Provided[Any]]) -> str:
-    removable = [p for p in clash if p.distribution not in (BUILT_IN, p.plugin)]
+    files = [p for p in clash if not p.version and p.distribution == p.plugin]
+    removable = [p for p in clash if p.distribution != BUILT_IN and p not in files]
     if removable:
         return f"uninstall one, or switch it off for now: BIGAN_PLUGINS=-{removable[-1].plugin}"
     return f"give the one in {clash[-1].plugin} another name"
