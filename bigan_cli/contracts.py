@@ -13,11 +13,12 @@ Conventions that hold everywhere:
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +43,18 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Return the options that a table of a run file or of a model file means.
+
+        Such a table holds lists and texts where a class may declare tuples and paths; nothing
+        else is converted.
+
+        Raises:
+            pydantic.ValidationError: A key or value is wrong.
+        """
+        return cls.model_validate_json(json.dumps(table))
 
 
 # In the classes below the name ``Options`` is their own attribute.

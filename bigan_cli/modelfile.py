@@ -157,7 +157,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     header = read_header(path)
     architecture_class = registry.architecture(header.config.model.architecture)
     architecture = architecture_class(
-        architecture_class.Options.model_validate(header.config.model.options)
+        architecture_class.Options.from_table(header.config.model.options)
     )
     networks = build_networks(
         architecture, header.image_shape, header.config.model.latent_dim, seed=0
@@ -176,7 +176,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     for name, scale in header.components.items():
         component_class = registry.component(name)
         component: ScoreComponent = component_class(
-            component_class.Options.model_validate(options.get(name, {}))
+            component_class.Options.from_table(options.get(name, {}))
         )
         fitted = {
             key.removeprefix(f"{name}."): tensor

@@ -99,9 +99,7 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     data.calibration_check(loaded.config.score.fpr)
     config = data.config
     architecture_class = loaded.registry.architecture(config.model.architecture)
-    architecture = architecture_class(
-        architecture_class.Options.model_validate(config.model.options)
-    )
+    architecture = architecture_class(architecture_class.Options.from_table(config.model.options))
     networks = build_networks(
         architecture, data.image_shape, config.model.latent_dim, config.train.seed
     )
@@ -113,7 +111,7 @@ def score_components(registry: Registry, config: RunConfig) -> list[ScoreCompone
     components = []
     for name in config.score.components or RECOMMENDED:
         component_class = registry.component(name)
-        options = component_class.Options.model_validate(config.score.options.get(name, {}))
+        options = component_class.Options.from_table(config.score.options.get(name, {}))
         components.append(component_class(options))
     return components
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -196,7 +195,7 @@ def resolve_options(given: Given, owner: Owner, problems: list[Problem]) -> dict
     if not isinstance(raw, dict):
         return {}  # the schema tells
     try:
-        options = owner.options.model_validate_json(json.dumps(raw))
+        options = owner.options.from_table(raw)
         return options.model_dump(mode="json", by_alias=True)
     except ValidationError as error:
         schema = TableSchema.of(owner.options)

@@ -114,7 +114,7 @@ def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
     """
     cls = registry.dataset(config.dataset)
     try:
-        options = cls.Options.model_validate(config.options)
+        options = cls.Options.from_table(config.options)
     except ValidationError as error:
         raise ConfigError(
             [
