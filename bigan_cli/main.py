@@ -17,6 +17,8 @@ from bigan_cli.commands import config, plugins
 from bigan_cli.commands.architectures import architectures
 from bigan_cli.commands.datasets import datasets
 from bigan_cli.commands.env import env
+from bigan_cli.commands.evaluate import evaluate
+from bigan_cli.commands.reconstruct import reconstruct
 from bigan_cli.commands.score import score
 from bigan_cli.commands.train import train
 from bigan_cli.console import Terminal
@@ -35,11 +37,23 @@ Exit codes:
   130  interrupted"""
 
 
-# Heading -> the commands under it: functions, or groups with commands of their own.
-COMMANDS: Mapping[str, tuple[Callable[..., None] | typer.Typer, ...]] = {
-    "Learn": (train,),
-    "Judge images": (score,),
-    "Set up": (config.app, datasets, architectures, plugins.app, env),
+# Heading -> the commands under it (functions, or groups of commands), each with an example.
+COMMANDS: Mapping[str, Mapping[Callable[..., None] | typer.Typer, str]] = {
+    "Learn": {
+        train: "bigan train --dataset fashion_mnist --inlier 1",
+    },
+    "Judge images": {
+        evaluate: "bigan evaluate --run results",
+        score: "bigan score photos/ --fpr 0.01 --output scores.csv",
+        reconstruct: "bigan reconstruct photos/odd.png",
+    },
+    "Set up": {
+        config.app: "bigan config init --dataset mnist --output mnist.toml",
+        datasets: "bigan datasets folder",
+        architectures: "bigan architectures dcgan",
+        plugins.app: "bigan plugins",
+        env: "bigan env",
+    },
 }
 
 
@@ -55,11 +69,12 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     for heading, commands in COMMANDS.items():
-        for command in commands:
+        for command, example in commands.items():
+            epilog = f"\b\nExample:\n  {example}"
             if isinstance(command, typer.Typer):
-                app.add_typer(command, cls=Group, rich_help_panel=heading)
+                app.add_typer(command, cls=Group, rich_help_panel=heading, epilog=epilog)
             else:
-                app.command(cls=Command, rich_help_panel=heading)(command)
+                app.command(cls=Command, rich_help_panel=heading, epilog=epilog)(command)
     return app
 
 
