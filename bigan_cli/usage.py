@@ -46,13 +46,12 @@ class Group(TyperGroup):
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, each with its one line."""
-        longest = max((len(name) for name in self.commands), default=0)
+        """Write the commands, each with the first sentence of its help, in full."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
             if not command.hidden:
-                line = command.get_short_help_str(formatter.width - longest - 6)
-                sections.setdefault(_panel(command) or "Commands", []).append((name, line))
+                sentence = command.get_short_help_str(limit=1000)
+                sections.setdefault(_panel(command) or "Commands", []).append((name, sentence))
         _write_sections(sections, formatter)
 
 

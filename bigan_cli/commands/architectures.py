@@ -14,10 +14,7 @@ def architectures(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the network architectures, or show the options of one.
-
-    Example: bigan architectures dcgan
-    """
+    """List the network architectures, or show the options of one."""
     from bigan_cli.commands._listing import describe, show_options, warn_of_broken
     from bigan_cli.console import Terminal
     from bigan_cli.contracts import Architecture

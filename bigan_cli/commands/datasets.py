@@ -14,10 +14,7 @@ def datasets(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the data sets, or show the options and classes of one.
-
-    Example: bigan datasets folder
-    """
+    """List the data sets, or show the options and classes of one."""
     from bigan_cli.commands._listing import describe, show_options, warn_of_broken
     from bigan_cli.console import Terminal
     from bigan_cli.contracts import Dataset

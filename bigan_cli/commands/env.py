@@ -25,10 +25,7 @@ def env(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what an issue report should hold.
-
-    Example: bigan env --json
-    """
+    """Show what an issue report should hold."""
     import platform
 
     from bigan_cli import __version__

@@ -15,10 +15,7 @@ def plugins(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the plugins, what each provides, and which are broken.
-
-    Example: bigan plugins
-    """
+    """List the plugins, what each provides, and which are broken."""
     if ctx.invoked_subcommand is not None:
         return
     from bigan_cli.console import Terminal

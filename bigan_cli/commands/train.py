@@ -105,10 +105,7 @@ def train(
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a BiGAN on normal images and calibrate its score.
-
-    Example: bigan train --dataset fashion_mnist --inlier 1 --device mps
-    """
+    """Train a BiGAN on normal images and calibrate its score."""
     from bigan_cli.commands import _train
     from bigan_cli.errors import UsageError
 
