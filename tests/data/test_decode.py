@@ -214,6 +214,13 @@ def test_large_jpeg_decoded_at_reduced_scale_looks_the_same(tmp_path: Path) -> N
     assert difference.max() <= 8
 
 
+def test_jpeg_not_three_times_too_large_is_decoded_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    Image.fromarray(noise(35, 35, 3)).save(path)
+    with Image.open(path) as image:
+        assert np.array_equal(read_image(path, RGB), read_image(np.asarray(image), RGB))
+
+
 def test_jpeg_of_the_right_size_is_read_as_pillow_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     Image.fromarray(noise(12, 10, 3)).save(path)

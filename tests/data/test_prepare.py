@@ -173,6 +173,15 @@ def test_fingerprint_follows_content_and_split_alone(parts: Path, tmp_path: Path
     assert changed.test_fingerprint != first.test_fingerprint
 
 
+def test_fingerprint_follows_what_is_an_anomaly(tmp_path: Path) -> None:
+    write(tmp_path, {"train/good": 20, "test/bad": 5})
+    anomalies = ready(dataset="folder", root=tmp_path)
+    (tmp_path / "test" / "bad").rename(tmp_path / "test" / "good")
+    normals = ready(dataset="folder", root=tmp_path)
+    assert np.array_equal(anomalies.test.pixels, normals.test.pixels)
+    assert anomalies.test_fingerprint != normals.test_fingerprint
+
+
 def test_copies_in_the_data_set_are_reported(parts: Path) -> None:
     for path in (parts / "test" / "good").iterdir():
         shutil.copy(parts / "train" / "good" / "0.png", path)

@@ -97,6 +97,12 @@ def test_outlier_portion_is_honoured_to_within_one_image(
         assert anomalous.total() == sum(outliers)
 
 
+def test_the_largest_remainders_are_rounded_up() -> None:
+    of = labels([30], [81, 80, 10, 10])
+    classes = pool(of)[split(of, outlier_portion=0.1).test]
+    assert np.bincount(classes).tolist() == [81, 7, 1, 1]  # of 7.2, 0.9 and 0.9
+
+
 def test_all_keeps_the_whole_test_split() -> None:
     of = labels([50, 50, 50], [10, 20, 30])
     splits = split(of, inlier=(1,))
