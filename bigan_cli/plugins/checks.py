@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,10 @@ from pydantic import ValidationError
 
 from bigan_cli import __version__, hookspecs
 from bigan_cli.contracts import Dataset, ImageShape, Options
-from bigan_cli.errors import did_you_mean
 from bigan_cli.plugins.registry import KINDS, Kind, listed
 from bigan_cli.plugins.sources import Candidate, Refused
 
+_PREFIX = "bigan_"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 # Files that import and call plugins: never the place where one went wrong.
 _MACHINERY = tuple(str(Path(str(m.__file__)).parent) for m in (importlib, pluggy))
@@ -78,8 +80,11 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         wrong = next(caller.name for caller in callers if not caller.has_spec())
-        near = did_you_mean(wrong, hooks) or f"there are {', '.join(hooks)}"
-        raise Refused(f"there is no hook '{wrong}'; {near}") from error
+        # What all hooks begin with says nothing about which one was meant.
+        stem = wrong.removeprefix(_PREFIX)
+        near = get_close_matches(stem, [hook.removeprefix(_PREFIX) for hook in hooks], n=1)
+        hint = f"did you mean '{_PREFIX}{near[0]}'?" if near else f"there are {', '.join(hooks)}"
+        raise Refused(f"there is no hook '{wrong}'; {hint}") from error
     if not callers:
         unmarked = [hook for hook in hooks if callable(getattr(plugin, hook, None))]
         raise Refused(
@@ -137,12 +142,21 @@ def _check_options(cls: Any) -> None:
         return
     try:
         # Defaults are written into the saved configuration, and read from there again.
-        options.model_validate_json(options().model_dump_json())
+        saved = options().model_dump_json(by_alias=True, warnings=False)
+        options.model_validate_json(saved)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
         )
         raise Refused(f"the defaults of {cls.__name__}.Options are not valid: {wrong}") from error
+    if any(_holds_none(value) for value in json.loads(saved).values() if value is not None):
+        raise Refused(f"a default of {cls.__name__}.Options holds None, which TOML cannot")
+
+
+def _holds_none(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(item is None or _holds_none(item) for item in value)
+    return isinstance(value, dict) and any(map(_holds_none, value.values()))
 
 
 def _check_dataset(cls: type[Dataset]) -> None:

@@ -1,0 +1,439 @@
+"""Plugins are loaded one by one, from real packages with metadata, and none harms another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bigan_cli import __version__
+from bigan_cli.errors import PluginError
+from bigan_cli.plugins import Registry, load_registry
+
+Install = Callable[..., Path]
+BUILT_IN = {"digits", "mnist", "fashion_mnist", "cifar10", "folder"}
+
+HEAD = """\
+from bigan_cli.contracts import Architecture, Dataset, Options, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+
+"""
+HEALTHY_CLASS = """\
+class Frogs(Dataset):
+    name = "frogs"
+    summary = "frogs"
+    def train_items(self): ...
+    def test_items(self): ...
+
+"""
+PROVIDE = """
+@hookimpl
+def bigan_datasets():
+    return [Frogs]
+"""
+
+
+def broken_class(body: str) -> str:
+    """A plugin whose class differs from a healthy one by *body*, which comes last in it."""
+    indented = "".join(f"    {line}\n" for line in body.splitlines())
+    return HEAD + HEALTHY_CLASS.rstrip() + "\n" + indented + PROVIDE
+
+
+BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "import error": (
+        "import frog_library\n",
+        ("ModuleNotFoundError: No module named 'frog_library'", "plugin_bigan_frogs.py:1"),
+    ),
+    "syntax error": ("x = 1\ndef broken(:\n", ("SyntaxError: ", "plugin_bigan_frogs.py:2")),
+    "any exception": (
+        "def f():\n    raise RuntimeError('no\\n\\nluck')\nf()\n",
+        ("RuntimeError: no luck", "plugin_bigan_frogs.py:2"),
+    ),
+    "exit": ("import sys\nsys.exit(3)\n", ("SystemExit: 3",)),
+    "wrong hook name": (
+        HEAD + "@hookimpl\ndef bigan_dataset():\n    return []\n",
+        ("there is no hook 'bigan_dataset'", "did you mean 'bigan_datasets'?"),
+    ),
+    "one wrong hook beside a right one": (
+        HEAD + HEALTHY_CLASS + PROVIDE + "\n@hookimpl\ndef bigan_models():\n    return []\n",
+        ("there is no hook 'bigan_models'", "bigan_architectures"),
+    ),
+    "wrong argument": (
+        HEAD + "@hookimpl\ndef bigan_datasets(config):\n    return []\n",
+        ("bigan_datasets(config)", "config", "can not be found in the hookspec"),
+    ),
+    "hook that raises": (
+        HEAD + "@hookimpl\ndef bigan_datasets():\n    return [1 / 0]\n",
+        ("ZeroDivisionError: division by zero", "plugin_bigan_frogs.py:6"),
+    ),
+    "no hook": ("x = 1\n", ("it implements no hook", "bigan_score_components")),
+    "not marked": (
+        "def bigan_datasets():\n    return []\n",
+        ("bigan_datasets is not marked with @hookimpl",),
+    ),
+    "returns nothing": (
+        HEAD + "@hookimpl\ndef bigan_datasets():\n    pass\n",
+        ("bigan_datasets must return a list of classes, and it returned None",),
+    ),
+    "returns a class alone": (
+        HEAD + HEALTHY_CLASS + PROVIDE.replace("[Frogs]", "Frogs"),
+        ("must return a list of classes", "Frogs"),
+    ),
+    "returns an instance": (
+        HEAD + HEALTHY_CLASS + PROVIDE.replace("[Frogs]", "[3]"),
+        ("bigan_datasets must return classes, and it returned 3",),
+    ),
+    "another kind of class": (
+        HEAD + "class Frogs: ...\n" + PROVIDE,
+        ("Frogs is not a subclass of bigan_cli.contracts.Dataset",),
+    ),
+    "an architecture among the data sets": (
+        HEAD + "class Frogs(Architecture):\n    def build(self, image_shape, latent_dim): ...\n"
+        "    name = 'frogs'\n    summary = 'x'\n" + PROVIDE,
+        ("Frogs is not a subclass of bigan_cli.contracts.Dataset",),
+    ),
+    "methods missing": (
+        HEAD + "class Frogs(Dataset):\n    name = 'frogs'\n    summary = 'x'\n" + PROVIDE,
+        ("Frogs does not define test_items and train_items",),
+    ),
+    "no name": (
+        HEAD + HEALTHY_CLASS.replace('    name = "frogs"\n', "") + PROVIDE,
+        ("Frogs.name must be", "None"),
+    ),
+    "bad name": (broken_class('name = "Frogs-2"'), ("Frogs.name must be", "'Frogs-2'")),
+    "no summary": (broken_class("summary = None"), ("Frogs.summary must be one line",)),
+    "long summary": (broken_class("summary = 'a\\nb'"), ("Frogs.summary must be one line",)),
+    "options of another kind": (
+        broken_class("Options = dict"),
+        ("Frogs.Options must be a subclass of bigan_cli.contracts.Options",),
+    ),
+    "options that are not valid": (
+        broken_class("class Options(Options):\n    size: int = 'large'"),
+        ("the defaults of Frogs.Options are not valid: size: ",),
+    ),
+    "options that cannot be written": (
+        broken_class("class Options(Options):\n    sizes: list[int | None] = [1, None]"),
+        ("holds None, which TOML cannot",),
+    ),
+    "options that pydantic refuses": (
+        broken_class("class Options(Options):\n    size: 'Nowhere' = 1"),
+        ("not fully defined", "Nowhere"),
+    ),
+    "a bad shape": (broken_class("image_shape = (8, 8)"), ("Frogs.image_shape must be",)),
+    "bad class names": (broken_class("class_names = 'ab'"), ("Frogs.class_names must be",)),
+    "a bad preset": (broken_class("preset = {'epochs': 3}"), ("Frogs.preset must be",)),
+    "a preset of another data set": (
+        broken_class("preset = {'data': {'dataset': 'mnist'}}"),
+        ("Frogs.preset must be",),
+    ),
+    "one name twice": (
+        HEAD + HEALTHY_CLASS + PROVIDE.replace("[Frogs]", "[Frogs, Frogs]"),
+        ("bigan_datasets returned two classes named 'frogs'",),
+    ),
+    "another version of the interface": (
+        "bigan_api = 2\n" + HEAD + HEALTHY_CLASS + PROVIDE,
+        ("made for version 2 of the plugin interface", __version__),
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_refused_with_the_reason_and_nothing_else_is(
+    source: str, reason: tuple[str, ...], install: Install
+) -> None:
+    install("aardvarks")  # loaded before it
+    install("frogs", source)
+    install("toads")  # and after it
+
+    registry = load_registry()
+
+    (broken,) = registry.broken
+    assert (broken.name, broken.distribution, broken.version) == ("frogs", "bigan-frogs", "1.2")
+    for part in reason:
+        assert part in broken.reason
+    assert "\n" not in broken.reason
+    assert set(registry.datasets) == BUILT_IN | {"aardvarks", "toads"}
+    assert "frogs" not in {plugin.name for plugin in registry.plugins}
+    with pytest.raises(PluginError, match="unknown data set 'frogs'") as told:
+        registry.dataset("frogs")
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in told.value.hint
+
+
+def test_a_healthy_plugin_says_where_it_comes_from(install: Install) -> None:
+    install("frogs", package="amphibians", version="0.3.1")
+    registry = load_registry()
+    found = registry.datasets["frogs"]
+    assert (found.plugin, found.distribution, found.version) == ("frogs", "amphibians", "0.3.1")
+    assert found.source == "amphibians 0.3.1"
+    (info,) = [p for p in registry.plugins if p.distribution == "amphibians"]
+    assert info.provides == {"bigan_datasets": ("frogs",)}
+    assert registry.broken == ()
+
+
+def test_built_ins_come_through_the_same_door() -> None:
+    registry = load_registry()
+    assert set(registry.datasets) == BUILT_IN
+    assert "dcgan" in registry.architectures
+    assert {"reconstruction", "discriminator", "feature_matching"} <= set(registry.components)
+    assert {p.distribution for p in registry.plugins} == {"bigan-cli"}
+    assert registry.broken == ()
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bigan_cli.config.load import load_config; load_config();"
+        "print([m for m in ('torch', 'torchvision', 'matplotlib', 'sklearn', 'PIL', 'rich')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_interrupt_is_never_taken_for_a_broken_plugin(install: Install) -> None:
+    install("frogs", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_registry()
+
+
+def test_an_interface_version_that_fits_is_welcome(
+    install: Install, animals_source: Callable[[str], str]
+) -> None:
+    install("frogs", animals_source("frogs") + "\nbigan_api = 1\n")
+    assert "frogs" in load_registry().datasets
+
+
+def test_what_a_plugin_prints_stays_out_of_the_results(
+    install: Install,
+    animals_source: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install("frogs", "print('croak')\n".join(animals_source("frogs").partition("\nclass ")[::2]))
+    install("toads", "print('ribbit')\n")
+    load_registry()
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "ribbit" in streams.err
+
+
+# Two with one name
+
+
+def test_two_plugins_with_one_name_are_an_error_only_when_it_is_asked_for(
+    install: Install, animals_source: Callable[[str], str]
+) -> None:
+    install("frogs")
+    install("pond", animals_source("frogs"), package="bigan-pond", version="2.0")
+    registry = load_registry()
+    assert registry.broken == ()
+    assert registry.dataset("digits").name == "digits"
+    with pytest.raises(PluginError) as told:
+        registry.dataset("frogs")
+    assert (
+        told.value.message == "data set 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0"
+    )
+    assert "BIGAN_PLUGINS=-pond" in told.value.hint
+
+
+def test_a_built_in_is_not_shadowed(
+    install: Install, animals_source: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("frogs", animals_source("mnist"))
+    with pytest.raises(PluginError) as told:
+        load_registry().dataset("mnist")
+    assert told.value.message == (
+        f"data set 'mnist' is provided by bigan-cli {__version__} and bigan-frogs 1.2"
+    )
+    assert "BIGAN_PLUGINS=-frogs" in told.value.hint
+    monkeypatch.setenv("BIGAN_PLUGINS", "-frogs")
+    assert load_registry().dataset("mnist").__module__ == "bigan_cli.datasets.mnist"
+
+
+# BIGAN_PLUGINS
+
+
+@pytest.mark.parametrize(
+    ("setting", "loaded"),
+    [
+        (None, {"frogs", "toads", "tree_frogs"}),
+        ("", set()),
+        (" ", set()),
+        ("frogs", {"frogs"}),
+        ("frogs, toads", {"frogs", "toads"}),
+        ("Tree-Frogs", {"tree_frogs"}),
+        ("-frogs", {"toads", "tree_frogs"}),
+        ("-frogs,-toads", {"tree_frogs"}),
+        ("frogs,toads,-toads", {"frogs"}),
+        ("-newts", {"frogs", "toads", "tree_frogs"}),
+    ],
+)
+def test_the_environment_chooses_among_installed_plugins(
+    setting: str | None, loaded: set[str], install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("frogs", "toads", "tree_frogs"):
+        install(name)
+    if setting is not None:
+        monkeypatch.setenv("BIGAN_PLUGINS", setting)
+    registry = load_registry()
+    assert set(registry.datasets) - BUILT_IN == loaded
+    assert registry.broken == ()
+
+
+def test_a_plugin_that_is_switched_off_is_not_even_imported(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("frogs", "raise KeyboardInterrupt\n")
+    monkeypatch.setenv("BIGAN_PLUGINS", "-frogs")
+    assert load_registry().broken == ()
+
+
+def test_a_plugin_asked_for_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGAN_PLUGINS", "newts")
+    registry = load_registry()
+    assert [(b.name, "no installed package" in b.reason) for b in registry.broken] == [
+        ("newts", True)
+    ]
+    with pytest.raises(PluginError) as told:
+        registry.dataset("newts")
+    assert "BIGAN_PLUGINS names it" in told.value.hint
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "fashion-mnist", "Fashion-MNIST"])
+def test_names_are_found_however_they_are_joined(name: str) -> None:
+    assert load_registry().dataset(name).name == "fashion_mnist"
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "message", "hint"),
+    [
+        (
+            Registry.dataset,
+            "fashion-mnst",
+            "unknown data set 'fashion-mnst'",
+            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
+        ),
+        (Registry.dataset, "q", "unknown data set 'q'", "'bigan datasets' lists all 5"),
+        (
+            Registry.architecture,
+            "dcgn",
+            "unknown architecture 'dcgn'",
+            "did you mean 'dcgan'? 'bigan architectures' lists all 1",
+        ),
+        (
+            Registry.component,
+            "reconstuction",
+            "unknown score component 'reconstuction'",
+            "did you mean 'reconstruction'?",
+        ),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(
+    find: Callable[[Registry, str], type], name: str, message: str, hint: str
+) -> None:
+    with pytest.raises(PluginError) as told:
+        find(load_registry(), name)
+    assert (told.value.message, told.value.hint) == (message, hint)
+    assert told.value.exit_code == 2
+
+
+def test_the_broken_plugin_of_that_name_comes_first_in_the_hint(install: Install) -> None:
+    install("aardvarks", "import nowhere\n")
+    install("frogs", "import nowhere\n")
+    with pytest.raises(PluginError) as told:
+        load_registry().dataset("frogs")
+    hint = told.value.hint
+    assert 0 < hint.index("plugin 'frogs'") < hint.index("plugin 'aardvarks'")
+
+
+# Files
+
+
+def test_a_local_file_is_loaded_by_its_path(
+    tmp_path: Path, animals_source: Callable[[str], str]
+) -> None:
+    file = tmp_path / "my data-set.py"
+    here = "\nfrom pathlib import Path as P\nHERE = P(__file__)\n"
+    file.write_text(animals_source("frogs") + here)
+    registry = load_registry([file, file])
+    found = registry.datasets["frogs"]
+    assert (found.source, found.version) == (str(file), "")
+    module = sys.modules[found.cls.__module__]
+    assert str(module.HERE) == str(file)
+    assert registry.dataset("frogs").Options().crop == (4, 4)  # annotations were resolved
+    del sys.modules[module.__name__]
+
+
+def test_the_users_home_is_understood(
+    tmp_path: Path, animals_source: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "frogs.py").write_text(animals_source("frogs"))
+    assert "frogs" in load_registry([Path("~/frogs.py")]).datasets
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "it does not exist"),
+        ("import nowhere", "ModuleNotFoundError: No module named 'nowhere' ({file}:1)"),
+        ("a b", "SyntaxError: invalid syntax ({file}:1)"),
+    ],
+)
+def test_a_broken_file_that_was_named_is_an_error(
+    content: str | None, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "frogs.py"
+    if content is not None:
+        file.write_text(content)
+    before = set(sys.modules)
+    with pytest.raises(PluginError) as told:
+        load_registry([file])
+    assert told.value.message.startswith(f"plugin file {file}: {reason.format(file=file)}")
+    assert not [name for name in set(sys.modules) - before if "bigan_local" in name]
+
+
+def test_a_file_without_a_hook_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "frogs.py").write_text("")
+    with pytest.raises(PluginError, match="it implements no hook; there are "):
+        load_registry([tmp_path / "frogs.py"])
+
+
+def test_a_folder_is_not_a_plugin_file(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="it is a folder, not a file"):
+        load_registry([tmp_path])
+
+
+def test_a_file_with_the_name_of_a_built_in_is_told_to_change_it(
+    tmp_path: Path, animals_source: Callable[[str], str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(animals_source("mnist"))
+    with pytest.raises(PluginError) as told:
+        load_registry([file]).dataset("mnist")
+    assert str(file) in told.value.message
+    assert told.value.hint == f"give the one in {file} another name"
+
+
+# The command line
+
+
+def test_five_broken_plugins_do_not_stop_a_command(
+    install: Install, bigan_process: Callable[..., object]
+) -> None:
+    for number, name in enumerate(
+        ("import error", "syntax error", "wrong hook name", "wrong argument", "hook that raises")
+    ):
+        install(f"frogs{number}", BROKEN[name][0])
+    done = bigan_process("datasets", "--json")
+    assert done.code == 0
+    names = {data["name"] for data in json.loads(done.out)["datasets"]}
+    assert names == BUILT_IN
+    assert "Traceback" not in done.err
+    for number in range(5):
+        assert done.err.count(f"plugin 'frogs{number}'") == 1
