@@ -20,6 +20,7 @@ from bigan_cli.config.flags import FLAGS
 from bigan_cli.config.layers import Keys, flatten
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.settle import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
+from bigan_cli.config.toml import without_none
 from bigan_cli.config.words import TableSchema
 from bigan_cli.contracts import Architecture, Dataset
 from bigan_cli.plugins import Registry
@@ -199,16 +200,13 @@ def markdown(registry: Registry) -> str:
     parts: list[str] = []
     for table in all_tables(registry):
         name = f"`[{'.'.join(table.keys)}]`" if table.keys else "Before the first table"
-        is_options = table.keys[1:2] == ("options",)
-        heading = (
-            f"### {name}: {table.title[0].lower()}{table.title[1:-1]}"
-            if is_options
-            else (f"## {name}")
-        )
-        parts += [heading, "", *([table.title, ""] if table.title and not is_options else [])]
+        if table.keys[1:2] == ("options",):
+            parts += [f"### {name}: {table.title[0].lower()}{table.title[1:].rstrip('.')}", ""]
+        else:
+            parts += [f"## {name}", "", *([table.title, ""] if table.title else [])]
         parts += ["| key | what it takes | default | flag | meaning |", "|---|---|---|---|---|"]
         parts += [*map(_markdown_row, table.rows), ""]
-    return "\n".join([*parts, *_markdown_presets(registry)]) + "\n"
+    return "\n".join([*parts, *_markdown_presets(registry)]).rstrip("\n") + "\n"
 
 
 def _markdown_row(row: Key) -> str:
@@ -222,9 +220,11 @@ def _markdown_row(row: Key) -> str:
 
 
 def _markdown_presets(registry: Registry) -> Iterator[str]:
-    yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")
-    for name, provided in sorted(registry.datasets.items()):
-        for keys, value in flatten(provided.cls.preset):
+    presets = {name: provided.cls.preset for name, provided in registry.datasets.items()}
+    if any(presets.values()):
+        yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")
+    for name, preset in sorted(presets.items()):
+        for keys, value in flatten(without_none(preset)):
             yield f"| `{name}` | `{'.'.join(keys)}` | `{toml_value(value)}` |"
 
 

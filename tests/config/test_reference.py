@@ -1,0 +1,190 @@
+"""What is made from the declarations of the fields: the template, the list of keys, the docs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from pydantic import BaseModel
+from typer.main import get_command
+
+from bigan_cli.config.flags import FLAGS, flag_of
+from bigan_cli.config.load import load_config
+from bigan_cli.config.reference import all_tables, markdown, template
+from bigan_cli.config.schema import RunConfig
+from bigan_cli.main import build_app
+from bigan_cli.plugins import load_registry
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "configuration.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "folder")
+
+
+@pytest.fixture(autouse=True)
+def _only_built_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGAN_PLUGINS", "")
+
+
+def fields(model: type[BaseModel], *table: str) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        keys = (*table, field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, *keys)
+        else:
+            yield keys
+
+
+def every_key() -> set[str]:
+    """Every key there is, found without the code under test."""
+    registry = load_registry()
+    keys = {keys for keys in fields(RunConfig) if keys[-1] != "options"}
+    for provided in registry.datasets.values():
+        keys |= set(fields(provided.cls.Options, "data", "options"))
+    for provided in registry.architectures.values():
+        keys |= set(fields(provided.cls.Options, "model", "options"))
+    for name, provided in registry.components.items():
+        keys |= set(fields(provided.cls.Options, "score", "options", name))
+    return {".".join(key) for key in keys}
+
+
+def test_the_list_of_keys_is_complete_and_each_is_described() -> None:
+    rows = [row for table in all_tables(load_registry()) for row in table.rows]
+    assert {row.dotted for row in rows} == every_key()
+    for row in rows:
+        assert row.description.endswith("."), row.dotted
+        assert "something else" not in row.allowed, row.dotted
+
+
+def test_the_docs_list_every_key_as_it_is() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for key in every_key():
+        assert f"| `{key}` |" in text
+    written = "see: bigan config keys --markdown"
+    assert text.endswith(markdown(load_registry())), written
+
+
+def test_the_commands_and_the_run_file_in_the_docs_are_right(
+    tmp_path: Path, bigan: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = DOCS.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    Path("run.toml").write_text(block, encoding="utf-8")
+    load_config(file=Path("run.toml"))
+    Path("run.toml").unlink()
+    (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [shlex.split(line, comments=True)[1:] for line in commands.splitlines()]
+    configs = [line for line in lines if line[0] == "config"]
+    assert [line[1] for line in configs] == ["init", "show", "check", "keys"]
+    for line in configs:
+        assert bigan(*line).code == 0
+
+
+# The template
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_template_names_every_key_and_means_the_defaults(dataset: str, tmp_path: Path) -> None:
+    registry = load_registry()
+    cls = registry.dataset(dataset)
+    text = template(registry, cls, registry.architecture("dcgan"))
+    file = tmp_path / "run.toml"
+    file.write_text(text, encoding="utf-8")
+    assert load_config(file=file).config == load_config(flags={"data.dataset": dataset}).config
+
+    # With nothing commented out, every key is there.
+    assigned = re.sub(r"^# (?=\[|[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    present = {".".join(keys) for keys in leaves(tomli.loads(assigned))}
+    others = {
+        f"data.options.{name}"
+        for other in DATASETS
+        for name in registry.dataset(other).Options.model_fields
+        if other != dataset
+    }
+    assert present | others == every_key() | (present & others)
+
+
+def leaves(tree: dict[str, Any], *table: str) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, *table, key)
+        else:
+            yield (*table, key)
+
+
+def test_the_template_of_a_plugin_has_its_preset_and_its_options(
+    frogs: Path, tmp_path: Path
+) -> None:
+    registry = load_registry([frogs])
+    text = template(
+        registry, registry.dataset("frogs"), registry.architecture("dcgan"), [str(frogs)]
+    )
+    file = tmp_path / "run.toml"
+    file.write_text(text, encoding="utf-8")
+    loaded = load_config(file=file)
+    chosen = {"data.dataset": "frogs", "plugins": [frogs]}
+    assert loaded.config == load_config(flags=chosen).config
+    assert "\nepochs = 7\n" in text
+    assert "\n# Where they were seen.\n" in text
+    assert '\n#   "large" or "small"\npond = "large"\n' in text
+
+
+# Flags
+
+
+def test_every_flag_of_train_that_stands_for_a_key_is_known() -> None:
+    command = get_command(build_app()).commands["train"]
+    declared = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    known = {option for flag in FLAGS for option in flag.split("/")}
+    apart = {"--config", "-c", "--set", "--resume", "--overwrite", "--dry-run", "--json"}
+    assert declared - apart - {"--help", "-h"} == known
+    assert set(FLAGS.values()) <= every_key()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "flag"),
+    [
+        ("train.lr", 0.1, "--lr"),
+        ("model.options.output", "tanh", "--tanh"),
+        ("model.options.output", "sigmoid", "--sigmoid"),
+        ("model.options.spectral_norm", True, "--spectral-norm"),
+        ("model.options.spectral_norm", False, "--no-spectral-norm"),
+        ("data.download", False, "--no-download"),
+        ("train.loss", "hinge", "train.loss"),
+    ],
+)
+def test_a_value_names_the_flag_that_gives_it(key: str, value: object, flag: str) -> None:
+    assert flag_of(key, value) == flag
+
+
+# Examples
+
+
+def test_there_is_an_example_for_every_data_set_and_for_own_folders() -> None:
+    names = {path.stem for path in EXAMPLES}
+    assert names == {*DATASETS} - {"folder"} | {"own_folder", "own_folder_defects"}
+    used = {load_config(file=path).config.data.dataset for path in EXAMPLES}
+    assert used == set(DATASETS)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_and_says_how_it_is_run(
+    path: Path, bigan: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    name = path.relative_to(ROOT)
+    assert bigan("config", "check", name).lines == [f"{name}: ok"]
+    words = shlex.split(path.read_text(encoding="utf-8").splitlines()[0])
+    assert words[:5] == ["#", "bigan", "train", "-c", str(name)]
+    if (
+        load_config(file=path)
+        .registry.dataset(load_config(file=path).config.data.dataset)
+        .needs_root
+    ):
+        assert words[5] == "--data-root"
