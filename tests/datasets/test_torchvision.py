@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import pickle
 import subprocess
 import sys
@@ -146,6 +147,34 @@ def test_altered_cifar_files_are_refused_before_they_are_opened(tmp_path: Path) 
     with pytest.raises(DataError, match="are damaged"):
         at(Cifar10, tmp_path).train_items()
     assert not (tmp_path / "sprung").exists()
+
+
+def test_cifar_batches_become_colour_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import CIFAR10
+
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    # Files of the published format, small; torchvision is told their checksums.
+    rows = np.arange(2 * 3072, dtype=np.int64).astype(np.uint8).reshape(2, 3072)
+    batch = pickle.dumps({"data": rows, "labels": [3, 9]})
+    meta = pickle.dumps({"label_names": list(Cifar10.class_names)})
+    sums = {content: hashlib.md5(content).hexdigest() for content in (batch, meta)}
+    train = [[f"data_batch_{i}", sums[batch]] for i in range(1, 6)]
+    for name, _ in (*train, ("test_batch", "")):
+        (folder / name).write_bytes(batch)
+    (folder / "batches.meta").write_bytes(meta)
+    monkeypatch.setattr(CIFAR10, "train_list", train)
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums[batch]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums[meta]})
+    data = at(Cifar10, tmp_path)
+    assert data.train_items().images.shape == (10, 32, 32, 3)
+    assert data.train_items().labels.tolist() == [3, 9] * 5
+    test = data.test_items()
+    assert test.labels.dtype == np.int64
+    # Stored plane by plane: red, green, blue.
+    assert np.array_equal(test.images[1].transpose(2, 0, 1).ravel(), rows[1])
 
 
 @pytest.mark.parametrize("cls", IDX)
