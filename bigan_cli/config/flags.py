@@ -52,6 +52,12 @@ def flag_of(key: str, value: object = True) -> str:
     return off if off and value in (False, off.removeprefix("--")) else on
 
 
+def as_typed(key: str, value: Any) -> Any:
+    """Return *value*, read by :func:`read_flags`, as the user typed it."""
+    is_size = key == "data.image_size" and isinstance(value, list)
+    return "x".join(map(str, value)) if is_size else value
+
+
 def read_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags that were given (not None, not an empty list), as values of a run file.
 

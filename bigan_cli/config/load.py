@@ -98,7 +98,7 @@ def load_config(
     _refuse_odd(given, problems)
     if dataset is not None:
         given.replace(("data", "dataset"), dataset.name)
-    if all(isinstance(path, str) for path in given.value(_PLUGINS, [])):
+    if _is_list_of_text(given.value(_PLUGINS)):
         given.replace(_PLUGINS, plugin_files)
     settle_paths(given, DataConfig, ("data",))
     expand_home(given, ("output", "save_dir"))
@@ -115,6 +115,10 @@ def _plugin_files(layers: Sequence[Layer]) -> Iterator[str]:
         paths = layer.values.get(_PLUGINS)
         if isinstance(paths, list):
             yield from (absolute(path, layer.base) for path in paths if isinstance(path, str))
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _refuse_odd(given: Given, problems: list[Problem]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bigan_cli.config.flags import FLAG_WORDS
+from bigan_cli.config.flags import FLAG_WORDS, as_typed
 from bigan_cli.config.layers import Given, Keys, Problem
 from bigan_cli.config.words import Json, TableSchema, shown
 from bigan_cli.errors import did_you_mean
@@ -101,26 +101,24 @@ def _wrong(
         said = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         return f"{prefix}{subject}: {said}", ""
     # What was given as a whole, also where only an item of it is wrong.
-    value = given.value(keys, detail["input"])
-    words = FLAG_WORDS.get(".".join(keys)) if subject.startswith("--") else None
-    return (
-        f"{prefix}{subject} must be {words or schema.in_words(part)}, got {shown(value)}",
-        _hint(value, part, keys[-1] if keys else ""),
-    )
+    value, words = given.value(keys, detail["input"]), schema.in_words(part)
+    if subject.startswith("--"):
+        dotted = ".".join(keys)
+        value, words = as_typed(dotted, value), FLAG_WORDS.get(dotted, words)
+    message = f"{prefix}{subject} must be {words}, got {shown(value)}"
+    return message, _hint(value, part, keys[-1] if keys else "")
 
 
 def _hint(value: Any, part: Json, key: str) -> str:
-    choices: Sequence[Any] = part.get("enum", ())
-    if isinstance(value, str):
-        texts = [choice for choice in choices if isinstance(choice, str)]
-        if part.get("type") in ("integer", "number") and _is_number(value):
-            return f"write {key} = {value}, without quotes"
-        if part.get("type") == "boolean" and value.lower() in ("true", "false"):
-            return f"write {key} = {value.lower()}, without quotes"
-        return did_you_mean(value, texts)
-    if part.get("type") == "array" and not isinstance(value, list | Mapping):
-        return f"write {key} = [{shown(value)}]"
-    return ""
+    if part.get("type") == "array":
+        return "" if isinstance(value, list | Mapping) else f"write {key} = [{shown(value)}]"
+    if not isinstance(value, str):
+        return ""
+    if part.get("type") in ("integer", "number") and _is_number(value):
+        return f"write {key} = {value}, without quotes"
+    if part.get("type") == "boolean" and value.lower() in ("true", "false"):
+        return f"write {key} = {value.lower()}, without quotes"
+    return did_you_mean(value, [c for c in part.get("enum", ()) if isinstance(c, str)])
 
 
 def _is_number(text: str) -> bool:

@@ -15,6 +15,7 @@ FROGS = Path(__file__).parents[1] / "plugins" / "frogs.py"
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BIGAN_DATA_DIR", raising=False)
+    monkeypatch.setenv("BIGAN_PLUGINS", "")  # whatever else is installed
 
 
 @pytest.fixture
