@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from bigan_cli.report.binning import bins, linear_width, ticks
 from bigan_cli.report.plot import ALARM, CALM, FAINT, INK, LINES, figure, legend_below
 
 Floats = NDArray[np.float64]
@@ -211,14 +212,14 @@ def histogram(
         raise ValueError("no scores to draw")
     line = [] if threshold is None or not np.isfinite(threshold) else [float(threshold)]
     shown = np.concatenate([*(values for _, values, _, _ in groups), line])
-    width = _linear_width(groups[0][1], shown)
-    edges = _bins(shown, width)
+    width = linear_width(groups[0][1], shown)
+    edges = bins(shown, width)
     with figure(path, (7.2, 4.6), dpi) as (axis,):
         axis.set_title("Scores")
         if width is not None:
             axis.set_xscale("asinh", linear_width=width)
-            ticks = _ticks(shown, width)
-            axis.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+            marks = ticks(shown, width)
+            axis.set_xticks(marks, [f"{mark:,g}" for mark in marks])
             axis.minorticks_off()
         for label, values, colour, filled in groups:
             axis.hist(
@@ -298,42 +299,3 @@ def _both_kinds(outlier: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_
     if not truth.any() or truth.all():
         raise ValueError("a curve needs both normal images and anomalies")
     return truth, values
-
-
-def _linear_width(typical: Floats, values: Floats) -> float | None:
-    """Return the half-width of the linear part of the axis, or None where all of it is linear."""
-    low, high = np.quantile(typical, [0.25, 0.75])
-    spread = float(high - low)
-    if spread <= 0 or float(np.ptp(values)) < 20 * spread:
-        return None
-    return 2 * spread
-
-
-def _ticks(values: Floats, linear_width: float) -> list[float]:
-    """Return zero and powers of ten that stand clear of one another as drawn."""
-    low, high = (float(np.arcsinh(v / linear_width)) for v in (values.min(), values.max()))
-    largest = int(np.floor(np.log10(np.abs(values).max())))
-    powers = [10.0**k for k in range(largest, largest - 12, -1)]
-    kept: list[float] = []
-    for tick in (0.0, *(sign * power for power in powers for sign in (1, -1))):
-        at = float(np.arcsinh(tick / linear_width))
-        apart = [abs(at - np.arcsinh(other / linear_width)) for other in kept]
-        if low <= at <= high and min(apart, default=high - low) >= 0.07 * (high - low):
-            kept.append(tick)
-    return sorted(kept)
-
-
-def _bins(values: Floats, linear_width: float | None) -> Floats:
-    """Return bin edges that are evenly spaced as drawn."""
-    count = int(np.clip(2 * np.sqrt(values.size), 8, 60))
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        half = max(abs(low) * 0.05, 0.5)
-        low, high = low - half, high + half
-    if linear_width is None:
-        return np.linspace(low, high, count + 1)
-    bent = np.linspace(np.arcsinh(low / linear_width), np.arcsinh(high / linear_width), count + 1)
-    edges = np.sinh(bent) * linear_width
-    # Rounding must not leave the outermost scores out.
-    edges[0], edges[-1] = low, high
-    return np.asarray(edges, dtype=np.float64)

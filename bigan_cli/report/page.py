@@ -104,7 +104,7 @@ class Page:
 
         def cost(page: Page) -> float:
             empty = -count % page.columns
-            return float(abs(np.log(page.width / page.height / _WANTED_ASPECT)) + empty / count)
+            return float(abs(np.log(page.width / page.height / _WANTED_ASPECT)) + 2 * empty / count)
 
         return min((page(columns) for columns in range(1, count + 1)), key=cost)
 

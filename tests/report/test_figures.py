@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from bigan_cli.report import figures, ink
+from bigan_cli.report import binning, figures, ink
 
 RNG = np.random.default_rng(0)
 OUTLIER = np.arange(200) % 4 == 0
@@ -228,7 +228,7 @@ def test_any_finite_scores_can_be_drawn(
 @settings(deadline=None)
 @given(values=groups, spread=st.none() | st.floats(1e-3, 1e6))
 def test_bins_hold_every_score_once(values: NDArray[np.float64], spread: float | None) -> None:
-    edges = figures._bins(values, spread)
+    edges = binning.bins(values, spread)
     assert (np.diff(edges) >= 0).all()
     counted, _ = np.histogram(values, edges)
     assert counted.sum() == values.size
@@ -237,13 +237,13 @@ def test_bins_hold_every_score_once(values: NDArray[np.float64], spread: float |
 def test_scores_far_away_do_not_squeeze_the_others_together() -> None:
     normal = RNG.normal(0, 1, 500)
     everything = np.append(normal, 1e6)
-    width = figures._linear_width(normal, everything)
+    width = binning.linear_width(normal, everything)
     assert width is not None
-    edges = figures._bins(everything, width)
+    edges = binning.bins(everything, width)
     assert np.count_nonzero(np.histogram(normal, edges)[0]) >= 5
-    assert figures._ticks(everything, width)[0] == 0
-    assert figures._ticks(everything, width)[-1] == 1e6
-    assert figures._linear_width(normal, normal) is None
+    assert binning.ticks(everything, width)[0] == 0
+    assert binning.ticks(everything, width)[-1] == 1e6
+    assert binning.linear_width(normal, normal) is None
 
 
 def test_the_threshold_is_drawn_where_it_is_finite(tmp_path: Path) -> None:

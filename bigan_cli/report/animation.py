@@ -1,0 +1,169 @@
+"""A film as a GIF, WebP or MP4 file.
+
+GIF counts time in hundredths of a second: the end of each frame is rounded to them, not each
+frame's length, so the whole lasts as long as it should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from PIL import Image
+
+from bigan_cli.errors import UsageError, did_you_mean
+from bigan_cli.files import atomic_write
+from bigan_cli.report.film import Film
+from bigan_cli.report.palette import shared_palette
+
+FASTEST = 50.0
+"""Frames a second; most viewers slow a GIF down that asks for more."""
+
+LAST_FRAME_HELD = 1.0
+"""Seconds for which the last frame stays longer than the others."""
+
+
+def check_request(path: Path, fps: float) -> None:
+    """Refuse, before any work, what :func:`save_animation` would refuse.
+
+    Raises:
+        UsageError: The suffix is not known, or nothing installed can write it, or *fps* is out
+            of range.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        known = ", ".join(_WRITERS)
+        raise UsageError(
+            f"cannot write '{path.name}': an animation ends in {known}",
+            did_you_mean(suffix, list(_WRITERS)) or "the suffix of --output picks the format",
+        )
+    if suffix == ".mp4" and not _has_video():
+        raise UsageError(
+            "cannot write .mp4: the package 'av' (PyAV) is not installed",
+            "pip install av, or write .gif or .webp",
+        )
+    if not 0 < fps <= FASTEST:
+        raise UsageError(f"--fps must be more than 0 and at most {FASTEST:g}, got {fps:g}")
+
+
+def save_animation(path: Path, film: Film, fps: float = 2.0) -> float:
+    """Write *film* to *path*, whole or not at all, to be repeated for ever.
+
+    Args:
+        path: The suffix picks the format: .gif (one palette of at most 255 colours for all
+            frames), .webp (lossless) or .mp4 (H.264; not repeated by itself).
+        film: What to show.
+        fps: Frames a second, more than 0 and at most :data:`FASTEST`.
+
+    Returns:
+        How long it lasts, in seconds.
+
+    Raises:
+        UsageError: As :func:`check_request`, or the frames are larger than the format allows.
+        UnreadableImage: A picture cannot be read.
+    """
+    check_request(path, fps)
+    suffix = path.suffix.lower()
+    largest = _LARGEST_SIDE[suffix]
+    if max(film.size) > largest:
+        raise UsageError(
+            f"the frames would be {film.size[0]}x{film.size[1]} pixels; "
+            f"{suffix} allows {largest} a side",
+            "use a smaller --scale",
+        )
+    if film.size[0] * film.size[1] > _LARGEST_AREA:
+        raise UsageError(
+            f"the frames would be {film.size[0]}x{film.size[1]} pixels, more than memory holds",
+            "use a smaller --scale",
+        )
+    with atomic_write(path) as stream:
+        return _WRITERS[suffix](cast("BinaryIO", stream), film, fps)
+
+
+def _has_video() -> bool:
+    try:
+        import imageio.plugins.pyav  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _durations(count: int, fps: float, tick: float) -> list[int]:
+    """Return how long each of *count* frames is shown, in ticks of *tick* seconds."""
+    ends = [i / fps for i in range(count)] + [count / fps + LAST_FRAME_HELD]
+    rounded = [round(end / tick) for end in ends]
+    return [max(1, later - earlier) for earlier, later in pairwise(rounded)]
+
+
+def _write_gif(stream: BinaryIO, film: Film, fps: float) -> float:
+    # Pillow itself, as imageio takes arrays of colours only and would choose a palette for
+    # each frame.
+    palette = shared_palette(film)
+
+    def drawn(index: int) -> Image.Image:
+        frame = Image.fromarray(palette.index(film.frame(index)))
+        frame.putpalette(palette.colours.tobytes())
+        return frame
+
+    milliseconds = [10 * ticks for ticks in _durations(len(film), fps, 0.01)]
+    drawn(0).save(
+        stream,
+        format="GIF",
+        save_all=True,
+        append_images=(drawn(index) for index in range(1, len(film))),
+        palette=palette.colours.tobytes(),
+        duration=milliseconds if len(film) > 1 else milliseconds[0],
+        loop=0,
+        # What stays as it was is stored as transparent, which packs well.
+        optimize=True,
+        disposal=1,
+    )
+    return sum(milliseconds) / 1000
+
+
+def _write_webp(stream: BinaryIO, film: Film, fps: float) -> float:
+    import imageio.v3 as imageio
+
+    milliseconds = _durations(len(film), fps, 0.001)
+    options: dict[str, Any] = {
+        "lossless": True,
+        # Effort, here: less doubles the size, more takes longer for nothing.
+        "quality": 60,
+        "method": 1,
+        "duration": milliseconds,
+        "loop": 0,
+    }
+    with imageio.imopen(stream, "w", plugin="pillow", extension=".webp") as file:
+        for frame in film:
+            file.write(frame, **options)
+    return sum(milliseconds) / 1000
+
+
+def _write_mp4(stream: BinaryIO, film: Film, fps: float) -> float:
+    import imageio.v3 as imageio
+
+    held = ceil(LAST_FRAME_HELD * fps)
+    # H.264 stores colour at half the resolution, so both sides must be even.
+    padding = ((0, film.size[1] % 2), (0, film.size[0] % 2), (0, 0))
+    with imageio.imopen(stream, "w", plugin="pyav", extension=".mp4", container="mp4") as file:
+        video: Any = file
+        video.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
+        for frame in film:
+            last = np.pad(frame, padding, mode="edge")
+            video.write_frame(last)
+        for _ in range(held):
+            video.write_frame(last)
+    return (len(film) + held) / fps
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, Film, float], float]] = {
+    ".gif": _write_gif,
+    ".webp": _write_webp,
+    ".mp4": _write_mp4,
+}
+_LARGEST_AREA = 50_000_000
+_LARGEST_SIDE = {".gif": 65535, ".webp": 16383, ".mp4": 16384}
