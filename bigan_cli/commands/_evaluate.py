@@ -12,7 +12,7 @@ import numpy as np
 from bigan_cli.commands._evaluate_files import Files, write_all
 from bigan_cli.commands._evaluate_words import COLUMNS, figures_table, remarks, warnings
 from bigan_cli.commands._model import Model, find_model, load_model, open_test, progress_bar
-from bigan_cli.config.schema import ClassRef, DataConfig
+from bigan_cli.config.load import load_config
 from bigan_cli.console import Terminal
 from bigan_cli.data.other import other_test
 from bigan_cli.data.prepare import ReopenedTest, open_dataset
@@ -39,6 +39,7 @@ class Request:
         data_root: Where the data lie, or None for where they lay.
         inlier: Normal classes of that other data set.
         outlier: Anomalous classes of that other data set.
+        sets: More about that data set, ``data.KEY=VALUE``.
         seed: Of the bootstrap.
         min_auroc: The AUROC below which the command fails.
         as_json: Whether standard output gets JSON.
@@ -52,6 +53,7 @@ class Request:
     data_root: Path | None
     inlier: Sequence[str]
     outlier: Sequence[str]
+    sets: Sequence[str]
     seed: int
     min_auroc: float | None
     as_json: bool
@@ -109,11 +111,14 @@ def _check(request: Request) -> None:
         raise UsageError(f"--fpr {request.fpr:g} does not lie between 0 and 1")
     if request.min_auroc is not None and not 0 <= request.min_auroc <= 1:
         raise UsageError(f"--min-auroc {request.min_auroc:g} does not lie between 0 and 1")
-    if request.dataset is None and (request.inlier or request.outlier):
+    if request.dataset is None and (request.inlier or request.outlier or request.sets):
         raise UsageError(
-            "--inlier and --outlier are for another data set",
+            "--inlier, --outlier and --set are for another data set",
             "the run's own classes are part of it; name the other data set with --dataset",
         )
+    for text in request.sets:
+        if not text.startswith("data."):
+            raise UsageError(f"--set {text} has no bearing on an evaluation", "only data.* has")
 
 
 def _test_images(
@@ -122,21 +127,19 @@ def _test_images(
     """Return the run's own test images, or those of the data set asked for."""
     if request.dataset is None:
         return open_test(terminal, run, model, request.data_root)
-    shape = model.detector.shape
-    config = DataConfig(
-        dataset=model.registry.dataset(request.dataset).name,
-        root=request.data_root,
-        download=model.header.config.data.download,
-        inlier=_classes(request.inlier),
-        outlier=_classes(request.outlier),
-    )
+    config = load_config(
+        sets=request.sets,
+        flags={
+            "data.dataset": request.dataset,
+            "data.root": request.data_root,
+            "data.inlier": list(request.inlier) or None,
+            "data.outlier": list(request.outlier) or None,
+            "plugins": list(model.header.config.plugins) or None,
+        },
+    ).config.data
     dataset = open_dataset(model.registry, config)
     with progress_bar(terminal, "reading images") as advance:
-        return other_test(dataset, config, shape, progress=advance)
-
-
-def _classes(words: Sequence[str]) -> tuple[ClassRef, ...]:
-    return tuple(int(word) if word.isdecimal() else word for word in words)
+        return other_test(dataset, config, model.detector.shape, progress=advance)
 
 
 def _score(terminal: Terminal, detector: Detector, test: ReopenedTest, what: str) -> Scores:

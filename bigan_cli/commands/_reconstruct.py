@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.commands._model import Model, Source, find_model, load_model, open_test
-from bigan_cli.commands._rows import path_text
+from bigan_cli.commands._rows import nothing_read, path_text
 from bigan_cli.console import Terminal, count
 from bigan_cli.data.discover import IMAGE_SUFFIXES
 from bigan_cli.data.stream import decode_ahead, find_inputs
@@ -133,7 +133,7 @@ def _from_files(terminal: Terminal, model: Model, request: Request) -> Chosen:
     if not pixels:
         where = ", ".join(request.paths)
         if skipped:
-            raise DataError(f"none of {count(skipped, 'input')} could be read")
+            raise DataError(nothing_read(skipped))
         raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")
     return Chosen(np.stack(pixels), names, skipped)
 

@@ -146,10 +146,18 @@ def _print_now(terminal: Terminal) -> Callable[[str], None]:
 def csv_line(cells: Sequence[object]) -> str:
     """Return one line of comma-separated values; None is an empty cell."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    # Python before 3.13 quotes a line break only where it is part of the end of a line.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def path_text(path: Path) -> str:
     r"""Return a path as text; a byte that is not UTF-8 becomes ``\udcXX``."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def nothing_read(skipped: int) -> str:
+    """Return the words for inputs of which none could be read."""
+    if skipped == 1:
+        return "the only input could not be read"
+    return f"none of {skipped:,} inputs could be read"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bigan_cli.commands._model import Model, find_model, load_model, progress_bar
-from bigan_cli.commands._rows import ANOMALY, NORMAL, Row, path_text, row_writers
+from bigan_cli.commands._rows import ANOMALY, NORMAL, Row, nothing_read, path_text, row_writers
 from bigan_cli.console import Terminal, count
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.discover import IMAGE_SUFFIXES
@@ -246,7 +246,7 @@ def _summarise(terminal: Terminal, tally: Tally, meaning: str) -> None:
 def _verdict(request: Request, tally: Tally) -> None:
     """End with the exit code that fits: an anomaly found weighs more than an input skipped."""
     if not tally.scored:
-        raise DataError(f"none of {count(tally.skipped, 'input')} could be read")
+        raise DataError(nothing_read(tally.skipped))
     if request.fail_on_anomaly and tally.anomalies:
         raise GateFailed(
             f"{tally.anomalies:,} of {count(tally.scored, 'image')} are anomalies",

@@ -34,6 +34,12 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Anomalous class of that data set, index or name; repeatable."),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="More about that data set; repeatable.", metavar="data.KEY=VALUE"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.", min=0)] = 0,
     min_auroc: Annotated[
         float | None, typer.Option(help="End with exit code 3 if the AUROC is below this.")
@@ -58,6 +64,7 @@ def evaluate(
             data_root=data_root,
             inlier=inlier or (),
             outlier=outlier or (),
+            sets=set_ or (),
             seed=seed,
             min_auroc=min_auroc,
             as_json=as_json,
