@@ -100,15 +100,14 @@ class TrainingSession:
     def save(self, epoch: int) -> None:
         """Write the models, the training state, the pictures and the curves of *epoch*."""
         detector = self.save_models(epoch)
+        self._write_model(self.run.epoch_model(epoch), detector, epoch)
         self.save_state()
         self.pictures.save(epoch, detector)
         draw_losses(self.run.losses_file, self._records)
 
     def save_models(self, epoch: int) -> Detector:
-        """Write the present averaged networks as *epoch* and as last, and the best if it is new."""
+        """Write the present averaged networks as the last, and the best if there is a new one."""
         detector = self._fit(self.trainer.average)
-        if epoch and self.trainer.steps_done == 0:
-            self._write_model(self.run.epoch_model(epoch), detector, epoch)
         self._write_model(self.run.last_model, detector, epoch)
         best = self.trainer.best_epoch
         if best and best != self._best_written:

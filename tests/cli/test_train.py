@@ -1,0 +1,240 @@
+"""``bigan train`` as a user meets it: real runs on the bundled digits."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from bigan_cli.main import main
+
+FAST = [
+    *("--outlier", "8", "--epochs", "4", "--save-interval", "2", "--device", "cpu"),
+    *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--latent-dim", "6"),
+]
+
+
+def bigan(*arguments):
+    return main(["train", *map(str, arguments)])
+
+
+def models_of(folder):
+    return {
+        file.name: load_file(file) for file in sorted((folder / "models").glob("*.safetensors"))
+    }
+
+
+def metrics_of(folder):
+    text = (folder / "stats/metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def assert_same_models(one, two):
+    one, two = models_of(one), models_of(two)
+    assert one.keys() == two.keys()
+    for name, tensors in one.items():
+        for key, value in tensors.items():
+            assert value.tobytes() == two[name][key].tobytes(), f"{name}: {key}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train") / "run"
+    assert bigan(*FAST, "--save-dir", folder) == 0
+    return folder
+
+
+def test_the_documented_layout(run):
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    pictures = {
+        f"reconstruction/{kind}/epoch-{epoch:04d}.png"
+        for kind in ("comparison", "fake", "true", "test")
+        for epoch in (0, 2, 4)
+    }
+    models = {"best", "last", "epoch-0000", "epoch-0002", "epoch-0004"}
+    assert names == {
+        "config.toml",
+        "run.json",
+        "stats/metrics.jsonl",
+        "stats/losses.png",
+        "models/training-state.pt",
+        *(f"models/{name}.safetensors" for name in models),
+        *pictures,
+    }
+
+
+def test_the_run_describes_itself(run):
+    info = json.loads((run / "run.json").read_text())
+    assert info["status"] == "done"
+    assert (info["epoch"], info["epochs"]) == (4, 4)
+    assert info["data"]["protocol"] == "leave-one-out"
+    assert info["data"]["images"]["test"] > 174
+    assert len(info["data"]["fingerprint"]) == 64
+    records = metrics_of(run)
+    assert [r["epoch"] for r in records] == [1, 2, 3, 4]
+    best = min(records, key=lambda r: r["validation"])
+    assert info["best_epoch"] == best["epoch"]
+
+
+def test_probe_pictures_show_the_same_images_every_time(run):
+    below = set()
+    for path in (run / "reconstruction/true").iterdir():
+        with Image.open(path) as picture:
+            # Only the heading differs: everything below it is the same to the pixel.
+            below.add(picture.crop((0, 40, picture.width, picture.height)).tobytes())
+    assert len(below) == 1
+    fake = {path.read_bytes() for path in (run / "reconstruction/fake").iterdir()}
+    assert len(fake) == 3
+
+
+def test_the_resolved_configuration_repeats_the_run(run, tmp_path):
+    again = tmp_path / "again"
+    assert bigan("-c", run / "config.toml", "--save-dir", again) == 0
+    one, two = (json.loads((f / "run.json").read_text()) for f in (run, again))
+    assert one["data"] == two["data"]
+    assert_same_models(run, again)
+
+
+def start(folder, *more):
+    """Start a real process and wait until it has trained an epoch."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", "train", *LONGER, *more, "--save-dir", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 3/"):
+            return process
+    process.wait()
+    raise AssertionError("the process ended before it was stopped")
+
+
+LONGER = [*FAST, "--epochs", "24", "--save-interval", "8"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert bigan(*LONGER, "--save-dir", folder) == 0
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
+    folder = tmp_path / "run"
+    process = start(folder)
+    process.send_signal(sent)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert f"bigan train --resume --save-dir {folder}" in rest
+    info = json.loads((folder / "run.json").read_text())
+    assert info["status"] == "interrupted"
+    assert 3 <= info["epoch"] < 24
+    assert bigan("--resume", "--save-dir", folder) == 0
+    assert_same_models(whole, folder)
+    one, two = (
+        [(r["epoch"], r["losses"], r["validation"], r["best"]) for r in metrics_of(f)]
+        for f in (whole, folder)
+    )
+    assert one == two
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_killed_run_resumes_bit_identically(whole, tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder)
+    process.kill()
+    process.communicate()
+    assert json.loads((folder / "run.json").read_text())["status"] == "running"
+    assert bigan("--resume", "--save-dir", folder) == 0
+    assert_same_models(whole, folder)
+
+
+def test_more_epochs_on_resume(run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert bigan(*FAST, "--epochs", "2", "--save-dir", folder) == 0
+    assert bigan("--resume", "--epochs", "3", "--save-dir", folder) == 0
+    assert json.loads((folder / "run.json").read_text())["epoch"] == 3
+    capsys.readouterr()
+    assert bigan("--resume", "--latent-dim", "7", "--save-dir", folder) == 2
+    assert "cannot change model.latent_dim on resume (6 -> 7)" in capsys.readouterr().err
+
+
+def test_nothing_to_resume(tmp_path, capsys):
+    assert bigan("--resume", "--save-dir", tmp_path / "none") == 2
+    assert "no run in" in capsys.readouterr().err
+
+
+def test_a_used_directory_is_left_alone(run, capsys):
+    before = models_of(run)
+    assert bigan(*FAST, "--save-dir", run) == 2
+    captured = capsys.readouterr()
+    assert "already holds a run (epoch 4/4, done)" in captured.err
+    assert "--resume, --overwrite, or --save-dir run-2" in captured.err
+    assert models_of(run).keys() == before.keys()
+
+
+def test_overwrite_removes_the_old_run_and_nothing_else(tmp_path):
+    folder = tmp_path / "run"
+    assert bigan(*FAST, "--save-dir", folder) == 0
+    (folder / "notes.txt").write_text("mine")
+    assert bigan(*FAST, "--epochs", "1", "--overwrite", "--save-dir", folder) == 0
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "models/epoch-0004.safetensors").exists()
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bigan(*FAST, "--dry-run", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert document["config"]["data"]["image_size"] == 8
+    totals = [row for row in document["layers"] if row["kind"] == "total"]
+    assert [row["name"] for row in totals] == ["encoder", "generator", "discriminator"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_plain_line_an_epoch_off_a_terminal(tmp_path, capsys):
+    assert bigan(*FAST, "--save-dir", tmp_path / "run") == 0
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("epoch ")]
+    pattern = r"epoch \d/4 d_loss=\S+ eg_loss=\S+ image_cycle=\S+ validation=\S+ \S+s \d+ images/s"
+    assert len(lines) == 4
+    assert all(re.match(pattern, line) for line in lines)
+    assert "\x1b" not in captured.err
+    assert captured.out == f"{tmp_path / 'run'}\n"
+
+
+def test_json_result(tmp_path, capsys):
+    assert bigan(*FAST, "--epochs", "1", "--save-dir", tmp_path / "run", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "done"
+    assert Path(document["run"]) == tmp_path / "run"
+
+
+def test_divergence_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    folder = tmp_path / "run"
+    # Too large for single precision: the gradients become infinite in the first step.
+    code = bigan(*FAST, "--set", "train.reconstruction_weight=1e39", "--save-dir", folder)
+    error = capsys.readouterr().err
+    assert code == 1, error
+    assert "loss became NaN or infinite at epoch 1, step 2" in error
+    assert "last good checkpoint" in error
+    assert "lower --lr (0.0004)" in error
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+
+
+def test_too_few_calibration_images_for_the_rate(tmp_path, capsys):
+    assert bigan(*FAST, "--fpr", "0.001", "--save-dir", tmp_path / "run") == 1
+    assert "needs at least 999 calibration images" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
