@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: install
-	$(BIN)/bigan train --dataset digits --save-dir $(DEMO_RUN) --overwrite
+	$(BIN)/bigan train --dataset digits --outlier 8 --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
 	$(BIN)/bigan score $(DEMO_IMAGES) --run $(DEMO_RUN) --output $(DEMO_RUN)/stats/demo-scores.csv
 	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)

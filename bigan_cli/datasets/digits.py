@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from bigan_cli.contracts import Dataset, ImageShape, Items
@@ -20,6 +22,8 @@ class Digits(Dataset):
     summary = "scikit-learn's 1,797 handwritten digits, 8x8 grey, no download"
     image_shape = ImageShape(1, 8, 8)
     class_names = tuple("0123456789")
+    # An epoch is a dozen steps or two.
+    preset: ClassVar = {"train": {"epochs": 100}}
 
     def train_items(self) -> Items:
         """Return the four fifths of each class that are for training."""
