@@ -14,6 +14,7 @@ import typer
 
 from bigan_cli import __version__
 from bigan_cli.commands import config, plugins
+from bigan_cli.commands.animate import animate
 from bigan_cli.commands.architectures import architectures
 from bigan_cli.commands.datasets import datasets
 from bigan_cli.commands.env import env
@@ -41,6 +42,7 @@ Exit codes:
 COMMANDS: Mapping[str, Mapping[Callable[..., None] | typer.Typer, str]] = {
     "Learn": {
         train: "bigan train --dataset fashion_mnist --inlier 1",
+        animate: "bigan animate --mode multi --fps 4",
     },
     "Judge images": {
         evaluate: "bigan evaluate --run results",
