@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ SMALL = (
 )
 
 
-def write_digits(folder: Path, start: int, stop: int, *, only: int | None = None) -> list[Path]:
+def _write_digits(folder: Path, start: int, stop: int, *, only: int | None = None) -> list[Path]:
     """Write digits number *start* to *stop* as PNG files ``NUMBER_CLASS.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     digits = load_digits()
@@ -31,6 +32,18 @@ def write_digits(folder: Path, start: int, stop: int, *, only: int | None = None
             Image.fromarray(pixels).save(path)
             written.append(path)
     return written
+
+
+@pytest.fixture
+def write_digits() -> Callable[..., list[Path]]:
+    """Return the function that writes digits as PNG files."""
+    return _write_digits
+
+
+@pytest.fixture
+def small_options() -> tuple[str, ...]:
+    """Return the options of a training run that takes a second."""
+    return SMALL
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +64,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def own_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run on a folder of normal images alone, with no anomaly anywhere."""
     base = tmp_path_factory.mktemp("own")
-    write_digits(base / "good", 0, 1200, only=3)
+    _write_digits(base / "good", 0, 1200, only=3)
     words = ["train", "--dataset", "folder", "--data-root", str(base / "good"), *SMALL]
     assert main([*words, "--save-dir", str(base / "run")]) == 0
     return base
@@ -61,6 +74,6 @@ def own_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of 150 digits as PNG files, in two levels; to be read only."""
     base = tmp_path_factory.mktemp("pictures") / "pictures"
-    write_digits(base, 0, 100)
-    write_digits(base / "more", 100, 150)
+    _write_digits(base, 0, 100)
+    _write_digits(base / "more", 100, 150)
     return base

@@ -1,0 +1,247 @@
+"""``bigan evaluate`` as a user meets it: real runs, with and without anomalies."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+FIGURES = ("roc.png", "pr.png", "histogram.png")
+
+
+def table_of(text):
+    return {row["figure"]: row for row in csv.DictReader(text.splitlines(), delimiter="\t")}
+
+
+def scores_of(run):
+    with (run / "stats" / "scores.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def strict_json(text):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """Return a copy of the trained run, evaluated once; to be read only."""
+    from bigan_cli.main import main
+
+    run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run"))
+    assert main(["evaluate", "--run", str(run), "--device", "cpu"]) == 0
+    return run
+
+
+@pytest.fixture
+def evaluate(bigan):
+    return lambda run, *words: bigan("evaluate", "--run", run, "--device", "cpu", *words)
+
+
+# With anomalies
+
+
+def test_the_figures_are_those_of_the_scores(evaluated):
+    rows = scores_of(evaluated)
+    found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    outlier = np.array([row["outlier"] == "1" for row in rows])
+    score = np.array([float(row["score"]) for row in rows])
+    assert (found["images"], found["anomalies"]) == (len(rows), outlier.sum())
+    assert found["prevalence"] == pytest.approx(outlier.mean())
+    trained = found["trained"]
+    assert trained["auroc"]["value"] == roc_auc_score(outlier, score)
+    assert trained["average_precision"]["value"] == average_precision_score(outlier, score)
+    for figure in ("auroc", "average_precision"):
+        assert trained[figure]["low"] < trained[figure]["value"] < trained[figure]["high"]
+    for name, area in trained["components"].items():
+        assert area == roc_auc_score(outlier, [float(row[name]) for row in rows])
+    point = found["operating_point"]
+    flagged = np.array([row["label"] == "anomaly" for row in rows])
+    assert (flagged == (score > point["threshold"])).all()
+    assert (flagged == (np.array([float(row["p_value"]) for row in rows]) <= point["fpr"])).all()
+    assert point["observed_tpr"]["value"] == flagged[outlier].mean()
+    assert point["observed_fpr"]["value"] == flagged[~outlier].mean()
+    by_name = {each["name"]: each for each in found["classes"]}
+    assert list(by_name) == list("0123456789")
+    assert [name for name in by_name if by_name[name]["outlier"]] == ["8"]
+    ones = np.array([row["class"] == "1" for row in rows])
+    assert by_name["1"]["auroc"] == roc_auc_score(outlier[ones | outlier], score[ones | outlier])
+
+
+def test_the_untrained_network_stands_beside_the_trained_one(evaluated, evaluate, run):
+    found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    of_untrained = strict_json(evaluate(run, "--checkpoint", "0", "--json").out)
+    assert found["untrained"]["auroc"] == of_untrained["trained"]["auroc"]
+    assert of_untrained["untrained"] is None
+    assert found["gain"]["value"] == pytest.approx(
+        found["trained"]["auroc"]["value"] - found["untrained"]["auroc"]["value"]
+    )
+
+
+def test_it_names_the_protocol_and_leaves_its_files(evaluated):
+    found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    assert found["schema"] == 1
+    assert found["protocol"] == "leave-one-out"
+    assert found["normal_classes"] == list("012345679")
+    assert found["dataset"] == "digits"
+    for name in FIGURES:
+        with Image.open(evaluated / "stats" / name) as picture:
+            picture.load()
+            assert picture.width > 300
+
+
+def test_the_table_and_the_json_agree(evaluate, run):
+    printed = evaluate(run)
+    assert printed.code == 0
+    table = table_of(printed.out)
+    document = strict_json(evaluate(run, "--json").out)
+    assert document == strict_json((run / "stats" / "evaluation.json").read_text())
+    for figure, value in (
+        ("AUROC", document["trained"]["auroc"]),
+        ("AUROC untrained", document["untrained"]["auroc"]),
+        ("average precision", document["trained"]["average_precision"]),
+        ("FPR expected at 0.05", document["operating_point"]["expected_fpr"]),
+        ("TPR", document["operating_point"]["observed_tpr"]),
+    ):
+        row = table[figure]
+        assert [row["value"], row["95% low"], row["95% high"]] == [
+            f"{value[key]:.4f}" for key in ("value", "low", "high")
+        ]
+    assert {f"AUROC of {name}" for name in document["trained"]["components"]} <= table.keys()
+    assert "AUROC of anomalous class 8" in table
+    assert f"written to {run / 'stats'}: evaluation.json, scores.csv, roc.png" in printed.err
+
+
+def test_twice_the_same_is_the_same(evaluate, evaluated, run):
+    assert evaluate(run).code == 0
+    for name in ("evaluation.json", "scores.csv"):
+        again = (run / "stats" / name).read_text().replace(str(run), str(evaluated))
+        assert again == (evaluated / "stats" / name).read_text()
+    other = strict_json(evaluate(run, "--seed", "7", "--json").out)
+    first = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    assert other["trained"]["auroc"]["value"] == first["trained"]["auroc"]["value"]
+    assert other["trained"]["auroc"]["low"] != first["trained"]["auroc"]["low"]
+
+
+def test_another_rate_moves_the_threshold_alone(evaluate, run, evaluated):
+    first = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    wide = strict_json(evaluate(run, "--fpr", "0.3", "--json").out)
+    assert wide["trained"] == first["trained"]
+    assert wide["operating_point"]["threshold"] < first["operating_point"]["threshold"]
+    expected = wide["operating_point"]["expected_fpr"]
+    assert expected["low"] < 0.3 < expected["high"]
+
+
+def test_the_gate(evaluate, run):
+    assert evaluate(run, "--min-auroc", "0.01").code == 0
+    below = evaluate(run, "--min-auroc", "1")
+    assert below.code == 3
+    assert "is below --min-auroc 1" in below.err
+    assert table_of(below.out)["AUROC"]
+    assert (run / "stats" / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--fpr", "0"], 2, "--fpr 0 does not lie between 0 and 1"),
+        (["--fpr", "0.0001"], 1, "needs at least 9999 calibration images"),
+        (["--min-auroc", "95"], 2, "--min-auroc 95 does not lie between 0 and 1"),
+        (["--checkpoint", "1"], 2, "no checkpoint '1'"),
+        (["--inlier", "3"], 2, "--inlier, --outlier and --set are for another data set"),
+        (["--dataset", "cifar-10x"], 2, "did you mean 'cifar10'?"),
+        (["--dataset", "cifar10"], 2, "model expects 1x8x8, cifar10 gives 3x32x32"),
+        (["--dataset", "mnist", "--set", "train.lr=1"], 2, "--set train.lr=1 has no bearing"),
+    ],
+)
+def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, code, said):
+    done = evaluate(run, *words)
+    assert done.code == code
+    assert said in done.err
+    assert done.out == ""
+    assert not (run / "stats" / "evaluation.json").exists()
+
+
+def test_no_run(bigan, tmp_path):
+    done = bigan("evaluate", "--run", tmp_path)
+    assert done.code == 2
+    assert f"error: no run in {tmp_path} (run.json missing)" in done.err
+
+
+def test_without_the_untrained_model_there_is_no_comparison(evaluate, run):
+    (run / "models" / "epoch-0000.safetensors").unlink()
+    done = evaluate(run, "--json")
+    assert done.code == 0
+    document = strict_json(done.out)
+    assert document["untrained"] is None
+    assert document["gain"] is None
+    assert "warning: the untrained network's model file is gone" in done.err
+
+
+# Without anomalies
+
+
+def test_own_images_without_anomalies(evaluate, own_images):
+    run = own_images / "run"
+    stale = run / "stats" / "roc.png"
+    stale.write_bytes(b"of an earlier evaluation")
+    done = evaluate(run)
+    assert done.code == 0
+    assert "AUROC cannot be known: there are no test images" in done.err
+    table = table_of(done.out)
+    assert "AUROC" not in table
+    assert "calibration normals" in table["threshold"]["of"]
+    assert float(table["FPR expected at 0.05"]["95% high"]) > 0.05
+    assert "score quantile 0.5 of calibration" in table
+    assert not stale.exists()
+    assert (run / "stats" / "histogram.png").stat().st_size > 1000
+    document = strict_json(evaluate(run, "--json").out)
+    assert document["trained"]["auroc"] is None
+    assert document["operating_point"]["calibration_images"] > 19
+    gate = evaluate(run, "--min-auroc", "0.5")
+    assert gate.code == 3
+    assert "AUROC cannot be known" in gate.err
+
+
+def test_own_images_on_defects_found_later(evaluate, own_images, write_digits, tmp_path):
+    write_digits(tmp_path / "good", 1200, 1700, only=3)
+    write_digits(tmp_path / "wrong", 1200, 1250)
+    words = ["--dataset", "folder", "--data-root", tmp_path, "--set", "data.options.layout=defects"]
+    done = evaluate(own_images / "run", *words, "--json")
+    assert done.code == 0
+    document = strict_json(done.out)
+    normals = len(list((tmp_path / "good").iterdir()))
+    assert (document["normals"], document["anomalies"]) == (normals, 50)
+    assert document["trained"]["auroc"] is not None
+    assert [each["name"] for each in document["classes"]] == ["good", "wrong"]
+    assert (own_images / "run" / "stats" / "folder" / "roc.png").exists()
+
+
+# Data that changed
+
+
+def test_changed_test_images_are_noticed(bigan, evaluate, write_digits, small_options, tmp_path):
+    write_digits(tmp_path / "data" / "train" / "good", 0, 1200, only=3)
+    write_digits(tmp_path / "data" / "test" / "good", 1200, 1700, only=3)
+    write_digits(tmp_path / "data" / "test" / "wrong", 1200, 1230)
+    run = tmp_path / "run"
+    words = ["train", "--dataset", "folder", "--data-root", tmp_path / "data", *small_options]
+    assert bigan(*words, "--save-dir", run).code == 0
+    assert "are not those of" not in evaluate(run).err
+    moved = (tmp_path / "data").rename(tmp_path / "moved")
+    gone = evaluate(run)
+    assert gone.code == 1
+    assert "no such folder" in gone.err
+    assert "are not those of" not in evaluate(run, "--data-root", moved).err
+    next((moved / "test" / "wrong").iterdir()).unlink()
+    changed = evaluate(run, "--data-root", moved)
+    assert changed.code == 0
+    assert "warning: the test images of folder are not those of" in changed.err
