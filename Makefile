@@ -9,10 +9,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.bigan-installed
 
-# Five of the ten digits are normal in the demo: enough images to learn from, and not too easy.
-DEMO_INLIERS := $(addprefix --inlier ,0 1 2 3 4)
-DEMO_RUN     ?= results
-DEMO_IMAGES  ?= build/demo-images
+# Where `make demo` writes its run, and the images it scores.
+DEMO_RUN    ?= results
+DEMO_IMAGES ?= build/demo-images
 
 .PHONY: help install demo test lint clean
 
