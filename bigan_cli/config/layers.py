@@ -222,10 +222,17 @@ def is_odd(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, got {value}"
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return "holds characters that are not valid Unicode"
+        return _odd_text(value)
+    return ""
+
+
+def _odd_text(text: str) -> str:
+    if "\0" in text:
+        return "holds a null character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds characters that are not valid Unicode"
     return ""
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
@@ -113,11 +113,11 @@ def load_config(
 def _plugin_files(layers: Sequence[Layer]) -> Iterator[str]:
     for layer in layers:
         paths = layer.values.get(_PLUGINS)
-        if isinstance(paths, list):
-            yield from (absolute(path, layer.base) for path in paths if isinstance(path, str))
+        if _is_list_of_text(paths) and not is_odd(paths):
+            yield from (absolute(path, layer.base) for path in paths)
 
 
-def _is_list_of_text(value: object) -> bool:
+def _is_list_of_text(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 

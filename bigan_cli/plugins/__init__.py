@@ -28,7 +28,7 @@ from bigan_cli.plugins.registry import (
     Provided,
     Registry,
 )
-from bigan_cli.plugins.sources import Candidate, Refused, built_ins, installed, local
+from bigan_cli.plugins.sources import Candidate, Refused, built_ins, installed, local, whole_path
 
 __all__ = [
     "BUILT_IN",
@@ -71,7 +71,7 @@ def load_registry(local_files: Sequence[Path] = ()) -> Registry:
                     candidate.name, candidate.distribution, candidate.version, str(refused)
                 )
             )
-    for path in {path.expanduser().resolve(): path for path in local_files}.values():
+    for path in {whole_path(path): path for path in local_files}.values():
         try:
             add(local(path))
         except Refused as refused:

@@ -78,17 +78,16 @@ def local(path: Path) -> Candidate:
     Raises:
         Refused: There is no such file.
     """
-    file = path.expanduser().resolve()
-    if not file.is_file():
-        raise Refused("it is a folder, not a file" if file.is_dir() else "it does not exist")
+    file = whole_path(path)
+    if not os.path.isfile(file):  # noqa: PTH113  False, not an error, for what cannot be a path
+        raise Refused("it is a folder, not a file" if path.is_dir() else "it does not exist")
     # Distinct from any module of the same file name that may be installed.
-    name = (
-        f"bigan_local_{zlib.crc32(str(file).encode()):x}_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}"
-    )
+    stem = re.sub(r"[^0-9A-Za-z_]", "_", path.stem)
+    name = f"bigan_local_{zlib.crc32(os.fsencode(file)):x}_{stem}"
 
     def load() -> Any:
-        loader = SourceFileLoader(name, str(file))
-        spec = ModuleSpec(name, loader, origin=str(file))
+        loader = SourceFileLoader(name, file)
+        spec = ModuleSpec(name, loader, origin=file)
         spec.has_location = True  # so that the file has its __file__
         module = module_from_spec(spec)
         # Annotations written as strings are looked up there, by pydantic among others.
@@ -101,3 +100,8 @@ def local(path: Path) -> Candidate:
         return module
 
     return Candidate(str(path), str(path), "", load)
+
+
+def whole_path(path: Path) -> str:
+    """Return *path* from the root on; ``~`` is the user's home where there is one."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  never raises

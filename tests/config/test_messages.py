@@ -226,6 +226,12 @@ def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
             '--outlier-portion must be a number more than 0 and less than 1 or "all", got "most"',
             "",
         ),
+        ({"plugins": ["a\0b"]}, "--plugin holds a null character", ""),
+        (
+            {"data.root": Path("\udce9")},
+            "--data-root holds characters that are not valid Unicode",
+            "",
+        ),
         ({"train.lr": float("nan")}, "--lr must be a finite number, got nan", ""),
         (
             {"data.dataset": "fashion-mnst"},
