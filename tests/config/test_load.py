@@ -116,7 +116,7 @@ def test_the_highest_layer_that_names_a_key_decides_it(
     untouched = set(defaults.origins) - {key for key, by_layer in values.items() if by_layer}
     for key in untouched - {"score.weights"}:
         assert value_of(loaded, key) == value_of(defaults, key)
-        assert loaded.origins[key] == "default"
+        assert loaded.origins[key] == defaults.origins[key]
 
 
 def test_the_preset_of_a_data_set_lies_below_everything_that_is_given(
@@ -156,7 +156,9 @@ def test_only_what_differs_between_machines_comes_from_the_environment(
 
 def test_every_value_has_an_origin() -> None:
     loaded = load_config()
-    assert set(loaded.origins.values()) == {"default"}
+    presets = {key for key, origin in loaded.origins.items() if origin == "preset of digits"}
+    assert presets == {"train.epochs"}
+    assert set(loaded.origins.values()) == {"default", "preset of digits"}
     assert {"train.epochs", "model.options.output", "data.root", "plugins"} <= set(loaded.origins)
 
 
