@@ -5,6 +5,7 @@ It opens no file, prints nothing and knows no data set.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -97,8 +98,10 @@ class Trainer:
             if losses is None:
                 return
             trained = time.perf_counter() - started
-            self.epoch += 1
             validation = self.validate()
+            if not math.isfinite(validation):  # the last step's update broke the weights
+                raise self._diverged(f"step {self.steps_per_epoch}")
+            self.epoch += 1
             best = validation < self.best_validation
             if best:
                 self.best_validation, self.best_epoch = validation, self.epoch
@@ -146,14 +149,16 @@ class Trainer:
         table = torch.stack(self._sums).cpu()
         finite = torch.isfinite(table).all(dim=1)
         if not finite.all():
-            step = int((~finite).nonzero()[0]) + 1
-            raise TrainingError(
-                f"loss became NaN or infinite at epoch {self.epoch + 1}, step {step}",
-                f"lower --lr ({self.config.lr:g})",
-            )
+            raise self._diverged(f"step {int((~finite).nonzero()[0]) + 1}")
         self._sums = []
         self.steps_done = 0
         return dict(zip(LOSSES, table.mean(dim=0).tolist(), strict=True))
+
+    def _diverged(self, where: str) -> TrainingError:
+        return TrainingError(
+            f"loss became NaN or infinite at epoch {self.epoch + 1}, {where}",
+            f"lower --lr ({self.config.lr:g})",
+        )
 
     def _stopped(self) -> bool:
         # After the last step of an epoch the epoch is finished first.
