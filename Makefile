@@ -15,11 +15,12 @@ DEMO_NORMAL := $(addprefix --inlier ,0 1 2 3 4)
 # Where it writes its run, and the images it scores.
 DEMO_RUN    ?= results
 DEMO_IMAGES ?= build/demo-images
+DEMO_FIGURES := $(DEMO_IMAGES).tsv
 
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo     train, evaluate, score and animate on real digits, about 3 minutes"
+	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes"
 	@echo "make test     run the tests"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make install  only make $(VENV)"
@@ -54,10 +55,12 @@ demo: install
 	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode multi --run $(DEMO_RUN)
-	$(BIN)/bigan evaluate --run $(DEMO_RUN)
-	@echo "made:"
-	@ls -d $(DEMO_IMAGES) $(DEMO_RUN)/*.* $(DEMO_RUN)/models $(DEMO_RUN)/reconstruction/* \
-		$(DEMO_RUN)/stats/*
+	$(BIN)/bigan evaluate --run $(DEMO_RUN) > $(DEMO_FIGURES)
+	@cat $(DEMO_FIGURES)
+	@echo; echo "made:"
+	@for made in $(DEMO_IMAGES) $(DEMO_RUN)/models $(DEMO_RUN)/reconstruction/* \
+		$(DEMO_RUN)/stats/* $(DEMO_RUN)/*.gif; do echo "  $$made"; done
+	@echo; sed -n 2p $(DEMO_FIGURES)
 
 test: install
 	$(BIN)/python -m pytest

@@ -216,6 +216,28 @@ class TestBrokenOutput:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
+class TestThreads:
+    def test_waiting_threads_give_way(self, bigan, monkeypatch):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        monkeypatch.setenv("GOMP_SPINCOUNT", "1")  # so that it is put back afterwards
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+        bigan("--version")
+        assert int(os.environ["GOMP_SPINCOUNT"]) < 300_000
+
+    @pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+    def test_what_the_user_says_stays(self, bigan, monkeypatch, name):
+        for other in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+            monkeypatch.setenv(other, "")
+            monkeypatch.delenv(other)
+        monkeypatch.setenv(name, "ACTIVE")
+        bigan("--version")
+        assert {n: os.environ.get(n) for n in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} == {
+            "GOMP_SPINCOUNT": None,
+            "OMP_WAIT_POLICY": None,
+            name: "ACTIVE",
+        }
+
+
 def test_the_shell_completes_commands(bigan_process):
     told = bigan_process(_BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan arch", COMP_CWORD="1")
     assert told.out.split() == ["architectures"]
