@@ -14,6 +14,10 @@ from hypothesis import settings
 
 from bigan_cli.main import main
 
+# Small networks, and other work on the same machine: one thread is the fastest here. Processes
+# that the tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Machines differ in speed; a slow example is not a wrong one.
 settings.register_profile("bigan", deadline=None)
 settings.load_profile("bigan")

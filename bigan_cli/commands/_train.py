@@ -25,7 +25,7 @@ from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.fit import RECOMMENDED
 from bigan_cli.errors import INTERRUPTED, UsageError
-from bigan_cli.model.device import resolve_device, resolve_precision
+from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
@@ -96,6 +96,7 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     data = prepare(dataset, loaded.config)
     for note in data.notes:
         terminal.note(f"note: {note}")
+    share_work(data.image_shape)
     data.calibration_check(loaded.config.score.fpr)
     config = data.config
     architecture_class = loaded.registry.architecture(config.model.architecture)

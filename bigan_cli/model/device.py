@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import DeviceError
+
+# Pixels of an image from which more than one thread pays.
+_WORTH_SHARING = 16 * 16
 
 
 def available_devices() -> list[str]:
@@ -50,6 +55,20 @@ def resolve_device(name: str) -> torch.device:
         )
     plural = "device" if len(cuda) == 1 else "devices"
     raise DeviceError(f"{wanted} does not exist; {len(cuda)} CUDA {plural}: {', '.join(cuda)}")
+
+
+def share_work(image_shape: ImageShape) -> None:
+    """Choose how many CPU threads share one operation, from the size of the images alone.
+
+    On the smallest images an operation is over before a second thread has woken up. A number
+    that the user has set with OMP_NUM_THREADS stays. The choice never looks at a clock: the
+    number of threads decides the order of sums, and so the last bits of a run.
+    """
+    if (
+        image_shape.height * image_shape.width < _WORTH_SHARING
+        and "OMP_NUM_THREADS" not in os.environ
+    ):
+        torch.set_num_threads(1)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
