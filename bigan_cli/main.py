@@ -131,10 +131,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; by default this process's own.
     """
-    # Read by torch's thread pool when it is loaded. By default a thread that waits for another
-    # spins, and on a busy machine it takes the very core that the other one needs: training was
-    # seen to go ten times slower. A thread that sleeps costs a little on an idle machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
         build_app()(prog_name="bigan")
     _share_the_processor()
