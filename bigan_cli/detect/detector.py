@@ -95,16 +95,8 @@ class Detector:
         Raises:
             DataError: A score is not a number (the networks are broken).
         """
-        columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.parts}
-        for seen, count in observe(self.networks, pixels, self.batch_size):
-            for name, part in self.parts.items():
-                raw = part.component.score(seen, part.fitted)[:count]
-                columns[name].append(_to_float64(raw))
-        components = {
-            name: (_join(columns[name]) - part.centre) / part.spread
-            for name, part in self.parts.items()
-        }
-        score = combine(components, {name: part.weight for name, part in self.parts.items()})
+        components = component_scores(self.networks, self.parts, pixels, self.batch_size)
+        score = combine(components, self.parts)
         return Scores(score, self.calibration.p_values(score), components)
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -167,16 +159,33 @@ def observe(
             )
 
 
+def component_scores(
+    networks: Networks,
+    parts: Mapping[str, Standardised],
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Return each component's standardised value of each image, name -> float64 ``[N]``."""
+    columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in parts}
+    for seen, count in observe(networks, pixels, batch_size):
+        for name, part in parts.items():
+            raw = part.component.score(seen, part.fitted)[:count]
+            columns[name].append(_to_float64(raw))
+    return {
+        name: (_join(columns[name]) - part.centre) / part.spread for name, part in parts.items()
+    }
+
+
 def combine(
-    components: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
+    components: Mapping[str, NDArray[np.float64]], parts: Mapping[str, Standardised]
 ) -> NDArray[np.float64]:
     """Return the weighted mean of standardised components, float64 ``[N]``."""
-    total = sum(weights.values())
-    parts = [weights[name] / total * values for name, values in components.items()]
+    total = sum(part.weight for part in parts.values())
+    weighted = [parts[name].weight / total * values for name, values in components.items()]
     # Summed one after another in a fixed order, so that the same image gives the same bits.
-    score = parts[0]
-    for part in parts[1:]:
-        score = score + part
+    score = weighted[0]
+    for values in weighted[1:]:
+        score = score + values
     return score
 
 

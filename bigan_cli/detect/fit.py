@@ -16,7 +16,13 @@ from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.detect.calibration import Calibration
-from bigan_cli.detect.detector import Detector, Standardised, observe
+from bigan_cli.detect.detector import (
+    Detector,
+    Standardised,
+    combine,
+    component_scores,
+    observe,
+)
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 
@@ -86,10 +92,8 @@ def fit_detector(
         )
         for component in usable
     }
-    placeholder = Calibration(np.zeros(1))
-    detector = Detector(networks, parts, placeholder, fpr, batch_size)
-    scores = detector.score(normals.calibration).score
-    return Detector(networks, parts, Calibration(scores), fpr, batch_size)
+    calibration = component_scores(networks, parts, normals.calibration, batch_size)
+    return Detector(networks, parts, Calibration(combine(calibration, parts)), fpr, batch_size)
 
 
 def _fit_memories(

@@ -1,0 +1,18 @@
+"""The whole way on real images, briefly; the long runs are in the benchmarks."""
+
+import json
+
+
+def test_mnist_from_training_to_evaluation(bigan, real_data, tmp_path):
+    run = tmp_path / "run"
+    words = ["--dataset", "mnist", "--inlier", "0", "--outlier-portion", "0.3"]
+    size = ["--feature-maps-gen", "8", "--feature-maps-disc", "8", "--epochs", "2"]
+    told = bigan("train", *words, *size, "--data-root", real_data, "--save-dir", run)
+    assert told.code == 0, told.err
+
+    told = bigan("evaluate", "--run", run, "--json")
+    assert told.code == 0, told.err
+    evaluation = json.loads(told.out)
+    assert (evaluation["normals"], evaluation["anomalies"]) == (980, 420)
+    assert evaluation["trained"]["auroc"]["value"] > 0.95
+    assert evaluation["untrained"]["auroc"]["value"] > 0.5
