@@ -94,7 +94,7 @@ class Items:
         images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
             paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
             each. A sequence is indexed only when its pixels are needed.
-        labels: int64 ``[N]``, each an index into the data set's classes.
+        labels: int64 ``[N]``, each an index into the data set's classes; a list becomes one.
         masks: Where known, for each image the file of its ground-truth mask (non-zero pixels
             are anomalous), or None for an image without one.
         names: What to call each image in results; the paths or positions where absent.
@@ -104,6 +104,11 @@ class Items:
     labels: NDArray[np.int64]
     masks: Sequence[Path | None] | None = None
     names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -18,9 +18,13 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         path: The file to write; its folder is made where it is missing.
         mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text, line ends as given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = "b" not in mode
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        # The user knows the file that was asked for, not the temporary one.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     temporary = Path(name)
     try:
         with os.fdopen(

@@ -93,7 +93,10 @@ class RunDirectory:
         """Raise RunDirectoryError if a new run may not be written here."""
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(f"{self.path} is a file, not a folder", "pass --save-dir DIR")
-        if overwrite or not self.run_file.exists():
+        if overwrite:
+            return
+        if not self.run_file.exists():
+            self._check_empty()
             return
         info = self.info()
         progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
@@ -101,6 +104,15 @@ class RunDirectory:
             f"{self.path} already holds a run ({progress})",
             f"--resume, --overwrite, or --save-dir {self.path.name}-2",
         )
+
+    def _check_empty(self) -> None:
+        """Refuse to write among files that are somebody's own."""
+        found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
+        if found:
+            raise RunDirectoryError(
+                f"{self.path} holds other files ({found[0]}, ...), and no run",
+                "pass a new folder as --save-dir, or --overwrite to write among them",
+            )
 
     def _remove_run(self) -> None:
         if not self.run_file.exists():

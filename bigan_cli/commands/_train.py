@@ -20,11 +20,11 @@ from bigan_cli.commands._session import TrainingSession, load_training_state, st
 from bigan_cli.commands._training_display import TrainingDisplay
 from bigan_cli.config.load import Loaded, load_config
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.console import Terminal
+from bigan_cli.console import Terminal, count, human_time
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.fit import RECOMMENDED
-from bigan_cli.errors import INTERRUPTED, UsageError
+from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.summary import summarise
@@ -58,7 +58,12 @@ def load(
     if not resume:
         return load_config(file=file, sets=sets, flags=flags)
     wanted = load_config(file=file, sets=sets, flags=flags)
-    run = RunDirectory.open(wanted.config.output.save_dir)
+    run = RunDirectory(wanted.config.output.save_dir)
+    if not run.run_file.exists():
+        raise RunDirectoryError(
+            f"no run in {run.path} to resume (run.json missing)",
+            "name its folder with --save-dir, or start a run without --resume",
+        )
     stored = run.config()
     continued = load_config(file=file or run.config_file, sets=sets, flags=flags)
     _check_resumable(stored, continued.config)
@@ -94,6 +99,10 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     device = resolve_device(loaded.config.train.device)
     dataset = open_dataset(loaded.registry, loaded.config.data)
     data = prepare(dataset, loaded.config)
+    given = loaded.config.data
+    if data.protocol == "one-class" and not given.inlier:
+        normal = data.class_names[data.normal_classes[0]]
+        terminal.note(f"note: no --inlier given, so class {normal} is taken as normal")
     for note in data.notes:
         terminal.note(f"note: {note}")
     share_work(data.image_shape)
@@ -146,7 +155,7 @@ def run(
     run.write_config(config)
     _announce(terminal, resolved, trainer)
     session = TrainingSession(run, trainer, resolved.data, resolved.components)
-    started = time.monotonic()
+    started, first_epoch = time.monotonic(), trainer.epoch
     with stop_on_signals(stop), display:
         finished = session.train(display.epoch)
     if not finished:
@@ -155,16 +164,19 @@ def run(
             f"hint: continue with: bigan train --resume --save-dir {save_dir}"
         )
         raise typer.Exit(INTERRUPTED)
+    if first_epoch >= config.train.epochs:
+        terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
     _report(terminal, run, trainer, time.monotonic() - started, as_json=as_json)
 
 
 def _announce(terminal: Terminal, resolved: Resolved, trainer: Trainer) -> None:
     data = resolved.data
     counts = ", ".join(f"{len(images)} {name}" for name, images in _splits(data).items())
-    normal = ", ".join(data.class_names[k] for k in data.normal_classes)
+    normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
+    if len(data.class_names) == 1:
+        normal = "all images are taken as normal"
     terminal.note(
-        f"{data.dataset_name} ({data.protocol}): normal is {normal}; {data.image_shape} pixels; "
-        f"{counts}"
+        f"{data.dataset_name} ({data.protocol}): {normal}; {data.image_shape} pixels; {counts}"
     )
     parameters = sum(p.numel() for p in resolved.networks.parameters())
     terminal.note(
@@ -219,8 +231,8 @@ def _report(
         return
     terminal.result(str(run.path))
     terminal.note(
-        f"trained {trainer.epoch} epochs in {seconds:.0f} s; best epoch {trainer.best_epoch} "
-        f"(validation {trainer.best_validation:.4f})"
+        f"trained {count(trainer.epoch, 'epoch')} in {human_time(seconds)}; "
+        f"best epoch {trainer.best_epoch} (validation {trainer.best_validation:.4f})"
     )
     terminal.note(f"next: bigan evaluate --run {run.path}")
 
@@ -255,6 +267,6 @@ def dry_run(terminal: Terminal, loaded: Loaded, *, as_json: bool) -> None:
         [(row.name, row.kind, row.output, f"{row.parameters:,}") for row in rows],
     )
     terminal.note(
-        f"{config.train.epochs} epochs of {steps} steps; one step takes {seconds:.3f} s after "
-        "warm-up; nothing was written"
+        f"{count(config.train.epochs, 'epoch')} of {count(steps, 'step')}; "
+        f"one step takes {seconds:.3f} s after warm-up; nothing was written"
     )
