@@ -115,6 +115,8 @@ def _check(request: Request) -> None:
     if request.paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once")
     output = request.output
+    if output is not None and output.is_dir():
+        raise UsageError(f"--output {output} is a folder, not a file")
     if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
         raise UsageError(f"--output {output} is neither .csv nor .jsonl")
     if output is not None and output.is_dir():
@@ -249,8 +251,8 @@ def _verdict(request: Request, tally: Tally) -> None:
         raise DataError(nothing_read(tally.skipped))
     if request.fail_on_anomaly and tally.anomalies:
         raise GateFailed(
-            f"{tally.anomalies:,} of {count(tally.scored, 'image')} are anomalies",
-            "--fail-on-anomaly makes this a failure",
+            f"{count(tally.anomalies, 'anomaly', 'anomalies')} in "
+            f"{count(tally.scored, 'image')} (--fail-on-anomaly)"
         )
     if tally.skipped:
         total = tally.scored + tally.skipped

@@ -191,7 +191,7 @@ def test_a_rate_too_small_for_the_calibration_says_what_is_needed(score, picture
 def test_an_anomaly_can_be_a_failure_and_weighs_more_than_a_skipped_file(score, damaged):
     found = score(damaged, "--threshold", "-1e9", "--fail-on-anomaly")
     assert found.code == 3
-    assert "error: 8 of 8 images are anomalies" in found.err
+    assert "error: 8 anomalies in 8 images" in found.err
     assert len(rows_of(found.out)) == 10
     none = score(damaged, "--threshold", "1e9", "--fail-on-anomaly")
     assert none.code == 4
