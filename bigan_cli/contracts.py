@@ -256,6 +256,13 @@ class ScoreComponent(ABC):
         """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None."""
         return None
 
+    def fit_limit(self) -> int | None:
+        """Return how many training normals :meth:`fit` wants at the most; None for all.
+
+        A component that keeps a bounded memory need not see more than it keeps.
+        """
+        return None
+
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Turn the embedded training normals ``[N, K]`` into what scoring needs.
 

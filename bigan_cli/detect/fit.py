@@ -84,7 +84,8 @@ def fit_detector(
             "see [score] components and weights",
         )
     networks.eval()
-    memories = _fit_memories(networks, usable, normals.fit, batch_size, seed)
+    fit = normals.fit[_choose(usable, len(normals.fit), seed)]
+    memories = _fit_memories(networks, usable, fit, batch_size, seed)
     raw = _raw_scores(networks, usable, memories, normals.validation, batch_size)
     parts = {
         component.name: _standardise(
@@ -94,6 +95,19 @@ def fit_detector(
     }
     calibration = component_scores(networks, parts, normals.calibration, batch_size)
     return Detector(networks, parts, Calibration(combine(calibration, parts)), fpr, batch_size)
+
+
+def _choose(
+    components: Sequence[ScoreComponent], images: int, seed: int
+) -> slice | NDArray[np.int64]:
+    """Return which of the fit images to embed: at random as many as the components want."""
+    limits = [c.fit_limit() for c in components if type(c).embed is not ScoreComponent.embed]
+    wanted = [images if limit is None else limit for limit in limits]
+    most = max(wanted, default=0)
+    if most >= images:
+        return slice(None)
+    # In their own order: the images may be mapped from a file.
+    return np.sort(np.random.default_rng(seed).permutation(images)[:most])
 
 
 def _fit_memories(

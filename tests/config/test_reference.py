@@ -142,7 +142,8 @@ def test_every_flag_of_train_that_stands_for_a_key_is_known() -> None:
     command = get_command(build_app()).commands["train"]
     declared = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     known = {option for flag in FLAGS for option in flag.split("/")}
-    apart = {"--config", "-c", "--set", "--resume", "--overwrite", "--dry-run", "--json"}
+    apart = {"--config", "-c", "--set", "--resume", "--overwrite", "--dry-run", "--profile"}
+    apart |= {"--json"}
     assert declared - apart - {"--help", "-h"} == known
     assert set(FLAGS.values()) <= every_key()
 

@@ -38,6 +38,11 @@ class NeighbourComponent(ScoreComponent):
     def embed(self, seen: Observation) -> Tensor:
         """Return the point of each image, ``[N, K]``."""
 
+    def fit_limit(self) -> int:
+        """Return the size of the bank."""
+        size: int = self.options.bank_size
+        return size
+
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Keep a random part of the embedded normals ``[N, K]`` as the bank, in half precision."""
         import torch
