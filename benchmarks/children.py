@@ -1,0 +1,130 @@
+"""Child processes, and what they cost: wall time, peak memory, the figures that they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from machine import ROOT
+
+_SAMPLING_SECONDS = 0.01
+# ru_maxrss counts bytes on macOS and kibibytes elsewhere.
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class ChildError(RuntimeError):
+    """A process of a benchmark failed; the message holds the end of what it told."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one process cost.
+
+    Attributes:
+        seconds: From its start to its end.
+        peak_mib: The most memory that it ever held, pages of files that it mapped included.
+        anonymous_mib: The most without those pages, which the system can take back at any
+            time; NaN where it does not tell (Linux does).
+        out: What it printed on standard output.
+    """
+
+    seconds: float
+    peak_mib: float
+    anonymous_mib: float
+    out: str
+
+    def figures(self) -> dict[str, Any]:
+        """Return the JSON object that the process printed last."""
+        found: dict[str, Any] = json.loads(self.out.strip().splitlines()[-1])
+        return found
+
+
+def bigan(*words: object) -> list[str]:
+    """Return the command line that runs bigan as it stands in this checkout."""
+    return [sys.executable, "-m", "bigan_cli", *map(str, words)]
+
+
+def run(
+    command: Sequence[object],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: Path | None = None,
+    watch_memory: bool = False,
+    accepted: Sequence[int] = (0,),
+) -> Spent:
+    """Run *command* to its end and return what it cost.
+
+    Args:
+        command: The program and its arguments.
+        environment: Added to this process's own.
+        stdin: A file to read; nothing by default.
+        watch_memory: Whether to sample the anonymous memory, a hundred times a second.
+        accepted: Exit codes that are no failure.
+
+    Raises:
+        ChildError: It ended with another exit code.
+    """
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        (stdin or Path(os.devnull)).open("rb") as source,
+    ):
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=source,
+            stdout=out,
+            stderr=err,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        )
+        watch = _Watch(process.pid) if watch_memory else None
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        anonymous = watch.stop() if watch else float("nan")
+        if process.returncode not in accepted:
+            words = " ".join(map(str, command))
+            raise ChildError(f"{words} ended with {process.returncode}:\n{_text(err)[-2000:]}")
+        return Spent(seconds, usage.ru_maxrss * _MAXRSS_UNIT / 2**20, anonymous, _text(out))
+
+
+class _Watch:
+    """Samples the anonymous memory of a process from a thread."""
+
+    def __init__(self, process: int) -> None:
+        self._status = Path(f"/proc/{process}/status")
+        self._peak = float("nan")
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """Return the peak in MiB."""
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _sample(self) -> None:
+        while not self._done.wait(_SAMPLING_SECONDS):
+            try:
+                lines = self._status.read_text(encoding="ascii", errors="replace").splitlines()
+            except OSError:  # the process is gone, or this is not Linux
+                return
+            held = [int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")]
+            self._peak = max(
+                [*held, *([] if self._peak != self._peak else [self._peak])], default=float("nan")
+            )
+
+
+def _text(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
