@@ -17,7 +17,6 @@ from typing import IO, Any
 
 from machine import ROOT
 
-_SAMPLING_SECONDS = 0.01
 # Of its own, so that all contenders have their modules compiled, whatever this machine is set to.
 _BYTECODE = ROOT / "build" / "benchmarks" / "bytecode"
 # ru_maxrss counts bytes on macOS and kibibytes elsewhere.
@@ -35,8 +34,9 @@ class Spent:
     Attributes:
         seconds: From its start to its end.
         peak_mib: The most memory that it ever held, pages of files that it mapped included.
-        anonymous_mib: The most without those pages, which the system can take back at any
-            time; NaN where it does not tell (Linux does).
+        anonymous_mib: The most that it and the processes below it held at one moment without
+            those pages, which the system can take back at any time. NaN where that was not
+            watched, or the system does not tell (Linux does).
         out: What it printed on standard output.
     """
 
@@ -61,7 +61,7 @@ def run(
     *,
     environment: Mapping[str, str] | None = None,
     stdin: Path | None = None,
-    watch_memory: bool = False,
+    watch_every: float | None = None,
     accepted: Sequence[int] = (0,),
 ) -> Spent:
     """Run *command* to its end and return what it cost.
@@ -70,7 +70,7 @@ def run(
         command: The program and its arguments.
         environment: Added to this process's own.
         stdin: A file to read; nothing by default.
-        watch_memory: Whether to sample the anonymous memory, a hundred times a second.
+        watch_every: Seconds between two looks at the anonymous memory; no looks by default.
         accepted: Exit codes that are no failure.
 
     Raises:
@@ -89,7 +89,7 @@ def run(
             stderr=err,
             env=_environment(environment or {}),
         )
-        watch = _Watch(process.pid) if watch_memory else None
+        watch = _Watch(process.pid, watch_every) if watch_every else None
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -107,13 +107,14 @@ def _environment(added: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Watch:
-    """Samples the anonymous memory of a process from a thread."""
+    """Looks from a thread at the anonymous memory of a process and of those below it."""
 
-    def __init__(self, process: int) -> None:
-        self._status = Path(f"/proc/{process}/status")
-        self._peak = float("nan")
+    def __init__(self, process: int, every: float) -> None:
+        self._process = process
+        self._every = every
+        self._peak = math.nan
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def stop(self) -> float:
@@ -122,16 +123,31 @@ class _Watch:
         self._thread.join()
         return self._peak
 
-    def _sample(self) -> None:
-        while not self._done.wait(_SAMPLING_SECONDS):
-            try:
-                lines = self._status.read_text(encoding="ascii", errors="replace").splitlines()
-            except OSError:  # the process is gone, or this is not Linux
-                return
-            for line in lines:
-                if line.startswith("RssAnon"):
-                    held = int(line.split()[1]) / 1024
-                    self._peak = held if math.isnan(self._peak) else max(self._peak, held)
+    def _look(self) -> None:
+        while not self._done.wait(self._every):
+            held = sum(map(_anonymous_mib, _family(self._process)))
+            if held:
+                self._peak = held if math.isnan(self._peak) else max(self._peak, held)
+
+
+def _family(process: int) -> list[int]:
+    """Return *process* and all that it started, theirs as well, while they last."""
+    below = []
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            below += [int(word) for word in children.read_text(encoding="ascii").split()]
+        except OSError:  # the thread has ended
+            continue
+    return [process, *(each for child in below for each in _family(child))]
+
+
+def _anonymous_mib(process: int) -> float:
+    # Shared pages count by their share, or a worker would count what it never touched.
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:  # it has ended, or this is not Linux
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:")) / 1024
 
 
 def _text(stream: IO[bytes]) -> str:

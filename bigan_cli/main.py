@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
         build_command()(prog_name="bigan")
-    _share_the_processor()
+    share_the_processor()
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Good until the global options are read.
     terminal = Terminal(
@@ -164,6 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that may
         return _report(error, terminal)
     return 0
+
+
+def share_the_processor() -> None:
+    """Let PyTorch's threads sleep when they wait long for one another; before torch is imported.
+
+    By default they spin for milliseconds. Where another program uses a core as well, training a
+    small network on two threads then falls from thousands of images a second to tens. This
+    many turns cost a free machine a twentieth of its speed, and a shared one stays usable.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _report(error: BaseException, terminal: Terminal) -> int:
@@ -229,17 +240,6 @@ def _give_up_stdout_if_broken() -> None:
     except OSError:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _share_the_processor() -> None:
-    """Let PyTorch's threads sleep when they wait long for one another; before torch is imported.
-
-    By default they spin for milliseconds. Where another program uses a core as well, training a
-    small network on two threads then falls from thousands of images a second to tens. This
-    many turns cost a free machine a twentieth of its speed, and a shared one stays usable.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _debug_by_environment() -> bool:
