@@ -124,6 +124,10 @@ class Benchmark:
         """Return the figures of all counted runs, in their order."""
         return self._runs[contender][quantity]
 
+    def measured(self, contender: str) -> list[str]:
+        """Return the quantities that *contender* returned."""
+        return list(self._runs[contender])
+
     def ratio(self, contender: str, peer: str, quantity: str, target: Target | None = None) -> None:
         """Compare two contenders by *contender* / *peer*, round by round."""
         pairs = zip(self.runs(contender, quantity), self.runs(peer, quantity), strict=True)
