@@ -41,6 +41,8 @@ with open(sys.argv[1] + "/cgroup.procs", "w") as stream:
 os.execv(sys.argv[2], sys.argv[2:])
 """
 _GROUPS = Path("/sys/fs/cgroup")
+# There in the second version of control groups, which has one tree for all resources.
+_UNIFIED = _GROUPS / "cgroup.controllers"
 
 
 def counting(words: Sequence[object], counts: Path) -> list[object]:
@@ -62,12 +64,12 @@ def limited_group(command: Sequence[object], mebibytes: int) -> list[object] | s
     before it refuses anything.
     """
     group = _group()
+    if group is None:
+        return "this system has no control groups for memory"
     try:
-        group.mkdir(exist_ok=True)
-        (group / "memory.max").write_text(str(mebibytes * 2**20), encoding="ascii")
-        swap = group / "memory.swap.max"
-        if swap.exists():
-            swap.write_text("0", encoding="ascii")
+        group.mkdir()
+        limit = "memory.max" if _UNIFIED.exists() else "memory.limit_in_bytes"
+        (group / limit).write_text(str(mebibytes * 2**20), encoding="ascii")
     except OSError as error:
         remove_group()
         return f"no control group with a limit can be made here ({error.strerror})"
@@ -76,9 +78,13 @@ def limited_group(command: Sequence[object], mebibytes: int) -> list[object] | s
 
 def remove_group() -> None:
     """Remove the control group, whose processes have ended."""
-    if _group().is_dir():
-        _group().rmdir()
+    group = _group()
+    if group is not None and group.is_dir():
+        group.rmdir()
 
 
-def _group() -> Path:
-    return _GROUPS / f"bigan-benchmark-{os.getpid()}"
+def _group() -> Path | None:
+    name = f"bigan-benchmark-{os.getpid()}"
+    if _UNIFIED.exists():
+        return _GROUPS / name
+    return _GROUPS / "memory" / name if (_GROUPS / "memory" / "cgroup.procs").exists() else None
