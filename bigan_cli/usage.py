@@ -5,7 +5,8 @@ Typer does either only with boxes that wrap; these stay plain lines that a scrip
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from typer import TyperException
@@ -30,6 +31,10 @@ _RENAMED = {
 class Command(TyperCommand):
     """A command whose help shows its options under the headings they name."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, which leave pydantic alone where they can."""
+        return _sparing(super().get_params(ctx))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options."""
         _write_parameters(self, ctx, formatter)
@@ -39,6 +44,10 @@ class Group(TyperGroup):
     """A group whose help shows options and commands under the headings they name."""
 
     command_class = Command
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, which leave pydantic alone where they can."""
+        return _sparing(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""
@@ -52,7 +61,7 @@ class Group(TyperGroup):
             if not command.hidden:
                 sentence = command.get_short_help_str(limit=1000)
                 sections.setdefault(_panel(command) or "Commands", []).append((name, sentence))
-        _write_sections(sections, formatter)
+        write_sections(sections, formatter)
 
 
 def explain(error: TyperException) -> UsageError:
@@ -72,6 +81,28 @@ def explain(error: TyperException) -> UsageError:
 def is_help(error: TyperException) -> bool:
     """Return whether *error* is typer's way to show help where no argument was given."""
     return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _sparing(parameters: list[Any]) -> list[Any]:
+    """Let *parameters* convert only the values that are given.
+
+    Typer converts values by pydantic, the absence of a value as well, and importing that takes
+    longer than all the rest of showing a help page or completing a word.
+    """
+    for parameter in parameters:
+        if "process_value" not in vars(parameter):  # typer asks for the same ones again
+            parameter.process_value = partial(_process, parameter, parameter.process_value)
+    return parameters
+
+
+def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    """Return *value* as the command wants it, by *convert* only where that does something."""
+    if ctx.resilient_parsing:  # a shell completes: the words matter, not what they mean
+        return value
+    if value is not None or parameter.required:
+        return convert(ctx, value)
+    value = () if parameter.multiple or parameter.nargs == -1 else None
+    return parameter.callback(ctx, parameter, value) if parameter.callback else value
 
 
 def _option_hint(option: str, context: Any) -> str:
@@ -123,10 +154,11 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: A
             sections.setdefault(_panel(parameter) or usual, []).append(record)
     # What every command has comes last.
     sections["Options"] = sections.pop("Options")
-    _write_sections(sections, formatter)
+    write_sections(sections, formatter)
 
 
-def _write_sections(sections: dict[str, list[tuple[str, str]]], formatter: Any) -> None:
+def write_sections(sections: Mapping[str, Sequence[tuple[str, str]]], formatter: Any) -> None:
+    """Write rows of a name and what it means under each heading that has any."""
     for heading, rows in sections.items():
         if rows:
             with formatter.section(heading):
