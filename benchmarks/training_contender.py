@@ -12,7 +12,8 @@ from typing import Any
 
 from bigan_cli.main import share_the_processor
 
-share_the_processor()  # as the command does, and before torch is imported
+if sys.argv[1].startswith("bigan"):
+    share_the_processor()  # as the command does, and before torch is imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
