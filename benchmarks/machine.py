@@ -19,7 +19,7 @@ def machine(*, with_gpu: bool) -> dict[str, str | int | float]:
     """Return processor, cores, memory, graphics card where it was used, and operating system."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu(),
-        "cores": _cores(),
+        "cores": cores(),
         "memory_gib": round(_memory_bytes() / 2**30, 1),
         "os": platform.platform(),
     }
@@ -44,6 +44,13 @@ def commit() -> dict[str, str | bool]:
         return {"hash": "unknown", "dirty": True}
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _git(*words: str) -> str:
     done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, check=True, text=True)
     return done.stdout.strip()
@@ -63,12 +70,6 @@ def _cpu() -> str:
     except OSError:  # not Linux
         pass
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_bytes() -> int:

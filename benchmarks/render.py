@@ -68,12 +68,11 @@ def section(document: dict[str, object]) -> list[str]:
     versions = document["versions"]
     assert isinstance(versions, dict)
     told = ", ".join(f"{name} {versions[name]}" for name in ("bigan", "python", "torch"))
-    return [
+    origin = (
         f"`{document['command']}` on {str(document['date'])[:10]}, commit "
-        f"{str(commit['hash'])[:10]}{changed}, {told}; {machine_words(document)}.",
-        "",
-        *tables(document),
-    ]
+        f"{str(commit['hash'])[:10]}{changed}, {told}; {machine_words(document)}."
+    )
+    return [origin, "", *tables(document)]
 
 
 if __name__ == "__main__":

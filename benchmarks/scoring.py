@@ -6,6 +6,7 @@ a large and a small set: what counts is the difference of files over the differe
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -76,19 +77,19 @@ def main() -> int:
     return benchmark.finish()
 
 
-def measure(benchmark: Benchmark, load: Load, folder: Path, options: object) -> None:
+def measure(benchmark: Benchmark, load: Load, folder: Path, options: argparse.Namespace) -> None:
     """Run one load."""
     large = write_files(folder / f"{load.kind}-{load.large}", load.large, load.kind)
     small = write_files(folder / f"{load.kind}-{load.small}", load.small, load.kind)
     if load.kind == "png":
-        words = dataset_words(options.data_root)  # type: ignore[attr-defined]
+        words = dataset_words(options.data_root)
     else:
         normal = write_files(folder / "jpeg-300", 300, load.kind)
         words = ["--dataset", "folder", "--data-root", normal, "--image-size", 64]
     trained = train(folder / f"run-{load.kind}", words, {})
     read_all(large)
     read_all(small)
-    device = options.device  # type: ignore[attr-defined]
+    device = options.device
     ours, own, plain, networks = (
         f"{load.words}: {what}"
         for what in ("bigan score", "own decoding alone", "Pillow alone", "networks alone")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from machine import cores
 
 from bigan_cli.main import share_the_processor
 
@@ -71,7 +72,7 @@ def read_in_threads(
     def some(start: int) -> int:
         return sum(read(path, shape) is not None for path in paths[start : start + _CHUNK])
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return sum(pool.map(some, range(0, len(paths), _CHUNK)))
 
 

@@ -183,8 +183,12 @@ def _look(raw: RawImage) -> tuple[int, int, bool]:
         return raw.height, raw.width, raw.mode in _GREY_MODES
     try:
         with _open(raw) as image:
-            swapped = _orientation(image) >= 5
-            height, width = image.size if swapped else image.size[::-1]
+            width, height = image.size
+            # Only a small side is taken over, see find_shape; and a PNG may tell its
+            # orientation after its pixels, so that asking for it decodes the image.
+            matters = width != height and max(image.size) <= DEFAULT_SIDE
+            if matters and _orientation(image) >= 5:
+                width, height = height, width
             return height, width, image.mode in _GREY_MODES
     except Exception as error:
         raise UnreadableImage(_reason(error), raw) from error

@@ -57,4 +57,4 @@ def test_scoring_ten_times_the_files_takes_no_more_memory(bigan, files, tmp_path
         peak_memory("score", files(count), "--run", run, "--output", tmp_path / f"{count}.csv")
         for count in (500, 5000)
     )
-    assert many - few < 32
+    assert many - few < 32, (few, many)
