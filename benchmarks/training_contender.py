@@ -15,24 +15,24 @@ from bigan_cli.main import share_the_processor
 if sys.argv[1].startswith("bigan"):
     share_the_processor()  # as the command does, and before torch is imported
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.optim import Adam  # noqa: E402
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Adam
 
-from bigan_cli.architectures.dcgan import Dcgan  # noqa: E402
-from bigan_cli.config.schema import TrainConfig  # noqa: E402
-from bigan_cli.contracts import DataLocation, ImageShape  # noqa: E402
-from bigan_cli.datasets.mnist import Mnist  # noqa: E402
-from bigan_cli.model.losses import (  # noqa: E402
+from bigan_cli.architectures.dcgan import Dcgan
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import DataLocation, ImageShape
+from bigan_cli.datasets.mnist import Mnist
+from bigan_cli.model.losses import (
     discriminator_loss,
     encoder_generator_loss,
     image_cycle_loss,
     latent_cycle_loss,
 )
-from bigan_cli.model.networks import Networks, build_networks, to_model_range  # noqa: E402
-from bigan_cli.model.trainer import Trainer  # noqa: E402
+from bigan_cli.model.networks import Networks, build_networks, to_model_range
+from bigan_cli.model.trainer import Trainer
 
 SIDE = 28
 LATENT_DIM = 32

@@ -7,21 +7,23 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from bigan_cli.detect.ready import ReadyNetworks
 from bigan_cli.errors import UsageError
-from bigan_cli.model.networks import Networks
 
 
 class NetworkObservation:
     """What the networks make of a batch; implements :class:`bigan_cli.contracts.Observation`.
 
     Args:
-        networks: In ``eval()``.
+        networks: Ready to judge images.
         x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
     """
 
-    def __init__(self, networks: Networks, x: Tensor) -> None:
+    def __init__(self, networks: ReadyNetworks, x: Tensor) -> None:
         self._networks = networks
         self.x = x
+        # What D saw in the images while it judged the pairs, if it told.
+        self._image_features: Tensor | None = None
 
     @cached_property
     def z(self) -> Tensor:
@@ -38,9 +40,11 @@ class NetworkObservation:
     @cached_property
     def _judged(self) -> tuple[Tensor, Tensor]:
         # Both pairs in one pass.
-        logits, features = self._networks.discriminator(
-            torch.cat([self.x, self.reconstruction]), torch.cat([self.z, self.z])
-        )
+        images = torch.cat([self.x, self.reconstruction])
+        logits, features = self._networks.discriminator(images, torch.cat([self.z, self.z]))
+        if self._networks.image_features is not None:
+            seen = self._networks.image_features.recall(images)
+            self._image_features = None if seen is None else seen[: len(self.x)]
         return logits, features
 
     @cached_property
@@ -62,7 +66,8 @@ class NetworkObservation:
         Raises:
             UsageError: This architecture's discriminator has no such view.
         """
-        if not self._networks.has_image_features:
+        if self._networks.image_features is None:
             raise UsageError("this architecture's discriminator has no image features")
-        features: Tensor = self._networks.discriminator.image_features(self.x)  # type: ignore[operator]
-        return features
+        if self._image_features is not None:
+            return self._image_features
+        return self._networks.image_features(self.x)
