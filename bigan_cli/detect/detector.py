@@ -150,7 +150,11 @@ _NO_HEATMAP = ScoreComponent.heatmap
 
 
 def observe(
-    networks: Networks | ReadyNetworks, pixels: NDArray[np.uint8], batch_size: int
+    networks: Networks | ReadyNetworks,
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+    *,
+    pairs: bool = True,
 ) -> Iterator[tuple[NetworkObservation, int]]:
     """Yield each batch as the networks see it, with how many of its images are real.
 
@@ -167,7 +171,8 @@ def observe(
             chunk = np.concatenate([chunk, filling])
         with torch.no_grad(), one_thread(device):
             x = to_model_range(torch.from_numpy(chunk).to(device))
-            yield NetworkObservation(prepared, x.contiguous(memory_format=prepared.layout)), count
+            x = x.contiguous(memory_format=prepared.layout)
+            yield NetworkObservation(prepared, x, pairs=pairs), count
 
 
 def look_at_batches(
@@ -175,6 +180,8 @@ def look_at_batches(
     pixels: NDArray[np.uint8],
     batch_size: int,
     look: Callable[[NetworkObservation, int], T],
+    *,
+    pairs: bool = True,
 ) -> Iterator[T]:
     """Yield what *look* makes of each batch of :func:`observe`, in order, several at a time.
 
@@ -183,18 +190,19 @@ def look_at_batches(
         pixels: uint8 ``[N, C, H, W]``.
         batch_size: Images in a batch.
         look: Called with a batch and how many of its images are real, in any thread.
+        pairs: Whether *look* is about reconstructions as well.
     """
     prepared = ready(networks)
 
     def one(start: int) -> T:
         chunk = pixels[start : start + batch_size]
-        ((seen, count),) = observe(prepared, chunk, batch_size)
+        ((seen, count),) = observe(prepared, chunk, batch_size, pairs=pairs)
         return look(seen, count)
 
     starts = range(0, len(pixels), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
     if min(threads, len(starts)) < 2:
-        for seen, count in observe(prepared, pixels, batch_size):
+        for seen, count in observe(prepared, pixels, batch_size, pairs=pairs):
             yield look(seen, count)
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:

@@ -126,7 +126,8 @@ def _fit_memories(
             points = {component.name: component.embed(seen) for component in components}
             return {name: p[:count].cpu() for name, p in points.items() if p is not None}
 
-        for points in look_at_batches(networks, fit, batch_size, embed):
+        # What is kept of a normal is where it lies itself, not its reconstruction.
+        for points in look_at_batches(networks, fit, batch_size, embed, pairs=False):
             for name, found in points.items():
                 embedded[name].append(found)
     device = networks.device

@@ -17,11 +17,13 @@ class NetworkObservation:
     Args:
         networks: Ready to judge images.
         x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
+        pairs: Whether reconstructions will be judged as well, which is cheapest together.
     """
 
-    def __init__(self, networks: ReadyNetworks, x: Tensor) -> None:
+    def __init__(self, networks: ReadyNetworks, x: Tensor, *, pairs: bool = True) -> None:
         self._networks = networks
         self.x = x
+        self._pairs = pairs
         # What D saw in the images while it judged the pairs, if it told.
         self._image_features: Tensor | None = None
 
@@ -40,8 +42,9 @@ class NetworkObservation:
     @cached_property
     def _judged(self) -> tuple[Tensor, Tensor]:
         # Both pairs in one pass.
-        images = torch.cat([self.x, self.reconstruction])
-        logits, features = self._networks.discriminator(images, torch.cat([self.z, self.z]))
+        images = torch.cat([self.x, self.reconstruction]) if self._pairs else self.x
+        latents = torch.cat([self.z, self.z]) if self._pairs else self.z
+        logits, features = self._networks.discriminator(images, latents)
         if self._networks.image_features is not None:
             seen = self._networks.image_features.recall(images)
             self._image_features = None if seen is None else seen[: len(self.x)]
@@ -56,6 +59,9 @@ class NetworkObservation:
     @cached_property
     def fake(self) -> tuple[Tensor, Tensor]:
         """Logits ``[N]`` and features ``[N, F]`` of D(G(E(x)), E(x))."""
+        if not self._pairs:
+            logits, features = self._networks.discriminator(self.reconstruction, self.z)
+            return logits, features
         logits, features = self._judged
         return logits[len(self.x) :], features[len(self.x) :]
 
