@@ -274,7 +274,8 @@ class ScoreComponent(ABC):
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return one finite float per image, ``[N]``; higher is more anomalous.
 
-        The value of an image must not depend on the other images of the batch.
+        The value of an image must not depend on the other images of the batch. Several threads
+        may call it at the same time.
         """
 
     def heatmap(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor | None:
