@@ -104,7 +104,7 @@ def read_image(raw: RawImage, shape: ImageShape) -> NDArray[np.uint8]:
         except UnreadableImage:
             raise
         except Exception as error:
-            raise UnreadableImage(_reason(error)) from error
+            raise UnreadableImage(why_unreadable(error)) from error
     return read_file(raw, shape)[0]
 
 
@@ -115,14 +115,14 @@ def read_file(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], AsFound
         UnreadableImage: As :func:`read_image`.
     """
     try:
-        with _open(path) as image:
+        with open_image(path) as image:
             found = _as_found(image)
             _shrink_while_decoding(image, shape)
             return _pixels(image, shape), found
     except UnreadableImage as error:
         raise UnreadableImage(error.reason, path) from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise UnreadableImage(_reason(error), path) from error
+        raise UnreadableImage(why_unreadable(error), path) from error
 
 
 def find_shape(
@@ -182,15 +182,20 @@ def _look(raw: RawImage) -> tuple[int, int, bool]:
     if isinstance(raw, Image.Image):
         return raw.height, raw.width, raw.mode in _GREY_MODES
     try:
-        with _open(raw) as image:
+        with open_image(raw) as image:
             swapped = _orientation(image) >= 5
             height, width = image.size if swapped else image.size[::-1]
             return height, width, image.mode in _GREY_MODES
     except Exception as error:
-        raise UnreadableImage(_reason(error), raw) from error
+        raise UnreadableImage(why_unreadable(error), raw) from error
 
 
-def _open(path: Path) -> ImageFile.ImageFile:
+def open_image(path: Path) -> ImageFile.ImageFile:
+    """Open an image file in one of the formats that are read; its pixels are not loaded yet.
+
+    Raises:
+        OSError: It is missing, empty, no regular file or no image.
+    """
     # Asked first, since opening a named pipe would wait for ever.
     if not path.is_file():
         if path.is_dir():
@@ -290,7 +295,7 @@ def _from_array(
     return _pixels(Image.fromarray(np.ascontiguousarray(eight)), shape)
 
 
-def _reason(error: BaseException) -> str:
+def why_unreadable(error: BaseException) -> str:
     """Return why an image could not be read, in plain words."""
     for kind, words in (
         (FileNotFoundError, "no such file"),
