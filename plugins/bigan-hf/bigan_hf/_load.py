@@ -88,7 +88,7 @@ def _load(options: HfOptions, local: Path | None, source: str, *, download: bool
 
 def _hub_hint(name: str, *, download: bool) -> str:
     if not download:
-        return "it may not be downloaded (--no-download), and is not among what was before"
+        return "it may not be downloaded (--no-download), and is not in the cache of the hub"
     return f"is there a data set {name} on the hub, and a network? a folder goes to --data-root"
 
 

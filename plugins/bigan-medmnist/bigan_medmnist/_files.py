@@ -66,8 +66,8 @@ def _fetch(about: About, size: int, file: Path) -> None:
 
 
 def _in_words(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-    text = " ".join(str(reason).split())
+    reason = getattr(error, "reason", None) or error  # of an URLError
+    text = " ".join(str(getattr(reason, "strerror", None) or reason).split())
     return text[:1].lower() + text[1:120]
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.networks import Networks, build_networks
-from bigan_cli.testing import ArchitectureConformance
+from bigan_cli.testing import SHAPES, ArchitectureConformance
 from bigan_resnet import Resnet
 
 NARROW = {"feature_maps_gen": 4, "feature_maps_disc": 4}
@@ -15,6 +15,7 @@ NARROW = {"feature_maps_gen": 4, "feature_maps_disc": 4}
 class TestPlain(ArchitectureConformance):
     architecture = Resnet
     options = NARROW
+    shapes = SHAPES[:12]  # the larger ones take long; up to 256 pixels is tested below
 
 
 class TestWithEverything(ArchitectureConformance):
