@@ -66,6 +66,13 @@ def test_every_package_is_here_and_provides_what_it_says(bigan):
     assert "broken" not in plugins.out + plugins.err
 
 
+def test_bigan_plugins_check_passes_a_data_set_with_its_files(bigan, plates):
+    words = ("--data-root", plates, "--set", "data.options.category=tile")
+    checked = bigan("plugins", "check", "mvtec", *words)
+    assert checked.code == 0, checked.out + checked.err
+    assert "normal is good: " in checked.out
+
+
 @pytest.mark.parametrize("package", PROVIDED)
 def test_the_example_in_a_readme_is_a_valid_run_file(bigan, package, tmp_path):
     text = (PACKAGES / package / "README.md").read_text(encoding="utf-8")
