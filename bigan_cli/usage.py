@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
 
 from bigan_cli.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from bigan_cli.config.reference import Key
 
 # What the options of the script that came before this program are called now, where more
 # than "_" has become "-".
@@ -27,6 +31,14 @@ _RENAMED = {
     "image_dir": "--image-dir FOLDER",
 }
 
+_WORDS = "bigan_cli.words"
+# The flag that names a plugin class, the kind of class, and its table of a run file.
+_SELECTORS = {
+    "--dataset": ("bigan_datasets", "data.options"),
+    "--architecture": ("bigan_architectures", "model.options"),
+}
+_PLUGIN_FLAGS = {*_SELECTORS, "--plugin"}
+
 
 class Command(TyperCommand):
     """A command whose help shows its options under the headings they name."""
@@ -35,9 +47,17 @@ class Command(TyperCommand):
         """Return the parameters, which leave pydantic alone where they can."""
         return _sparing(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line, and keep it for the help page."""
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and the options."""
+        """Write the arguments and the options, and those of the plugins that are named."""
         _write_parameters(self, ctx, formatter)
+        named = _values_of(ctx.meta.get(_WORDS, ()), _PLUGIN_FLAGS & set(_long_options(self)))
+        if named.keys() & _SELECTORS.keys():
+            _write_plugin_options(named, formatter)
 
 
 class Group(TyperGroup):
@@ -155,6 +175,43 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: A
     # What every command has comes last.
     sections["Options"] = sections.pop("Options")
     write_sections(sections, formatter)
+
+
+def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:
+    """Return what *words*, of a command line that may be wrong elsewhere, give to *flags*."""
+    values: dict[str, list[str]] = {}
+    for word, after in zip(words, [*words[1:], "-"], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in flags and (equals or not after.startswith("-")):
+            values.setdefault(flag, []).append(value if equals else after)
+    return values
+
+
+def _write_plugin_options(named: Mapping[str, Sequence[str]], formatter: Any) -> None:
+    """Write the options of the data set and the architecture that the command line names."""
+    from bigan_cli.config.reference import keys_of
+    from bigan_cli.plugins import load_registry
+    from bigan_cli.plugins.registry import KINDS
+
+    registry = load_registry([Path(file) for file in named.get("--plugin", ())])
+    for flag, (hook, table) in _SELECTORS.items():
+        for name in named.get(flag, ())[-1:]:
+            kind = next(kind for kind in KINDS if kind.hook == hook)
+            cls = registry.find(kind, name)
+            rows = [
+                (f"--set {key.dotted}=VALUE", _meaning(key))
+                for key in keys_of(cls.Options, tuple(table.split(".")))
+            ]
+            with formatter.section(f"Options of the {kind.word} {cls.name}"):
+                formatter.write_dl(rows or [("none", cls.summary)])
+
+
+def _meaning(key: Key) -> str:
+    from bigan_cli.config.reference import toml_value
+
+    default = "" if key.default is None else f" [{toml_value(key.default)}]"
+    said = f"{key.description.rstrip('.')}: {key.allowed}"
+    return f"{said}; must be given" if key.required else f"{said}{default}"
 
 
 def write_sections(sections: Mapping[str, Sequence[tuple[str, str]]], formatter: Any) -> None:

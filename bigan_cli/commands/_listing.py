@@ -46,7 +46,10 @@ def show_options(terminal: Terminal, table: str, provided: Provided[Any]) -> Non
     if not options:
         terminal.note("It has no options of its own.")
         return
-    terminal.note(f"Its options stand in [{table}] of a run file.")
+    terminal.note(
+        f"Its options stand in [{table}] of a run file, or on the command line: "
+        f"--set {table}.OPTION=VALUE"
+    )
     terminal.table(
         ("option", "default", "description"),
         (

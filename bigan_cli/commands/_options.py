@@ -18,4 +18,8 @@ CheckpointOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="BIGAN_DEVICE")
 ]
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="A local plugin file to load; repeatable.", metavar="FILE"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.commands._options import JsonOption, PluginOption
+
 
 def architectures(
     ctx: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="Show the options of this one.", metavar="NAME")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the network architectures, or show the options of one."""
     from bigan_cli.commands._listing import describe, show_options, warn_of_broken
@@ -21,7 +24,7 @@ def architectures(
     from bigan_cli.plugins import Provided, load_registry
 
     terminal: Terminal = ctx.obj
-    registry = load_registry()
+    registry = load_registry(plugin or [])
     chosen: list[Provided[Architecture]] = (
         list(registry.architectures.values())
         if name is None

@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.commands._options import JsonOption, PluginOption
+
 
 def datasets(
     ctx: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="Show the options and classes of this one.", metavar="NAME")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the data sets, or show the options and classes of one."""
     from bigan_cli.commands._listing import describe, show_options, warn_of_broken
@@ -21,7 +24,7 @@ def datasets(
     from bigan_cli.plugins import Provided, load_registry
 
     terminal: Terminal = ctx.obj
-    registry = load_registry()
+    registry = load_registry(plugin or [])
     chosen: list[Provided[Dataset]] = (
         list(registry.datasets.values())
         if name is None

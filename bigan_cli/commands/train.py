@@ -22,10 +22,18 @@ def train(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any configuration key; repeatable.", metavar="TABLE.KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Any configuration key, as data.options.KEY; repeatable.",
+            metavar="TABLE.KEY=VALUE",
+        ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set; 'bigan datasets' lists them. [digits]")
+        str | None,
+        typer.Option(
+            help="Data set; 'bigan datasets' lists them, --dataset NAME --help shows its "
+            "options. [digits]"
+        ),
     ] = None,
     data_root: Annotated[
         Path | None, typer.Option(help="Folder with the data. [this machine's data cache]")
@@ -115,6 +123,7 @@ def train(
 ) -> None:
     """Train a BiGAN on normal images and calibrate its score."""
     from bigan_cli.commands import _train
+    from bigan_cli.commands._listing import warn_of_broken
     from bigan_cli.errors import UsageError
 
     if resume and overwrite:
@@ -152,6 +161,7 @@ def train(
         raise UsageError("--profile watches a training, and --dry-run has none")
     terminal: Terminal = ctx.obj
     loaded: Loaded = _train.load(config, set_ or [], flags, resume=resume)
+    warn_of_broken(terminal, loaded.registry)
     if dry_run:
         _train.dry_run(terminal, loaded, as_json=json_)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import math
 import re
 import sys
 import traceback
@@ -22,7 +23,7 @@ import pluggy
 from pydantic import ValidationError
 
 from bigan_cli import __version__, hookspecs
-from bigan_cli.contracts import Dataset, ImageShape, Options
+from bigan_cli.contracts import Dataset, ImageShape, Options, ScoreComponent
 from bigan_cli.plugins.registry import KINDS, Kind, listed
 from bigan_cli.plugins.sources import Candidate, Refused
 
@@ -61,7 +62,7 @@ def offers_of(candidate: Candidate) -> dict[str, list[type[Any]]]:
     except pluggy.PluginValidationError as error:
         raise Refused(" ".join(str(error).split())) from error
     except (Exception, SystemExit) as error:  # whatever a stranger's code does
-        raise Refused(_in_words(error)) from error
+        raise Refused(in_words(error)) from error
 
 
 def _check_version(plugin: Any) -> None:
@@ -101,14 +102,19 @@ def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
         raise Refused(f"{kind.hook} must return a list of classes, and it returned {given}")
     names: set[str] = set()
     for cls in answers[0]:
-        _check_class(cls, kind)
+        check_class(cls, kind)
         if cls.name in names:
             raise Refused(f"{kind.hook} returned two classes named '{cls.name}'")
         names.add(cls.name)
     return list(answers[0])
 
 
-def _check_class(cls: Any, kind: Kind) -> None:
+def check_class(cls: Any, kind: Kind) -> None:
+    """Refuse what a hook returned unless it is a class that can be listed and configured.
+
+    Raises:
+        Refused: With the reason in words.
+    """
     if not isinstance(cls, type):
         raise Refused(f"{kind.hook} must return classes, and it returned {cls!r}")
     if not issubclass(cls, kind.base):
@@ -129,6 +135,8 @@ def _check_class(cls: Any, kind: Kind) -> None:
     _check_options(cls)
     if issubclass(cls, Dataset):
         _check_dataset(cls)
+    if issubclass(cls, ScoreComponent):
+        _check_component(cls)
 
 
 def _check_options(cls: Any) -> None:
@@ -186,7 +194,14 @@ def _check_dataset(cls: type[Dataset]) -> None:
             raise Refused(f"{cls.__name__}.{attribute} must be {wanted}, and it is {given!r}")
 
 
-def _in_words(error: BaseException) -> str:
+def _check_component(cls: type[ScoreComponent]) -> None:
+    weight: Any = cls.weight
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not 0 <= weight < math.inf:
+        raise Refused(f"{cls.__name__}.weight must be a number of 0 or more, and it is {weight!r}")
+
+
+def in_words(error: BaseException) -> str:
     """Return type, message and place of an exception, in one line."""
     place = ""
     if isinstance(error, SyntaxError) and error.filename:

@@ -104,6 +104,19 @@ class Registry:
         """
         return self._find(DATASET, self.datasets, name)
 
+    def all_of(self, kind: Kind) -> Mapping[str, Provided[Any]]:
+        """Return what there is of *kind*, by name."""
+        found: dict[str, Mapping[str, Provided[Any]]] = {
+            DATASET.hook: self.datasets,
+            ARCHITECTURE.hook: self.architectures,
+            COMPONENT.hook: self.components,
+        }
+        return found[kind.hook]
+
+    def find(self, kind: Kind, name: str) -> type[Any]:
+        """Return the class *name* of *kind*; as :meth:`dataset`."""
+        return self._find(kind, self.all_of(kind), name)
+
     def architecture(self, name: str) -> type[Architecture]:
         """Return the architecture *name*; as :meth:`dataset`."""
         return self._find(ARCHITECTURE, self.architectures, name)
@@ -128,10 +141,13 @@ class Registry:
         near = did_you_mean(name, list(known))
         if kind.listing:
             near = f"{near} '{kind.listing}' lists all {len(known)}".strip()
+        return self.with_broken(near or f"there are {', '.join(sorted(known))}", name)
+
+    def with_broken(self, hint: str, name: str) -> str:
+        """Return *hint* with the broken plugins, any of which may be the one that has *name*."""
         # The plugin that bears the name asked for is the likeliest culprit.
         broken = sorted(self.broken, key=lambda p: fold(name) not in fold(p.name))
-        known_are = near or f"there are {', '.join(sorted(known))}"
-        return "; ".join([known_are, *(str(plugin) for plugin in broken)])
+        return "; ".join([hint, *(str(plugin) for plugin in broken)])
 
 
 def _how_to_choose(clash: Sequence[Provided[Any]]) -> str:

@@ -445,3 +445,143 @@ def test_five_broken_plugins_do_not_stop_a_command(
     assert "Traceback" not in done.err
     for number in range(5):
         assert done.err.count(f"plugin 'frogs{number}'") == 1
+
+
+def test_five_broken_plugins_do_not_stop_training_and_each_is_told_once(
+    install: Install, bigan_process: Callable[..., object], tmp_path: Path
+) -> None:
+    kinds = ("import error", "syntax error", "wrong hook name", "wrong argument")
+    kinds += ("hook that raises", "options that are not valid")
+    for number, name in enumerate(kinds):
+        install(f"frogs{number}", BROKEN[name][0])
+    done = bigan_process(
+        *("train", "--dataset", "digits", "--epochs", "1", "--device", "cpu"),
+        *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--save-dir", tmp_path / "run"),
+    )
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    assert (tmp_path / "run" / "models" / "best.safetensors").is_file()
+    for number in range(len(kinds)):
+        lines = [line for line in done.err.splitlines() if f"'frogs{number}'" in line]
+        assert len(lines) == 1
+        assert lines[0].startswith("warning: plugin ")
+    told = bigan_process("plugins", "--json")
+    why = {p["name"]: p["broken"] for p in json.loads(told.out)["plugins"] if p["broken"]}
+    for number, name in enumerate(kinds):
+        for part in BROKEN[name][1]:
+            assert part.replace("frogs.py", f"frogs{number}.py") in why[f"frogs{number}"]
+
+
+def test_a_run_that_needs_a_broken_plugin_is_told_why(
+    install: Install, bigan: Callable[..., object], tmp_path: Path
+) -> None:
+    install("frogs", BROKEN["import error"][0])
+    told = bigan("train", "--dataset", "frogs", "--save-dir", tmp_path / "run")
+    assert told.code == 2
+    assert told.err.startswith("error: unknown data set 'frogs'")
+    assert "is broken: ModuleNotFoundError: No module named 'frog_library'" in told.err
+    assert not (tmp_path / "run").exists()
+
+
+COUNT_IMPORTS = """
+import sys
+from bigan_cli.main import main
+main(sys.argv[1:])
+print("imported", sum(name.startswith("plugin_bigan_frogs") for name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"),
+    [(("--help",), 0), (("train", "--help"), 0), (("plugins", "--help"), 0), (("plugins",), 50)],
+)
+def test_help_imports_none_of_fifty_plugins(
+    words: tuple[str, ...], imported: int, install: Install
+) -> None:
+    for number in range(50):
+        install(f"frogs{number:02}")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_IMPORTS, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"imported {imported}"
+
+
+def test_completion_imports_none_of_fifty_plugins(
+    install: Install, bigan_process: Callable[..., object], tmp_path: Path
+) -> None:
+    mark = tmp_path / "imported"
+    for number in range(50):
+        install(f"frogs{number:02}", f"open({str(mark)!r}, 'w').close()\n")
+    done = bigan_process(
+        "train",
+        _BIGAN_COMPLETE="complete_bash",
+        COMP_WORDS="bigan train --dat",
+        COMP_CWORD="2",
+        _TYPER_COMPLETE_ARGS="bigan train --dat",
+    )
+    assert "--data-root" in done.out
+    assert not mark.exists()
+    bigan_process("datasets")
+    assert mark.exists()
+
+
+# Options in help
+
+
+def test_help_shows_the_options_of_what_is_named(
+    tmp_path: Path, animals_source: Callable[[str], str], bigan: Callable[..., object]
+) -> None:
+    file = tmp_path / "frogs.py"
+    file.write_text(animals_source("frogs"), encoding="utf-8")
+    words = ("train", "--dataset", "frogs", f"--plugin={file}", "--architecture=dcgan", "--help")
+    told = bigan(*words)
+    text = " ".join(told.out.split())
+    assert told.code == 0
+    assert "Options of the data set frogs:" in text
+    assert "--set data.options.zoom=VALUE How near: a number more than 0 and" in text
+    assert "--set model.options.feature_maps_gen=VALUE" in text
+    plain = " ".join(bigan("train", "--help").out.split())
+    assert "Options of the data set" not in plain
+    assert "data.options.KEY" in plain
+    assert "--dataset NAME --help" in plain
+
+
+def test_help_for_what_there_is_not_says_so(bigan: Callable[..., object]) -> None:
+    told = bigan("train", "--help", "--dataset", "fashion-mnst")
+    assert told.code == 2
+    assert "did you mean 'fashion_mnist'?" in told.err
+
+
+# Files for the listings
+
+
+@pytest.mark.parametrize("words", [("datasets",), ("datasets", "frogs"), ("plugins",)])
+def test_listings_take_a_local_file(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    animals_source: Callable[[str], str],
+    bigan: Callable[..., object],
+) -> None:
+    file = tmp_path / "frogs.py"
+    file.write_text(animals_source("frogs"), encoding="utf-8")
+    told = bigan(*words, "--plugin", file)
+    assert told.code == 0
+    assert "frogs" in told.out or "zoom" in told.out
+    if words[1:]:
+        assert "--set data.options.OPTION=VALUE" in told.err
+    missing = bigan(*words, "--plugin", tmp_path / "toads.py")
+    assert (missing.code, missing.out) == (2, "")
+    assert "toads.py: it does not exist" in missing.err
+
+
+def test_architectures_take_a_local_file(tmp_path: Path, bigan: Callable[..., object]) -> None:
+    file = tmp_path / "ponds.py"
+    file.write_text(
+        HEAD
+        + "class Ponds(Architecture):\n    name = 'ponds'\n    summary = 'deep ones'\n"
+        + "    def build(self, image_shape, latent_dim): ...\n\n"
+        + "@hookimpl\ndef bigan_architectures():\n    return [Ponds]\n",
+        encoding="utf-8",
+    )
+    told = bigan("architectures", "--plugin", file)
+    assert f"ponds\tdeep ones\t{file}\n" in told.out

@@ -1,0 +1,283 @@
+"""What an architecture promises: three networks that fit every image shape it accepts."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import Architecture, ImageShape
+from bigan_cli.errors import UsageError
+from bigan_cli.model.networks import Networks
+from bigan_cli.model.trainer import Trainer
+from bigan_cli.plugins.registry import ARCHITECTURE
+from bigan_cli.testing._checks import Violation, few, prepared, promise, require
+from bigan_cli.testing._plugin import PluginKit
+
+_BATCH = 3
+# Alone and in a batch, libraries add up in another order.
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-4
+
+
+class ArchitectureKit(PluginKit):
+    """The checks of an architecture.
+
+    Args:
+        cls: The architecture.
+        options: Its options, as a run file would give them.
+        shapes: The image shapes to build it for.
+        latent_dim: Length of the latent vector.
+    """
+
+    kind = ARCHITECTURE
+
+    def __init__(
+        self,
+        cls: type[Architecture],
+        options: Mapping[str, Any] | None,
+        shapes: Sequence[ImageShape],
+        latent_dim: int,
+    ) -> None:
+        super().__init__(cls, options)
+        self.shapes = shapes
+        self.latent_dim = latent_dim
+
+    def _build(self, shape: ImageShape, seed: int = 0, latent_dim: int = 0) -> Networks:
+        latent_dim = latent_dim or self.latent_dim
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            parts = self.cls(self.options).build(shape, latent_dim)
+        three = isinstance(parts, tuple) and len(parts) == 3
+        require(
+            three and all(isinstance(part, nn.Module) for part in parts),
+            f"build() returned {parts!r:.80}, not (encoder, generator, discriminator)",
+        )
+        encoder, generator, discriminator = parts
+        return Networks(encoder, generator, discriminator, shape, latent_dim)
+
+    @prepared
+    def _built(self) -> tuple[dict[ImageShape, Networks], dict[ImageShape, str]]:
+        """Networks by shape, and the words in which the other shapes were refused."""
+        built: dict[ImageShape, Networks] = {}
+        refused: dict[ImageShape, str] = {}
+        for shape in self.shapes:
+            try:
+                built[shape] = self._build(shape)
+            except UsageError as error:
+                refused[shape] = error.message
+            except Violation:
+                raise
+            except Exception as error:
+                raise Violation(
+                    f"build() for images {shape} raises {type(error).__name__}: {error}; raise "
+                    "a bigan_cli.errors.UsageError for a shape that is not supported"
+                ) from error
+        require(bool(built), f"it supports none of {few(self.shapes, 20)}")
+        return built, refused
+
+    def _networks(self) -> Iterator[tuple[ImageShape, Networks]]:
+        for shape, networks in self._built[0].items():
+            yield shape, copy.deepcopy(networks)
+
+    @property
+    def _smallest(self) -> ImageShape:
+        return min(self._built[0], key=lambda s: s.channels * s.height * s.width)
+
+    @promise
+    def builds(self) -> str:
+        """Three networks are built for image shapes from 8x8 to 256x256."""
+        built, refused = self._built
+        for shape, words in refused.items():
+            clear = len(words.split()) >= 3 and "\n" not in words
+            require(clear, f"images {shape} are refused without a clear reason: {words!r}")
+        told = f"; refuses {few(refused)}: {next(iter(refused.values()))}" if refused else ""
+        return f"{len(built)} shapes of {len(self.shapes)}{told}"
+
+    @promise
+    def any_latent_length_will_do(self) -> str:
+        """Networks are built for latent vectors of any length, from 1 on."""
+        for latent_dim in (1, 33):
+            networks = self._build(self._smallest, latent_dim=latent_dim).eval()
+            with torch.no_grad():
+                z = networks.encoder(_images(self._smallest))
+            require(
+                tuple(z.shape) == (_BATCH, latent_dim),
+                f"with latent_dim {latent_dim}, the encoder gives {tuple(z.shape)}",
+            )
+        return ""
+
+    @promise
+    def outputs_have_their_shapes(self) -> str:
+        """E gives [N, d], G gives [N, C, H, W] in [-1, 1], D gives [N] and [N, F], all finite."""
+        for shape, networks in self._networks():
+            for training in (False, True):
+                networks.train(training)
+                with torch.no_grad():
+                    _check_outputs(shape, networks)
+        return ""
+
+    @promise
+    def gradients_are_finite(self) -> str:
+        """Every weight gets a gradient, and all of them are finite."""
+        for shape, networks in self._networks():
+            _check_gradients(shape, networks.train())
+        return ""
+
+    @promise
+    def eval_is_repeatable(self) -> str:
+        """In eval() the same images give the same outputs, and no weight or buffer changes."""
+        for shape, networks in self._networks():
+            networks.eval()
+            before = {name: value.clone() for name, value in networks.state_dict().items()}
+            first, second = (_outputs(networks, _images(shape)) for _ in range(2))
+            for part, output in first.items():
+                require(
+                    torch.equal(output, second[part]),
+                    f"in eval() the {part} differs from call to call for images {shape}",
+                )
+            changed = [n for n, v in networks.state_dict().items() if not torch.equal(v, before[n])]
+            require(not changed, f"in eval() the networks change {few(changed)}")
+        return ""
+
+    @promise
+    def eval_is_independent_of_the_batch(self) -> str:
+        """In eval() an image gives the same alone as among others."""
+        for shape, networks in self._networks():
+            networks.eval()
+            x = _images(shape)
+            together = _outputs(networks, x)
+            for i in range(len(x)):
+                for part, alone in _outputs(networks, x[i : i + 1], start=i).items():
+                    difference = (alone[0] - together[part][i]).abs().max().item()
+                    require(
+                        torch.allclose(alone[0], together[part][i], _RELATIVE, _ABSOLUTE),
+                        f"in eval() the {part} of an image {shape} changes by {difference:.2g} "
+                        "with the images beside it (a batch statistic?)",
+                    )
+        return ""
+
+    @promise
+    def the_seed_decides_the_weights(self) -> str:
+        """The same seed of torch draws the same weights, another seed others."""
+        one, same, other = (self._build(self._smallest, seed) for seed in (1, 1, 2))
+        for part in ("encoder", "generator", "discriminator"):
+            weights = [getattr(n, part).state_dict() for n in (one, same, other)]
+            require(_equal(weights[0], weights[1]), f"the {part}'s weights differ for one seed")
+            require(
+                not _equal(weights[0], weights[2]),
+                f"the {part}'s weights are the same for two seeds: draw them from torch's "
+                "global generator, and do not seed it",
+            )
+        return ""
+
+    @promise
+    def weights_survive_saving(self) -> str:
+        """Networks rebuilt from saved weights give the same outputs, bit for bit."""
+        for shape, networks in self._networks():
+            networks.eval()
+            payload = save({n: v.contiguous() for n, v in networks.state_dict().items()})
+            rebuilt = self._build(shape, seed=9)
+            rebuilt.load_state_dict(load(payload))
+            x = _images(shape)
+            kept, loaded = _outputs(networks, x), _outputs(rebuilt.eval(), x)
+            for part, output in kept.items():
+                require(
+                    torch.equal(output, loaded[part]),
+                    f"the {part} for images {shape} differs after saving and loading: "
+                    "something it needs is not in its state_dict()",
+                )
+        return ""
+
+    @promise
+    def it_can_be_trained(self) -> str:
+        """The trainer of bigan trains it, and its losses are finite."""
+        shape = self._smallest
+        pixels = np.random.default_rng(0).integers(
+            0, 256, (16, shape.channels, shape.height, shape.width), dtype=np.uint8
+        )
+        config = TrainConfig(epochs=2, batch_size=8, seed=0, device="cpu", precision="fp32")
+        trainer = Trainer(self._build(shape), config, pixels, pixels[:8], torch.device("cpu"))
+        records = list(trainer.epochs())
+        require(
+            all(math.isfinite(v) for record in records for v in record.losses.values()),
+            f"the losses are {dict(records[-1].losses)}",
+        )
+        return f"two epochs on images {shape}"
+
+
+def _images(shape: ImageShape) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    size = (_BATCH, shape.channels, shape.height, shape.width)
+    return torch.rand(size, generator=generator) * 2 - 1
+
+
+def _latents(networks: Networks) -> Tensor:
+    return torch.randn((_BATCH, networks.latent_dim), generator=torch.Generator().manual_seed(6))
+
+
+@torch.no_grad()
+def _outputs(networks: Networks, x: Tensor, start: int = 0) -> dict[str, Tensor]:
+    """Return every output for the images *x*, the ones from *start* on of a batch."""
+    z = _latents(networks)[start : start + len(x)]
+    logits, features = networks.discriminator(x, z)
+    outputs = {
+        "encoder's output": networks.encoder(x),
+        "generator's output": networks.generator(z),
+        "discriminator's logit": logits,
+        "discriminator's features": features,
+    }
+    if networks.has_image_features:
+        outputs["discriminator's image_features"] = networks.discriminator.image_features(x)  # type: ignore[operator]
+    return outputs
+
+
+def _check_outputs(shape: ImageShape, networks: Networks) -> None:
+    x = _images(shape)
+    outputs = _outputs(networks, x)
+    wanted: dict[str, tuple[int, ...]] = {
+        "encoder's output": (_BATCH, networks.latent_dim),
+        "generator's output": tuple(x.shape),
+        "discriminator's logit": (_BATCH,),
+    }
+    mode = "train()" if networks.training else "eval()"
+    for part, output in outputs.items():
+        given = tuple(output.shape)
+        where = f"the {part} for images {shape} in {mode}"
+        good = given == wanted[part] if part in wanted else len(given) == 2 and given[0] == _BATCH
+        expected = wanted.get(part, f"({_BATCH}, F)")
+        require(good, f"{where} has shape {given}, expected {expected}")
+        require(output.dtype == torch.float32, f"{where} is {output.dtype}, not float32")
+        require(bool(torch.isfinite(output).all()), f"{where} is not finite")
+    reach = outputs["generator's output"].abs().max().item()
+    require(reach <= 1, f"the generator leaves [-1, 1] for images {shape}: {reach:.3g}")
+
+
+def _check_gradients(shape: ImageShape, networks: Networks) -> None:
+    x, z = _images(shape), _latents(networks)
+    encoded, generated = networks.encoder(x), networks.generator(z)
+    real, real_features = networks.discriminator(x, encoded)
+    fake, fake_features = networks.discriminator(generated, z)
+    loss = torch.relu(1 - real).mean() + torch.relu(1 + fake).mean()
+    loss = loss + (x - networks.generator(encoded)).abs().mean()
+    loss = loss + (z - networks.encoder(generated)).square().mean()
+    loss = loss + (real_features - fake_features).square().mean()
+    if networks.has_image_features:
+        seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
+        loss = loss + seen.square().mean()
+    loss.backward()
+    weights = [(name, p.grad) for name, p in networks.named_parameters() if p.requires_grad]
+    idle = [name for name, gradient in weights if gradient is None]
+    require(not idle, f"for images {shape} no gradient reaches {few(idle)}")
+    wild = [name for name, g in weights if g is not None and not torch.isfinite(g).all()]
+    require(not wild, f"for images {shape} the gradient of {few(wild)} is not finite")
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())

@@ -1,0 +1,259 @@
+"""What a score component promises: one finite float an image, whatever is beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from torch import Tensor
+
+from bigan_cli.contracts import ImageShape, ScoreComponent
+from bigan_cli.detect.fit import Normals, fit_detector
+from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.detect.ready import ready
+from bigan_cli.model.networks import to_model_range
+from bigan_cli.plugins.registry import COMPONENT
+from bigan_cli.testing._checks import NotApplicable, prepared, promise, require
+from bigan_cli.testing._networks import small_networks
+from bigan_cli.testing._plugin import PluginKit
+
+_SHAPES = (ImageShape(1, 8, 8), ImageShape(3, 9, 13), ImageShape(4, 20, 16))
+_NORMALS = 40
+_BATCH = 5
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
+
+
+class ComponentKit(PluginKit):
+    """The checks of a score component, on small networks with random weights.
+
+    Args:
+        cls: The score component.
+        options: Its options, as a run file would give them.
+    """
+
+    kind = COMPONENT
+
+    def __init__(self, cls: type[ScoreComponent], options: Mapping[str, Any] | None) -> None:
+        super().__init__(cls, options)
+
+    @prepared
+    def _component(self) -> ScoreComponent:
+        component: ScoreComponent = self.cls(self.options)
+        return component
+
+    @prepared
+    def _fitted(self) -> dict[ImageShape, dict[str, Tensor]]:
+        return {shape: self._fit(shape) for shape in _SHAPES}
+
+    def _fit(self, shape: ImageShape, count: int = _NORMALS) -> dict[str, Tensor]:
+        with torch.no_grad():
+            embedded = self._component.embed(_seen(shape, _normals(shape, count)))
+        if embedded is None:
+            return {}
+        return self._component.fit(embedded, torch.Generator().manual_seed(0))
+
+    def _score(
+        self, shape: ImageShape, pixels: NDArray[np.uint8], fitted: Mapping[str, Tensor]
+    ) -> Tensor:
+        with torch.no_grad():
+            return self._component.score(_seen(shape, pixels), fitted)
+
+    @promise
+    def embeds_each_image(self) -> str:
+        """embed() gives one row for each image, or None."""
+        for shape in _SHAPES:
+            pixels = _normals(shape, _NORMALS)
+            with torch.no_grad():
+                embedded = self._component.embed(_seen(shape, pixels))
+            if embedded is None:
+                return "it learns nothing from the training normals"
+            given = tuple(embedded.shape)
+            good = len(given) == 2 and given[0] == _NORMALS
+            require(good, f"embed() of {_NORMALS} images gives {given}, expected ({_NORMALS}, K)")
+        return ""
+
+    @promise
+    def what_it_learns_can_be_saved(self) -> str:
+        """fit() gives finite tensors by name, the same for the same generator."""
+        for shape in _SHAPES:
+            first: Any = self._fitted[shape]
+            second = self._fit(shape)
+            tensors = isinstance(first, dict) and all(
+                isinstance(name, str) and isinstance(value, Tensor) for name, value in first.items()
+            )
+            require(tensors, f"fit() returned {first!r:.80}, not a dict of tensors")
+            for name, value in first.items():
+                finite = not value.is_floating_point() or bool(torch.isfinite(value).all())
+                require(finite, f"fit() gives '{name}', which is not finite")
+                require(
+                    name in second and torch.equal(value, second[name]),
+                    f"fit() gives another '{name}' for the same images and the same generator: "
+                    "draw random numbers from the generator it is given",
+                )
+        return ", ".join(self._fitted[_SHAPES[0]]) or "nothing"
+
+    @promise
+    def scores_are_finite_floats(self) -> str:
+        """score() gives one finite float for each image, also for black, white and noise."""
+        for shape in _SHAPES:
+            odd = _odd_images(shape)
+            for pixels in (_normals(shape, _BATCH), _normals(shape, 1), odd):
+                values = self._score(shape, pixels, self._fitted[shape])
+                require(isinstance(values, Tensor), f"score() returned {type(values).__name__}")
+                require(
+                    tuple(values.shape) == (len(pixels),),
+                    f"score() of {len(pixels)} images {shape} gives {tuple(values.shape)}, "
+                    f"expected ({len(pixels)},)",
+                )
+                require(values.is_floating_point(), f"score() gives {values.dtype}, not floats")
+                require(
+                    bool(torch.isfinite(values).all()), f"a score of images {shape} is {values}"
+                )
+        return ""
+
+    @promise
+    def scores_are_repeatable(self) -> str:
+        """The same image gets the same score every time."""
+        for shape in _SHAPES:
+            pixels = _odd_images(shape)
+            first, second = (self._score(shape, pixels, self._fitted[shape]) for _ in range(2))
+            require(torch.equal(first, second), f"scores differ from call to call: {shape}")
+        return ""
+
+    @promise
+    def scores_are_independent_of_the_batch(self) -> str:
+        """An image gets the same score alone as among others, in any order."""
+        for shape in _SHAPES:
+            pixels = np.concatenate([_odd_images(shape), _normals(shape, 3)])
+            fitted = self._fitted[shape]
+            together = self._score(shape, pixels, fitted)
+            alone = torch.cat([self._score(shape, p[None], fitted) for p in pixels])
+            backwards = self._score(shape, np.ascontiguousarray(pixels[::-1]), fitted).flip(0)
+            for others, how in ((alone, "alone"), (backwards, "in another order")):
+                difference = (together - others).abs().max().item()
+                require(
+                    torch.allclose(together, others, _RELATIVE, _ABSOLUTE),
+                    f"the score of an image {shape} {how} differs by {difference:.2g}",
+                )
+        return ""
+
+    @promise
+    def inputs_are_left_alone(self) -> str:
+        """Nothing it is given is changed: images, what the networks made of them, its memory."""
+        shape = _SHAPES[1]
+        seen = _seen(shape, _normals(shape, _BATCH))
+        fitted = {name: value.clone() for name, value in self._fitted[shape].items()}
+        parts = {"x": seen.x, "z": seen.z, "reconstruction": seen.reconstruction}
+        before = {name: value.clone() for name, value in parts.items()}
+        with torch.no_grad():
+            self._component.embed(seen)
+            self._component.score(seen, fitted)
+            self._component.heatmap(seen, fitted)
+        for name, value in parts.items():
+            require(torch.equal(value, before[name]), f"it changes {name} of the batch it is given")
+        for name, value in self._fitted[shape].items():
+            require(torch.equal(value, fitted[name]), f"it changes '{name}', which fit() learned")
+        return ""
+
+    @promise
+    def scores_survive_saving(self) -> str:
+        """With its memory read back from a model file, scores are the same."""
+        for shape in _SHAPES:
+            fitted = self._fitted[shape]
+            if not fitted:
+                raise NotApplicable("it has no memory")
+            loaded = load(save({name: value.contiguous() for name, value in fitted.items()}))
+            pixels = _odd_images(shape)
+            kept, again = (self._score(shape, pixels, memory) for memory in (fitted, loaded))
+            require(torch.equal(kept, again), f"scores differ after saving and loading: {shape}")
+        return ""
+
+    @promise
+    def few_normals_are_enough(self) -> str:
+        """It works with as few as eight training normals."""
+        shape = _SHAPES[0]
+        values = self._score(shape, _odd_images(shape), self._fit(shape, count=8))
+        require(bool(torch.isfinite(values).all()), f"with 8 normals a score is {values}")
+        return ""
+
+    @promise
+    def heatmaps_fit_the_images(self) -> str:
+        """heatmap() gives a finite [N, H, W], the same alone as among others, or None."""
+        for shape in _SHAPES:
+            pixels, fitted = _odd_images(shape), self._fitted[shape]
+            with torch.no_grad():
+                together = self._component.heatmap(_seen(shape, pixels), fitted)
+                alone = [self._component.heatmap(_seen(shape, p[None]), fitted) for p in pixels]
+            if together is None:
+                require(all(a is None for a in alone), "heatmap() gives None for some batches only")
+                return "it gives none"
+            wanted = (len(pixels), shape.height, shape.width)
+            given = tuple(together.shape)
+            require(given == wanted, f"heatmap() of images {shape} gives {given}, not {wanted}")
+            require(bool(torch.isfinite(together).all()), f"a heatmap of {shape} is not finite")
+            single = torch.cat([a for a in alone if a is not None])
+            require(
+                torch.allclose(together, single, _RELATIVE, _ABSOLUTE),
+                f"the heatmap of an image {shape} depends on the images beside it",
+            )
+        return ""
+
+    @promise
+    def image_features_are_declared(self) -> str:
+        """It works without image features, or says that it needs them."""
+        if self.cls.needs_image_features:
+            return "it needs them, and says so"
+        shape = _SHAPES[0]
+        networks = small_networks(shape, image_features=False)
+        seen = NetworkObservation(ready(networks), _to_x(_normals(shape, _BATCH)))
+        with torch.no_grad():
+            embedded = self._component.embed(seen)
+            fitted = (
+                {}
+                if embedded is None
+                else self._component.fit(embedded, torch.Generator().manual_seed(0))
+            )
+            self._component.score(seen, fitted)
+        return ""
+
+    @promise
+    def it_makes_a_detector(self) -> str:
+        """A detector can be fitted, calibrated and scored with it alone."""
+        shape = _SHAPES[1]
+        normals = Normals(*np.array_split(_normals(shape, 3 * _NORMALS), 3))
+        detector = fit_detector(
+            small_networks(shape), [self._component], {self.cls.name: 1.0}, normals, 0.1, 8, 0
+        )
+        scores = detector.score(_odd_images(shape))
+        require(bool(np.isfinite(scores.score).all()), f"the detector's scores are {scores.score}")
+        return ""
+
+
+def _seen(shape: ImageShape, pixels: NDArray[np.uint8]) -> NetworkObservation:
+    return NetworkObservation(ready(small_networks(shape)), _to_x(pixels))
+
+
+def _to_x(pixels: NDArray[np.uint8]) -> Tensor:
+    return to_model_range(torch.from_numpy(pixels))
+
+
+def _normals(shape: ImageShape, count: int) -> NDArray[np.uint8]:
+    """Return smooth images that differ from one another, uint8 ``[N, C, H, W]``."""
+    random = np.random.default_rng(4)
+    rows, columns = np.arange(shape.height), np.arange(shape.width)
+    slant = random.uniform(-4, 4, (count, shape.channels, 2, 1, 1))
+    grey = 128 + slant[:, :, 0] * rows[:, None] + slant[:, :, 1] * columns
+    return np.clip(grey + random.normal(0, 2, grey.shape), 0, 255).astype(np.uint8)
+
+
+def _odd_images(shape: ImageShape) -> NDArray[np.uint8]:
+    """Return black, white, grey, noise and a checkerboard, uint8 ``[5, C, H, W]``."""
+    size = (shape.channels, shape.height, shape.width)
+    board = np.indices(size).sum(axis=0) % 2 * 255
+    noise = np.random.default_rng(7).integers(0, 256, size)
+    flat = [np.full(size, value) for value in (0, 255, 128)]
+    return np.stack([*flat, noise, board]).astype(np.uint8)

@@ -1,0 +1,97 @@
+"""The kit as test classes: a subclass names a plugin class, and pytest runs every check.
+
+pytest asks a test class for ``pytest_generate_tests``, so nothing of pytest is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent
+from bigan_cli.testing._checks import Check
+
+
+class _Conformance:
+    """One test for each check of :meth:`conformance_checks`."""
+
+    options: ClassVar[Mapping[str, Any] | None] = None
+
+    @classmethod
+    def conformance_checks(cls) -> list[Check]:
+        """Return the checks that are to be run."""
+        raise NotImplementedError
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Make a test of each check."""
+        if "conformance_check" in metafunc.fixturenames:
+            checks = self.conformance_checks()
+            metafunc.parametrize("conformance_check", checks, ids=[check.name for check in checks])
+
+    def test_conforms(self, conformance_check: Check) -> None:
+        """The promise of the check is kept."""
+        conformance_check.call()
+
+
+class DatasetConformance(_Conformance):
+    """Tests of a data set.
+
+    Class attributes:
+        dataset: The data set.
+        options: Its options, as a run file would give them; its defaults where None.
+        root: The folder with its files; the data cache of this machine where None.
+        download: Whether it may fetch files that are missing.
+    """
+
+    dataset: ClassVar[type[Dataset]]
+    root: ClassVar[Path | None] = None
+    download: ClassVar[bool] = False
+
+    @classmethod
+    def conformance_checks(cls) -> list[Check]:
+        """Return the checks of :func:`bigan_cli.testing.dataset_checks`."""
+        from bigan_cli.testing import dataset_checks
+
+        return dataset_checks(cls.dataset, cls.options, cls.root, download=cls.download)
+
+
+class ArchitectureConformance(_Conformance):
+    """Tests of an architecture.
+
+    Class attributes:
+        architecture: The architecture.
+        options: Its options, as a run file would give them; narrow networks are tested faster.
+        shapes: The image shapes to build it for; :data:`bigan_cli.testing.SHAPES` where None.
+        latent_dim: Length of the latent vector.
+    """
+
+    architecture: ClassVar[type[Architecture]]
+    shapes: ClassVar[Sequence[ImageShape] | None] = None
+    latent_dim: ClassVar[int] = 7
+
+    @classmethod
+    def conformance_checks(cls) -> list[Check]:
+        """Return the checks of :func:`bigan_cli.testing.architecture_checks`."""
+        from bigan_cli.testing import SHAPES, architecture_checks
+
+        shapes = SHAPES if cls.shapes is None else cls.shapes
+        return architecture_checks(cls.architecture, cls.options, shapes, cls.latent_dim)
+
+
+class ScoreComponentConformance(_Conformance):
+    """Tests of a score component.
+
+    Class attributes:
+        component: The score component.
+        options: Its options, as a run file would give them; its defaults where None.
+    """
+
+    component: ClassVar[type[ScoreComponent]]
+
+    @classmethod
+    def conformance_checks(cls) -> list[Check]:
+        """Return the checks of :func:`bigan_cli.testing.score_component_checks`."""
+        from bigan_cli.testing import score_component_checks
+
+        return score_component_checks(cls.component, cls.options)

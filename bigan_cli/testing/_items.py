@@ -1,0 +1,164 @@
+"""Looks at the items of one split: lengths, kinds, pixels. Each raises Violation in words."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bigan_cli.contracts import CHANNELS, ImageShape, Items
+from bigan_cli.data.decode import UnreadableImage, find_shape, read_image
+from bigan_cli.testing._checks import Violation, few, require
+
+_SAMPLE = 12
+# Decoded images in a list: what may be held before it counts as everything at once.
+_LIST_BYTES = 64 * 2**20
+_PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
+def sample(items: Items, most: int = _SAMPLE) -> list[int]:
+    """Return the places of a few images, spread over the split, the first and last included."""
+    spread = np.linspace(0, len(items) - 1, min(len(items), most))
+    return sorted({int(i) for i in spread})
+
+
+def check_fields(split: str, items: Items) -> None:
+    """Refuse a split whose parts differ in length or are of the wrong kind."""
+    require(
+        items.labels.ndim == 1, f"the labels of the {split} split are {items.labels.shape}, not [N]"
+    )
+    count = len(items.labels)
+    parts = {"images": items.images, "masks": items.masks, "names": items.names}
+    for what, sequence in parts.items():
+        if sequence is not None:
+            require(
+                len(sequence) == count,
+                f"the {split} split has {len(sequence)} {what} for {count} labels",
+            )
+    if isinstance(items.images, np.ndarray):
+        _check_array(split, items.images)
+    # What the annotations promise is what is in question here.
+    called: Any = items.names
+    masks: Any = items.masks
+    if called is not None:
+        names = [name for name in called if not isinstance(name, str) or not name]
+        require(not names, f"names of the {split} split are not text: {few(map(repr, names))}")
+        repeated = len(called) - len(set(called))
+        require(not repeated, f"{repeated} names of the {split} split are there twice")
+    for mask in masks or ():
+        there = mask is None or (isinstance(mask, Path) and mask.is_file())
+        require(there, f"a mask of the {split} split is no file: {mask!r}")
+
+
+def _check_array(split: str, images: NDArray[Any]) -> None:
+    deep = images.ndim == 4 and images.shape[3] in CHANNELS
+    require(
+        images.ndim == 3 or deep,
+        f"the images of the {split} split have shape {images.shape}, "
+        "not [N, H, W] or [N, H, W, 1, 3 or 4]",
+    )
+    require(
+        images.dtype in _PIXEL_TYPES,
+        f"the images of the {split} split are {images.dtype}, not uint8",
+    )
+
+
+def check_lazy(split: str, items: Items) -> str:
+    """Refuse a list that holds many decoded images; return what the images are, in words."""
+    images = items.images
+    if isinstance(images, np.ndarray):
+        return "one array"
+    if not len(images):
+        return "empty"
+    first: Any = images[0]
+    if isinstance(first, Path):
+        return "files"
+    if isinstance(images, list | tuple):
+        each = first.nbytes if isinstance(first, np.ndarray) else first.width * first.height
+        held = each * len(images)
+        require(
+            held <= _LIST_BYTES,
+            f"the {split} split holds {len(images)} decoded images in a list, {held >> 20} MiB; "
+            "return paths, one array, or a sequence that decodes what it is indexed for",
+        )
+    return "decoded when indexed" if not isinstance(images, list | tuple) else "a short list"
+
+
+def check_readable(split: str, items: Items) -> int:
+    """Read a sample in every number of channels, and return how many images that was."""
+    places = sample(items)
+    if not places:
+        return 0
+    try:
+        found = find_shape(items)
+        for i in places:
+            for channels in CHANNELS:
+                shape = ImageShape(channels, found.height, found.width)
+                pixels = read_image(items.images[i], shape)
+                wanted = (channels, shape.height, shape.width)
+                require(
+                    pixels.shape == wanted and pixels.dtype == np.uint8,
+                    f"image {i} of the {split} split became {pixels.dtype} {pixels.shape}",
+                )
+    except UnreadableImage as error:
+        raise Violation(f"an image of the {split} split {error.message}") from error
+    return len(places)
+
+
+def check_native_shape(split: str, items: Items, shape: ImageShape) -> None:
+    """Refuse a sample that is not of the declared *shape*."""
+    for i in sample(items):
+        found = _shape_of(items.images[i])
+        require(
+            found == shape,
+            f"image_shape is {shape}, and image {i} of the {split} split is {found}",
+        )
+
+
+def _shape_of(raw: Any) -> ImageShape:
+    if isinstance(raw, np.ndarray):
+        return ImageShape(raw.shape[2] if raw.ndim == 3 else 1, *raw.shape[:2])
+    if isinstance(raw, Path):
+        with Image.open(raw) as image:
+            return ImageShape(_channels_of(image), image.height, image.width)
+    return ImageShape(_channels_of(raw), raw.height, raw.width)
+
+
+def _channels_of(image: Image.Image) -> int:
+    bands = len(image.getbands())
+    # A palette is one band of colours, grey with transparency two.
+    return 3 if image.mode == "P" else 4 if image.mode == "LA" else bands
+
+
+def same_items(first: Items, second: Items) -> str:
+    """Return how two openings of one split differ, or an empty string."""
+    if len(first) != len(second):
+        return f"{len(second)} images instead of {len(first)}"
+    if not np.array_equal(first.labels, second.labels):
+        return "other labels"
+    if list(first.names or ()) != list(second.names or ()):
+        return "other names"
+    for i in sample(first):
+        if _digest(first.images[i]) != _digest(second.images[i]):
+            return f"image {i} is another one"
+    return ""
+
+
+def shared_images(train: Items, test: Items) -> int:
+    """Return how many images of *test* are also in *train*: by path, or by pixels in memory."""
+    if any(isinstance(images, np.ndarray) for images in (train.images, test.images)):
+        known = {_digest(image) for image in train.images}
+        return sum(_digest(image) in known for image in test.images)
+    paths = {image for image in train.images if isinstance(image, Path)}
+    return sum(image in paths for image in test.images if isinstance(image, Path))
+
+
+def _digest(raw: Any) -> object:
+    if isinstance(raw, Path):
+        return raw
+    pixels = np.ascontiguousarray(np.asarray(raw))
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()

@@ -1,0 +1,67 @@
+"""Small networks with random weights, for looking at score components."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.model.networks import Networks
+
+LATENT_DIM = 6
+_FEATURES = 10
+
+
+class _Encoder(nn.Module):
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(pixels, LATENT_DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.linear(x.flatten(1))
+        return z
+
+
+class _Generator(nn.Module):
+    def __init__(self, shape: ImageShape, pixels: int) -> None:
+        super().__init__()
+        self.shape = (shape.channels, shape.height, shape.width)
+        self.linear = nn.Linear(LATENT_DIM, pixels)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x: Tensor = torch.tanh(self.linear(z)).unflatten(1, self.shape)
+        return x
+
+
+class _PlainDiscriminator(nn.Module):
+    """D without a view of the image alone."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        self.image = nn.Linear(pixels, _FEATURES)
+        self.latent = nn.Linear(LATENT_DIM, _FEATURES)
+        self.head = nn.Linear(_FEATURES, 1)
+
+    def forward(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.tanh(self.image(x.flatten(1)) + self.latent(z))
+        return self.head(features).squeeze(1), features
+
+
+class _Discriminator(_PlainDiscriminator):
+    """D with one."""
+
+    def image_features(self, x: Tensor) -> Tensor:
+        features: Tensor = torch.tanh(self.image(x.flatten(1)))
+        return features
+
+
+def small_networks(shape: ImageShape, *, image_features: bool = True) -> Networks:
+    """Return networks for *shape* in ``eval()``, the same at every call."""
+    pixels = shape.channels * shape.height * shape.width
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        discriminator = (_Discriminator if image_features else _PlainDiscriminator)(pixels)
+        networks = Networks(
+            _Encoder(pixels), _Generator(shape, pixels), discriminator, shape, LATENT_DIM
+        )
+    return networks.eval().requires_grad_(False)
