@@ -197,6 +197,8 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts what runs in its background deaf to this signal, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         process.stdin.write(f"{min(pictures.glob('*.png'))}\n")
         process.stdin.flush()
