@@ -17,13 +17,14 @@ DEMO_RUN    ?= results
 DEMO_IMAGES ?= build/demo-images
 DEMO_FIGURES := $(DEMO_IMAGES).tsv
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint benchmark clean
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes"
 	@echo "make test     run the tests"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make install  only make $(VENV)"
+	@echo "make benchmark NAME=startup  run one of benchmarks/"
 	@echo "make clean    remove what was built, not what was trained"
 
 install: $(STAMP)
@@ -70,6 +71,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+NAME ?= startup
+benchmark: install
+	$(BIN)/python benchmarks/$(NAME).py
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

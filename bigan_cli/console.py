@@ -36,14 +36,14 @@ class Terminal:
 
     Attributes:
         quiet: Whether notes and progress are left out; results, warnings and errors stay.
-        verbosity: How often ``-v`` was given.
+        verbose: Whether details are told.
         debug: Whether an error shows its traceback.
         color: False after ``--no-color``.
         show_progress: False after ``--no-progress``.
     """
 
     quiet: bool = False
-    verbosity: int = 0
+    verbose: bool = False
     debug: bool = False
     color: bool = True
     show_progress: bool = True
@@ -109,7 +109,7 @@ class Terminal:
 
     def detail(self, text: str) -> None:
         """Tell a detail on standard error; only with ``--verbose``."""
-        if self.verbosity and not self.quiet:
+        if self.verbose and not self.quiet:
             _write(sys.stderr, text.translate(_CONTROL))
 
     def warn(self, text: str) -> None:

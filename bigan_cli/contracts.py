@@ -256,6 +256,13 @@ class ScoreComponent(ABC):
         """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None."""
         return None
 
+    def fit_limit(self) -> int | None:
+        """Return how many training normals :meth:`fit` wants at the most; None for all.
+
+        A component that keeps a bounded memory need not see more than it keeps.
+        """
+        return None
+
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Turn the embedded training normals ``[N, K]`` into what scoring needs.
 
@@ -267,7 +274,8 @@ class ScoreComponent(ABC):
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return one finite float per image, ``[N]``; higher is more anomalous.
 
-        The value of an image must not depend on the other images of the batch.
+        The value of an image must not depend on the other images of the batch. Several threads
+        may call it at the same time.
         """
 
     def heatmap(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor | None:

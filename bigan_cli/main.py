@@ -6,25 +6,17 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
 
 from bigan_cli import __version__
-from bigan_cli.commands import config, plugins
-from bigan_cli.commands.animate import animate
-from bigan_cli.commands.architectures import architectures
-from bigan_cli.commands.datasets import datasets
-from bigan_cli.commands.env import env
-from bigan_cli.commands.evaluate import evaluate
-from bigan_cli.commands.reconstruct import reconstruct
-from bigan_cli.commands.score import score
-from bigan_cli.commands.train import train
 from bigan_cli.console import Terminal
 from bigan_cli.errors import INTERRUPTED, BiganError
-from bigan_cli.usage import Command, Group, explain, is_help
+from bigan_cli.menu import Entries, Entry, Menu
+from bigan_cli.usage import explain, is_help
 
 BROKEN_PIPE = 128 + 13  # what the shell reports of a program that SIGPIPE ended
 
@@ -38,31 +30,57 @@ Exit codes:
   130  interrupted"""
 
 
-# Heading -> the commands under it (functions, or groups of commands), each with an example.
-COMMANDS: Mapping[str, Mapping[Callable[..., None] | typer.Typer, str]] = {
+COMMANDS: Entries = {
     "Learn": {
-        train: "bigan train --dataset fashion_mnist --inlier 1",
-        animate: "bigan animate --mode multi --fps 4",
+        "train": Entry(
+            "Train a BiGAN on normal images and calibrate its score.",
+            "bigan train --dataset fashion_mnist --inlier 1",
+        ),
+        "animate": Entry(
+            "Animate how the pictures of a run changed from epoch to epoch.",
+            "bigan animate --mode multi --fps 4",
+        ),
     },
     "Judge images": {
-        evaluate: "bigan evaluate --run results",
-        score: "bigan score photos/ --fpr 0.01 --output scores.csv",
-        reconstruct: "bigan reconstruct photos/odd.png",
+        "evaluate": Entry(
+            "Evaluate a trained model on its test images: AUROC, average precision, rates, "
+            "figures.",
+            "bigan evaluate --run results",
+        ),
+        "score": Entry(
+            "Score images: one row each with score, p-value, label and components.",
+            "bigan score photos/ --fpr 0.01 --output scores.csv",
+        ),
+        "reconstruct": Entry(
+            "Draw images beside their reconstructions and the differences.",
+            "bigan reconstruct photos/odd.png",
+        ),
     },
     "Set up": {
-        config.app: "bigan config init --dataset mnist --output mnist.toml",
-        datasets: "bigan datasets folder",
-        architectures: "bigan architectures dcgan",
-        plugins.app: "bigan plugins",
-        env: "bigan env",
+        "config": Entry(
+            "Write, show and check run files.",
+            "bigan config init --dataset mnist --output mnist.toml",
+        ),
+        "datasets": Entry(
+            "List the data sets, or show the options and classes of one.", "bigan datasets folder"
+        ),
+        "architectures": Entry(
+            "List the network architectures, or show the options of one.",
+            "bigan architectures dcgan",
+        ),
+        "plugins": Entry(
+            "List the plugins, what each provides, and which are broken; write and check your own.",
+            "bigan plugins new tree-frogs",
+        ),
+        "env": Entry("Show what an issue report should hold.", "bigan env"),
     },
 }
 
 
-def build_app() -> typer.Typer:
-    """Return the application with all its commands."""
+def build_command() -> Menu:
+    """Return the root of the command line; its commands are imported as they are asked for."""
     app = typer.Typer(
-        cls=Group,
+        cls=Menu,
         context_settings={"help_option_names": ["-h", "--help"]},
         invoke_without_command=True,
         pretty_exceptions_enable=False,
@@ -70,14 +88,10 @@ def build_app() -> typer.Typer:
         epilog=_EPILOG,
     )
     app.callback()(_global_options)
-    for heading, commands in COMMANDS.items():
-        for command, example in commands.items():
-            epilog = f"\b\nExample:\n  {example}"
-            if isinstance(command, typer.Typer):
-                app.add_typer(command, cls=Group, rich_help_panel=heading, epilog=epilog)
-            else:
-                app.command(cls=Command, rich_help_panel=heading, epilog=epilog)(command)
-    return app
+    menu = typer.main.get_command(app)
+    assert isinstance(menu, Menu)  # noqa: S101  as cls= says
+    menu.fill(COMMANDS)
+    return menu
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,10 +105,7 @@ def _global_options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")
     ] = False,
-    verbose: Annotated[
-        int,
-        typer.Option("--verbose", "-v", count=True, help="Print more details.", show_default=False),
-    ] = 0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more details.")] = False,
     no_color: Annotated[
         bool, typer.Option("--no-color", help="No colour; NO_COLOR does the same.")
     ] = False,
@@ -116,7 +127,7 @@ def _global_options(
     """
     ctx.obj = Terminal(
         quiet=quiet,
-        verbosity=verbose,
+        verbose=verbose,
         debug=debug or _debug_by_environment(),
         color=not no_color,
         show_progress=not no_progress,
@@ -132,15 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; by default this process's own.
     """
     if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
-        build_app()(prog_name="bigan")
-    _share_the_processor()
+        build_command()(prog_name="bigan")
+    share_the_processor()
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Good until the global options are read.
     terminal = Terminal(
         debug="--debug" in words or _debug_by_environment(), color="--no-color" not in words
     )
     try:
-        command = typer.main.get_command(build_app())
+        command = build_command()
         with command.make_context("bigan", words) as context:
             try:
                 with _plain_warnings(terminal):
@@ -154,6 +165,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that may
         return _report(error, terminal)
     return 0
+
+
+def share_the_processor() -> None:
+    """Let PyTorch's threads sleep when they wait long for one another; before torch is imported.
+
+    By default they spin for milliseconds. Where another program uses a core as well, training a
+    small network on two threads then falls from thousands of images a second to tens. This
+    many turns cost a free machine a twentieth of its speed, and a shared one stays usable.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _report(error: BaseException, terminal: Terminal) -> int:
@@ -219,17 +241,6 @@ def _give_up_stdout_if_broken() -> None:
     except OSError:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _share_the_processor() -> None:
-    """Let PyTorch's threads sleep when they wait long for one another; before torch is imported.
-
-    By default they spin for milliseconds. Where another program uses a core as well, training a
-    small network on two threads then falls from thousands of images a second to tens. This
-    many turns cost a free machine a twentieth of its speed, and a shared one stays usable.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def _debug_by_environment() -> bool:

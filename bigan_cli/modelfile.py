@@ -8,8 +8,10 @@ the components' memories and the calibration scores.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,25 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn import init
 
 from bigan_cli import __version__
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.contracts import ImageShape, ScoreComponent
+from bigan_cli.contracts import Architecture, ImageShape, ScoreComponent
 from bigan_cli.detect.calibration import Calibration
 from bigan_cli.detect.detector import Detector, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
-from bigan_cli.model.networks import build_networks
+from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.plugins import Registry
 
 _FORMAT = "bigan-model"
 _SCHEMA = 1
+# The initialisers of torch that draw random numbers.
+_DRAWING = (
+    *("normal_", "uniform_", "trunc_normal_", "orthogonal_", "sparse_"),
+    *("xavier_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_"),
+)
 
 
 @dataclass(frozen=True)
@@ -159,12 +167,13 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     architecture = architecture_class(
         architecture_class.Options.from_table(header.config.model.options)
     )
-    networks = build_networks(
-        architecture, header.image_shape, header.config.model.latent_dim, seed=0
-    ).to(device)
+    latent_dim = header.config.model.latent_dim
+    networks = _undrawn_networks(architecture, header.image_shape, latent_dim)
+    if networks is None:
+        networks = build_networks(architecture, header.image_shape, latent_dim, seed=0)
     groups = _read_tensors(path, device)
     try:
-        networks.load_state_dict(groups["networks"])
+        networks.to(device).load_state_dict(groups["networks"])
     except RuntimeError as error:
         raise PluginError(
             f"{path} does not fit architecture '{architecture.name}' as it is installed here",
@@ -188,6 +197,39 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
         )
     calibration = Calibration(groups["calibration"]["scores"].numpy().astype(np.float64))
     return Detector(networks, parts, calibration, header.default_fpr, header.batch_size)
+
+
+def _undrawn_networks(
+    architecture: Architecture, image_shape: ImageShape, latent_dim: int
+) -> Networks | None:
+    """Build networks without drawing weights, which would take longer than all else of loading.
+
+    None where the model file will not fill all of their tensors.
+    """
+    with _nothing_drawn(), torch.random.fork_rng(devices=[]):
+        networks = Networks(
+            *architecture.build(image_shape, latent_dim),
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+        )
+    registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}
+    members = chain.from_iterable(vars(module).values() for module in networks.modules())
+    if any(isinstance(member, Tensor) for member in members):
+        return None
+    return networks if registered <= networks.state_dict().keys() else None
+
+
+@contextmanager
+def _nothing_drawn() -> Iterator[None]:
+    """Let torch's initialisers leave the tensors that they are given as they are."""
+    usual = {name: getattr(init, name) for name in _DRAWING}
+    for name in _DRAWING:
+        setattr(init, name, lambda tensor, *_, **__: tensor)
+    try:
+        yield
+    finally:
+        for name, function in usual.items():
+            setattr(init, name, function)
 
 
 def _read_tensors(path: Path, device: torch.device) -> dict[str, dict[str, Tensor]]:

@@ -51,6 +51,7 @@ class RunDirectory:
         self.roc_file = self.stats / "roc.png"
         self.precision_recall_file = self.stats / "pr.png"
         self.histogram_file = self.stats / "histogram.png"
+        self.profile_file = self.stats / "profile.json"
 
     # Opening and creating
 

@@ -5,17 +5,14 @@ Typer does either only with boxes that wrap; these stay plain lines that a scrip
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
 
 from bigan_cli.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from bigan_cli.config.reference import Key
 
 # What the options of the script that came before this program are called now, where more
 # than "_" has become "-".
@@ -31,16 +28,16 @@ _RENAMED = {
 }
 
 _WORDS = "bigan_cli.words"
-# The flag that names a plugin class, the kind of class, and its table of a run file.
-_SELECTORS = {
-    "--dataset": ("bigan_datasets", "data.options"),
-    "--architecture": ("bigan_architectures", "model.options"),
-}
-_PLUGIN_FLAGS = {*_SELECTORS, "--plugin"}
+# Where these name a data set or an architecture, help shows its options, too.
+_SELECTORS = {"--dataset", "--architecture"}
 
 
 class Command(TyperCommand):
     """A command whose help shows its options under the headings they name."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, which leave pydantic alone where they can."""
+        return _sparing(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line, and keep it for the help page."""
@@ -50,15 +47,22 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options, and those of the plugins that are named."""
         _write_parameters(self, ctx, formatter)
-        named = _values_of(ctx.meta.get(_WORDS, ()), _PLUGIN_FLAGS & set(_long_options(self)))
-        if named.keys() & _SELECTORS.keys():
-            _write_plugin_options(named, formatter)
+        flags = {*_SELECTORS, "--plugin"} & set(_long_options(self))
+        named = _values_of(ctx.meta.get(_WORDS, ()), flags)
+        if named.keys() & _SELECTORS:
+            from bigan_cli.plugin_help import sections_of
+
+            write_sections(sections_of(named), formatter)
 
 
 class Group(TyperGroup):
     """A group whose help shows options and commands under the headings they name."""
 
     command_class = Command
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, which leave pydantic alone where they can."""
+        return _sparing(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""
@@ -72,7 +76,7 @@ class Group(TyperGroup):
             if not command.hidden:
                 sentence = command.get_short_help_str(limit=1000)
                 sections.setdefault(_panel(command) or "Commands", []).append((name, sentence))
-        _write_sections(sections, formatter)
+        write_sections(sections, formatter)
 
 
 def explain(error: TyperException) -> UsageError:
@@ -92,6 +96,28 @@ def explain(error: TyperException) -> UsageError:
 def is_help(error: TyperException) -> bool:
     """Return whether *error* is typer's way to show help where no argument was given."""
     return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _sparing(parameters: list[Any]) -> list[Any]:
+    """Let *parameters* convert only the values that are given.
+
+    Typer converts values by pydantic, the absence of a value as well, and importing that takes
+    longer than all the rest of showing a help page or completing a word.
+    """
+    for parameter in parameters:
+        if "process_value" not in vars(parameter):  # typer asks for the same ones again
+            parameter.process_value = partial(_process, parameter, parameter.process_value)
+    return parameters
+
+
+def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    """Return *value* as the command wants it, by *convert* only where that does something."""
+    if ctx.resilient_parsing:  # a shell completes: the words matter, not what they mean
+        return value
+    if value is not None or parameter.required:
+        return convert(ctx, value)
+    value = () if parameter.multiple or parameter.nargs == -1 else None
+    return parameter.callback(ctx, parameter, value) if parameter.callback else value
 
 
 def _option_hint(option: str, context: Any) -> str:
@@ -143,7 +169,7 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: A
             sections.setdefault(_panel(parameter) or usual, []).append(record)
     # What every command has comes last.
     sections["Options"] = sections.pop("Options")
-    _write_sections(sections, formatter)
+    write_sections(sections, formatter)
 
 
 def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:
@@ -156,34 +182,8 @@ def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:
     return values
 
 
-def _write_plugin_options(named: Mapping[str, Sequence[str]], formatter: Any) -> None:
-    """Write the options of the data set and the architecture that the command line names."""
-    from bigan_cli.config.reference import keys_of
-    from bigan_cli.plugins import load_registry
-    from bigan_cli.plugins.registry import KINDS
-
-    registry = load_registry([Path(file) for file in named.get("--plugin", ())])
-    for flag, (hook, table) in _SELECTORS.items():
-        for name in named.get(flag, ())[-1:]:
-            kind = next(kind for kind in KINDS if kind.hook == hook)
-            cls = registry.find(kind, name)
-            rows = [
-                (f"--set {key.dotted}=VALUE", _meaning(key))
-                for key in keys_of(cls.Options, tuple(table.split(".")))
-            ]
-            with formatter.section(f"Options of the {kind.word} {cls.name}"):
-                formatter.write_dl(rows or [("none", cls.summary)])
-
-
-def _meaning(key: Key) -> str:
-    from bigan_cli.config.reference import toml_value
-
-    default = "" if key.default is None else f" [{toml_value(key.default)}]"
-    said = f"{key.description.rstrip('.')}: {key.allowed}"
-    return f"{said}; must be given" if key.required else f"{said}{default}"
-
-
-def _write_sections(sections: dict[str, list[tuple[str, str]]], formatter: Any) -> None:
+def write_sections(sections: Mapping[str, Sequence[tuple[str, str]]], formatter: Any) -> None:
+    """Write rows of a name and what it means under each heading that has any."""
     for heading, rows in sections.items():
         if rows:
             with formatter.section(heading):

@@ -51,7 +51,7 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         DataError: *folder* cannot be listed.
     """
-    return [Path(entry.path) for entry in _entries(folder) if is_folder(entry)]
+    return [folder / name for name, is_folder in _entries(folder) if is_folder]
 
 
 def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
@@ -75,21 +75,51 @@ def _walk(folder: Path, recursive: bool, entered: set[tuple[int, int]]) -> Itera
     if identity in entered:
         return
     entered.add(identity)
-    for entry in _entries(folder):
-        if is_folder(entry):
-            if recursive:
-                yield from _walk(Path(entry.path), recursive, entered)
-        elif is_image_name(entry.name):
-            yield Path(entry.path)
+    for name, is_below in _entries(folder):
+        if not is_below:
+            yield folder / name
+        elif recursive:
+            yield from _walk(folder / name, recursive, entered)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield (name, whether a folder) of the images and folders in *folder*, in natural order.
+
+    A folder may hold a million images: nothing is kept of each but one short string.
+    """
+    folders = set()
+    keys = []
     try:
         with os.scandir(folder) as listing:
-            found = [entry for entry in listing if not entry.name.startswith(".")]
+            for entry in listing:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                if is_folder(entry):
+                    folders.add(name)
+                    keys.append(_sortable(name))
+                elif is_image_name(name):
+                    keys.append(_sortable(name))
     except OSError as error:
         raise _unlistable(folder, error) from error
-    return sorted(found, key=lambda entry: natural_key(entry.name))
+    keys.sort()
+    for key in keys:
+        name = key.rpartition("\0")[2]
+        yield name, name in folders
+
+
+def _sortable(name: str) -> str:
+    """Return a string that sorts as :func:`natural_key` of *name* does, and ends with *name*.
+
+    A text is closed by NUL, which no name holds and which sorts before all else. A number is
+    its digits without leading zeros after one character for how many they are.
+    """
+    parts = _DIGITS.split(name)
+    for i in range(1, len(parts), 2):
+        digits = parts[i].lstrip("0")
+        parts[i] = f"\0{chr(len(digits) + 1)}{digits}"
+    parts[::2] = [text.casefold() for text in parts[::2]]
+    return f"{''.join(parts)}\0\0{name}"
 
 
 def _unlistable(folder: Path, error: OSError) -> DataError:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
+from bigan_cli.architectures._spectral_norm import spectral_norm
 from bigan_cli.contracts import ImageShape
 
 if TYPE_CHECKING:

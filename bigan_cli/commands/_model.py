@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
 
 
+_GPU_BATCHES = 16
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a model comes from, checked before anything heavy is imported.
@@ -77,6 +80,26 @@ def load_model(terminal: Terminal, file: Path, device: str) -> Model:
     detector = load_detector(file, chosen, registry)
     terminal.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
     return Model(header, detector, registry, chosen)
+
+
+def set_batch_size(model: Model, wanted: int | None) -> None:
+    """Choose how many images a forward pass takes.
+
+    On a CPU it is what the model was calibrated with, so that scores repeat to the bit: another
+    number may change their last digits. A GPU gives them to float tolerance only, and has its
+    cores full no sooner than with many more.
+    """
+    if wanted is not None:
+        model.detector.batch_size = wanted
+    elif model.device.type != "cpu":
+        model.detector.batch_size = _GPU_BATCHES * model.header.batch_size
+
+
+def cpu_workers() -> int:
+    """Return how many batches a CPU works on at a time; ``OMP_NUM_THREADS`` decides if set."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def open_test(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from bigan_cli.files import atomic_write
 ANOMALY, NORMAL = "anomaly", "normal"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """What is said of one input.
 
@@ -56,29 +55,33 @@ class Format:
 
     Attributes:
         header: The first line, or None.
-        line: One row to one line, without its end.
+        lines: Some rows to their lines, without the end of the last.
     """
 
     header: str | None
-    line: Callable[[Row], str]
+    lines: Callable[[Sequence[Row]], str]
 
 
 def csv_format(components: Sequence[str]) -> Format:
     """Return comma-separated values; numbers are written so that they read back the same."""
 
-    def line(row: Row) -> str:
+    def cells(row: Row) -> list[object]:
         parts = [row.components.get(name) for name in components]
-        return csv_line([row.path, row.score, row.p_value, row.label, *parts, row.error])
+        return [row.path, row.score, row.p_value, row.label, *parts, row.error]
 
     return Format(
         csv_line(["path", "score", "p_value", "label", *components, "error"]),
-        line,
+        lambda rows: _csv_lines(map(cells, rows)),
     )
 
 
 def json_format() -> Format:
     """Return one JSON object a line."""
-    return Format(None, lambda row: json.dumps(row.as_dict(), allow_nan=False))
+
+    def line(row: Row) -> str:
+        return json.dumps(row.as_dict(), allow_nan=False)
+
+    return Format(None, lambda rows: "\n".join(map(line, rows)))
 
 
 def plain_format() -> Format:
@@ -89,66 +92,72 @@ def plain_format() -> Format:
             return f"{'error':<8}{'':>9}{'':>10}  {row.path}: {row.error}"
         return f"{row.label:<8}{row.p_value:>9.4f}{row.score:>10.3f}  {row.path}"
 
-    return Format(f"{'label':<8}{'p-value':>9}{'score':>10}  path", line)
+    return Format(
+        f"{'label':<8}{'p-value':>9}{'score':>10}  path", lambda rows: "\n".join(map(line, rows))
+    )
 
 
-@contextmanager
-def row_writers(
+def file_format(output: Path, components: Sequence[str]) -> Format:
+    """Return the format that the suffix of *output* asks for: CSV, or else JSON lines."""
+    return csv_format(components) if output.suffix.lower() == ".csv" else json_format()
+
+
+Emit = Callable[[str], object]
+
+
+def stdout_format(
     terminal: Terminal, components: Sequence[str], output: Path | None, *, as_json: bool
-) -> Iterator[Callable[[Sequence[Row]], None]]:
-    """Yield what to call with each batch of rows.
+) -> Format | None:
+    """Return what standard output gets: JSON lines if *as_json*; else nothing beside *output*.
 
-    Standard output gets JSON lines if *as_json*; else, without *output*, columns on a terminal
-    and CSV elsewhere, each batch at once. *output*, ``.csv`` or else JSON lines, is there whole
-    when all is done, and not at all when an error ends it before.
+    Without either it is columns on a terminal and CSV elsewhere.
     """
-    with ExitStack() as stack:
-        writers = []
-        if as_json:
-            writers.append(_Lines(json_format(), _print_now(terminal)))
-        elif output is None:
-            shown = plain_format() if terminal.stdout_is_terminal else csv_format(components)
-            writers.append(_Lines(shown, _print_now(terminal)))
-        if output is not None:
-            stream = stack.enter_context(atomic_write(output, "w"))
-            kind = csv_format(components) if output.suffix.lower() == ".csv" else json_format()
-            writers.append(_Lines(kind, lambda text: stream.write(text + "\n")))
-
-        def write(rows: Sequence[Row]) -> None:
-            for writer in writers:
-                writer.write(rows)
-
-        yield write
+    if as_json:
+        return json_format()
+    if output is not None:
+        return None
+    return plain_format() if terminal.stdout_is_terminal else csv_format(components)
 
 
-class _Lines:
-    """Turns rows into lines, the header before the first of them."""
+def printer(terminal: Terminal, kind: Format) -> Callable[[Sequence[Row]], None]:
+    """Return what prints each batch of rows at once, the header before the first of them."""
+    header = [] if kind.header is None else [kind.header]
 
-    def __init__(self, kind: Format, emit: Callable[[str], object]) -> None:
-        self._line = kind.line
-        self._emit = emit
-        self._header = [] if kind.header is None else [kind.header]
-
-    def write(self, rows: Sequence[Row]) -> None:
-        self._emit("\n".join([*self._header, *map(self._line, rows)]))
-        self._header = []
-
-
-def _print_now(terminal: Terminal) -> Callable[[str], None]:
-    def emit(text: str) -> None:
-        terminal.result(text)
+    def write(rows: Sequence[Row]) -> None:
+        terminal.result("\n".join([*header, kind.lines(rows)]))
+        header.clear()
         if sys.stdout is not None:
             sys.stdout.flush()
 
-    return emit
+    return write
+
+
+@contextmanager
+def whole_output(output: Path, kind: Format) -> Iterator[Emit]:
+    """Yield what takes the lines of *output*, which is there whole in the end or not at all."""
+    with atomic_write(output, "w") as stream:
+        if kind.header is not None:
+            stream.write(kind.header + "\n")
+        yield lambda lines: stream.write(lines + "\n")
 
 
 def csv_line(cells: Sequence[object]) -> str:
     """Return one line of comma-separated values; None is an empty cell."""
-    text = io.StringIO()
+    return _csv_lines([cells])
+
+
+def _csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    lines = _Collected()
     # Python before 3.13 quotes a line break only where it is part of the end of a line.
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
-    return text.getvalue().removesuffix("\r\n")
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "\n".join(lines)
+
+
+class _Collected(list[str]):
+    """Lines that a csv writer has written, without their ends."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n"))
 
 
 def path_text(path: Path) -> str:

@@ -3,60 +3,54 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from bigan_cli.commands._model import Model, find_model, load_model, progress_bar
-from bigan_cli.commands._rows import ANOMALY, NORMAL, Row, nothing_read, path_text, row_writers
+from bigan_cli.commands._model import (
+    Model,
+    cpu_workers,
+    find_model,
+    load_model,
+    progress_bar,
+    set_batch_size,
+)
+from bigan_cli.commands._partial import (
+    Earlier,
+    Stamp,
+    is_unfinished,
+    model_digest,
+    partial_output,
+    partial_path,
+    take_up,
+)
+from bigan_cli.commands._rows import (
+    ANOMALY,
+    NORMAL,
+    Row,
+    file_format,
+    nothing_read,
+    path_text,
+    printer,
+    stdout_format,
+    whole_output,
+)
+from bigan_cli.commands._score_request import STDIN, Request, check
 from bigan_cli.console import Terminal, count
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.discover import IMAGE_SUFFIXES
-from bigan_cli.data.stream import Read, decode_ahead, find_inputs, paths_from
-from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped, UsageError
+from bigan_cli.data.stream import Read, find_inputs, paths_from, work_ahead
+from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 
-STDIN = "-"
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 # More warnings than this about single files help nobody; the rows tell of all of them.
 _WARNINGS = 20
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line.
-
-    Attributes:
-        paths: Files, folders, and ``-`` for a list on standard input.
-        run: The run directory.
-        checkpoint: Which model of it, or a model file.
-        device: Name of the device.
-        fpr: The false-positive rate, or None for the run's.
-        threshold: The score above which an image is an anomaly, instead of *fpr*.
-        recursive: Whether folders are searched all the way down.
-        null: Whether the list on standard input is separated by NUL.
-        output: The file to write, or None for standard output.
-        sort: Whether the most anomalous image comes first.
-        strict: Whether the first unreadable input ends it all.
-        fail_on_anomaly: Whether an anomaly is a failure.
-        as_json: Whether standard output gets JSON lines.
-    """
-
-    paths: Sequence[str]
-    run: Path
-    checkpoint: str
-    device: str
-    fpr: float | None
-    threshold: float | None
-    recursive: bool
-    null: bool
-    output: Path | None
-    sort: bool
-    strict: bool
-    fail_on_anomaly: bool
-    as_json: bool
 
 
 @dataclass
@@ -78,49 +72,39 @@ def score(terminal: Terminal, request: Request) -> None:
         GateFailed: There are anomalies, and that was to be a failure.
         SomeInputsSkipped: All is done, but some inputs could not be read.
     """
-    _check(request)
+    check(request)
     source = find_model(request.run, request.checkpoint)
     inputs = _inputs(request)
     model = load_model(terminal, source.file, request.device)
+    set_batch_size(model, request.batch_size)
     threshold, meaning = _threshold(model, request)
-    tally = Tally()
-    rows = _rows(terminal, model, inputs, threshold, tally, strict=request.strict)
+    names = model.detector.component_names
+    stamp = Stamp(model_digest(source.file), threshold, names)
+    earlier = _earlier(terminal, request, stamp)
+    tally = Tally(scored=earlier.scored, anomalies=earlier.anomalies)
+    new = (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
+    rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
     if request.sort:
         everything = [row for batch in rows for row in batch]
         # What has no score comes last; the sort is stable.
         everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
         rows = iter([everything])
-    names = model.detector.component_names
-    with row_writers(terminal, names, request.output, as_json=request.as_json) as write:
-        for batch in rows:
-            write(batch)
-        if not tally.scored and not tally.skipped:
-            raise _no_images(request)
+    try:
+        with ExitStack() as stack:
+            writers = _writers(terminal, request, stamp, stack)
+            for batch in rows:
+                for write in writers:
+                    write(batch)
+            if not tally.scored and not tally.skipped:
+                raise _no_images(request)
+    except KeyboardInterrupt:
+        if request.output is not None and is_unfinished(request.output):
+            terminal.note(f"{partial_path(request.output)} holds what is done: see --resume")
+        raise
     if request.output is not None and not request.as_json:
         terminal.result(str(request.output))
-    _summarise(terminal, tally, meaning)
+    _summarise(terminal, tally, meaning, earlier.scored)
     _verdict(request, tally)
-
-
-def _check(request: Request) -> None:
-    """Refuse what cannot work before anything heavy is loaded."""
-    if request.fpr is not None and request.threshold is not None:
-        raise UsageError("--fpr and --threshold exclude each other", "each decides the label")
-    if request.fpr is not None and not 0 < request.fpr < 1:
-        raise UsageError(f"--fpr {request.fpr:g} does not lie between 0 and 1")
-    if request.threshold is not None and not np.isfinite(request.threshold):
-        raise UsageError(f"--threshold {request.threshold} is not a number to compare with")
-    if request.null and STDIN not in request.paths:
-        raise UsageError("--null is about the list on standard input", "pass - to read one")
-    if request.paths.count(STDIN) > 1:
-        raise UsageError("standard input can be read only once")
-    output = request.output
-    if output is not None and output.is_dir():
-        raise UsageError(f"--output {output} is a folder, not a file")
-    if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
-        raise UsageError(f"--output {output} is neither .csv nor .jsonl")
-    if output is not None and output.is_dir():
-        raise UsageError(f"--output {output} is a folder")
 
 
 def _inputs(request: Request) -> Iterator[Path | Read]:
@@ -133,12 +117,14 @@ def _inputs(request: Request) -> Iterator[Path | Read]:
             else:
                 yield Path(path)
 
-    if STDIN not in request.paths:
-        # A look at the first one, so that an empty folder is told before torch is loaded.
-        look = find_inputs(map(Path, request.paths), request.recursive)
-        if next(look, None) is None:
-            raise _no_images(request)
-    return find_inputs(named(), request.recursive)
+    inputs = find_inputs(named(), request.recursive)
+    if STDIN in request.paths:
+        return inputs
+    # A look at the first one, so that an empty folder is told before torch is loaded.
+    first = next(inputs, None)
+    if first is None:
+        raise _no_images(request)
+    return chain([first], inputs)
 
 
 def _no_images(request: Request) -> DataError:
@@ -159,6 +145,40 @@ def _threshold(model: Model, request: Request) -> tuple[float, str]:
     return threshold, f"score above {threshold:.4g}, for a false-positive rate of {fpr:g}"
 
 
+def _earlier(terminal: Terminal, request: Request, stamp: Stamp) -> Earlier:
+    """Return what an output that was not finished holds, ready to be gone on with."""
+    output = request.output
+    if output is None or not request.resume:
+        return Earlier()
+    if not is_unfinished(output):
+        terminal.note(f"no {partial_path(output)} to resume: starting with the first input")
+        return Earlier()
+    earlier = take_up(output, stamp, file_format(output, stamp.components))
+    terminal.note(f"resuming after {count(earlier.scored, 'row')} in {partial_path(output)}")
+    return earlier
+
+
+def _writers(
+    terminal: Terminal, request: Request, stamp: Stamp, stack: ExitStack
+) -> list[Callable[[Sequence[Row]], object]]:
+    """Return what takes each batch of rows; the files among them are finished by *stack*."""
+    writers: list[Callable[[Sequence[Row]], object]] = []
+    output = request.output
+    shown = stdout_format(terminal, stamp.components, output, as_json=request.as_json)
+    if shown is not None:
+        writers.append(printer(terminal, shown))
+    if output is not None:
+        kind = file_format(output, stamp.components)
+        resumed = request.resume and is_unfinished(output)
+        emit = stack.enter_context(
+            whole_output(output, kind)
+            if request.sort
+            else partial_output(output, stamp, kind, resumed=resumed)
+        )
+        writers.append(lambda rows: emit(kind.lines(rows)))
+    return writers
+
+
 def _rows(
     terminal: Terminal,
     model: Model,
@@ -170,14 +190,27 @@ def _rows(
 ) -> Iterator[list[Row]]:
     """Yield the rows of each batch, in the order of the inputs, and count them."""
     detector = model.detector
+    on_cpu = model.device.type == "cpu"
+    # A GPU does one thing after the other; the CPU has a batch for each of its cores.
+    turn = nullcontext() if on_cpu else threading.Lock()
+
+    def work(batch: list[Read]) -> tuple[list[Read], list[Row]]:
+        with turn:
+            scored = _score_batch(model, batch, threshold)
+        for read in batch:
+            read.pixels = None
+        return batch, scored
+
+    results = work_ahead(
+        inputs, detector.shape, detector.batch_size, work, workers=cpu_workers() if on_cpu else 0
+    )
     with progress_bar(terminal, "scoring images") as advance:
-        for batch in decode_ahead(inputs, detector.shape, detector.batch_size):
+        for batch, rows in results:
             for read in batch:
                 if read.error:
                     _skip(terminal, read, tally, strict=strict)
                 else:
                     tally.changes.update(_changes(read, detector.shape))
-            rows = _score_batch(model, batch, threshold)
             tally.scored += sum(row.score is not None for row in rows)
             tally.anomalies += sum(row.label == ANOMALY for row in rows)
             yield rows
@@ -196,26 +229,22 @@ def _skip(terminal: Terminal, read: Read, tally: Tally, *, strict: bool) -> None
 
 
 def _score_batch(model: Model, batch: Sequence[Read], threshold: float) -> list[Row]:
-    images = [read.pixels for read in batch if read.pixels is not None]
-    shape = model.detector.shape
-    full = (len(images), shape.channels, shape.height, shape.width)
-    scores = model.detector.score(np.stack(images) if images else np.empty(full, np.uint8))
-    rows, i = [], 0
-    for read in batch:
-        if read.pixels is None:
-            rows.append(Row(path_text(read.path), error=read.error))
-            continue
-        value = float(scores.score[i])
-        rows.append(
-            Row(
-                path_text(read.path),
-                value,
-                float(scores.p_value[i]),
-                ANOMALY if value > threshold else NORMAL,
-                {name: float(values[i]) for name, values in scores.components.items()},
-            )
-        )
-        i += 1
+    rows = [Row(path_text(read.path), error=read.error) for read in batch]
+    readable = [
+        (row, read.pixels) for row, read in zip(rows, batch, strict=True) if read.pixels is not None
+    ]
+    if not readable:
+        return rows
+    scores = model.detector.score(np.stack([pixels for _, pixels in readable]))
+    names = tuple(scores.components)
+    columns = [scores.score, scores.p_value, *scores.components.values()]
+    for (row, _), (value, p_value, *parts) in zip(
+        readable, np.stack(columns, axis=1).tolist(), strict=True
+    ):
+        row.score = value
+        row.p_value = p_value
+        row.label = ANOMALY if value > threshold else NORMAL
+        row.components = dict(zip(names, parts, strict=True))
     return rows
 
 
@@ -235,12 +264,13 @@ def _changes(read: Read, shape: ImageShape) -> list[str]:
 # Reporting
 
 
-def _summarise(terminal: Terminal, tally: Tally, meaning: str) -> None:
+def _summarise(terminal: Terminal, tally: Tally, meaning: str, earlier: int) -> None:
     if tally.changes:
         changes = ", ".join(f"{number:,} {change}" for change, number in tally.changes.items())
-        terminal.note(f"note: of {count(tally.scored, 'image')}, {changes}")
+        terminal.note(f"note: of {count(tally.scored - earlier, 'image')}, {changes}")
+    before = f" ({earlier:,} before)" if earlier else ""
     terminal.note(
-        f"scored {tally.scored:,}, skipped {tally.skipped:,}, "
+        f"scored {tally.scored:,}{before}, skipped {tally.skipped:,}, "
         f"anomalies {tally.anomalies:,} ({meaning})"
     )
 

@@ -23,6 +23,7 @@ from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.detect.detector import Detector
 from bigan_cli.detect.fit import Normals, fit_detector
+from bigan_cli.detect.ready import batch_size_for
 from bigan_cli.errors import RunDirectoryError, TrainingError
 from bigan_cli.files import atomic_write
 from bigan_cli.model.networks import Networks
@@ -31,8 +32,6 @@ from bigan_cli.modelfile import save_detector
 from bigan_cli.report.figures import losses as draw_losses
 from bigan_cli.rundir import RunDirectory
 
-# Images a forward pass when scoring; every batch is filled up to it.
-SCORING_BATCH = 64
 # However rarely models are saved, no more work than this is lost if the process is killed.
 _AUTOSAVE_SECONDS = 60.0
 
@@ -142,7 +141,7 @@ class TrainingSession:
                 calibration=self.data.calibration.pixels,
             ),
             fpr=self.config.score.fpr,
-            batch_size=SCORING_BATCH,
+            batch_size=batch_size_for(networks.image_shape),
             seed=self.config.train.seed,
         )
 

@@ -25,8 +25,10 @@ from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.fit import RECOMMENDED
 from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
+from bigan_cli.files import write_text
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.profile import ProfileRow, StepProfiler
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
@@ -127,7 +129,13 @@ def score_components(registry: Registry, config: RunConfig) -> list[ScoreCompone
 
 
 def run(
-    terminal: Terminal, loaded: Loaded, *, resume: bool, overwrite: bool, as_json: bool
+    terminal: Terminal,
+    loaded: Loaded,
+    *,
+    resume: bool,
+    overwrite: bool,
+    profile: bool,
+    as_json: bool,
 ) -> None:
     """Train from the start, or from where the run stopped."""
     save_dir = loaded.config.output.save_dir
@@ -137,6 +145,13 @@ def run(
     config = resolved.data.config
     stop = threading.Event()
     display = TrainingDisplay(terminal, config.train.epochs)
+    profiler = StepProfiler(resolved.device) if profile else None
+
+    def on_step(epoch: int, step: int, steps: int) -> None:
+        if profiler is not None:
+            profiler()
+        display.step(epoch, step, steps)
+
     trainer = Trainer(
         resolved.networks,
         config.train,
@@ -144,7 +159,7 @@ def run(
         resolved.data.validation.pixels,
         resolved.device,
         should_stop=stop.is_set,
-        on_step=display.step,
+        on_step=on_step,
     )
     if resume:
         run = RunDirectory.open(save_dir)
@@ -158,6 +173,7 @@ def run(
     started, first_epoch = time.monotonic(), trainer.epoch
     with stop_on_signals(stop), display:
         finished = session.train(display.epoch)
+    rows = _write_profile(terminal, run, profiler) if profiler is not None else []
     if not finished:
         terminal.note(
             f"stopped in epoch {trainer.epoch + 1} of {config.train.epochs}; all work is saved\n"
@@ -166,7 +182,7 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if first_epoch >= config.train.epochs:
         terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
-    _report(terminal, run, trainer, time.monotonic() - started, as_json=as_json)
+    _report(terminal, run, trainer, time.monotonic() - started, rows, as_json=as_json)
 
 
 def _announce(terminal: Terminal, resolved: Resolved, trainer: Trainer) -> None:
@@ -201,7 +217,7 @@ def _run_info(resolved: Resolved) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.train.seed,
         "device": str(resolved.device),
-        "precision": resolve_precision(config.train.precision, resolved.device),
+        "precision": resolve_precision(config.train.precision, resolved.device, data.image_shape),
         "versions": {
             "bigan": __version__,
             "python": platform.python_version(),
@@ -224,17 +240,56 @@ def _run_info(resolved: Resolved) -> dict[str, Any]:
 
 
 def _report(
-    terminal: Terminal, run: RunDirectory, trainer: Trainer, seconds: float, *, as_json: bool
+    terminal: Terminal,
+    run: RunDirectory,
+    trainer: Trainer,
+    seconds: float,
+    profile: Sequence[ProfileRow],
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
-        terminal.json({"run": str(run.path), **run.info()})
+        rows = {"profile": [row.as_dict() for row in profile]} if profile else {}
+        terminal.json({"run": str(run.path), **run.info(), **rows})
         return
     terminal.result(str(run.path))
+    if profile:
+        _show_profile(terminal, profile)
     terminal.note(
         f"trained {count(trainer.epoch, 'epoch')} in {human_time(seconds)}; "
         f"best epoch {trainer.best_epoch} (validation {trainer.best_validation:.4f})"
     )
     terminal.note(f"next: bigan evaluate --run {run.path}")
+
+
+def _write_profile(
+    terminal: Terminal, run: RunDirectory, profiler: StepProfiler
+) -> list[ProfileRow]:
+    rows = profiler.finish()
+    if rows:
+        write_text(run.profile_file, profiler.trace())
+        terminal.note(f"trace: {run.profile_file} (for chrome://tracing or ui.perfetto.dev)")
+    else:
+        terminal.warn("there were too few steps for a profile")
+    return rows
+
+
+def _show_profile(terminal: Terminal, profile: Sequence[ProfileRow]) -> None:
+    on_gpu = profile[0].device_milliseconds is not None
+    terminal.table(
+        ("kind", "part of a step", "calls", "ms", *(["GPU ms"] if on_gpu else []), "share"),
+        [
+            (
+                row.kind,
+                row.part,
+                f"{row.calls:.0f}",
+                f"{row.milliseconds:.2f}",
+                *([f"{row.device_milliseconds:.2f}"] if on_gpu else []),
+                f"{row.share:.0%}",
+            )
+            for row in profile
+        ],
+    )
 
 
 def dry_run(terminal: Terminal, loaded: Loaded, *, as_json: bool) -> None:

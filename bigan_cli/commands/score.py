@@ -22,6 +22,13 @@ def score(
     run: RunOption = Path("results"),
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images a forward pass. [the model's on a CPU, 16 times that on a GPU]",
+        ),
+    ] = None,
     fpr: Annotated[
         float | None,
         typer.Option(help="Share of normal images that may be called anomalous. [the run's]"),
@@ -39,6 +46,10 @@ def score(
         Path | None,
         typer.Option(help="Write to this file instead; .csv or .jsonl.", metavar="FILE"),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an --output that was stopped before its end."),
+    ] = False,
     sort: Annotated[
         bool, typer.Option("--sort", help="Most anomalous first; holds all rows in memory.")
     ] = False,
@@ -57,10 +68,11 @@ def score(
     """Score images: one row each with score, p-value, label and components.
 
     Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs.
-    A file that cannot be read gets a row with the reason, and the exit code is 4.
+    A file that cannot be read gets a row with the reason, and the exit code is 4. Until all is
+    done the rows of --output lie in FILE.partial.
     """
-    from bigan_cli.commands._score import Request
     from bigan_cli.commands._score import score as score_images
+    from bigan_cli.commands._score_request import Request
 
     score_images(
         ctx.obj,
@@ -69,11 +81,13 @@ def score(
             run=run,
             checkpoint=checkpoint,
             device=device,
+            batch_size=batch_size,
             fpr=fpr,
             threshold=threshold,
             recursive=recursive,
             null=null,
             output=output,
+            resume=resume,
             sort=sort,
             strict=strict,
             fail_on_anomaly=fail_on_anomaly,

@@ -92,6 +92,10 @@ def train(
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [auto]")] = None,
+    compile_: Annotated[
+        str | None,
+        typer.Option("--compile", help="auto, on or off: torch.compile, a minute first. [auto]"),
+    ] = None,
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate of the threshold. [0.05]")
     ] = None,
@@ -102,6 +106,10 @@ def train(
     plugin: Annotated[
         list[Path] | None, typer.Option(help="A local plugin file to load; repeatable.")
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Tell where a step's time goes, and write a trace."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --save-dir exactly.")
     ] = False,
@@ -143,15 +151,25 @@ def train(
         "train.seed": seed,
         "train.device": device,
         "train.precision": precision,
+        "train.compile": compile_,
         "score.fpr": fpr,
         "output.save_dir": save_dir,
         "output.save_interval": save_interval,
         "plugins": plugin,
     }
+    if profile and dry_run:
+        raise UsageError("--profile watches a training, and --dry-run has none")
     terminal: Terminal = ctx.obj
     loaded: Loaded = _train.load(config, set_ or [], flags, resume=resume)
     warn_of_broken(terminal, loaded.registry)
     if dry_run:
         _train.dry_run(terminal, loaded, as_json=json_)
     else:
-        _train.run(terminal, loaded, resume=resume, overwrite=overwrite, as_json=json_)
+        _train.run(
+            terminal,
+            loaded,
+            resume=resume,
+            overwrite=overwrite,
+            profile=profile,
+            as_json=json_,
+        )

@@ -32,6 +32,7 @@ FLAGS: Mapping[str, str] = {
     "--seed": "train.seed",
     "--device": "train.device",
     "--precision": "train.precision",
+    "--compile": "train.compile",
     "--fpr": "score.fpr",
     "--save-dir": "output.save_dir",
     "--save-interval": "output.save_interval",

@@ -89,7 +89,13 @@ class TrainConfig(Table):
         description="What the networks run on; auto is CUDA, then MPS, then the CPU.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic of the networks; auto is bf16 where it is fast."
+        "auto",
+        description="Arithmetic of the networks in training; auto is bf16 where it is faster.",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether torch.compile makes kernels for the networks first; auto is off, "
+        "since on CPUs it was measured to gain nothing.",
     )
     loss: Literal["hinge", "logistic"] = Field(
         "hinge", description="Adversarial loss; logistic is the papers' own."

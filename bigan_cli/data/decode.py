@@ -6,6 +6,8 @@ model file, so that scoring sees images exactly as training did.
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,20 +185,29 @@ def _look(raw: RawImage) -> tuple[int, int, bool]:
         return raw.height, raw.width, raw.mode in _GREY_MODES
     try:
         with _open(raw) as image:
-            swapped = _orientation(image) >= 5
-            height, width = image.size if swapped else image.size[::-1]
+            width, height = image.size
+            # Only a small side is taken over, see find_shape; and a PNG may tell its
+            # orientation after its pixels, so that asking for it decodes the image.
+            matters = width != height and max(image.size) <= DEFAULT_SIDE
+            if matters and _orientation(image) >= 5:
+                width, height = height, width
             return height, width, image.mode in _GREY_MODES
     except Exception as error:
         raise UnreadableImage(_reason(error), raw) from error
 
 
 def _open(path: Path) -> ImageFile.ImageFile:
-    # Asked first, since opening a named pipe would wait for ever.
-    if not path.is_file():
-        if path.is_dir():
+    # Asked first, since opening a named pipe would wait for ever; and only once, since a tiny
+    # image is decoded in less time than some file systems take to answer.
+    try:
+        status = os.stat(path)  # noqa: PTH116  pathlib's own costs twice as much
+    except ValueError as error:  # a NUL in the name
+        raise FileNotFoundError(path) from error
+    if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(path)
-        raise OSError("not a regular file") if path.exists() else FileNotFoundError(path)
-    if path.stat().st_size == 0:
+        raise OSError("not a regular file")
+    if status.st_size == 0:
         raise OSError("empty file")
     return Image.open(path, formats=_FORMATS)
 
@@ -244,9 +255,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         image = image.convert("LA")
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         return image.convert("RGBA")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+    wanted = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _from_sixteen_bit(image: Image.Image) -> Image.Image:

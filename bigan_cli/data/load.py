@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.cache import cached, files_key
 from bigan_cli.data.decode import UnreadableImage, read_image
+from bigan_cli.data.memory import resident_bytes
 from bigan_cli.errors import DataError
 
 Pixels = NDArray[np.uint8]
 Index = NDArray[np.int64]
 Advance = Callable[[int], None]
-
-RESIDENT_BYTES = 2 * 2**30
-"""Decoded images up to this size are held in memory, larger sets of files memory-mapped."""
 
 CACHED_FILES = 500
 """From so many files on, their decoded images are kept on disk for the next run."""
@@ -85,7 +83,7 @@ def load_cached(
         paths = [path for i in index if isinstance(path := items.images[int(i)], Path)]
         return cached(files_key(paths, shape), full, fill)
     except OSError as error:
-        if math.prod(full) <= RESIDENT_BYTES:
+        if math.prod(full) <= resident_bytes():
             return load_items(items, index, shape, workers, advance)
         raise DataError(
             f"the decoded images fit neither in memory nor on the disk of the cache: {error}",
@@ -99,7 +97,7 @@ def is_worth_caching(items: Items, shape: ImageShape) -> bool:
     if isinstance(images, np.ndarray) or not len(items):
         return False
     bytes_ = len(items) * math.prod((shape.channels, shape.height, shape.width))
-    many = len(items) >= CACHED_FILES or bytes_ > RESIDENT_BYTES
+    many = len(items) >= CACHED_FILES or bytes_ > resident_bytes()
     # Indexing what is not a file may cost a picture: look at one before looking at all.
     return many and isinstance(images[0], Path) and all(isinstance(p, Path) for p in images)
 

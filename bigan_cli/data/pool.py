@@ -13,7 +13,6 @@ from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cached
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.load import (
-    RESIDENT_BYTES,
     Advance,
     Index,
     Pixels,
@@ -21,6 +20,7 @@ from bigan_cli.data.load import (
     load_cached,
     load_items,
 )
+from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.splits import Labels
 from bigan_cli.errors import DataError, PluginError
 
@@ -160,7 +160,7 @@ def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
                 out[some] = block.pixels[np.searchsorted(block.places, part[some])]
 
     mapped = any(isinstance(block.pixels, np.memmap) for block in blocks)
-    if mapped and sum(block.pixels.nbytes for block in blocks) > RESIDENT_BYTES and len(part):
+    if mapped and sum(block.pixels.nbytes for block in blocks) > resident_bytes() and len(part):
         described = hashlib.sha256(part.tobytes())
         for block in blocks:
             described.update(block.identity())

@@ -1,6 +1,6 @@
-"""Images by the stream: found, read and decoded ahead of whoever wants them, in order.
+"""Images by the stream: found, read, decoded and worked on ahead of whoever wants them, in order.
 
-Memory does not grow with the number of files: a few batches are decoded ahead and no more.
+Memory does not grow with the number of files: a few batches are under way and no more.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,15 @@ from bigan_cli.data.decode import AsFound, UnreadableImage, read_file
 from bigan_cli.data.discover import find_images
 from bigan_cli.errors import DataError
 
+T = TypeVar("T")
+
+# Tasks that the decoding of a batch is cut into for each thread: few, since a task costs as much
+# as a tiny image, but more than one, so that threads end together.
+_SHARES = 2
 _AHEAD_BYTES = 256 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Read:
     """One input: its pixels, or why there are none.
 
@@ -82,71 +88,156 @@ def decode_ahead(
     workers: int = 0,
     patience: float = 0.1,
 ) -> Iterator[list[Read]]:
-    """Yield the inputs in batches, in their order, while the next ones are being decoded.
+    """Yield the inputs in batches, in their order; :func:`work_ahead` without work."""
+    return work_ahead(inputs, shape, batch_size, _as_it_is, workers=workers, patience=patience)
+
+
+def work_ahead(
+    inputs: Iterable[Path | Read],
+    shape: ImageShape,
+    batch_size: int,
+    work: Callable[[list[Read]], T],
+    *,
+    workers: int = 0,
+    patience: float = 0.1,
+) -> Iterator[T]:
+    """Yield what *work* makes of each batch of inputs, in their order, a few batches ahead.
 
     A thread of its own walks through *inputs*, which may take their time (a list on standard
-    input); a few more decode. An error that *inputs* raise is raised here in its turn.
+    input). A few more decode, and the one that decodes the last image of a batch does the work
+    on it: as many threads as cores are busy, and none waits for another. An error that *inputs*
+    or *work* raise is raised here in its turn.
 
     Args:
         inputs: Paths to decode; what is a :class:`Read` already is passed on.
         shape: Of the pixels wanted.
         batch_size: Inputs in a batch; fewer in the last one, and where *inputs* stall.
-        workers: Threads that decode; 0 for one a core, at most 8.
-        patience: Seconds to wait for inputs before a batch goes out that is not full.
+        work: Called in one of several threads, for several batches at a time.
+        workers: Threads that decode and work; 0 for one a core, at most 8.
+        patience: Seconds that nothing comes of the inputs before a batch goes out that is not full.
     """
     workers = workers or min(8, os.cpu_count() or 1)
-    image_bytes = shape.channels * shape.height * shape.width
-    slots = threading.Semaphore(max(workers, min(2 * batch_size, _AHEAD_BYTES // image_bytes)))
-    waiting: queue.SimpleQueue[Future[Read] | None] = queue.SimpleQueue()
-    stopped = threading.Event()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    flow = _Flow(shape, batch_size, work, workers)
+    # A daemon, since it may wait for ever on an input that nobody closes.
+    threading.Thread(target=flow.feed, args=(inputs,), name="inputs", daemon=True).start()
+    try:
+        yield from flow.results(patience)
+    finally:
+        flow.stop()
 
-    def feed() -> None:
+
+class _Flow(Generic[T]):
+    """Inputs on their way through the threads.
+
+    Args:
+        shape: Of the pixels wanted.
+        batch_size: Inputs in a batch.
+        work: What is done with a decoded batch.
+        workers: How many threads do it.
+    """
+
+    def __init__(
+        self, shape: ImageShape, batch_size: int, work: Callable[[list[Read]], T], workers: int
+    ) -> None:
+        self._shape = shape
+        self._batch_size = batch_size
+        self._work = work
+        self._share = max(1, -(-batch_size // (_SHARES * workers)))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        self._gathered: list[Path | Read] = []
+        self._lock = threading.Lock()
+        self._order: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
+        self._stopped = False
+        # Each thread has a batch to work on, and as many wait for it: or fewer where they are big.
+        image_bytes = shape.channels * shape.height * shape.width
+        most = max(2, _AHEAD_BYTES // (image_bytes * batch_size))
+        self._slots = threading.Semaphore(min(workers + 2, most))
+
+    def feed(self, inputs: Iterable[Path | Read]) -> None:
+        """Gather *inputs* into batches until there are no more, or nobody wants them."""
         try:
             for item in inputs:
-                slots.acquire()
-                if stopped.is_set():
+                with self._lock:
+                    self._gathered.append(item)
+                    full = len(self._gathered) >= self._batch_size
+                if full:
+                    self._dispatch(wait=True)
+                if self._stopped:
                     return
-                waiting.put(pool.submit(_read, item, shape))
-        except BaseException as error:  # noqa: BLE001  it is raised where the batches are taken
-            failed: Future[Read] = Future()
+            self._dispatch(wait=True)
+        except BaseException as error:  # noqa: BLE001  it is raised where the results are taken
+            if self._stopped:
+                return
+            self._dispatch(wait=True)
+            failed: Future[T] = Future()
             failed.set_exception(error)
-            waiting.put(failed)
-        waiting.put(None)
+            self._order.put(failed)
+        self._order.put(None)
 
-    # A daemon, since it may wait for ever on an input that nobody closes.
-    threading.Thread(target=feed, name="inputs", daemon=True).start()
-    try:
-        yield from _batches(waiting, slots, batch_size, patience)
-    finally:
-        stopped.set()
-        slots.release()
-        pool.shutdown(wait=True, cancel_futures=True)
+    def results(self, patience: float) -> Iterator[T]:
+        """Yield the results in order."""
+        while True:
+            try:
+                future = self._order.get(timeout=patience)
+            except queue.Empty:  # all that is under way has been handed out
+                self._dispatch(wait=False)
+                continue
+            if future is None:
+                return
+            yield future.result()
+            self._slots.release()
+
+    def stop(self) -> None:
+        """End the threads; what has not begun is dropped."""
+        self._stopped = True
+        self._slots.release()  # for the feeding thread, should it wait for one
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _dispatch(self, *, wait: bool) -> None:
+        """Send off what is gathered, if anything, once there is room for it."""
+        if not self._slots.acquire(blocking=wait):
+            return
+        with self._lock:
+            items, self._gathered = self._gathered, []
+            if not items or self._stopped:
+                self._slots.release()
+                return
+            batch = _Batch(items, self._shape, self._work)
+            self._order.put(batch.future)
+            for start in range(0, len(items), self._share):
+                self._pool.submit(batch.decode, start, start + self._share)
 
 
-def _batches(
-    waiting: queue.SimpleQueue[Future[Read] | None],
-    slots: threading.Semaphore,
-    batch_size: int,
-    patience: float,
-) -> Iterator[list[Read]]:
-    batch: list[Read] = []
-    while True:
+class _Batch(Generic[T]):
+    """Inputs that are worked on together, once each is decoded."""
+
+    def __init__(
+        self, items: list[Path | Read], shape: ImageShape, work: Callable[[list[Read]], T]
+    ) -> None:
+        self.future: Future[T] = Future()
+        self._items = items
+        self._shape = shape
+        self._work = work
+        self._missing = len(items)
+        self._lock = threading.Lock()
+        self._reads: list[Read | None] = [None] * len(items)
+
+    def decode(self, start: int, stop: int) -> None:
+        """Decode a part of the inputs; whoever is the last does the work."""
         try:
-            future = waiting.get(timeout=patience if batch else None)
-        except queue.Empty:
-            yield batch
-            batch = []
-            continue
-        if future is None:
-            break
-        batch.append(future.result())
-        slots.release()
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            done = [_read(item, self._shape) for item in self._items[start:stop]]
+            self._reads[start : start + len(done)] = done
+            with self._lock:
+                self._missing -= len(done)
+                last = self._missing == 0
+            if last:
+                self.future.set_result(self._work([r for r in self._reads if r is not None]))
+        except BaseException as error:  # noqa: BLE001  it is raised where the results are taken
+            self.future.set_exception(error)
+
+
+def _as_it_is(batch: list[Read]) -> list[Read]:
+    return batch
 
 
 def _read(item: Path | Read, shape: ImageShape) -> Read:

@@ -11,13 +11,14 @@ import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar
 
 from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items
 from bigan_cli.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class IdxDataset(Dataset):
@@ -62,7 +63,7 @@ class IdxDataset(Dataset):
         images, labels = (_read_idx(path) for path in found)
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise DataError(f"{found[0]} and {found[1]} do not belong together")
-        return Items(images, labels.astype(np.int64))
+        return Items(images, labels.astype("int64"))
 
 
 def _names(prefix: str) -> tuple[str, str]:
@@ -139,6 +140,8 @@ def _find(names: tuple[str, ...], *folders: Path) -> list[Path] | None:
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the array in an IDX file of bytes: 0, 0, 8, ndim, big-endian sizes, values."""
+    import numpy as np
+
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.datasets._torchvision import download
 from bigan_cli.errors import DataError
@@ -62,6 +60,7 @@ class Cifar10(Dataset):
         expected = _TRAIN + _TEST + _META
         if not all((folder / name).is_file() for name in expected):
             download(self, "CIFAR10", folder, expected)
+        import numpy as np
         from torchvision.datasets import CIFAR10
 
         try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.hookspecs import hookimpl
 
@@ -35,6 +33,7 @@ class Digits(Dataset):
 
 
 def _items(test: bool) -> Items:
+    import numpy as np
     from sklearn.datasets import load_digits
 
     bundled = load_digits()

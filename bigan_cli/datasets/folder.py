@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from bigan_cli.contracts import Dataset, Items, Options
@@ -195,6 +194,8 @@ class Folder(Dataset):
         return [group for group in groups if group.paths]
 
     def _items(self, groups: Sequence[_Group]) -> Items:
+        import numpy as np
+
         numbers = {name: i for i, name in enumerate(self.classes())}
         paths = [path for group in groups for path in group.paths]
         labels = [numbers[group.name] for group in groups for _ in group.paths]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +16,10 @@ from torch import Tensor
 from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.detect.calibration import Calibration
 from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.detect.ready import ReadyNetworks, one_thread, ready
 from bigan_cli.model.networks import Networks, to_model_range, to_pixels
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ class Standardised:
 
 
 class Detector:
-    """Scores images, each for itself.
+    """Scores images, each for itself; may be used from several threads at once.
 
     The networks run in ``eval()`` on batches of one fixed shape (the last one is filled up), so
     an image's score does not depend on which images it came with: exactly on CPU, to float
@@ -71,6 +77,7 @@ class Detector:
         batch_size: int,
     ) -> None:
         self.networks = networks.eval()
+        self._ready = ready(networks)
         self.parts = dict(parts)
         self.calibration = calibration
         self.default_fpr = default_fpr
@@ -95,16 +102,18 @@ class Detector:
         Raises:
             DataError: A score is not a number (the networks are broken).
         """
-        components = component_scores(self.networks, self.parts, pixels, self.batch_size)
+        components = component_scores(self._ready, self.parts, pixels, self.batch_size)
         score = combine(components, self.parts)
         return Scores(score, self.calibration.p_values(score), components)
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
-        parts = [
-            to_pixels(seen.reconstruction[:count]).cpu().numpy()
-            for seen, count in observe(self.networks, pixels, self.batch_size)
-        ]
+
+        def look(seen: NetworkObservation, count: int) -> NDArray[np.uint8]:
+            images: NDArray[np.uint8] = to_pixels(seen.reconstruction[:count]).cpu().numpy()
+            return images
+
+        parts = list(look_at_batches(self._ready, pixels, self.batch_size, look))
         return np.concatenate(parts) if parts else pixels.copy()
 
     def heatmaps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
@@ -116,11 +125,14 @@ class Detector:
         mapping = [p for p in self.parts.values() if type(p.component).heatmap is not _NO_HEATMAP]
         if not mapping:
             return None
-        rows: list[NDArray[np.float32]] = []
-        for seen, count in observe(self.networks, pixels, self.batch_size):
+
+        def look(seen: NetworkObservation, count: int) -> NDArray[np.float32]:
             maps = [part.component.heatmap(seen, part.fitted) for part in mapping]
             found = torch.stack([m[:count].float() for m in maps if m is not None])
-            rows.append(found.mean(dim=0).cpu().numpy())
+            heat: NDArray[np.float32] = found.mean(dim=0).cpu().numpy()
+            return heat
+
+        rows = list(look_at_batches(self._ready, pixels, self.batch_size, look))
         shape = (0, self.shape.height, self.shape.width)
         return np.concatenate(rows) if rows else np.empty(shape, np.float32)
 
@@ -138,41 +150,91 @@ _NO_HEATMAP = ScoreComponent.heatmap
 
 
 def observe(
-    networks: Networks, pixels: NDArray[np.uint8], batch_size: int
+    networks: Networks | ReadyNetworks,
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+    *,
+    pairs: bool = True,
 ) -> Iterator[tuple[NetworkObservation, int]]:
     """Yield each batch as the networks see it, with how many of its images are real.
 
     Every batch has exactly *batch_size* images; the last one is filled up with copies of its
     first image, whose results are to be dropped.
     """
-    device = next(networks.parameters()).device
+    prepared = ready(networks)
+    device = prepared.device
     for start in range(0, len(pixels), batch_size):
         chunk = np.ascontiguousarray(pixels[start : start + batch_size])
         count = len(chunk)
         if count < batch_size:
             filling = np.repeat(chunk[:1], batch_size - count, axis=0)
             chunk = np.concatenate([chunk, filling])
-        with torch.no_grad():
-            yield (
-                NetworkObservation(networks, to_model_range(torch.from_numpy(chunk).to(device))),
-                count,
-            )
+        with torch.no_grad(), one_thread(device):
+            x = to_model_range(torch.from_numpy(chunk).to(device))
+            x = x.contiguous(memory_format=prepared.layout)
+            yield NetworkObservation(prepared, x, pairs=pairs), count
+
+
+def look_at_batches(
+    networks: Networks | ReadyNetworks,
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+    look: Callable[[NetworkObservation, int], T],
+    *,
+    pairs: bool = True,
+) -> Iterator[T]:
+    """Yield what *look* makes of each batch of :func:`observe`, in order, several at a time.
+
+    Args:
+        networks: On their device; a CPU works on as many batches at a time as torch has threads.
+        pixels: uint8 ``[N, C, H, W]``.
+        batch_size: Images in a batch.
+        look: Called with a batch and how many of its images are real, in any thread.
+        pairs: Whether *look* is about reconstructions as well.
+    """
+    prepared = ready(networks)
+
+    def one(start: int) -> T:
+        chunk = pixels[start : start + batch_size]
+        ((seen, count),) = observe(prepared, chunk, batch_size, pairs=pairs)
+        return look(seen, count)
+
+    starts = range(0, len(pixels), batch_size)
+    threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
+    if min(threads, len(starts)) < 2:
+        for seen, count in observe(prepared, pixels, batch_size, pairs=pairs):
+            yield look(seen, count)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:
+        waiting = deque(pool.submit(one, start) for start in starts[: 2 * threads])
+        for start in starts[2 * threads :]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(one, start))
+        for future in waiting:
+            yield future.result()
 
 
 def component_scores(
-    networks: Networks,
+    networks: Networks | ReadyNetworks,
     parts: Mapping[str, Standardised],
     pixels: NDArray[np.uint8],
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
     """Return each component's standardised value of each image, name -> float64 ``[N]``."""
-    columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in parts}
-    for seen, count in observe(networks, pixels, batch_size):
-        for name, part in parts.items():
-            raw = part.component.score(seen, part.fitted)[:count]
-            columns[name].append(_to_float64(raw))
+
+    def look(seen: NetworkObservation, count: int) -> NDArray[np.float64]:
+        values = [
+            p.component.score(seen, p.fitted)[:count].detach().float() for p in parts.values()
+        ]
+        # One way to the host for all of them, and there to float64, which Metal does not have.
+        table: NDArray[np.float64] = torch.stack(values).cpu().numpy().astype(np.float64)
+        return table
+
+    tables = list(look_at_batches(networks, pixels, batch_size, look))
+    columns = np.concatenate(tables, axis=1) if tables else np.empty((len(parts), 0))
     return {
-        name: (_join(columns[name]) - part.centre) / part.spread for name, part in parts.items()
+        name: (column - part.centre) / part.spread
+        for (name, part), column in zip(parts.items(), columns, strict=True)
     }
 
 
@@ -187,13 +249,3 @@ def combine(
     for values in weighted[1:]:
         score = score + values
     return score
-
-
-def _to_float64(values: Tensor) -> NDArray[np.float64]:
-    # To the host first: Metal has no float64.
-    array: NDArray[np.float64] = values.detach().float().cpu().numpy().astype(np.float64)
-    return array
-
-
-def _join(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.concatenate(columns) if columns else np.empty(0)

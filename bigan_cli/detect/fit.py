@@ -21,8 +21,10 @@ from bigan_cli.detect.detector import (
     Standardised,
     combine,
     component_scores,
-    observe,
+    look_at_batches,
 )
+from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.detect.ready import ReadyNetworks, ready
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 
@@ -83,21 +85,35 @@ def fit_detector(
             "no score component with a weight above zero is left",
             "see [score] components and weights",
         )
-    networks.eval()
-    memories = _fit_memories(networks, usable, normals.fit, batch_size, seed)
-    raw = _raw_scores(networks, usable, memories, normals.validation, batch_size)
+    prepared = ready(networks)
+    fit = normals.fit[_choose(usable, len(normals.fit), seed)]
+    memories = _fit_memories(prepared, usable, fit, batch_size, seed)
+    raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
     parts = {
         component.name: _standardise(
             component, memories[component.name], raw[component.name], weights
         )
         for component in usable
     }
-    calibration = component_scores(networks, parts, normals.calibration, batch_size)
+    calibration = component_scores(prepared, parts, normals.calibration, batch_size)
     return Detector(networks, parts, Calibration(combine(calibration, parts)), fpr, batch_size)
 
 
+def _choose(
+    components: Sequence[ScoreComponent], images: int, seed: int
+) -> slice | NDArray[np.int64]:
+    """Return which of the fit images to embed: at random as many as the components want."""
+    limits = [c.fit_limit() for c in components if type(c).embed is not ScoreComponent.embed]
+    wanted = [images if limit is None else limit for limit in limits]
+    most = max(wanted, default=0)
+    if most >= images:
+        return slice(None)
+    # In their own order: the images may be mapped from a file.
+    return np.sort(np.random.default_rng(seed).permutation(images)[:most])
+
+
 def _fit_memories(
-    networks: Networks,
+    networks: ReadyNetworks,
     components: Sequence[ScoreComponent],
     fit: NDArray[np.uint8],
     batch_size: int,
@@ -105,12 +121,16 @@ def _fit_memories(
 ) -> dict[str, dict[str, Tensor]]:
     embedded: dict[str, list[Tensor]] = {component.name: [] for component in components}
     if any(type(c).embed is not ScoreComponent.embed for c in components):
-        for seen, count in observe(networks, fit, batch_size):
-            for component in components:
-                points = component.embed(seen)
-                if points is not None:
-                    embedded[component.name].append(points[:count].cpu())
-    device = next(networks.parameters()).device
+
+        def embed(seen: NetworkObservation, count: int) -> dict[str, Tensor]:
+            points = {component.name: component.embed(seen) for component in components}
+            return {name: p[:count].cpu() for name, p in points.items() if p is not None}
+
+        # What is kept of a normal is where it lies itself, not its reconstruction.
+        for points in look_at_batches(networks, fit, batch_size, embed, pairs=False):
+            for name, found in points.items():
+                embedded[name].append(found)
+    device = networks.device
     memories: dict[str, dict[str, Tensor]] = {}
     for component in components:
         kept = embedded[component.name]
@@ -121,18 +141,19 @@ def _fit_memories(
 
 
 def _raw_scores(
-    networks: Networks,
+    networks: ReadyNetworks,
     components: Sequence[ScoreComponent],
     memories: Mapping[str, Mapping[str, Tensor]],
     pixels: NDArray[np.uint8],
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
-    rows: dict[str, list[Tensor]] = {component.name: [] for component in components}
-    for seen, count in observe(networks, pixels, batch_size):
-        for component in components:
-            values = component.score(seen, memories[component.name])[:count]
-            rows[component.name].append(values.float().cpu())
-    return {name: torch.cat(values).numpy().astype(np.float64) for name, values in rows.items()}
+    def look(seen: NetworkObservation, count: int) -> Tensor:
+        values = [component.score(seen, memories[component.name]) for component in components]
+        return torch.stack([value[:count].float() for value in values]).cpu()
+
+    rows = torch.cat(list(look_at_batches(networks, pixels, batch_size, look)), dim=1)
+    values = rows.numpy().astype(np.float64)
+    return {component.name: row for component, row in zip(components, values, strict=True)}
 
 
 def _standardise(

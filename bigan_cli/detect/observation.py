@@ -7,21 +7,25 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from bigan_cli.detect.ready import ReadyNetworks
 from bigan_cli.errors import UsageError
-from bigan_cli.model.networks import Networks
 
 
 class NetworkObservation:
     """What the networks make of a batch; implements :class:`bigan_cli.contracts.Observation`.
 
     Args:
-        networks: In ``eval()``.
+        networks: Ready to judge images.
         x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
+        pairs: Whether reconstructions will be judged as well, which is cheapest together.
     """
 
-    def __init__(self, networks: Networks, x: Tensor) -> None:
+    def __init__(self, networks: ReadyNetworks, x: Tensor, *, pairs: bool = True) -> None:
         self._networks = networks
         self.x = x
+        self._pairs = pairs
+        # What D saw in the images while it judged the pairs, if it told.
+        self._image_features: Tensor | None = None
 
     @cached_property
     def z(self) -> Tensor:
@@ -38,9 +42,12 @@ class NetworkObservation:
     @cached_property
     def _judged(self) -> tuple[Tensor, Tensor]:
         # Both pairs in one pass.
-        logits, features = self._networks.discriminator(
-            torch.cat([self.x, self.reconstruction]), torch.cat([self.z, self.z])
-        )
+        images = torch.cat([self.x, self.reconstruction]) if self._pairs else self.x
+        latents = torch.cat([self.z, self.z]) if self._pairs else self.z
+        logits, features = self._networks.discriminator(images, latents)
+        if self._networks.image_features is not None:
+            seen = self._networks.image_features.recall(images)
+            self._image_features = None if seen is None else seen[: len(self.x)]
         return logits, features
 
     @cached_property
@@ -52,6 +59,9 @@ class NetworkObservation:
     @cached_property
     def fake(self) -> tuple[Tensor, Tensor]:
         """Logits ``[N]`` and features ``[N, F]`` of D(G(E(x)), E(x))."""
+        if not self._pairs:
+            logits, features = self._networks.discriminator(self.reconstruction, self.z)
+            return logits, features
         logits, features = self._judged
         return logits[len(self.x) :], features[len(self.x) :]
 
@@ -62,7 +72,8 @@ class NetworkObservation:
         Raises:
             UsageError: This architecture's discriminator has no such view.
         """
-        if not self._networks.has_image_features:
+        if self._networks.image_features is None:
             raise UsageError("this architecture's discriminator has no image features")
-        features: Tensor = self._networks.discriminator.image_features(self.x)  # type: ignore[operator]
-        return features
+        if self._image_features is not None:
+            return self._image_features
+        return self._networks.image_features(self.x)

@@ -11,7 +11,8 @@ import torch
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import DeviceError
 
-# Pixels of an image from which more than one thread pays.
+# Pixels of an image from which its arithmetic outweighs what surrounds it: sharing it between
+# threads, and turning numbers into bf16 for it, then pay.
 _WORTH_SHARING = 16 * 16
 
 
@@ -64,20 +65,35 @@ def share_work(image_shape: ImageShape) -> None:
     that the user has set with OMP_NUM_THREADS stays. The choice never looks at a clock: the
     number of threads decides the order of sums, and so the last bits of a run.
     """
-    if (
-        image_shape.height * image_shape.width < _WORTH_SHARING
-        and "OMP_NUM_THREADS" not in os.environ
-    ):
+    if not _is_worth_sharing(image_shape) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Turn ``auto`` into ``bf16`` where this device computes it fast, else ``fp32``."""
+def resolve_precision(precision: str, device: torch.device, image_shape: ImageShape) -> str:
+    """Turn ``auto`` into ``bf16`` where this device computes it faster, else ``fp32``.
+
+    On the smallest images turning numbers into bf16 costs a CPU more than it gains.
+    """
     if precision != "auto":
         return precision
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16"
-    return "fp32"
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        fast = _cpu_multiplies_bf16() and _is_worth_sharing(image_shape)
+    else:
+        fast = False
+    return "bf16" if fast else "fp32"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Return whether this processor has instructions for it; without them it is emulated."""
+    # PyTorch has no public name for these yet, and not every version has each.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def _is_worth_sharing(image_shape: ImageShape) -> bool:
+    return image_shape.height * image_shape.width >= _WORTH_SHARING
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

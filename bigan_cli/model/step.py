@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
@@ -22,6 +23,7 @@ from bigan_cli.model.losses import (
     latent_cycle_loss,
 )
 from bigan_cli.model.networks import Networks
+from bigan_cli.model.profile import phase
 
 LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "d_real", "d_fake")
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
@@ -70,37 +72,47 @@ class AdversarialStep:
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
         with autocast(self.precision, self.device):
-            generated = self.networks.generator(z)
-            encoded, cycled = self._encode(x, generated)
-            d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
-        self.d_optimiser.zero_grad(set_to_none=True)
-        d_loss.backward()
-        self.d_optimiser.step()
+            with phase("forward of E and G"):
+                generated = self.networks.generator(z)
+                encoded, cycled = self._encode(x, generated)
+            with phase("forward of D"):
+                d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
+        self._update("D", self.d_optimiser, d_loss)
 
         for parameter in self._d_parameters:
             parameter.requires_grad_(False)
         with autocast(self.precision, self.device):
-            eg_real, eg_fake = self._discriminate(x, encoded, generated, z, noise)
-            eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
-            image_cycle = self._image_cycle(x, encoded)
-            latent_cycle = (
-                eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
-            )
+            with phase("forward of the frozen D"):
+                eg_real, eg_fake = self._oppose(x, encoded, generated, z, noise)
+                eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
+            with phase("forward of the cycles"):
+                image_cycle = self._image_cycle(x, encoded)
+                latent_cycle = (
+                    eg_loss.new_zeros(())
+                    if cycled is None
+                    else latent_cycle_loss(z, cycled.float())
+                )
             total = (
                 eg_loss
                 + self.config.reconstruction_weight * image_cycle
                 + self.config.latent_cycle_weight * latent_cycle
             )
-        self.eg_optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        self.eg_optimiser.step()
+        self._update("E and G", self.eg_optimiser, total)
         for parameter in self._d_parameters:
             parameter.requires_grad_(True)
 
-        self.average.update()
+        with phase("averaging of the weights"):
+            self.average.update()
         return torch.stack(
             [d_loss, eg_loss, image_cycle, latent_cycle, real.mean(), fake.mean()]
         ).detach()
+
+    def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
+        with phase(f"backward of {players}"):
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+        with phase(f"update of {players}"):
+            optimiser.step()
 
     def _encode(self, x: Tensor, generated: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return E(x) and, where the latent cycle is on, E(G(z))."""
@@ -126,10 +138,29 @@ class AdversarialStep:
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
-        images = torch.cat([x, generated.to(x.dtype)])
-        if noise > 0:
-            images = images + noise * torch.randn_like(images)
+        images = _noisy(torch.cat([x, generated.to(x.dtype)]), noise)
         latents = torch.cat([encoded.to(z.dtype), z])
         logits, _ = self.networks.discriminator(images, latents)
         real, fake = logits.float().chunk(2)
         return real, fake
+
+    def _oppose(
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the same logits of the frozen D, for a gradient into E and G alone.
+
+        No gradient flows into the real images. Judged apart, they need no backward pass through
+        the convolutions, which is worth a second call where arithmetic is what costs; on a GPU
+        it is the calls.
+        """
+        if self.device.type != "cpu":
+            return self._discriminate(x, encoded, generated, z, noise)
+        discriminator = self.networks.discriminator
+        with parametrize.cached():  # one spectral normalisation serves both calls
+            real, _ = discriminator(_noisy(x, noise), encoded.to(z.dtype))
+            fake, _ = discriminator(_noisy(generated.to(x.dtype), noise), z)
+        return real.float(), fake.float()
+
+
+def _noisy(images: Tensor, noise: float) -> Tensor:
+    return images + noise * torch.randn_like(images) if noise > 0 else images

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.model.batches import make_batches
+from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
@@ -57,15 +60,17 @@ class Trainer:
             raise UsageError(f"training needs at least 2 images, got {len(fit)}")
         self.config = config
         self.device = device
-        self.precision = resolve_precision(config.precision, device)
+        self.precision = resolve_precision(config.precision, device, networks.image_shape)
         self.networks = networks.to(device)
         self.step = AdversarialStep(self.networks, config, device, self.precision)
+        if config.compile == "on":
+            compile_networks(self.networks, device)
         self.batch_size = min(config.batch_size, len(fit))
         # Every batch is full: batch statistics and step time stay the same throughout. Which
         # images are left out changes with every epoch's order.
         self.steps_per_epoch = len(fit) // self.batch_size
-        self._fit = torch.from_numpy(np.ascontiguousarray(fit)).to(device)
-        self._validation = torch.from_numpy(np.ascontiguousarray(validation)).to(device)
+        self._fit = make_batches(fit, device)
+        self._validation = make_batches(validation, device)
         self._should_stop = should_stop
         self._on_step = on_step
         self.epoch = 0
@@ -127,23 +132,29 @@ class Trainer:
         else:
             self._restore_rng(self._pending_rng)
             self._pending_rng = None
-        order = self._order()
+        places = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
         noise = self._noise()
         self.networks.train()
         try:
-            while self.steps_done < self.steps_per_epoch:
-                start = self.steps_done * self.batch_size
-                batch = self._fit[order[start : start + self.batch_size]]
-                self._sums.append(self.step(to_model_range(batch), noise))
-                self.steps_done += 1
-                if self._on_step is not None:
-                    self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
-                if self._stopped():
-                    return None
+            with closing(self._fit.in_order(self._order()[places], self.batch_size)) as batches:
+                for batch in batches:
+                    self._sums.append(self.step(to_model_range(batch), noise))
+                    self.steps_done += 1
+                    if self._on_step is not None:
+                        self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
+                    if self._stopped():
+                        return None
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"out of memory at epoch {self.epoch + 1}: {str(error).splitlines()[0]}",
                 f"use a smaller --batch-size than {self.config.batch_size}",
+            ) from error
+        except RuntimeError as error:
+            if not is_compile_error(error):
+                raise
+            raise TrainingError(
+                f"torch.compile failed: {str(error).strip().splitlines()[0]}",
+                "train with --compile off",
             ) from error
         # The one moment of the epoch at which the host waits for the device.
         table = torch.stack(self._sums).cpu()
@@ -165,10 +176,11 @@ class Trainer:
         last = self.steps_done == self.steps_per_epoch
         return not last and self._should_stop is not None and self._should_stop()
 
-    def _order(self) -> Tensor:
+    def _order(self) -> NDArray[np.int64]:
         """Return the epoch's order of the fit images, from the seed and the epoch alone."""
         generator = torch.Generator().manual_seed(_epoch_seed(self.config.seed, self.epoch))
-        return torch.randperm(len(self._fit), generator=generator).to(self.device)
+        order: NDArray[np.int64] = torch.randperm(len(self._fit), generator=generator).numpy()
+        return order
 
     def _noise(self) -> float:
         """Return the standard deviation of the instance noise of this epoch.
@@ -185,10 +197,11 @@ class Trainer:
         """
         self.networks.train()
         seconds = 0.0
+        first = np.arange(self.batch_size)
         for _ in range(2):
             started = time.perf_counter()
-            batch = to_model_range(self._fit[: self.batch_size])
-            self.step(batch, self.config.instance_noise).tolist()
+            for batch in self._fit.in_order(first, self.batch_size):
+                self.step(to_model_range(batch), self.config.instance_noise).tolist()
             seconds = time.perf_counter() - started
         return seconds
 
@@ -196,7 +209,8 @@ class Trainer:
     def validate(self) -> float:
         """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
         total = torch.zeros((), device=self.device)
-        for batch in self._validation.split(_VALIDATION_BATCH):
+        everything = np.arange(len(self._validation))
+        for batch in self._validation.in_order(everything, _VALIDATION_BATCH):
             x = to_model_range(batch)
             with autocast(self.precision, self.device):
                 reconstruction = self.average.generator(self.average.encoder(x))

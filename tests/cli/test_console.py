@@ -37,7 +37,7 @@ def on_terminal(monkeypatch):
 
 class TestStreams:
     def test_results_and_messages_part(self, capsys):
-        terminal = Terminal(verbosity=1)
+        terminal = Terminal(verbose=True)
         terminal.result("path")
         terminal.note("noted")
         terminal.detail("in detail")
@@ -49,7 +49,7 @@ class TestStreams:
         )
 
     def test_quiet_keeps_results_warnings_and_errors(self, capsys):
-        terminal = Terminal(quiet=True, verbosity=1)
+        terminal = Terminal(quiet=True, verbose=True)
         terminal.result("path")
         terminal.note("noted")
         terminal.detail("in detail")

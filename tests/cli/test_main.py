@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
@@ -16,6 +17,7 @@ import typer
 import bigan_cli
 from bigan_cli import main as main_module
 from bigan_cli.errors import BiganError, ConfigError, GateFailed, SomeInputsSkipped, UsageError
+from bigan_cli.menu import Entry
 
 Run = Callable[..., object]
 
@@ -28,7 +30,11 @@ def bigan_with(bigan, monkeypatch):
         def act(ctx: typer.Context) -> None:
             action()
 
-        monkeypatch.setattr(main_module, "COMMANDS", {**main_module.COMMANDS, "Test": {act: ""}})
+        module = ModuleType("bigan_cli.commands.act")
+        module.act = act
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        extra = {"Test": {"act": Entry("Do it.", "bigan act")}}
+        monkeypatch.setattr(main_module, "COMMANDS", {**main_module.COMMANDS, **extra})
         return bigan(*options, "act")
 
     return run
@@ -46,7 +52,7 @@ def command_paths() -> list[list[str]]:
         subcommands = getattr(command, "commands", {})
         return [path, *(p for n, c in subcommands.items() for p in below(c, [*path, n]))]
 
-    return below(typer.main.get_command(main_module.build_app()), [])
+    return below(main_module.build_command(), [])
 
 
 class TestHelp:
@@ -70,6 +76,12 @@ class TestHelp:
     @pytest.mark.parametrize("name", [path[0] for path in command_paths() if len(path) == 1])
     def test_every_command_has_an_example(self, bigan, name):
         assert f"\n  Example:\n    bigan {name}" in bigan(name, "--help").out
+
+    @pytest.mark.parametrize("name", [path[0] for path in command_paths() if len(path) == 1])
+    def test_the_list_says_of_a_command_what_its_help_begins_with(self, bigan, name):
+        listed = {n: e for part in main_module.COMMANDS.values() for n, e in part.items()}
+        explained = " ".join(bigan(name, "--help").out.split())
+        assert f" {listed[name].summary} " in explained
 
     def test_no_help_line_is_cut(self, bigan):
         assert "..." not in bigan("--help").out.replace("[ARGS]...", "")
@@ -238,6 +250,27 @@ class TestThreads:
         }
 
 
-def test_the_shell_completes_commands(bigan_process):
-    told = bigan_process(_BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan arch", COMP_CWORD="1")
-    assert told.out.split() == ["architectures"]
+class TestCompletion:
+    @pytest.mark.parametrize(
+        ("line", "offered"),
+        [
+            ("bigan arch", {"architectures"}),
+            ("bigan t", {"train"}),
+            ("bigan --no-p", {"--no-progress"}),
+            ("bigan --version tr", {"train"}),
+            ("bigan train --ep", {"--epochs"}),
+            ("bigan train --epochs many --lat", {"--latent-dim"}),
+            ("bigan score --inlier", set()),
+            ("bigan config in", {"init"}),
+        ],
+    )
+    def test_the_shell_completes(self, bigan_process, line, offered):
+        told = bigan_process(
+            _BIGAN_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))
+        )
+        assert (told.code, told.err, set(told.out.split())) == (0, "", offered)
+
+    def test_every_command_is_offered(self, bigan_process):
+        told = bigan_process(_BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan ", COMP_CWORD="1")
+        names = [path[0] for path in command_paths() if len(path) == 1]
+        assert sorted(told.out.split()) == sorted(names)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bigan_cli.data.discover import IMAGE_SUFFIXES, find_images
 from bigan_cli.errors import DataError
-from bigan_cli.walk import natural_key, subfolders
+from bigan_cli.walk import _sortable, natural_key, subfolders
 
 
 def touch(root: Path, *names: str) -> None:
@@ -102,3 +102,13 @@ def test_any_names_can_be_sorted(names: list[str]) -> None:
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_numbers_in_names_sort_as_numbers(a: int, b: int) -> None:
     assert (natural_key(f"x{a}y") < natural_key(f"x{b}y")) == (a < b)
+
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+lists = st.lists(st.one_of(texts, st.from_regex(r"\A[aB0-3]{0,6}\Z")), max_size=12, unique=True)
+
+
+@given(lists)
+def test_the_strings_kept_of_a_folder_sort_as_the_natural_keys(names: list[str]) -> None:
+    kept = sorted(map(_sortable, names))
+    assert [key.rpartition("\0")[2] for key in kept] == sorted(names, key=natural_key)

@@ -292,7 +292,7 @@ def test_sets_beyond_the_limit_are_memory_mapped(
 ) -> None:
     resident = ready(dataset="folder", root=parts)
     for place in (load, pool):
-        monkeypatch.setattr(place, "RESIDENT_BYTES", 1000)
+        monkeypatch.setattr(place, "resident_bytes", lambda: 1000)
     mapped = ready(dataset="folder", root=parts)
     for part in PARTS:
         assert isinstance(getattr(mapped, part).pixels, np.memmap)

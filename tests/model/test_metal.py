@@ -63,4 +63,4 @@ def test_training_and_scoring_use_only_what_metal_has():
 
 
 def test_precision_on_metal_is_single():
-    assert resolve_precision("auto", torch.device("mps")) == "fp32"
+    assert resolve_precision("auto", torch.device("mps"), ImageShape(1, 28, 28)) == "fp32"

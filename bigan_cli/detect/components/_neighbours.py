@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Points of the bank that are searched together.
+_GROUP = 64
+
+
 class NeighbourOptions(Options):
     """Options of every nearest-neighbour component."""
 
@@ -33,10 +37,16 @@ class NeighbourComponent(ScoreComponent):
     """Base of the nearest-neighbour components; a subclass says in which space."""
 
     Options = NeighbourOptions
+    _kept: tuple[Tensor, _Bank] | None = None
 
     @abstractmethod
     def embed(self, seen: Observation) -> Tensor:
         """Return the point of each image, ``[N, K]``."""
+
+    def fit_limit(self) -> int:
+        """Return the size of the bank."""
+        size: int = self.options.bank_size
+        return size
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Keep a random part of the embedded normals ``[N, K]`` as the bank, in half precision."""
@@ -50,11 +60,56 @@ class NeighbourComponent(ScoreComponent):
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean distance to the nearest of the bank, ``[N]``."""
+        points = self.embed(seen).float()
+        bank = self._opened(fitted)
+        nearest = min(self.options.neighbours, len(bank.points))
+        candidates = bank.near(points, min(2 * nearest, len(bank.points)))
+        # The search by matrix product loses small distances to rounding: those of the few that
+        # it found are computed once more, from the differences.
+        chosen = bank.points[candidates] - points[:, None]
+        distances = chosen.square().sum(dim=2).sqrt()
+        mean: Tensor = distances.topk(nearest, dim=1, largest=False).values.mean(dim=1)
+        return mean
+
+    def _opened(self, fitted: Mapping[str, Tensor]) -> _Bank:
+        """Return the bank in single precision, made once and kept while *fitted* is the same."""
+        stored = fitted["bank"]
+        kept = self._kept
+        if kept is None or kept[0] is not stored:
+            self._kept = kept = (stored, _Bank(stored.float() * fitted["scale"]))
+        return kept[1]
+
+
+class _Bank:
+    """Points to search among, ``[M, K]``."""
+
+    def __init__(self, points: Tensor) -> None:
         import torch
 
-        points = self.embed(seen).float()
-        bank = fitted["bank"].float() * fitted["scale"]
-        nearest = min(self.options.neighbours, len(bank))
-        # The exact form: the faster one by matrix product loses small distances to rounding.
-        distances = torch.cdist(points, bank, compute_mode="donot_use_mm_for_euclid_dist")
-        return distances.topk(nearest, dim=1, largest=False).values.mean(dim=1)
+        self.points = points
+        # Around their middle, where squares are small and lose least to rounding.
+        self._centre = points.mean(dim=0)
+        centred = points - self._centre
+        groups = -(-len(points) // _GROUP)
+        self._short = groups * _GROUP - len(points)
+        self._directions = -2 * centred.T.contiguous()
+        self._lengths = torch.nn.functional.pad(
+            centred.square().sum(dim=1), (0, self._short), value=float("inf")
+        )
+        self._directions = torch.nn.functional.pad(self._directions, (0, self._short))
+
+    def near(self, points: Tensor, number: int) -> Tensor:
+        """Return the indices ``[N, number]`` of the points of the bank nearest to each of *points*.
+
+        Those at nearly the same distance may be taken for each other.
+        """
+        # The squared distances, less the length of the point itself, which changes no order.
+        apart = (self._lengths + (points - self._centre) @ self._directions).unflatten(
+            1, (-1, _GROUP)
+        )
+        # The nearest lie in the groups whose own nearest are so: a look at these is enough.
+        groups = apart.amin(dim=2).topk(min(number, apart.shape[1]), dim=1, largest=False).indices
+        within = apart.gather(1, groups[..., None].expand(-1, -1, _GROUP)).flatten(1)
+        found = within.topk(number, dim=1, largest=False).indices
+        indices: Tensor = groups.gather(1, found // _GROUP) * _GROUP + found % _GROUP
+        return indices

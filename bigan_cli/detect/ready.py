@@ -1,0 +1,142 @@
+"""Networks made ready to judge images: the same function as was trained, computed faster.
+
+Every score goes through here, when a detector is fitted and calibrated as when it is used, so
+that all of them come from the same arithmetic.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.model.networks import Networks
+
+# Pixels of all images of a batch together; larger ones no longer fit a core's cache.
+_BATCH_PIXELS = 64 * 64 * 64
+_LARGEST_BATCH = 64
+
+
+def batch_size_for(shape: ImageShape) -> int:
+    """Return how many images of *shape* a forward pass takes: 64 up to 64x64 pixels, then fewer.
+
+    Every batch is filled up to that number, so it is also the price of a single image.
+    """
+    return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (shape.height * shape.width)))
+
+
+class ReadyNetworks:
+    """A copy of networks for judging images; later training does not change it.
+
+    Weights that are computed from others (spectral normalisation) are computed once. On a CPU
+    images and weights lie channels last, which its convolutions prefer, unless the
+    architecture cannot have it.
+
+    Args:
+        networks: Left as they are, but for being put into ``eval()``.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self.device = next(networks.parameters()).device
+        copied = copy.deepcopy(networks.eval()).requires_grad_(requires_grad=False)
+        for module in list(copied.modules()):
+            _settle_weights(module)
+        self.has_image_features = copied.has_image_features
+        self.layout = torch.contiguous_format
+        if self.device.type == "cpu" and _takes_channels_last(copied):
+            self.layout = torch.channels_last
+            copied.to(memory_format=torch.channels_last)
+        self.encoder = copied.encoder
+        self.generator = copied.generator
+        self.discriminator = copied.discriminator
+        self.image_features: _Remembered | None = None
+        if self.has_image_features:
+            self.image_features = _Remembered(self.discriminator.image_features)  # type: ignore[arg-type]
+            # D(x, z) calls it too, and what it gave there need not be computed again.
+            self.discriminator.__dict__["image_features"] = self.image_features
+
+
+class _Remembered:
+    """A function of a tensor that can tell what it last gave, to the thread that called it."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self._function = function
+        self._last = threading.local()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        result = self._function(x)
+        self._last.call = (x, result)
+        return result
+
+    def recall(self, x: Tensor) -> Tensor | None:
+        """Return what the last call gave if it was about *x*, and forget it."""
+        given, result = self._last.__dict__.pop("call", (None, None))
+        return result if given is x else None
+
+
+def ready(networks: Networks | ReadyNetworks) -> ReadyNetworks:
+    """Return *networks* ready to judge images, as they are if they are so already."""
+    return networks if isinstance(networks, ReadyNetworks) else ReadyNetworks(networks)
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Let each operation on a CPU be computed by the thread that asks for it alone.
+
+    Several batches at a time, each on one thread, are through sooner than one after the other
+    on all threads, which would wait for each other at every layer. And the number of cores no
+    longer decides the order of sums: a model gives the same scores on few cores and on many.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _settle_weights(module: nn.Module) -> None:
+    """Replace weights that a parametrization computes at every use by what it gives in eval."""
+    if not parametrize.is_parametrized(module):
+        return
+    values = {name: getattr(module, name).detach().clone() for name in module.parametrizations}  # type: ignore[union-attr]
+    # torch's own way of removing them changes the class, which the copied networks share.
+    module.__class__ = type(module).__mro__[1]
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value, requires_grad=False))
+
+
+@torch.no_grad()
+def _takes_channels_last(networks: Networks) -> bool:
+    """Return whether *networks* compute the same with channels last (a ``view`` may not)."""
+    shape = networks.image_shape
+    x = torch.linspace(-1, 1, shape.channels * shape.height * shape.width)
+    x = x.reshape(1, shape.channels, shape.height, shape.width)
+    trial = copy.deepcopy(networks).to(memory_format=torch.channels_last)
+    try:
+        with one_thread(x.device):
+            usual = _outputs(networks, x)
+            other = _outputs(trial, x.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return False
+    return all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(usual, other, strict=True)
+    )
+
+
+def _outputs(networks: Networks, x: Tensor) -> list[Tensor]:
+    z = networks.encoder(x)
+    outputs = [z, networks.generator(z), *networks.discriminator(x, z)]
+    if networks.has_image_features:
+        outputs.append(networks.discriminator.image_features(x))  # type: ignore[operator]
+    return outputs

@@ -1,0 +1,112 @@
+"""Training images to batches on the device, in a given order.
+
+Pixels stay uint8 until a batch is used. Where they fit they lie on the device and a batch is
+one indexing operation there; else a thread gathers the next batches on the host while the
+device computes, and no worker process is needed either way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Of a GPU's free memory, images may take this share; the rest is for the networks.
+_GPU_SHARE = 0.5
+# Batches gathered before they are asked for.
+_AHEAD = 2
+
+
+class Batches(Protocol):
+    """Images that can be had in any order, batch by batch."""
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+
+    def in_order(self, order: NDArray[np.int64], batch_size: int) -> Generator[Tensor, None, None]:
+        """Yield the images at *order*, uint8 ``[N, C, H, W]`` on the device.
+
+        N is *batch_size*, or less in the last batch.
+        """
+
+
+def make_batches(pixels: NDArray[np.uint8], device: torch.device) -> Batches:
+    """Return the batches of *pixels*, uint8 ``[N, C, H, W]``, resident on *device* if they fit."""
+    if _fits(pixels, device):
+        return ResidentBatches(pixels, device)
+    return StreamedBatches(pixels, device)
+
+
+def _fits(pixels: NDArray[np.uint8], device: torch.device) -> bool:
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return pixels.nbytes <= _GPU_SHARE * free
+    # What is mapped from a file is larger than the memory it should take.
+    return not isinstance(pixels, np.memmap)
+
+
+class ResidentBatches:
+    """Batches of images that lie on the device as a whole."""
+
+    def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
+        self._pixels = _as_tensor(pixels).to(device)
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def in_order(self, order: NDArray[np.int64], batch_size: int) -> Generator[Tensor, None, None]:
+        """Yield the images at *order*; see :class:`Batches`."""
+        places = torch.from_numpy(order).to(self._pixels.device)
+        for start in range(0, len(order), batch_size):
+            yield self._pixels[places[start : start + batch_size]]
+
+
+class StreamedBatches:
+    """Batches of images that stay on the host, gathered by a thread ahead of their use.
+
+    For a GPU they are gathered into pinned memory, from where the copy runs beside the
+    computation.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
+        self._pixels = pixels
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def in_order(self, order: NDArray[np.int64], batch_size: int) -> Generator[Tensor, None, None]:
+        """Yield the images at *order*; see :class:`Batches`."""
+        waiting: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as gatherer:
+            for start in range(0, len(order), batch_size):
+                waiting.append(gatherer.submit(self._gather, order[start : start + batch_size]))
+                if len(waiting) > _AHEAD:
+                    yield self._on_device(waiting.popleft())
+            while waiting:
+                yield self._on_device(waiting.popleft())
+
+    def _gather(self, places: NDArray[np.int64]) -> Tensor:
+        host = torch.empty(
+            (len(places), *self._pixels.shape[1:]),
+            dtype=torch.uint8,
+            pin_memory=self._device.type == "cuda",
+        )
+        # All places are in range; without a check numpy writes to the buffer directly.
+        np.take(self._pixels, places, axis=0, out=host.numpy(), mode="clip")
+        return host
+
+    def _on_device(self, gathered: Future[Tensor]) -> Tensor:
+        return gathered.result().to(self._device, non_blocking=True)
+
+
+def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    # PyTorch warns of arrays that may not be written to, which a mapped file is.
+    writable = pixels.flags.writeable and pixels.flags.c_contiguous
+    return torch.from_numpy(pixels if writable else pixels.copy())

@@ -1,0 +1,169 @@
+"""Where the time of a training step goes: a trace to look at, and a table."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._C._autograd import DeviceType
+
+if TYPE_CHECKING:
+    from torch.profiler import profile
+
+# Steps that are let pass (memory is claimed, kernels are chosen), and steps that are watched.
+_WARM_UP = 3
+_WATCHED = 20
+_OPERATORS = 12
+_PHASE = "step: "
+
+
+def phase(name: str) -> AbstractContextManager[object]:
+    """Return a context whose time the profiler books under *name*; nothing while none runs."""
+    # Nothing public says whether a profiler runs, and a step has ten of these contexts.
+    if not torch._C._autograd._profiler_enabled():  # noqa: SLF001
+        return nullcontext()
+    return torch.profiler.record_function(_PHASE + name)
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One part of a step, or one operator, per step and averaged over the steps watched.
+
+    Attributes:
+        part: Name of the part of the step (``phase``) or of the operator.
+        kind: ``phase``, ``operator`` (its own time, without what it calls), or ``total``.
+        calls: How often a step.
+        milliseconds: Of the host.
+        device_milliseconds: Of the GPU's kernels; None on a CPU.
+        share: Of the step's wall-clock time: the host's, or on a GPU the kernels'.
+    """
+
+    part: str
+    kind: str
+    calls: float
+    milliseconds: float
+    device_milliseconds: float | None
+    share: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        return asdict(self)
+
+
+class StepProfiler:
+    """Watches some steps of a training run, which goes on as without it.
+
+    Call it after every step, then :meth:`finish` and :meth:`trace`.
+
+    Args:
+        device: Where the networks are.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        # The profiler's library otherwise reports on itself, and on the GPU it did not find.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        self._device = device
+        self._steps = 0
+        self._watched = 0
+        self._started = 0.0
+        self._seconds = 0.0
+        self._profile: profile | None = None
+
+    def __call__(self) -> None:
+        """Take note that a step has ended."""
+        self._steps += 1
+        if self._steps == _WARM_UP:
+            self._start()
+        elif self._steps == _WARM_UP + _WATCHED:
+            self._stop()
+
+    def finish(self) -> list[ProfileRow]:
+        """Stop watching and return the table; empty where there were too few steps to watch."""
+        self._stop()
+        return self._rows(self._profile) if self._profile is not None and self._watched else []
+
+    def trace(self) -> str:
+        """Return the trace in Chrome's format, which Perfetto reads too; after :meth:`finish`."""
+        if self._profile is None:
+            raise ValueError("no step was watched")
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "trace.json")
+            self._profile.export_chrome_trace(str(path))
+            return path.read_text(encoding="utf-8")
+
+    def _start(self) -> None:
+        from torch.profiler import ProfilerActivity, profile
+
+        activities = [ProfilerActivity.CPU]
+        if self._device.type == "cuda":
+            activities.append(ProfilerActivity.CUDA)
+        self._profile = profile(activities=activities)
+        self._wait()
+        self._profile.start()
+        self._started = time.perf_counter()
+
+    def _stop(self) -> None:
+        if self._profile is None or self._watched:
+            return
+        self._wait()
+        self._seconds = time.perf_counter() - self._started
+        self._watched = self._steps - _WARM_UP
+        self._profile.stop()
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def _rows(self, watched: profile) -> list[ProfileRow]:
+        wall = self._seconds * 1e3 / self._watched
+        on_gpu = self._device.type == "cuda"
+
+        def row(part: str, kind: str, calls: int, host: float, device: float) -> ProfileRow:
+            # The profiler counts microseconds, over all steps.
+            host, device = host / 1e3 / self._watched, device / 1e3 / self._watched
+            return ProfileRow(
+                part,
+                kind,
+                calls / self._watched,
+                host,
+                device if on_gpu else None,
+                (device if on_gpu else host) / wall,
+            )
+
+        events = watched.key_averages()
+        phases = [
+            row(
+                event.key.removeprefix(_PHASE),
+                "phase",
+                event.count,
+                event.cpu_time_total,
+                event.device_time_total,
+            )
+            for event in events
+            if event.key.startswith(_PHASE) and event.device_type == DeviceType.CPU
+        ]
+        operators = [
+            row(
+                event.key,
+                "operator",
+                event.count,
+                event.self_cpu_time_total,
+                event.self_device_time_total,
+            )
+            for event in events
+            if not event.key.startswith((_PHASE, "ProfilerStep", "autograd::"))
+        ]
+        operators.sort(key=lambda r: r.share, reverse=True)
+        busy = sum(r.device_milliseconds or 0.0 for r in operators) if on_gpu else None
+        share = 1.0 if busy is None else busy / wall
+        return [
+            *sorted(phases, key=lambda r: r.share, reverse=True),
+            ProfileRow("whole step", "total", 1.0, wall, busy, share),
+            *operators[:_OPERATORS],
+        ]

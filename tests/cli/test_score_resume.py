@@ -1,0 +1,226 @@
+"""``bigan score --output --resume``: a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def score(bigan, trained):
+    """Run ``bigan score`` on the trained run, on CPU."""
+    return lambda *words: bigan("score", "--run", trained, "--device", "cpu", *words)
+
+
+@pytest.fixture
+def whole(score, pictures, tmp_path):
+    """Return what a run that was not stopped writes, as (CSV file, JSON lines file)."""
+    files = tmp_path / "whole.csv", tmp_path / "whole.jsonl"
+    for file in files:
+        assert score(pictures, "--output", file).code == 0
+    return files
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after(trained, inputs, output, rows):
+    """Start a run whose list of inputs stays open, and kill it when *rows* are on disk."""
+    words = ["score", "-", "--run", str(trained), "--device", "cpu", "--output", str(output)]
+    partial = output.with_name(output.name + ".partial")
+    with subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdin.write("".join(f"{path}\n" for path in inputs).encode())
+        process.stdin.flush()
+        limit = time.monotonic() + 60
+        while not partial.is_file() or partial.read_bytes().count(b"\n") < rows + 1:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        if sys.platform != "win32":
+            assert process.returncode == -signal.SIGKILL
+    return partial
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
+    score, trained, pictures, whole, tmp_path, kind
+):
+    output = tmp_path / f"scores{whole[kind].suffix}"
+    inputs = [row["path"] for row in rows_of(whole[0])]
+    partial = stop_after(trained, inputs[:70], output, 70)
+    assert not output.exists()
+    with partial.open("ab") as file:  # the kill came in the middle of a line
+        file.write(whole[kind].read_bytes().split(b"\n")[80][:25])
+    done = score(pictures, "--output", output, "--resume")
+    assert done.code == 0
+    assert "resuming after 70 rows" in done.err
+    assert "scored 150 (70 before), skipped 0" in done.err
+    assert output.read_bytes() == whole[kind].read_bytes()
+    assert not partial.exists()
+
+
+def test_without_resume_the_rows_of_a_stopped_run_are_not_lost(score, pictures, partial):
+    output = partial.with_suffix("")
+    before = partial.read_bytes()
+    done = score(pictures, "--output", output)
+    assert done.code == 2
+    assert f"error: {partial} holds rows of a run that was stopped" in done.err
+    assert "--resume" in done.err
+    assert partial.read_bytes() == before
+    assert not output.exists()
+
+
+@pytest.fixture(scope="module")
+def stopped(trained, pictures, tmp_path_factory):
+    """Return a partial file with the rows of the first 40 pictures; to be read only."""
+    output = tmp_path_factory.mktemp("stopped") / "scores.csv"
+    return stop_after(trained, sorted(pictures.glob("*.png"))[:40], output, 40)
+
+
+@pytest.fixture
+def partial(stopped, tmp_path):
+    """Return a copy of that file, to be resumed."""
+    return Path(shutil.copy(stopped, tmp_path))
+
+
+def test_another_model_or_threshold_is_told(score, pictures, partial):
+    before = partial.read_bytes()
+    output = partial.with_suffix("")
+    for words, said in [
+        (["--checkpoint", "0"], "comes from another model"),
+        (["--fpr", "0.5"], "was labelled by the threshold"),
+    ]:
+        done = score(pictures, "--output", output, "--resume", *words)
+        assert done.code == 2
+        assert done.err.count("error:") == 1
+        assert said in done.err
+        assert "delete it to start anew" in done.err
+        assert partial.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: "path,score\n" + text.partition("\n")[2], "no unfinished output"),
+        (lambda text: text.replace(",normal,", ",", 1), "damaged before its end"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_left_alone(score, pictures, partial, damage, said):
+    text = damage(partial.read_text(encoding="utf-8"))
+    partial.write_text(text, encoding="utf-8")
+    done = score(pictures, "--output", partial.with_suffix(""), "--resume")
+    assert done.code == 2
+    assert done.err.count("error:") == 1
+    assert said in done.err
+    assert partial.read_text(encoding="utf-8") == text
+
+
+def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(pictures / "more", folder)
+    names = sorted(folder.iterdir())
+    shutil.copy(names[2], tmp_path / "good.png")
+    names[2].write_text("not yet a picture")
+    output = tmp_path / "scores.csv"
+    stop_after(trained, names[:6], output, 6)
+    shutil.copy(tmp_path / "good.png", names[2])
+    done = score(folder, "--output", output, "--resume")
+    assert done.code == 0
+    rows = rows_of(output)
+    assert sorted(row["path"] for row in rows) == [str(name) for name in names]
+    assert not any(row["error"] for row in rows)
+    assert [row["path"] for row in rows[:6]] == [str(names[i]) for i in (0, 1, 3, 4, 5, 2)]
+
+
+def test_an_input_given_twice_has_two_rows_and_new_ones_are_scored(score, pictures, partial):
+    output = partial.with_suffix("")
+    names = sorted(pictures.glob("*.png"))[:42]
+    done = score(names[0], names[0], *names, "--output", output, "--resume", "--json")
+    assert done.code == 0
+    added = [json.loads(line) for line in done.lines]
+    assert [line["path"] for line in added] == [str(names[i]) for i in (0, 0, 40, 41)]
+    assert added[0]["score"] is not None
+    paths = [row["path"] for row in rows_of(output)]
+    assert paths == [str(name) for name in names[:40]] + [line["path"] for line in added]
+
+
+def test_anomalies_of_before_count(score, partial):
+    output = partial.with_suffix("")
+    first = [row["path"] for row in rows_of_partial(partial)]
+    assert any(row["label"] == "anomaly" for row in rows_of_partial(partial))
+    done = score(*first, "--output", output, "--resume", "--fail-on-anomaly")
+    assert done.code == 3
+    assert "scored 40 (40 before), skipped 0" in done.err
+    assert len(rows_of(output)) == 40
+
+
+def rows_of_partial(partial):
+    with partial.open(encoding="utf-8", newline="") as file:
+        file.readline()
+        return list(csv.DictReader(file))
+
+
+def test_nothing_to_resume_starts_with_the_first(score, pictures, whole, tmp_path):
+    output = tmp_path / "new.csv"
+    done = score(pictures, "--output", output, "--resume")
+    assert done.code == 0
+    assert "to resume: starting with the first input" in done.err
+    assert output.read_bytes() == whole[0].read_bytes()
+
+
+def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
+    if sys.platform == "win32":
+        pytest.skip("no SIGINT to send there")
+    output = tmp_path / "scores.csv"
+    words = ["score", "-", "--run", str(trained), "--device", "cpu", "--output", str(output)]
+    partial = Path(f"{output}.partial")
+    with subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", *words],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdin.write(f"{min(pictures.glob('*.png'))}\n")
+        process.stdin.flush()
+        limit = time.monotonic() + 60
+        while not partial.is_file() or partial.read_bytes().count(b"\n") < 3:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(timeout=30) == 130
+    assert f"{partial} holds what is done: see --resume" in told
+    assert "Traceback" not in told
+    assert len(rows_of_partial(partial)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--resume"], "pass --output"),
+        (["--resume", "--sort", "--output", "x.csv"], "--resume and --sort exclude each other"),
+    ],
+)
+def test_what_does_not_go_together_is_told(score, pictures, words, said):
+    done = score(pictures, *words)
+    assert done.code == 2
+    assert said in done.err
+    assert done.err.count("error:") == 1
