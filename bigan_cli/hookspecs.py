@@ -9,6 +9,14 @@ and implements any of these functions, each marked with :data:`hookimpl`. The bu
 sets, architectures and score components come in through the same hooks. Every hook returns
 *classes*; each class carries its own name, its one-line summary and its typed options, so
 there is no other place to register anything.
+
+Hooks take no arguments. Each plugin is imported, registered and called on its own: whatever
+goes wrong in it, a misspelt hook or an argument too many included, leaves that plugin out as a
+whole, and the reason is kept for ``bigan plugins`` and for a run that needs it.
+
+A module may name the version of this interface that it was written for, ``bigan_api = 1``;
+another one than :data:`API_VERSION` is refused. ``docs/plugins.md`` has complete examples, and
+``bigan plugins new`` writes one.
 """
 
 from __future__ import annotations
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 PROJECT = "bigan"
 API_VERSION = 1
+"""Goes up when a plugin that kept the contracts might no longer work."""
+
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

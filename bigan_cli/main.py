@@ -69,7 +69,8 @@ COMMANDS: Entries = {
             "bigan architectures dcgan",
         ),
         "plugins": Entry(
-            "List the plugins, what each provides, and which are broken.", "bigan plugins"
+            "List the plugins, what each provides, and which are broken; write and check your own.",
+            "bigan plugins new tree-frogs",
         ),
         "env": Entry("Show what an issue report should hold.", "bigan env"),
     },

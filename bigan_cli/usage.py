@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
 
 from bigan_cli.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from bigan_cli.config.reference import Key
 
 # What the options of the script that came before this program are called now, where more
 # than "_" has become "-".
@@ -32,12 +28,8 @@ _RENAMED = {
 }
 
 _WORDS = "bigan_cli.words"
-# The flag that names a plugin class, the kind of class, and its table of a run file.
-_SELECTORS = {
-    "--dataset": ("bigan_datasets", "data.options"),
-    "--architecture": ("bigan_architectures", "model.options"),
-}
-_PLUGIN_FLAGS = {*_SELECTORS, "--plugin"}
+# Where these name a data set or an architecture, help shows its options, too.
+_SELECTORS = {"--dataset", "--architecture"}
 
 
 class Command(TyperCommand):
@@ -55,9 +47,12 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options, and those of the plugins that are named."""
         _write_parameters(self, ctx, formatter)
-        named = _values_of(ctx.meta.get(_WORDS, ()), _PLUGIN_FLAGS & set(_long_options(self)))
-        if named.keys() & _SELECTORS.keys():
-            _write_plugin_options(named, formatter)
+        flags = {*_SELECTORS, "--plugin"} & set(_long_options(self))
+        named = _values_of(ctx.meta.get(_WORDS, ()), flags)
+        if named.keys() & _SELECTORS:
+            from bigan_cli.plugin_help import sections_of
+
+            write_sections(sections_of(named), formatter)
 
 
 class Group(TyperGroup):
@@ -185,33 +180,6 @@ def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:
         if flag in flags and (equals or not after.startswith("-")):
             values.setdefault(flag, []).append(value if equals else after)
     return values
-
-
-def _write_plugin_options(named: Mapping[str, Sequence[str]], formatter: Any) -> None:
-    """Write the options of the data set and the architecture that the command line names."""
-    from bigan_cli.config.reference import keys_of
-    from bigan_cli.plugins import load_registry
-    from bigan_cli.plugins.registry import KINDS
-
-    registry = load_registry([Path(file) for file in named.get("--plugin", ())])
-    for flag, (hook, table) in _SELECTORS.items():
-        for name in named.get(flag, ())[-1:]:
-            kind = next(kind for kind in KINDS if kind.hook == hook)
-            cls = registry.find(kind, name)
-            rows = [
-                (f"--set {key.dotted}=VALUE", _meaning(key))
-                for key in keys_of(cls.Options, tuple(table.split(".")))
-            ]
-            with formatter.section(f"Options of the {kind.word} {cls.name}"):
-                formatter.write_dl(rows or [("none", cls.summary)])
-
-
-def _meaning(key: Key) -> str:
-    from bigan_cli.config.reference import toml_value
-
-    default = "" if key.default is None else f" [{toml_value(key.default)}]"
-    said = f"{key.description.rstrip('.')}: {key.allowed}"
-    return f"{said}; must be given" if key.required else f"{said}{default}"
 
 
 def write_sections(sections: Mapping[str, Sequence[tuple[str, str]]], formatter: Any) -> None:

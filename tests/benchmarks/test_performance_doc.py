@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = sorted((BENCHMARKS / "results").glob("*.json"))
-SCRIPTS = ("startup", "training", "epoch_end", "scoring", "memory", "precision")
+SCRIPTS = ("startup", "plugins_startup", "training", "epoch_end", "scoring", "memory", "precision")
 
 
 @pytest.fixture
