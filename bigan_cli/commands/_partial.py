@@ -247,4 +247,6 @@ def _damaged(partial: Path) -> UsageError:
 
 
 def _digest(path: str) -> bytes:
-    return hashlib.blake2b(path.encode("utf-8", "backslashreplace"), digest_size=_DIGEST).digest()
+    # The last byte is the same in all: numpy drops zeros from the ends of its byte strings.
+    encoded = path.encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(encoded, digest_size=_DIGEST - 1).digest() + b"."

@@ -27,8 +27,6 @@ def test_profile_is_a_table_and_a_trace(bigan, small_options, tmp_path):
     trace = json.loads((tmp_path / "run" / "stats" / "profile.json").read_text())
     assert any(event.get("name") == "step: backward of D" for event in trace["traceEvents"])
     # Watching changes nothing.
-    weights = [tmp_path / name / "models" / "last.safetensors" for name in ("plain", "run")]
-    assert weights[0].stat().st_size == weights[1].stat().st_size
     losses = [
         json.loads((tmp_path / name / "stats" / "metrics.jsonl").read_text().splitlines()[-1])
         for name in ("plain", "run")

@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bigan_cli.commands._partial import Earlier, _digest
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
 HEARING = """
@@ -83,6 +87,14 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     assert "scored 150 (70 before), skipped 0" in done.err
     assert output.read_bytes() == whole[kind].read_bytes()
     assert not partial.exists()
+
+
+@given(st.lists(st.text(max_size=20), max_size=300))
+@settings(max_examples=30)
+def test_every_path_is_known_again_once_for_each_of_its_rows(paths):
+    earlier = Earlier(b"".join(map(_digest, paths)))
+    assert all(earlier.take(path) for path in paths)
+    assert not any(earlier.take(path) for path in paths)
 
 
 def test_without_resume_the_rows_of_a_stopped_run_are_not_lost(score, pictures, partial):

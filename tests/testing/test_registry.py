@@ -27,7 +27,8 @@ def narrow(cls):
 def where_it_is(cls):
     """Return the folder of the real data sets where this one is in it."""
     folder = os.environ.get("BIGAN_DATA_DIR")
-    if not folder or cls.needs_root:
+    # A data set that takes images of any size would take that whole folder for its own.
+    if not folder or cls.needs_root or cls.image_shape is None:
         return None
     try:
         cls(cls.Options(), DataLocation(Path(folder))).train_items()
