@@ -5,16 +5,17 @@ The package ``medmnist`` says what the sets are, and fetches them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items, Options
 from bigan_cli.hookspecs import hookimpl
 from bigan_medmnist._about import about
-from bigan_medmnist._files import find, read
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NO_FINDING = "no finding"
 _SEVERAL = "several findings"
@@ -84,6 +85,10 @@ class MedMnist(Dataset):
         return tuple(telling) or None
 
     def _items(self, *splits: str) -> Items:
+        import numpy as np
+
+        from bigan_medmnist._files import find, read
+
         file = find(self._about, self.options.size, self.location)
         parts = [read(file, split, self._about, self.options.size) for split in splits]
         images = [images for images, _ in parts]
@@ -92,6 +97,8 @@ class MedMnist(Dataset):
 
     def _classes_of(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class of each image from its row of *labels*, int64 ``[N, L]``."""
+        import numpy as np
+
         if not self._about.multi_label:
             return labels[:, 0]
         findings = labels.sum(axis=1)

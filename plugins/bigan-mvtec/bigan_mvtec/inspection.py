@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from bigan_cli.contracts import Dataset, Items, Options
@@ -130,6 +129,8 @@ class InspectionDataset(Dataset):
         )
 
     def _items(self, pictures: Sequence[Picture]) -> Items:
+        import numpy as np
+
         numbers = {name: number for number, name in enumerate(self.classes())}
         masks = [picture.mask for picture in pictures]
         return Items(
