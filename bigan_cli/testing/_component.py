@@ -14,6 +14,7 @@ from torch import Tensor
 from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.detect.fit import Normals, fit_detector
 from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.detect.ready import ready
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
 from bigan_cli.testing._checks import NotApplicable, prepared, promise, require
@@ -208,7 +209,7 @@ class ComponentKit(PluginKit):
             return "it needs them, and says so"
         shape = _SHAPES[0]
         networks = small_networks(shape, image_features=False)
-        seen = NetworkObservation(networks, _to_x(_normals(shape, _BATCH)))
+        seen = NetworkObservation(ready(networks), _to_x(_normals(shape, _BATCH)))
         with torch.no_grad():
             embedded = self._component.embed(seen)
             fitted = (
@@ -233,7 +234,7 @@ class ComponentKit(PluginKit):
 
 
 def _seen(shape: ImageShape, pixels: NDArray[np.uint8]) -> NetworkObservation:
-    return NetworkObservation(small_networks(shape), _to_x(pixels))
+    return NetworkObservation(ready(small_networks(shape)), _to_x(pixels))
 
 
 def _to_x(pixels: NDArray[np.uint8]) -> Tensor:
