@@ -9,6 +9,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.bigan-installed
 
+# The packages beside bigan itself; the demo does without them and what they need.
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
+
 # What `make demo` learns as normal; the other digits are anomalies. It scores images of the
 # test split, which it has not seen.
 DEMO_NORMAL := $(addprefix --inlier ,0 1 2 3 4)
@@ -21,7 +25,7 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests, those of the packages in plugins/ included"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make install  only make $(VENV)"
 	@echo "make benchmark NAME=startup  run one of benchmarks/"
@@ -49,6 +53,15 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
+$(PLUGINS_STAMP): $(STAMP) $(PLUGINS:%=%/pyproject.toml)
+	@echo "installing $(PLUGINS)"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --editable . $(PLUGINS:%=--editable %); \
+	else \
+		$(BIN)/python -m pip install --editable . $(PLUGINS:%=--editable %); \
+	fi
+	@touch $@
+
 demo: install
 	$(BIN)/bigan train --dataset digits $(DEMO_NORMAL) --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
@@ -63,7 +76,7 @@ demo: install
 		$(DEMO_RUN)/stats/* $(DEMO_RUN)/*.gif; do echo "  $$made"; done
 	@echo; sed -n 2p $(DEMO_FIGURES)
 
-test: install
+test: $(PLUGINS_STAMP)
 	$(BIN)/python -m pytest
 
 lint: install

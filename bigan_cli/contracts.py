@@ -123,7 +123,8 @@ class Dataset(ABC):
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
-        image_shape: Native size, or None where it is found in the images.
+        image_shape: Native size, or None where it is found in the images. An instance may set
+            its own where its options decide it.
         class_names: The classes where they are fixed, or None where they are found in the data.
         needs_root: Whether ``--data-root`` must be given (no default place makes sense).
         Options: Its typed options, the table ``[data.options]`` of a run file.
@@ -133,7 +134,7 @@ class Dataset(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    image_shape: ClassVar[ImageShape | None] = None
+    image_shape: ImageShape | None = None
     class_names: ClassVar[tuple[str, ...] | None] = None
     needs_root: ClassVar[bool] = False
     Options: ClassVar[type[AnyOptions]] = Options

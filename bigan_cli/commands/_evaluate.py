@@ -14,10 +14,11 @@ from bigan_cli.commands._evaluate_words import COLUMNS, figures_table, remarks, 
 from bigan_cli.commands._model import Model, find_model, load_model, open_test, progress_bar
 from bigan_cli.config.load import load_config
 from bigan_cli.console import Terminal
+from bigan_cli.data.masks import Masks, load_masks
 from bigan_cli.data.other import other_test
 from bigan_cli.data.prepare import ReopenedTest, open_dataset
 from bigan_cli.detect.detector import Detector, Scores
-from bigan_cli.detect.evaluation import Evaluation, TestScores, evaluate
+from bigan_cli.detect.evaluation import Evaluation, PixelScores, TestScores, evaluate
 from bigan_cli.errors import GateFailed, RunDirectoryError, UsageError
 from bigan_cli.rundir import RunDirectory
 
@@ -78,16 +79,21 @@ def run_evaluation(terminal: Terminal, request: Request) -> None:
     fpr = model.detector.default_fpr if request.fpr is None else request.fpr
     model.detector.calibration.check(fpr)
     test = _test_images(terminal, source.run, model, request)
+    masks = load_masks(test.images)
     scores = _score(terminal, model.detector, test, "scoring")
-    untrained = _untrained(terminal, source.run, model, test, request.device)
+    untrained = compared = None
+    before = _untrained(terminal, source.run, model, test, request.device)
+    if before is not None:
+        untrained = _score(terminal, before, test, "scoring untrained")
+        compared = _with_pixels(untrained, before, test, masks)
     result = evaluate(
         test.images.outlier,
         test.images.labels,
         test.class_names,
-        TestScores(scores.score, scores.components),
+        _with_pixels(scores, model.detector, test, masks),
         model.detector.calibration,
         fpr,
-        untrained=None if untrained is None else TestScores(untrained.score, untrained.components),
+        untrained=compared,
         seed=request.seed,
     )
     folder = source.run.stats if request.dataset is None else source.run.stats / request.dataset
@@ -160,10 +166,20 @@ def _score(terminal: Terminal, detector: Detector, test: ReopenedTest, what: str
     )
 
 
+def _with_pixels(
+    scores: Scores, detector: Detector, test: ReopenedTest, masks: Masks | None
+) -> TestScores:
+    """Return *scores* with the heatmaps of the images whose pixels are known, if there are any."""
+    heatmaps = None if masks is None else detector.heatmaps(test.images.pixels[masks.index])
+    if masks is None or heatmaps is None:
+        return TestScores(scores.score, scores.components)
+    return TestScores(scores.score, scores.components, PixelScores(masks.anomalous, heatmaps))
+
+
 def _untrained(
     terminal: Terminal, run: RunDirectory, model: Model, test: ReopenedTest, device: str
-) -> Scores | None:
-    """Return the scores of the same networks before training, where there is use for them."""
+) -> Detector | None:
+    """Return the detector of the same networks before training, where there is use for it."""
     outlier = test.images.outlier
     if not outlier.any() or outlier.all() or model.header.epoch == 0:
         return None
@@ -172,8 +188,7 @@ def _untrained(
     except RunDirectoryError:
         terminal.warn("the untrained network's model file is gone: no comparison with it")
         return None
-    untrained = load_model(terminal, file, device)
-    return _score(terminal, untrained.detector, test, "scoring untrained")
+    return load_model(terminal, file, device).detector
 
 
 def _document(

@@ -20,6 +20,7 @@ def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
     yield from _ranking_rows(result.trained, "", both)
     if result.untrained is not None:
         yield from _ranking_rows(result.untrained, " untrained", both)
+    yield from _pixel_rows(result)
     if result.gain is not None:
         yield "AUROC gained by training", *_cells(result.gain), both
     if result.prevalence is not None:
@@ -62,6 +63,13 @@ def _ranking_rows(ranking: Ranking, which: str, of: str) -> Iterator[tuple[objec
         yield f"AUROC{which}", *_cells(ranking.auroc), of
     if ranking.average_precision is not None:
         yield f"average precision{which}", *_cells(ranking.average_precision), of
+
+
+def _pixel_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
+    of = f"pixels of {count(result.masked_images, 'image')} with known masks"
+    for which, ranking in (("", result.trained), (" untrained", result.untrained)):
+        if ranking is not None and ranking.pixel_auroc is not None:
+            yield f"pixel AUROC{which}", f"{ranking.pixel_auroc:.4f}", None, None, of
 
 
 def _quantile_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:

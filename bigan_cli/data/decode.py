@@ -106,7 +106,7 @@ def read_image(raw: RawImage, shape: ImageShape) -> NDArray[np.uint8]:
         except UnreadableImage:
             raise
         except Exception as error:
-            raise UnreadableImage(_reason(error)) from error
+            raise UnreadableImage(why_unreadable(error)) from error
     return read_file(raw, shape)[0]
 
 
@@ -117,14 +117,14 @@ def read_file(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], AsFound
         UnreadableImage: As :func:`read_image`.
     """
     try:
-        with _open(path) as image:
+        with open_image(path) as image:
             found = _as_found(image)
             _shrink_while_decoding(image, shape)
             return _pixels(image, shape), found
     except UnreadableImage as error:
         raise UnreadableImage(error.reason, path) from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise UnreadableImage(_reason(error), path) from error
+        raise UnreadableImage(why_unreadable(error), path) from error
 
 
 def find_shape(
@@ -184,7 +184,7 @@ def _look(raw: RawImage) -> tuple[int, int, bool]:
     if isinstance(raw, Image.Image):
         return raw.height, raw.width, raw.mode in _GREY_MODES
     try:
-        with _open(raw) as image:
+        with open_image(raw) as image:
             width, height = image.size
             # Only a small side is taken over, see find_shape; and a PNG may tell its
             # orientation after its pixels, so that asking for it decodes the image.
@@ -193,10 +193,15 @@ def _look(raw: RawImage) -> tuple[int, int, bool]:
                 width, height = height, width
             return height, width, image.mode in _GREY_MODES
     except Exception as error:
-        raise UnreadableImage(_reason(error), raw) from error
+        raise UnreadableImage(why_unreadable(error), raw) from error
 
 
-def _open(path: Path) -> ImageFile.ImageFile:
+def open_image(path: Path) -> ImageFile.ImageFile:
+    """Open an image file in one of the formats that are read; its pixels are not loaded yet.
+
+    Raises:
+        OSError: It is missing, empty, no regular file or no image.
+    """
     # Asked first, since opening a named pipe would wait for ever; and only once, since a tiny
     # image is decoded in less time than some file systems take to answer.
     try:
@@ -300,7 +305,7 @@ def _from_array(
     return _pixels(Image.fromarray(np.ascontiguousarray(eight)), shape)
 
 
-def _reason(error: BaseException) -> str:
+def why_unreadable(error: BaseException) -> str:
     """Return why an image could not be read, in plain words."""
     for kind, words in (
         (FileNotFoundError, "no such file"),

@@ -23,11 +23,25 @@ from bigan_cli.detect.metrics import (
     average_precision,
     bootstrap,
     interval,
+    pixel_auroc,
     quantiles,
     rate,
 )
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelScores:
+    """Heatmaps beside the truth, of the images whose every pixel is known.
+
+    Attributes:
+        anomalous: bool ``[M, H, W]``, the truth.
+        heatmaps: float32 ``[M, H, W]``, higher being more anomalous.
+    """
+
+    anomalous: Bools
+    heatmaps: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +51,14 @@ class TestScores:
     Attributes:
         score: float64 ``[N]``.
         components: Name -> float64 ``[N]``.
+        pixels: Where there are ground-truth masks and a component that draws heatmaps.
     """
 
     __test__ = False  # not a test case, whatever the name suggests to a collector
 
     score: Floats
     components: Mapping[str, Floats]
+    pixels: PixelScores | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,14 @@ class Ranking:
         auroc: With a stratified bootstrap interval.
         average_precision: Likewise.
         components: AUROC of each score component alone.
+        pixel_auroc: AUROC of the heatmaps' single pixels against the ground-truth masks; None
+            where there are no masks or no heatmaps.
     """
 
     auroc: Estimate | None
     average_precision: Estimate | None
     components: Mapping[str, float | None]
+    pixel_auroc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,7 @@ class Evaluation:
             images mean that the networks have collapsed.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
+        masked_images: How many images the pixels of ``pixel_auroc`` are from.
     """
 
     images: int
@@ -147,6 +167,7 @@ class Evaluation:
     distinct_scores: int
     resamples: int
     seed: int
+    masked_images: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists and numbers."""
@@ -204,16 +225,22 @@ def evaluate(
         distinct_scores=len(np.unique(trained.score)),
         resamples=RESAMPLES,
         seed=seed,
+        masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
     )
 
 
 def _ranking(outlier: Bools, scores: TestScores, drawn: Resamples | None) -> Ranking:
     components = {name: auroc(outlier, values) for name, values in scores.components.items()}
     area, precision = auroc(outlier, scores.score), average_precision(outlier, scores.score)
+    seen = scores.pixels
+    pixels = None if seen is None else pixel_auroc(seen.anomalous, seen.heatmaps)
     if drawn is None or area is None or precision is None:
-        return Ranking(None, None, components)
+        return Ranking(None, None, components, pixels)
     return Ranking(
-        interval(area, drawn.auroc), interval(precision, drawn.average_precision), components
+        interval(area, drawn.auroc),
+        interval(precision, drawn.average_precision),
+        components,
+        pixels,
     )
 
 

@@ -245,3 +245,89 @@ def test_changed_test_images_are_noticed(bigan, evaluate, write_digits, small_op
     changed = evaluate(run, "--data-root", moved)
     assert changed.code == 0
     assert "warning: the test images of folder are not those of" in changed.err
+
+
+# With masks
+
+
+@pytest.fixture(scope="module")
+def masked_run(tmp_path_factory):
+    """Return a run on blank plates, of which some have a bright spot and most spots a mask."""
+    from bigan_cli.main import main
+
+    base = tmp_path_factory.mktemp("plates")
+    random = np.random.default_rng(0)
+
+    def write(name, spot=None, mask=""):
+        plate = random.integers(60, 180, (16, 16), np.uint8)
+        marked = np.zeros((32, 32), np.uint8)  # a mask may be larger than its image
+        if spot is not None:
+            plate[spot : spot + 4, 2:6] += 40
+            marked[2 * spot : 2 * spot + 8, 4:12] = 255
+        for path, pixels in ((base / name, plate), (base / mask, marked)):
+            if path != base:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+
+    for i in range(60):
+        write(f"train/good/{i}.png")
+    for i in range(8):
+        write(f"test/good/{i}.png")
+        write(f"test/spot/{i}.png", i, f"ground_truth/spot/{i}_mask.png" if i else "")
+    words = ["--epochs", "2", "--latent-dim", "8", "--feature-maps-gen", "4", "--device", "cpu"]
+    words += ["--save-dir", str(base / "run"), "--set", "data.calibration_portion=0.4"]
+    assert main(["train", "--dataset", "folder", "--data-root", str(base), *words]) == 0
+    return base / "run"
+
+
+def test_masks_give_a_pixel_auroc(evaluate, masked_run):
+    printed = evaluate(masked_run)
+    assert printed.code == 0
+    found = strict_json((masked_run / "stats" / "evaluation.json").read_text())
+    assert found["masked_images"] == 15  # one spot has no mask
+    pixel = found["trained"]["pixel_auroc"]
+    assert 0.5 < pixel < 1
+    assert found["untrained"]["pixel_auroc"] not in (None, pixel)
+    row = table_of(printed.out)["pixel AUROC"]
+    assert row["value"] == f"{pixel:.4f}"
+    assert row["of"] == "pixels of 15 images with known masks"
+    assert "pixel AUROC untrained" in table_of(printed.out)
+
+
+def test_the_pixel_auroc_is_that_of_the_heatmaps(evaluate, masked_run):
+    import torch
+
+    from bigan_cli.modelfile import load_detector
+    from bigan_cli.plugins import load_registry
+
+    assert evaluate(masked_run).code == 0
+    found = strict_json((masked_run / "stats" / "evaluation.json").read_text())
+    detector = load_detector(
+        masked_run / "models" / "best.safetensors", torch.device("cpu"), load_registry()
+    )
+    root = masked_run.parent
+    files = [root / "test" / "good" / f"{i}.png" for i in range(8)]
+    files += [root / "test" / "spot" / f"{i}.png" for i in range(1, 8)]
+    pixels = np.stack([np.asarray(Image.open(file)) for file in files])[:, None]
+    truth = np.zeros((15, 16, 16), bool)
+    for i in range(1, 8):
+        truth[7 + i, i : i + 4, 2:6] = True
+    expected = roc_auc_score(truth.ravel(), detector.heatmaps(pixels).ravel())
+    assert found["trained"]["pixel_auroc"] == pytest.approx(expected)
+
+
+def test_without_masks_no_pixel_is_spoken_of(evaluated, evaluate, run):
+    found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
+    assert found["trained"]["pixel_auroc"] is None
+    assert found["masked_images"] == 0
+    assert "pixel" not in evaluate(run).out
+
+
+def test_a_damaged_mask_ends_the_evaluation_in_words(evaluate, masked_run, tmp_path):
+    data = shutil.copytree(masked_run.parent, tmp_path / "data")
+    mask = data / "ground_truth" / "spot" / "3_mask.png"
+    mask.write_bytes(mask.read_bytes()[:60])
+    ended = evaluate(data / "run", "--data-root", data)
+    assert ended.code == 1
+    assert f"cannot read {mask}" in ended.err
+    assert "Traceback" not in ended.err

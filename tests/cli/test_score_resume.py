@@ -14,6 +14,14 @@ from pathlib import Path
 
 import pytest
 
+# A shell starts what runs in its background deaf to SIGINT, and that is inherited.
+HEARING = """
+import signal, sys
+from bigan_cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture
 def score(bigan, trained):
@@ -193,7 +201,7 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
     words = ["score", "-", "--run", str(trained), "--device", "cpu", "--output", str(output)]
     partial = Path(f"{output}.partial")
     with subprocess.Popen(
-        [sys.executable, "-m", "bigan_cli", *words],
+        [sys.executable, "-c", HEARING, *words],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -150,3 +150,25 @@ def test_no_images_have_no_rate_and_no_quantiles() -> None:
         "0.5": 2.0,
         "0.95": pytest.approx(2.9),
     }
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=8, max_size=40).filter(
+        lambda pixels: len({anomalous for anomalous, _ in pixels}) == 2
+    )
+)
+def test_pixel_auroc_is_the_auroc_of_all_pixels(pixels: list[tuple[bool, int]]) -> None:
+    pixels = pixels[: len(pixels) // 4 * 4]
+    truth = np.array([anomalous for anomalous, _ in pixels]).reshape(-1, 2, 2)
+    values = np.array([value for _, value in pixels], np.float32).reshape(-1, 2, 2)
+    expected = metrics.auroc(truth.ravel(), values.ravel())
+    assert metrics.pixel_auroc(truth, values) == (
+        None if expected is None else pytest.approx(expected)
+    )
+
+
+def test_pixel_auroc_refuses_what_has_no_order() -> None:
+    values = np.zeros((2, 2, 2), np.float32)
+    values[0, 0, 0] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        metrics.pixel_auroc(np.zeros((2, 2, 2), np.bool_), values)
