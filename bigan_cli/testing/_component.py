@@ -77,6 +77,14 @@ class ComponentKit(PluginKit):
         return ""
 
     @promise
+    def the_limit_is_a_number(self) -> str:
+        """fit_limit() gives how many training normals are wanted, or None for all."""
+        limit: Any = self._component.fit_limit()
+        number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
+        require(limit is None or number, f"fit_limit() returned {limit!r}")
+        return "all" if limit is None else str(limit)
+
+    @promise
     def what_it_learns_can_be_saved(self) -> str:
         """fit() gives finite tensors by name, the same for the same generator."""
         for shape in _SHAPES:

@@ -6,7 +6,6 @@ import inspect
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,37 +62,44 @@ def test_all_of_the_kit_is_explained():
     assert set(testing.__all__) - INLINE == set()
 
 
-def test_the_page_works_from_its_first_block_to_its_last(tmp_path):
+def test_the_page_works_from_its_first_block_to_its_last(site, tmp_path, monkeypatch, bigan):
     """Its files are written and its commands run, in order, in one folder."""
-    site = tmp_path / "site"
     here = tmp_path / "here"
     here.mkdir()
-    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
-    install = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
-    python = [sys.executable, "-m"]
-    programs = {
-        "bigan": [*python, "bigan_cli"],
-        "pytest": [*python, "pytest", "-q", "-p", "no:cacheprovider"],
-        "python": [sys.executable],
-    }
+    monkeypatch.chdir(here)
     ran = 0
     for language, text in BLOCKS:
         if language != "sh":
             name = re.match(r"# (\S+)\n", text)[1]
-            (here / name).write_text(text, encoding="utf-8")
+            Path(name).write_text(text, encoding="utf-8")
             continue
         for line in text.splitlines():
             program, *words = shlex.split(line, comments=True)
-            if program == "pip":
-                assert words[0] == "install"
-                command = [*python, "pip", "install", *install, str(site), *words[1:]]
+            if program == "bigan":
+                told = bigan(*words)
+                assert told.code == 0, f"{line}\n{told.out}\n{told.err}"
             else:
-                command = [*programs[program], *words]
-            done = subprocess.run(
-                command, cwd=here, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+                run(program, words, site)
             ran += 1
     assert ran >= 15
-    assert (here / "toads-run" / "models" / "best.safetensors").is_file()
-    shutil.rmtree(here)
+    assert Path("toads-run/models/best.safetensors").is_file()
+
+
+def run(program, words, site):
+    """Run a line of the page that is not of bigan itself; what it installs goes to *site*."""
+    commands = {
+        "python": [],
+        "pytest": ["-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        "pip": ["-m", "pip"],
+    }
+    if program == "pip":
+        offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+        words = [words[0], *offline, "--target", str(site), *words[1:]]
+    done = subprocess.run(
+        [sys.executable, *commands[program], *words],
+        env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{program} {words}\n{done.stdout}\n{done.stderr}"

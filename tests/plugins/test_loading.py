@@ -448,13 +448,13 @@ def test_five_broken_plugins_do_not_stop_a_command(
 
 
 def test_five_broken_plugins_do_not_stop_training_and_each_is_told_once(
-    install: Install, bigan_process: Callable[..., object], tmp_path: Path
+    install: Install, bigan: Callable[..., object], tmp_path: Path
 ) -> None:
     kinds = ("import error", "syntax error", "wrong hook name", "wrong argument")
     kinds += ("hook that raises", "options that are not valid")
     for number, name in enumerate(kinds):
         install(f"frogs{number}", BROKEN[name][0])
-    done = bigan_process(
+    done = bigan(
         *("train", "--dataset", "digits", "--epochs", "1", "--device", "cpu"),
         *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--save-dir", tmp_path / "run"),
     )
@@ -465,7 +465,7 @@ def test_five_broken_plugins_do_not_stop_training_and_each_is_told_once(
         lines = [line for line in done.err.splitlines() if f"'frogs{number}'" in line]
         assert len(lines) == 1
         assert lines[0].startswith("warning: plugin ")
-    told = bigan_process("plugins", "--json")
+    told = bigan("plugins", "--json")
     why = {p["name"]: p["broken"] for p in json.loads(told.out)["plugins"] if p["broken"]}
     for number, name in enumerate(kinds):
         for part in BROKEN[name][1]:

@@ -438,6 +438,11 @@ class SmallMap(Plain):
         return seen.x.mean(dim=1)[:, ::2, ::2]
 
 
+class Boundless(Plain):
+    def fit_limit(self):
+        return 0
+
+
 class Negative(Plain):
     weight = -1
 
@@ -452,6 +457,7 @@ COMPONENTS = {
     Hungry: ("few_normals_are_enough", "RuntimeError"),
     SecretlyFeatured: ("image_features_are_declared", "no image features"),
     SmallMap: ("heatmaps_fit_the_images", "gives (5, 4, 4), not (5, 8, 8)"),
+    Boundless: ("the_limit_is_a_number", "fit_limit() returned 0"),
     Negative: ("is_accepted", "Negative.weight must be a number of 0 or more"),
 }
 
