@@ -79,7 +79,7 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(BIN)/python -m pytest
 
-lint: install
+lint: $(PLUGINS_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
