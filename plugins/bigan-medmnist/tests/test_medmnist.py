@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -196,6 +197,9 @@ def published(
     """
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
+    # Neither a proxy of this machine, nor one that urllib found earlier in this process and kept.
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(urllib.request, "_opener", None)
     file = write(tmp_path / "served", "breastmnist")
     handler = partial(SimpleHTTPRequestHandler, directory=str(file.parent))
     with HTTPServer(("127.0.0.1", 0), handler) as server:
