@@ -5,6 +5,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def test_failed_download_says_why_and_where_to_put_the_files(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the proxies it found
     with pytest.raises(DataError) as caught:
         at(cls, tmp_path, download=True).train_items()
     assert caught.value.message == f"cannot download {cls.name} (connection refused)"
