@@ -193,7 +193,9 @@ class Architecture(ABC):
     ) -> tuple[nn.Module, nn.Module, nn.Module]:
         """Return a freshly initialised (encoder, generator, discriminator).
 
-        * encoder: x ``[N, C, H, W]`` in [-1, 1] -> z ``[N, latent_dim]``, prior N(0, I);
+        * encoder: x ``[N, C, H, W]`` in [-1, 1] -> z ``[N, latent_dim]``, prior N(0, I). It may
+          also have a method ``features(x)`` -> ``[N, K]``, what it sees before it narrows that
+          to z;
         * generator: z ``[N, latent_dim]`` -> x ``[N, C, H, W]`` in [-1, 1];
         * discriminator: (x, z) -> (logits ``[N]``, joint features ``[N, F]``); a positive logit
           means "a real image with its encoding". It may also have a method
@@ -217,6 +219,8 @@ class Observation(Protocol):
         real: D(x, E(x)): logits ``[N]`` and joint features ``[N, F]``.
         fake: D(G(E(x)), E(x)): logits ``[N]`` and joint features ``[N, F]``.
         image_features: The discriminator's view of x alone, ``[N, K]``.
+        encoder_features: What the encoder sees before it narrows that to z, ``[N, K]``.
+        heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``.
     """
 
     @property
@@ -231,6 +235,10 @@ class Observation(Protocol):
     def fake(self) -> tuple[Tensor, Tensor]: ...
     @property
     def image_features(self) -> Tensor: ...
+    @property
+    def encoder_features(self) -> Tensor: ...
+    @property
+    def heads(self) -> Mapping[str, Tensor]: ...
 
 
 class ScoreComponent(ABC):
@@ -242,6 +250,8 @@ class ScoreComponent(ABC):
         Options: Its typed options, the table ``[score.options.NAME]`` of a run file.
         weight: Its weight in the score where the run file gives none; 0 reports it only.
         needs_image_features: Whether the discriminator must offer ``image_features``.
+        needs_encoder_features: Whether the encoder must offer ``features``.
+        needs_head: The head that must have been trained, or an empty string.
     """
 
     name: ClassVar[str]
@@ -249,6 +259,8 @@ class ScoreComponent(ABC):
     Options: ClassVar[type[AnyOptions]] = Options
     weight: ClassVar[float] = 1.0
     needs_image_features: ClassVar[bool] = False
+    needs_encoder_features: ClassVar[bool] = False
+    needs_head: ClassVar[str] = ""
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options

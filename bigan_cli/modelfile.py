@@ -29,7 +29,7 @@ from bigan_cli.detect.calibration import Calibration
 from bigan_cli.detect.detector import Detector, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
-from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.networks import Networks, add_heads, build_networks, heads_of
 from bigan_cli.plugins import Registry
 
 _FORMAT = "bigan-model"
@@ -56,6 +56,7 @@ class ModelHeader:
         default_fpr: The run's false-positive rate.
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
+        heads: Name -> outputs of each head of the discriminator.
         bigan_version: What wrote the file.
     """
 
@@ -69,6 +70,7 @@ class ModelHeader:
     default_fpr: float
     batch_size: int
     fingerprint: str
+    heads: Mapping[str, int]
     bigan_version: str = __version__
 
 
@@ -102,6 +104,7 @@ def save_detector(
         "default_fpr": detector.default_fpr,
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
+        "heads": heads_of(detector.networks),
     }
     tensors = {f"networks.{k}": v for k, v in detector.networks.state_dict().items()}
     for name, part in detector.parts.items():
@@ -150,6 +153,7 @@ def read_header(path: Path) -> ModelHeader:
         default_fpr=header["default_fpr"],
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
+        heads=header.get("heads", {}),  # files of version 0.1 have none
         bigan_version=header["bigan_version"],
     )
 
@@ -168,9 +172,11 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
         architecture_class.Options.from_table(header.config.model.options)
     )
     latent_dim = header.config.model.latent_dim
-    networks = _undrawn_networks(architecture, header.image_shape, latent_dim)
+    networks = _undrawn_networks(architecture, header.image_shape, latent_dim, header.heads)
     if networks is None:
-        networks = build_networks(architecture, header.image_shape, latent_dim, seed=0)
+        networks = build_networks(
+            architecture, header.image_shape, latent_dim, seed=0, heads=header.heads
+        )
     groups = _read_tensors(path, device)
     try:
         networks.to(device).load_state_dict(groups["networks"])
@@ -200,7 +206,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
 
 
 def _undrawn_networks(
-    architecture: Architecture, image_shape: ImageShape, latent_dim: int
+    architecture: Architecture, image_shape: ImageShape, latent_dim: int, heads: Mapping[str, int]
 ) -> Networks | None:
     """Build networks without drawing weights, which would take longer than all else of loading.
 
@@ -212,6 +218,7 @@ def _undrawn_networks(
             image_shape=image_shape,
             latent_dim=latent_dim,
         )
+        add_heads(networks, heads)
     registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}
     members = chain.from_iterable(vars(module).values() for module in networks.modules())
     if any(isinstance(member, Tensor) for member in members):

@@ -61,9 +61,13 @@ class DcganEncoder(nn.Module):
         self.head = nn.Linear(widths[-1] * height * width, latent_dim)
         initialise(self, options.initialisation)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last feature maps, ``[N, K]``, before they are narrowed to z."""
+        maps: Tensor = self.trunk(x)
+        return maps.flatten(1)
+
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.trunk(x)
-        z: Tensor = self.head(features.flatten(1))
+        z: Tensor = self.head(self.features(x))
         return z
 
 

@@ -36,7 +36,7 @@ class DcganOptions(Options):
         "tanh", description="The generator's last non-linearity."
     )
     spectral_norm: bool = Field(
-        True, description="Spectral normalisation of every layer of the discriminator."
+        False, description="Spectral normalisation of every layer of the discriminator."
     )
     initialisation: Literal["normal", "xavier", "kaiming", "orthogonal"] = Field(
         "orthogonal", description="How the weights are drawn; normal is N(0, 0.02)."

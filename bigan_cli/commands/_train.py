@@ -29,6 +29,7 @@ from bigan_cli.files import write_text
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.profile import ProfileRow, StepProfiler
+from bigan_cli.model.step import wanted_heads
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
@@ -113,7 +114,11 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     architecture_class = loaded.registry.architecture(config.model.architecture)
     architecture = architecture_class(architecture_class.Options.from_table(config.model.options))
     networks = build_networks(
-        architecture, data.image_shape, config.model.latent_dim, config.train.seed
+        architecture,
+        data.image_shape,
+        config.model.latent_dim,
+        config.train.seed,
+        heads=wanted_heads(config.train),
     )
     return Resolved(data, networks, score_components(loaded.registry, config), device)
 

@@ -115,6 +115,12 @@ class TrainConfig(Table):
     latent_cycle_weight: float = Field(
         1.0, ge=0, description="Weight of the latent cycle |z - E(G(z))|^2."
     )
+    distortion_weight: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of the discriminator's second task, telling images from distorted "
+        "copies of themselves; 0 leaves it out.",
+    )
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged networks used for scoring."
     )

@@ -37,6 +37,8 @@ RECOMMENDED = (
     "latent_neighbours",
     "joint_neighbours",
     "image_neighbours",
+    "encoder_neighbours",
+    "distortion",
 )
 
 
@@ -79,7 +81,7 @@ def fit_detector(
         UsageError: No component is left, or all weights are zero.
         TrainingError: A component is not finite on normal images.
     """
-    usable = [c for c in components if networks.has_image_features or not c.needs_image_features]
+    usable = [c for c in components if _can_score(c, networks)]
     if not usable or sum(weights.get(c.name, c.weight) for c in usable) <= 0:
         raise UsageError(
             "no score component with a weight above zero is left",
@@ -97,6 +99,14 @@ def fit_detector(
     }
     calibration = component_scores(prepared, parts, normals.calibration, batch_size)
     return Detector(networks, parts, Calibration(combine(calibration, parts)), fpr, batch_size)
+
+
+def _can_score(component: ScoreComponent, networks: Networks) -> bool:
+    return (
+        (networks.has_image_features or not component.needs_image_features)
+        and (networks.has_encoder_features or not component.needs_encoder_features)
+        and (not component.needs_head or component.needs_head in networks.heads)
+    )
 
 
 def _choose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
@@ -32,6 +33,24 @@ class NetworkObservation:
         """E(x), ``[N, d]``."""
         z: Tensor = self._networks.encoder(self.x)
         return z
+
+    @cached_property
+    def encoder_features(self) -> Tensor:
+        """What E sees before it narrows that to z, ``[N, K]``.
+
+        Raises:
+            UsageError: This architecture's encoder has no such view.
+        """
+        if self._networks.encoder_features is None:
+            raise UsageError("this architecture's encoder has no features but z")
+        _ = self.z  # which E makes of them, so that they need not be computed again
+        met = self._networks.encoder_features.recall(self.x)
+        return self._networks.encoder_features(self.x) if met is None else met
+
+    @cached_property
+    def heads(self) -> Mapping[str, Tensor]:
+        """Outputs ``[N, M]`` of each head on the discriminator's image features, by name."""
+        return {name: head(self.image_features) for name, head in self._networks.heads.items()}
 
     @cached_property
     def reconstruction(self) -> Tensor:

@@ -60,6 +60,11 @@ class ReadyNetworks:
             self.image_features = _Remembered(self.discriminator.image_features)  # type: ignore[arg-type]
             # D(x, z) calls it too, and what it gave there need not be computed again.
             self.discriminator.__dict__["image_features"] = self.image_features
+        self.encoder_features: _Remembered | None = None
+        if copied.has_encoder_features:
+            self.encoder_features = _Remembered(self.encoder.features)  # type: ignore[arg-type]
+            self.encoder.__dict__["features"] = self.encoder_features
+        self.heads = dict(copied.heads.items())
 
 
 class _Remembered:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,8 @@ class Networks(nn.Module):
         encoder: x ``[N, C, H, W]`` -> z ``[N, d]``.
         generator: z ``[N, d]`` -> x ``[N, C, H, W]``.
         discriminator: (x, z) -> (logits ``[N]``, features ``[N, F]``).
+        heads: What else is read from the discriminator's view of the image, by name: features
+            ``[N, K]`` -> ``[N, outputs]``. They learn with the discriminator.
         image_shape: C, H and W.
         latent_dim: d.
     """
@@ -32,6 +36,7 @@ class Networks(nn.Module):
         self.encoder = encoder
         self.generator = generator
         self.discriminator = discriminator
+        self.heads = nn.ModuleDict()
         self.image_shape = image_shape
         self.latent_dim = latent_dim
 
@@ -40,13 +45,30 @@ class Networks(nn.Module):
         """Whether the discriminator offers its view of the image alone."""
         return callable(getattr(self.discriminator, "image_features", None))
 
+    @property
+    def has_encoder_features(self) -> bool:
+        """Whether the encoder offers what it sees before it narrows that to the latent vector."""
+        return callable(getattr(self.encoder, "features", None))
+
 
 def build_networks(
-    architecture: Architecture, image_shape: ImageShape, latent_dim: int, seed: int
+    architecture: Architecture,
+    image_shape: ImageShape,
+    latent_dim: int,
+    seed: int,
+    heads: Mapping[str, int] | None = None,
 ) -> Networks:
     """Build the networks with weights decided by *seed*, and check that they keep the contract.
 
     The caller's random state is left as it was.
+
+    Args:
+        architecture: What to build.
+        image_shape: Of the images.
+        latent_dim: Length of the latent vector.
+        seed: Decides the weights.
+        heads: Name -> outputs of each head on the discriminator's image features; left out
+            where the discriminator has none.
 
     Raises:
         PluginError: The architecture broke its contract (wrong shapes, values that are not finite).
@@ -60,7 +82,28 @@ def build_networks(
             latent_dim=latent_dim,
         )
         _check_contract(architecture.name, networks)
+        add_heads(networks, heads or {})
     return networks
+
+
+@torch.no_grad()
+def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
+    """Put freshly drawn heads (name -> outputs) on the discriminator's image features.
+
+    None of them where the discriminator offers no such view.
+    """
+    if not heads or not networks.has_image_features:
+        return
+    shape = networks.image_shape
+    x = torch.zeros(2, shape.channels, shape.height, shape.width)
+    seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
+    for name, outputs in heads.items():
+        networks.heads[name] = nn.Linear(seen.shape[1], outputs)
+
+
+def heads_of(networks: Networks) -> dict[str, int]:
+    """Return name -> outputs of each head, as :func:`build_networks` takes them."""
+    return {name: int(head.out_features) for name, head in networks.heads.items()}  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -15,9 +15,11 @@ from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.model.device import autocast
+from bigan_cli.model.distortions import distort
 from bigan_cli.model.ema import MovingAverage
 from bigan_cli.model.losses import (
     discriminator_loss,
+    distortion_loss,
     encoder_generator_loss,
     image_cycle_loss,
     latent_cycle_loss,
@@ -25,9 +27,16 @@ from bigan_cli.model.losses import (
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.profile import phase
 
-LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "d_real", "d_fake")
+LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "d_real", "d_fake")
+# The discriminator's second task, and the name of its head.
+DISTORTION = "distortion"
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
+
+
+def wanted_heads(config: TrainConfig) -> dict[str, int]:
+    """Return name -> outputs of the heads that *config* gives the discriminator."""
+    return {DISTORTION: 1} if config.distortion_weight > 0 else {}
 
 
 class AdversarialStep:
@@ -48,7 +57,10 @@ class AdversarialStep:
         self.device = device
         self.precision = precision
         self.average = MovingAverage(networks, config.ema_decay)
-        self._d_parameters = list(networks.discriminator.parameters())
+        self._d_parameters = [
+            *networks.discriminator.parameters(),
+            *networks.heads.parameters(),
+        ]
         self._eg_parameters = [
             *networks.encoder.parameters(),
             *networks.generator.parameters(),
@@ -67,7 +79,7 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            The values of :data:`LOSSES`, float32 ``[6]``, on the device: reading them on the
+            The values of :data:`LOSSES`, float32 ``[7]``, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
@@ -77,7 +89,10 @@ class AdversarialStep:
                 encoded, cycled = self._encode(x, generated)
             with phase("forward of D"):
                 d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
-        self._update("D", self.d_optimiser, d_loss)
+            with phase("forward of D's head"):
+                distortion = self._tell_distortions(x)
+            d_total = d_loss + self.config.distortion_weight * distortion
+        self._update("D", self.d_optimiser, d_total)
 
         for parameter in self._d_parameters:
             parameter.requires_grad_(False)
@@ -104,7 +119,7 @@ class AdversarialStep:
         with phase("averaging of the weights"):
             self.average.update()
         return torch.stack(
-            [d_loss, eg_loss, image_cycle, latent_cycle, real.mean(), fake.mean()]
+            [d_loss, eg_loss, image_cycle, latent_cycle, distortion, real.mean(), fake.mean()]
         ).detach()
 
     def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
@@ -120,6 +135,14 @@ class AdversarialStep:
             return self.networks.encoder(x), None
         encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
         return encoded, cycled
+
+    def _tell_distortions(self, x: Tensor) -> Tensor:
+        """Return the loss of D's head that tells images from distorted copies of themselves."""
+        if DISTORTION not in self.networks.heads:
+            return x.new_zeros(())
+        features = self.networks.discriminator.image_features(torch.cat([x, distort(x)]))  # type: ignore[operator]
+        plain, distorted = self.networks.heads[DISTORTION](features).float().squeeze(1).chunk(2)
+        return distortion_loss(plain, distorted)
 
     def _image_cycle(self, x: Tensor, encoded: Tensor) -> Tensor:
         if self.config.reconstruction_weight == 0:
