@@ -100,7 +100,7 @@ def baseline_scores(name: str, fit: Pixels, test: Pixels, seed: int = 0) -> Floa
 
 
 def _rows(pixels: Pixels) -> Rows:
-    return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+    return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(255)
 
 
 def _pca(fit: Rows, test: Rows, channels: int, seed: int) -> Floats:
