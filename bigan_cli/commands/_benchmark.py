@@ -17,7 +17,6 @@ from bigan_cli.commands._benchmark_children import (
     Stopped,
     stopped_by_signals,
 )
-from bigan_cli.commands._benchmark_facts import find_facts
 from bigan_cli.commands._benchmark_grid import Cell, Grid, Request, make_grid
 from bigan_cli.commands._benchmark_results import Results, Row
 from bigan_cli.commands._benchmark_words import figures_table, line_of
@@ -77,11 +76,7 @@ def _run(
     total: int,
 ) -> None:
     """Run the cells that wait, so many at a time, and write the results after each."""
-    try:
-        facts = find_facts(folder, children, waiting[0].device)
-    except Stopped:
-        return
-    runner = CellRunner(folder, request, children, facts)
+    runner = CellRunner(folder, request, children)
     started = time.monotonic()
     done = total - len(waiting)
     with _display(terminal, total, done) as show, ThreadPoolExecutor(request.jobs) as pool:
@@ -155,7 +150,7 @@ def _show_plan(
     states: Mapping[str, str],
     children: Children,
 ) -> None:
-    runner = CellRunner(BenchmarkDirectory(request.output), request, children, {})
+    runner = CellRunner(BenchmarkDirectory(request.output), request, children)
     commands = {cell.name: runner.command(cell) for cell in grid.cells}
     if request.as_json:
         terminal.json(

@@ -11,6 +11,7 @@ from typing import Any
 
 from bigan_cli.benchmarkdir import BenchmarkDirectory
 from bigan_cli.commands._benchmark_children import ChildError, Children
+from bigan_cli.commands._benchmark_facts import Machine, commit
 from bigan_cli.commands._benchmark_grid import Cell, Request
 from bigan_cli.errors import BiganError
 from bigan_cli.rundir import RunDirectory
@@ -28,7 +29,6 @@ class CellRunner:
         folder: Of the benchmark.
         request: What was asked for.
         children: Runs the programs.
-        facts: What every row says besides: machine and commit.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class CellRunner:
         folder: BenchmarkDirectory,
         request: Request,
         children: Children,
-        facts: Mapping[str, Any],
     ) -> None:
         self.folder = folder
         self.request = request
         self.children = children
-        self.facts = facts
+        self.machine = Machine(children, folder.log("env"))
+        self.commit = commit()
         self._baselines: dict[tuple[str, int], dict[str, Any]] = {}
         self._locks: dict[tuple[str, int], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -68,7 +68,11 @@ class CellRunner:
         return row
 
     def _trained_row(self, cell: Cell, *, afresh: bool) -> dict[str, Any]:
-        said = {**self.facts, "threads": self.children.threads, "command": self.command(cell)}
+        said = {
+            "threads": self.children.threads,
+            "commit": self.commit,
+            "command": self.command(cell),
+        }
         try:
             peak = self._train(cell, afresh=afresh)
             figures = self._figures(cell, self._evaluate(cell))
@@ -129,6 +133,7 @@ class CellRunner:
             "normal_classes": data["normal_classes"],
             "anomalous_classes": [c["name"] for c in evaluation["classes"] if c["outlier"]],
             "device": info["device"],
+            "machine": self.machine.words(info["device"]),
             "precision": info["precision"],
             "epochs": info["epochs"],
             "best_epoch": info["best_epoch"],

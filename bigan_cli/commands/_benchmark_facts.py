@@ -1,38 +1,56 @@
-"""What all rows of a benchmark say alike: which machine, and which commit."""
+"""What a row of a benchmark was measured with: which machine, and which commit."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.benchmarkdir import BenchmarkDirectory
-from bigan_cli.commands._benchmark_children import ChildError, Children
-from bigan_cli.errors import BiganError
+from bigan_cli.commands._benchmark_children import Children
+from bigan_cli.commands.env import cpu, memory
 
 
-def find_facts(folder: BenchmarkDirectory, children: Children, device: str) -> dict[str, Any]:
-    """Return ``machine`` in words, and ``commit``, or None where it is not known.
+class Machine:
+    """This machine in words; asked for its graphics cards once, and only if one was used.
 
-    Raises:
-        BiganError: ``bigan env`` does not work.
-        Stopped: The benchmark is being stopped.
+    Args:
+        children: Asks, since PyTorch in this process would take memory from the runs.
+        log: Of what is asked.
     """
-    try:
-        told = json.loads(children.run(["env", "--json"], folder.log("env")).output)
-    except ChildError as error:
-        raise BiganError(f"'bigan env' failed: {error}") from error
-    name = told["torch"].get("auto", "") if device == "auto" else device
-    devices: Mapping[str, str] = told["torch"].get("devices", {})
-    on = devices.get("cuda:0" if name == "cuda" else name, "")
-    where = told["cpu"] if name == "cpu" or not on else f"{on} ({told['cpu']})"
-    return {"machine": f"{where}, {told['memory']}", "commit": _commit()}
+
+    def __init__(self, children: Children, log: Path) -> None:
+        self._children = children
+        self._log = log
+        self._devices: Mapping[str, str] | None = None
+        self._lock = threading.Lock()
+
+    def words(self, device: str) -> str:
+        """Return the machine as it is with *device*, ``cpu`` or a graphics card.
+
+        Raises:
+            ChildError: ``bigan env`` does not work.
+            Stopped: The benchmark is being stopped.
+        """
+        here = f"{cpu()}, {memory()}"
+        if device == "cpu":
+            return here
+        with self._lock:
+            if self._devices is None:
+                told: dict[str, Any] = json.loads(
+                    self._children.run(["env", "--json"], self._log).output
+                )
+                self._devices = told["torch"].get("devices", {})
+        return f"{self._devices.get('cuda:0' if device == 'cuda' else device, device)}; {here}"
 
 
-def _commit() -> str | None:
-    """Return the commit of the checkout that this program runs from, or None."""
+def commit() -> str | None:
+    """Return the commit of the checkout that this program runs from, or None.
+
+    ``+changes`` follows it where the program differs from it.
+    """
     here = Path(__file__)
 
     def git(*words: str) -> str:
