@@ -59,7 +59,7 @@ class CellRunner:
         if before is not None and before["status"] == DONE:
             row = {**before, "error": None}
         else:
-            row = self._trained_row(cell, afresh=before is not None)
+            row = self._trained_row(cell)
         if row["status"] == DONE and self.request.baselines:
             try:
                 row["baselines"] = self._baselines_of(cell)
@@ -67,14 +67,14 @@ class CellRunner:
                 row["error"] = f"no baselines: {_told(error)}"  # what was trained still counts
         return row
 
-    def _trained_row(self, cell: Cell, *, afresh: bool) -> dict[str, Any]:
+    def _trained_row(self, cell: Cell) -> dict[str, Any]:
         said = {
             "threads": self.children.threads,
             "commit": self.commit,
             "command": self.command(cell),
         }
         try:
-            peak = self._train(cell, afresh=afresh)
+            peak = self._train(cell)
             figures = self._figures(cell, self._evaluate(cell))
         except _OF_A_CELL as error:
             return {**identity(cell), "status": FAILED, "error": _told(error), **said}
@@ -88,13 +88,16 @@ class CellRunner:
             "baselines": None,
         }
 
-    def _train(self, cell: Cell, *, afresh: bool) -> int | None:
-        """Train, or go on training; return the peak memory, or None where all was trained."""
+    def _train(self, cell: Cell) -> int | None:
+        """Train, or go on training; return the peak memory, or None where all was trained.
+
+        A run that diverged is started again; one that was stopped, or killed, goes on.
+        """
         run = self.folder.run(cell.name)
-        if not afresh and status_of(run) == DONE:
+        if status_of(run) == DONE:
             return None
         words = train_words(cell, self.request)
-        if not afresh and can_resume(run):
+        if can_resume(run):
             words = ["train", "--resume", *_place(self.request), "--device", cell.device]
         elif run.path.exists():
             words.append("--overwrite")
