@@ -23,7 +23,10 @@ def line_of(row: Row, number: int, total: int, left: float) -> str:
 
 
 def figures_table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Return (headings, cells): the AUROC of each class, and their mean for each data set."""
+    """Return (headings, cells): the AUROC of each class, and their mean for each data set.
+
+    The protocol, one for a whole folder, is left to results.md: a terminal is narrow.
+    """
     found = tables(rows)
     columns = list(dict.fromkeys(column for table in found for column in table.columns))
     cells: list[list[object]] = []
@@ -32,5 +35,5 @@ def figures_table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
         lines += [(f"mean of {len(lines)}", table.mean)] if len(lines) > 1 else []
         for name, figures in lines:
             known = dict(zip(table.columns, figures, strict=True))
-            cells.append([table.dataset, table.protocol, name, *(known.get(c) for c in columns)])
-    return ["data set", "protocol", "class", *columns], cells
+            cells.append([table.dataset, name, *(known.get(c) for c in columns)])
+    return ["data set", "class", *columns], cells
