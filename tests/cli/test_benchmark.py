@@ -210,7 +210,7 @@ def test_protocols_are_not_mixed(done, bigan, grid):
 def test_an_interrupted_benchmark_goes_on(tmp_path, bigan):
     out = tmp_path / "out"
     words = ["benchmark", "--dataset", "digits", "--outlier", "8", *SMALL, "--output", str(out)]
-    words += ["--set", "train.epochs=30", "--set", "output.save_interval=30"]
+    words += ["--set", "train.epochs=12", "--set", "output.save_interval=12"]
     process = subprocess.Popen(
         [sys.executable, "-m", "bigan_cli", *words],
         stdout=subprocess.PIPE,
@@ -233,14 +233,14 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, bigan):
     assert rows_of(out) == []
     run = json.loads((out / "runs/digits-not-8-s0/run.json").read_text())
     assert run["status"] == "interrupted"
-    assert 3 <= run["epoch"] < 30
+    assert 3 <= run["epoch"] < 12
 
     assert "to be resumed" in bigan(*words, "--dry-run").out
     assert bigan(*words).code == 0
     assert "$ bigan train --resume" in log.read_text()
-    assert log.read_text().count("epoch 3/30 ") == 1
+    assert log.read_text().count("epoch 3/12 ") == 1
     (row,) = rows_of(out)
-    assert (row["status"], row["epochs"]) == ("done", 30)
+    assert (row["status"], row["epochs"]) == ("done", 12)
 
 
 def plan_of(bigan, *words):
