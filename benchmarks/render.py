@@ -16,6 +16,7 @@ from machine import ROOT
 from tables import machine_words, tables
 
 DOCUMENT = ROOT / "docs" / "performance.md"
+_DETECTION = "detection-"  # those of results_page.py
 _NOT_MEASURED = "Not measured yet."
 _BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
@@ -56,8 +57,9 @@ def marked(text: str) -> list[str]:
 
 
 def names_of(results: Path) -> set[str]:
-    """Return the names of the results in a folder."""
-    return {path.stem for path in results.glob("*.json")}
+    """Return the names of the results of performance in a folder."""
+    found = {path.stem for path in results.glob("*.json")}
+    return {name for name in found if not name.startswith(_DETECTION)}
 
 
 def section(document: dict[str, object]) -> list[str]:

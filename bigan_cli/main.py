@@ -51,6 +51,10 @@ COMMANDS: Entries = {
             "Score images: one row each with score, p-value, label and components.",
             "bigan score photos/ --fpr 0.01 --output scores.csv",
         ),
+        "benchmark": Entry(
+            "Train and evaluate over data sets, classes and seeds, and make tables of the results.",
+            "bigan benchmark --dataset mnist --inlier all --seed 0 --seed 1 --baselines",
+        ),
         "reconstruct": Entry(
             "Draw images beside their reconstructions and the differences.",
             "bigan reconstruct photos/odd.png",

@@ -37,8 +37,8 @@ def env(
         "bigan": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "platform": platform.platform(),
-        "cpu": _cpu(),
-        "memory": _memory(),
+        "cpu": cpu(),
+        "memory": memory(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "torch": _torch(),
         "data": _data_folder(),
@@ -71,7 +71,8 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the processor, and how many of its cores may be used."""
     import platform
 
     name = platform.processor() or platform.machine()
@@ -86,7 +87,8 @@ def _cpu() -> str:
     return f"{name}, {usable} of {os.cpu_count()} cores usable"
 
 
-def _memory() -> str:
+def memory() -> str:
+    """Return how much memory the machine has."""
     from bigan_cli.console import human_size
 
     try:

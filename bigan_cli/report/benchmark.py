@@ -1,0 +1,282 @@
+"""The results of a benchmark as tables: Markdown, CSV, and cells for a terminal.
+
+Takes the rows that ``bigan benchmark`` writes to results.json, of one benchmark or of several.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bigan_cli.detect.baselines import BASELINES
+
+Row = Mapping[str, Any]
+Read = Callable[[Row], float | None]
+
+METRICS: Mapping[str, str] = {"auroc": "AUROC", "average_precision": "average precision"}
+"""Key of a row -> what it is called."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure over several seeds.
+
+    Attributes:
+        mean: Over the seeds.
+        spread: Their standard deviation; None of a single one.
+        count: How many seeds.
+    """
+
+    mean: float
+    spread: float | None
+    count: int
+
+    def __str__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
+        return f"{self.mean:.3f}{spread}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One metric of one data set under one protocol.
+
+    Attributes:
+        dataset: Its name.
+        protocol: ``one-class``, ``leave-one-out`` or ``folder``.
+        metric: A key of :data:`METRICS`.
+        columns: Detectors: the networks, trained and untrained, then the baselines.
+        rows: Class -> one figure a column, None where it is missing.
+        mean: The mean over all classes, likewise; its spread is that of the seeds' means.
+    """
+
+    dataset: str
+    protocol: str
+    metric: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[Figure | None, ...]]
+    mean: tuple[Figure | None, ...]
+
+    @property
+    def kind(self) -> str:
+        """What the class of a row is under the protocol."""
+        return {"leave-one-out": "anomalous class"}.get(self.protocol, "normal class")
+
+
+def tables(cells: Sequence[Row], metric: str = "auroc") -> list[Table]:
+    """Return a table for each data set and protocol in *cells*, in the order they come in.
+
+    Failed cells are left out; a class of which nothing is known has a row without figures.
+    """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for cell in cells:
+        groups.setdefault((cell["dataset"], _protocol(cell)), []).append(cell)
+    return [_table(*key, metric, group) for key, group in groups.items()]
+
+
+def _table(dataset: str, protocol: str, metric: str, cells: Sequence[Row]) -> Table:
+    done = [cell for cell in cells if cell["status"] == "done"]
+    columns = _columns(done, metric)
+    classes = list(dict.fromkeys(map(_class, cells)))
+    series = {
+        title: {
+            name: {c["seed"]: v for c in of if _class(c) == name and (v := read(c)) is not None}
+            for name in classes
+        }
+        for title, (of, read) in columns.items()
+    }
+    return Table(
+        dataset,
+        protocol,
+        metric,
+        tuple(columns),
+        {
+            name: tuple(_figure(values[name].values()) for values in series.values())
+            for name in classes
+        },
+        tuple(_mean(values) for values in series.values()),
+    )
+
+
+def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], Read]]:
+    """Return title -> (the cells it is about, what to read of each)."""
+    arms: dict[str, list[Row]] = {}
+    for cell in cells:
+        arms.setdefault(arm_of(cell), []).append(cell)
+    columns: dict[str, tuple[Sequence[Row], Read]] = {}
+    columns |= {arm: (of, lambda c: c[metric]) for arm, of in arms.items()}
+    columns |= {
+        f"{arm}, untrained" if len(arms) > 1 else "untrained": (
+            of,
+            lambda c: c[f"untrained_{metric}"],
+        )
+        for arm, of in arms.items()
+    }
+    # Of several presets and variants, those of the first that has them: the images are the same.
+    with_baselines = next((of for of in arms.values() if any(c.get("baselines") for c in of)), ())
+    known = dict.fromkeys(name for c in with_baselines for name in c.get("baselines") or {})
+    for name in known:
+        title = BASELINES[name].title if name in BASELINES else name
+        columns[title] = (with_baselines, _baseline(name, metric))
+    return columns
+
+
+def _baseline(name: str, metric: str) -> Read:
+    def read(cell: Row) -> float | None:
+        figures: Mapping[str, Any] = (cell.get("baselines") or {}).get(name, {})
+        value: float | None = figures.get(metric)
+        return value
+
+    return read
+
+
+def arm_of(cell: Row) -> str:
+    """Return what tells the networks of *cell* from others on the same images."""
+    words = [word for word in (cell["preset"], cell["variant"]) if word]
+    return ", ".join(words) or "bigan"
+
+
+def _class(cell: Row) -> str:
+    return ", ".join(cell["classes"]) or "as the data set says"
+
+
+def _protocol(cell: Row) -> str:
+    # A cell that failed has only what was asked for.
+    asked = {"inlier": "one-class", "outlier": "leave-one-out"}.get(cell["option"], "folder")
+    return str(cell.get("protocol") or asked)
+
+
+def _figure(values: Iterable[float]) -> Figure | None:
+    found = list(values)
+    if not found:
+        return None
+    spread = statistics.stdev(found) if len(found) > 1 else None
+    return Figure(statistics.fmean(found), spread, len(found))
+
+
+def _mean(by_class: Mapping[str, Mapping[int, float]]) -> Figure | None:
+    """Return the mean over the classes, with the spread of the seeds that have all of them.
+
+    None where a class has no figure at all: a mean over the others would pass for one over all.
+    """
+    if not all(by_class.values()):
+        return None
+    seeds = set.intersection(*(set(values) for values in by_class.values()))
+    means = [statistics.fmean(values[seed] for values in by_class.values()) for seed in seeds]
+    if means:
+        return _figure(means)
+    return Figure(
+        statistics.fmean(statistics.fmean(values.values()) for values in by_class.values()), None, 0
+    )
+
+
+def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
+    """Return the lines of all tables of *cells*, each metric by itself, and what they rest on."""
+    lines: list[str] = []
+    for metric, title in METRICS.items():
+        for table in tables(cells, metric):
+            lines += [f"{heading} {table.dataset}, {table.protocol}: {title}", ""]
+            lines += [*table_lines(table), ""]
+    return [*lines, *facts(cells), *failures(cells)]
+
+
+def table_lines(table: Table) -> list[str]:
+    """Return the Markdown of one table; its last row is the mean over the classes."""
+    rows = [(name, *map(_shown, figures)) for name, figures in table.rows.items()]
+    if len(rows) > 1:
+        rows.append((f"**mean of {len(rows)}**", *(f"**{_shown(f)}**" for f in table.mean)))
+    return markdown_table((table.kind, *table.columns), rows)
+
+
+def summary_lines(cells: Sequence[Row]) -> list[str]:
+    """Return the Markdown of one table of the mean AUROC alone, a row for each data set."""
+    found = tables(cells)
+    columns = list(dict.fromkeys(column for table in found for column in table.columns))
+    rows = []
+    for table in found:
+        means = dict(zip(table.columns, table.mean, strict=True))
+        what = f"{table.dataset}, {table.protocol}, mean of {len(table.rows)}"
+        rows.append((what, *(_shown(means.get(column)) for column in columns)))
+    return markdown_table(("AUROC", *columns), rows)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines]
+
+
+def _shown(figure: Figure | None) -> str:
+    return "-" if figure is None else str(figure)
+
+
+def facts(cells: Sequence[Row]) -> list[str]:
+    """Return lines that say what the tables rest on."""
+    done = [cell for cell in cells if cell["status"] == "done"]
+    if not done:
+        return []
+
+    def all_of(read: Callable[[Row], Any]) -> str:
+        return ", ".join(dict.fromkeys(str(read(cell)) for cell in done))
+
+    seconds = statistics.median(cell["training_seconds"] for cell in done)
+    speeds = [s for cell in done if (s := cell["images_per_second"]) is not None]
+    speed = f", {statistics.median(speeds):,.0f} images/s" if speeds else ""
+    seeds = ", ".join(map(str, sorted({cell["seed"] for cell in done})))
+    epochs, machine = all_of(lambda c: c["epochs"]), all_of(lambda c: c["machine"])
+    commit = all_of(lambda c: (c["commit"] or "unknown")[:10])
+    bigan = all_of(lambda c: c["versions"]["bigan"])
+    torch = all_of(lambda c: c["versions"]["torch"])
+    return [
+        f"* Seeds {seeds}; ± is the standard deviation over seeds.",
+        f"* Epochs: {epochs}; arithmetic: {all_of(lambda c: c['precision'])}; {machine}.",
+        f"* Runs: {len(done)}; median training time {seconds:,.1f} s{speed}.",
+        f"* bigan {bigan}, torch {torch}, commit {commit}.",
+    ]
+
+
+def failures(cells: Sequence[Row]) -> list[str]:
+    """Return a line for each cell that failed."""
+    return [f"* Failed: {cell['cell']}: {cell['error']}" for cell in cells if cell["error"]]
+
+
+_PLAIN = (
+    "cell", "status", "error", "protocol", "dataset", "normal_classes", "anomalous_classes", "seed",
+    "preset", "variant", "device", "machine", "threads", "precision", "epochs", "best_epoch",
+    "evaluated_epoch", "auroc", "average_precision", "prevalence", "untrained_auroc",
+    "untrained_average_precision", "training_seconds", "images_per_second", "peak_memory_bytes",
+    "parameters", "data_fingerprint", "test_fingerprint", "commit", "command",
+)  # fmt: skip
+
+
+def as_csv(cells: Sequence[Row]) -> str:
+    """Return CSV with a header and a row for each cell; lists are joined with `` + ``."""
+    rows = [_flat(cell) for cell in cells]
+    names = list(dict.fromkeys([*_PLAIN, *(name for row in rows for name in row)]))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _flat(cell: Row) -> dict[str, Any]:
+    row = {name: _text(cell.get(name)) for name in _PLAIN}
+    for name, value in (cell.get("components") or {}).items():
+        row[f"auroc_of_{name}"] = _text(value)
+    for name, figures in (cell.get("baselines") or {}).items():
+        for metric in METRICS:
+            row[f"{name}_{metric}"] = _text(figures[metric])
+    for name, version in (cell.get("versions") or {}).items():
+        row[f"{name}_version"] = version
+    return row
+
+
+def _text(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return " + ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,330 @@
+"""``bigan benchmark`` as a user meets it: real small runs on the bundled digits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bigan_cli.config.load import load_config
+from bigan_cli.data.prepare import open_dataset, prepare
+from bigan_cli.detect.baselines import baseline_scores
+from bigan_cli.detect.metrics import auroc
+
+# A dozen processes, each of which imports PyTorch.
+pytestmark = pytest.mark.timeout(600)
+
+_SETTINGS = {
+    "model.latent_dim": 4,
+    "model.options.feature_maps_gen": 4,
+    "model.options.feature_maps_disc": 4,
+    "output.probe_images": 1,
+}
+SMALL = [*(w for k, v in _SETTINGS.items() for w in ("--set", f"{k}={v}")), "--device", "cpu"]
+TINY = [*SMALL, "--set", "train.epochs=1"]
+
+FEW = """
+import numpy as np
+from bigan_cli.contracts import Dataset, ImageShape, Items
+from bigan_cli.hookspecs import hookimpl
+
+class Few(Dataset):
+    name = "few"
+    summary = "many of one kind, few of another"
+    class_names = ("many", "few")
+    image_shape = ImageShape(1, 8, 8)
+
+    def _items(self, many, few):
+        labels = np.repeat([0, 1], [many, few])
+        draw = np.random.default_rng(0).integers(0, 256, (many + few, 8, 8), np.uint8)
+        return Items(draw, labels=labels)
+
+    def train_items(self):
+        return self._items(120, 3)
+
+    def test_items(self):
+        return self._items(8, 8)
+
+@hookimpl
+def bigan_datasets():
+    return [Few]
+"""
+
+
+def rows_of(folder):
+    return json.loads((folder / "results.json").read_text())["cells"]
+
+
+def files_of(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Return what is asked for: class 1 of two data sets, of one of which there is too little."""
+    plugin = tmp_path_factory.mktemp("plugin") / "few.py"
+    plugin.write_text(FEW)
+    words = ["--plugin", str(plugin), "--dataset", "few", "--dataset", "digits", "--inlier", "1"]
+    return [*words, "--seed", "3", *TINY]
+
+
+@pytest.fixture(scope="module")
+def first(grid, tmp_path_factory):
+    """Return the folder of a benchmark, its exit code, and what it said."""
+    folder = tmp_path_factory.mktemp("benchmark") / "out"
+    command = [sys.executable, "-m", "bigan_cli", "benchmark", *grid, "--baselines", "--jobs", "2"]
+    ended = subprocess.run(
+        [*command, "--output", str(folder)], capture_output=True, text=True, check=False
+    )
+    return folder, ended
+
+
+@pytest.fixture
+def done(first):
+    return first[0]
+
+
+@pytest.fixture
+def row(done):
+    return rows_of(done)[1]
+
+
+def test_a_run_that_fails_is_a_row_and_the_others_go_on(first, bigan, grid):
+    folder, ended = first
+    failed, done = rows_of(folder)
+    assert (failed["cell"], failed["status"]) == ("few-few-s3", "failed")
+    assert failed["error"].startswith("too few normal images to train on: 3 of few")
+    assert (done["cell"], done["status"], done["error"]) == ("digits-1-s3", "done", None)
+    assert ended.returncode == 1
+    *lines, error, hint = ended.stderr.splitlines()
+    assert error.startswith("error: 1 of 2 runs failed: few-few-s3: too few normal images")
+    assert hint.startswith(f"hint: {folder / 'logs'} has what each said")
+    assert any(line.startswith("run 1/2 few-few-s3 failed: too few") for line in lines)
+    assert any(line.startswith("run 2/2 digits-1-s3 auroc=") for line in lines)
+    assert "Failed: few-few-s3: too few" in (folder / "results.md").read_text()
+    plan = bigan("benchmark", *grid, "--output", folder, "--dry-run")
+    assert [line.split("\t")[1] for line in plan.lines[1:]] == ["to be tried again", "finished"]
+    assert "1 of 2 runs to do" in plan.err
+
+
+def test_a_row_says_all_about_its_run(done, row):
+    assert row["protocol"] == "one-class"
+    assert row["normal_classes"] == ["1"]
+    assert row["anomalous_classes"] == [c for c in "0123456789" if c != "1"]
+    assert (row["seed"], row["preset"], row["variant"]) == (3, None, None)
+    assert (row["device"], row["precision"], row["epochs"]) == ("cpu", "fp32", 1)
+    assert 0.5 < row["auroc"] <= 1
+    assert 0.5 < row["untrained_auroc"] <= 1
+    assert row["average_precision"] > row["prevalence"] > 0.8
+    assert "reconstruction" in row["components"]
+    assert row["training_seconds"] > 0
+    assert row["images_per_second"] > 0
+    assert row["peak_memory_bytes"] > 2**20
+    assert len(row["data_fingerprint"]) == 64
+    assert row["versions"].keys() == {"bigan", "torch", "python"}
+    assert "cores" in row["machine"]
+    assert row["threads"] == 1
+    evaluation = json.loads((done / "runs/digits-1-s3/stats/evaluation.json").read_text())
+    assert row["auroc"] == evaluation["trained"]["auroc"]["value"]
+
+
+def test_the_command_of_a_row_repeats_it_anywhere(done, row):
+    train, _, evaluate = row["command"].partition(" && ")
+    assert evaluate == "bigan evaluate --run digits-1-s3"
+    run = json.loads((done / "runs/digits-1-s3/run.json").read_text())
+    here = [word for word in run["argv"] if word != "--json"]
+    # All but the places of the plugin and of the run.
+    assert [Path(word).name if "/" in word else word for word in here] == train.split()[1:]
+    assert "/" not in row["command"]
+
+
+def test_baselines_see_the_images_of_the_run(done, row):
+    loaded = load_config(file=done / "runs/digits-1-s3/config.toml")
+    data = prepare(open_dataset(loaded.registry, loaded.config.data), loaded.config)
+    assert data.fingerprint == row["data_fingerprint"]
+    assert list(row["baselines"]) == ["pca", "neighbours", "isolation_forest", "one_class_svm"]
+    for name, found in row["baselines"].items():
+        scores = baseline_scores(name, data.fit.pixels, data.test.pixels, seed=3)
+        assert found["auroc"] == pytest.approx(auroc(data.test.outlier, scores), abs=1e-9)
+        assert found["fitted_to"] == len(data.fit)
+
+
+def test_tables_of_all_kinds(first, row):
+    folder, ended = first
+    with (folder / "results.csv").open(newline="") as stream:
+        failed, line = csv.DictReader(stream)
+    assert (failed["cell"], failed["status"], failed["auroc"]) == ("few-few-s3", "failed", "")
+    assert float(line["auroc"]) == row["auroc"]
+    assert float(line["pca_auroc"]) == row["baselines"]["pca"]["auroc"]
+    assert float(line["auroc_of_reconstruction"]) == row["components"]["reconstruction"]
+    assert line["command"] == row["command"]
+    page = (folder / "results.md").read_text()
+    assert f"| 1 | {row['auroc']:.3f} | {row['untrained_auroc']:.3f} | " in page
+    assert "| normal class | bigan | untrained | PCA | 5-NN | Isolation Forest | OC-SVM |" in page
+    head, few, digits = (text.split("\t") for text in ended.stdout.splitlines())
+    assert head[:4] == ["data set", "class", "bigan", "untrained"]
+    assert few == ["few", "few", *[""] * 6]
+    assert digits[:3] == ["digits", "1", f"{row['auroc']:.3f}"]
+
+
+def test_what_is_finished_is_not_run_again(done, bigan, grid):
+    before = files_of(done)
+    only = [word for word in grid if word not in ("--dataset", "few")]
+    told = bigan("benchmark", "--dataset", "digits", *only[:2], *only[3:], "--output", done)
+    assert told.code == 0, told.err
+    assert files_of(done) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "train.lr=0.1"], "train.epochs=1 train.lr=0.1 is asked for"),
+        (["--device", "auto"], "device was cpu, and auto"),
+    ],
+)
+def test_settings_are_not_mixed(done, bigan, grid, words, told):
+    before = files_of(done)
+    mixed = bigan("benchmark", *grid, *words, "--output", done)
+    assert mixed.code == 2
+    assert mixed.err.startswith(f"error: {done} holds results of other settings: ")
+    assert told in mixed.err
+    assert "hint: pass another --output" in mixed.err
+    assert files_of(done) == before
+
+
+def test_protocols_are_not_mixed(done, bigan, grid):
+    other = ["--outlier" if word == "--inlier" else word for word in grid]
+    told = bigan("benchmark", *other, "--output", done)
+    assert told.code == 2
+    assert "protocol was one-class, and leave-one-out is asked for" in told.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupted_benchmark_goes_on(tmp_path, bigan):
+    out = tmp_path / "out"
+    words = ["benchmark", "--dataset", "digits", "--outlier", "8", *SMALL, "--output", str(out)]
+    words += ["--set", "train.epochs=12", "--set", "output.save_interval=12"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    log = out / "logs/digits-not-8-s0.log"
+    try:
+        while not (log.exists() and "epoch 3/" in log.read_text()):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+        told, said = process.communicate()
+    assert process.returncode == 130, said
+    assert told == ""
+    assert "Traceback" not in said + log.read_text()
+    assert "1 run of 1 to go" in said
+    assert rows_of(out) == []
+    run = json.loads((out / "runs/digits-not-8-s0/run.json").read_text())
+    assert run["status"] == "interrupted"
+    assert 3 <= run["epoch"] < 12
+
+    assert "to be resumed" in bigan(*words, "--dry-run").out
+    assert bigan(*words).code == 0
+    assert "$ bigan train --resume" in log.read_text()
+    assert log.read_text().count("epoch 3/12 ") == 1
+    (row,) = rows_of(out)
+    assert (row["status"], row["epochs"]) == ("done", 12)
+
+
+def plan_of(bigan, *words):
+    told = bigan("benchmark", *words, "--dry-run", "--json")
+    assert told.code == 0, told.err
+    return json.loads(told.out)["cells"]
+
+
+def test_a_plan_of_everything(bigan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variants = ["--variant", "plain=", "--variant", "short=--set train.epochs=3 --set train.lr=0.1"]
+    words = ["--dataset", "fashion-mnist", "--dataset", "digits", "--seed", "0", "--seed", "7"]
+    cells = plan_of(bigan, *words, *variants, "--preset", "paper")
+    assert len(cells) == 2 * 10 * 2 * 2
+    assert {cell["state"] for cell in cells} == {"new"}
+    names = [cell["cell"] for cell in cells]
+    assert names[0] == "fashion_mnist-t-shirt-top-s0-paper-plain"
+    assert names[-1] == "digits-9-s7-paper-short"
+    assert "--inlier T-shirt/top --seed 0 --preset paper" in cells[0]["command"]
+    assert "--set train.epochs=3 --set train.lr=0.1" in cells[-1]["command"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_of_leave_one_out(bigan, tmp_path):
+    cells = plan_of(bigan, "--outlier", "all", "--output", tmp_path / "out")
+    assert [cell["cell"] for cell in cells] == [f"digits-not-{k}-s0" for k in range(10)]
+    assert "--outlier 9 --seed 0" in cells[9]["command"]
+
+
+def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[data]\ndataset = 'mnist'\ninlier = [3, 5]\n[train]\nseed = 4\n")
+    (cell,) = plan_of(bigan, "-c", file, "--output", tmp_path / "out")
+    assert cell["cell"] == "mnist-3+5-s4"
+    assert "--inlier 3 --inlier 5 --seed 4" in cell["command"]
+    assert "--config run.toml" in cell["command"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--dataset", "fashion-mnst"], "unknown data set 'fashion-mnst'"),
+        (["--inlier", "12"], "inlier 12 is not a class of digits (0-9)"),
+        (["--inlier", "1", "--outlier", "2"], "--inlier and --outlier exclude each other"),
+        (["--set", "train.epoch=1"], "--set: unknown key 'epoch' in [train]"),
+        (["--set", "epochs"], "--set epochs: not TABLE.KEY=VALUE"),
+        (["--set", "train.seed=3"], "--set train.seed=3 has no place in a benchmark"),
+        (["--variant", "short"], "--variant short: not NAME=OPTIONS"),
+        (["--variant", "a=--epochs 3"], "--variant a may hold --set TABLE.KEY=VALUE only"),
+        (["--variant", "a=--set train.lr=x"], "train.lr must be a number"),
+        (["--variant", "a='"], "--variant a: No closing quotation"),
+        (["--variant", "a=", "--variant", "a="], "there are two variants called a"),
+        (["--device", "mps"], "mps"),
+        (["--jobs", "0"], "--jobs"),
+        (["-c", "none.toml"], "none.toml"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(bigan, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    failed = bigan("benchmark", *words)
+    assert failed.code == 2
+    assert failed.out == ""
+    first = failed.err.splitlines()[0]
+    assert first.startswith("error: ")
+    assert told in first
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_peoples_files_are_left_alone(bigan, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    told = bigan("benchmark", "--output", tmp_path)
+    assert told.code == 2
+    assert f"error: {tmp_path} holds other files (thesis.tex, ...), and no benchmark" in told.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1, "cells": 3, "settings": {}}'])
+def test_damaged_results_are_told(bigan, tmp_path, text):
+    (tmp_path / "results.json").write_text(text)
+    told = bigan("benchmark", "--output", tmp_path)
+    assert told.code == 2
+    assert "results.json is damaged, or no result of bigan benchmark" in told.err
+
+
+def test_baselines_of_no_run(bigan, tmp_path):
+    told = bigan("benchmark", "--baselines-of", tmp_path)
+    assert told.code == 2
+    assert f"error: no run in {tmp_path}" in told.err
