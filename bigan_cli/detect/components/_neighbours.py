@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,10 @@ class NeighbourOptions(Options):
     """Options of every nearest-neighbour component."""
 
     neighbours: int = Field(5, ge=1, le=1000, description="How many nearest normals count.")
+    metric: Literal["euclidean", "cosine"] = Field(
+        "euclidean",
+        description="How distance is measured; cosine compares what is seen, not how strongly.",
+    )
     bank_size: int = Field(
         4096, ge=1, description="Training normals kept, drawn at random where there are more."
     )
@@ -53,14 +57,14 @@ class NeighbourComponent(ScoreComponent):
         import torch
 
         keep = torch.randperm(len(embedded), generator=generator)[: self.options.bank_size]
-        bank = embedded.cpu()[keep]
+        bank = self._measured(embedded.cpu()[keep].float())
         # Half precision halves the model file; one scale keeps large features in its range.
         scale = bank.abs().max().clamp_min(1e-12)
         return {"bank": (bank / scale).half(), "scale": scale.reshape(1)}
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean distance to the nearest of the bank, ``[N]``."""
-        points = self.embed(seen).float()
+        points = self._measured(self.embed(seen).float())
         bank = self._opened(fitted)
         nearest = min(self.options.neighbours, len(bank.points))
         candidates = bank.near(points, min(2 * nearest, len(bank.points)))
@@ -70,6 +74,15 @@ class NeighbourComponent(ScoreComponent):
         distances = chosen.square().sum(dim=2).sqrt()
         mean: Tensor = distances.topk(nearest, dim=1, largest=False).values.mean(dim=1)
         return mean
+
+    def _measured(self, points: Tensor) -> Tensor:
+        """Return *points* such that Euclidean distances between them are the metric's.
+
+        That of unit vectors grows with their angle, as the cosine distance does.
+        """
+        from torch.nn.functional import normalize
+
+        return normalize(points, dim=1) if self.options.metric == "cosine" else points
 
     def _opened(self, fitted: Mapping[str, Tensor]) -> _Bank:
         """Return the bank in single precision, made once and kept while *fitted* is the same."""

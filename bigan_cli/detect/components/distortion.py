@@ -22,6 +22,7 @@ class Distortion(ScoreComponent):
 
     name = "distortion"
     summary = "how distorted the discriminator finds the image"
+    weight = 2.0
     needs_head = "distortion"
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from bigan_cli.contracts import Observation, ScoreComponent
-from bigan_cli.detect.components._neighbours import NeighbourComponent
+from bigan_cli.detect.components._neighbours import NeighbourComponent, NeighbourOptions
 from bigan_cli.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class ImageNeighbourOptions(NeighbourOptions):
+    """Options of ``image_neighbours``."""
+
+    metric: Literal["euclidean", "cosine"] = Field(
+        "cosine",
+        description="How distance is measured; cosine compares what is seen, not how strongly.",
+    )
 
 
 class ImageNeighbours(NeighbourComponent):
@@ -18,6 +29,7 @@ class ImageNeighbours(NeighbourComponent):
     name = "image_neighbours"
     summary = "distance to the nearest normals in the discriminator's image features"
     needs_image_features = True
+    Options = ImageNeighbourOptions
 
     def embed(self, seen: Observation) -> Tensor:
         """Return D's image features of x, ``[N, K]``."""
