@@ -52,6 +52,7 @@ class TestScores:
         score: float64 ``[N]``.
         components: Name -> float64 ``[N]``.
         pixels: Where there are ground-truth masks and a component that draws heatmaps.
+        members: float64 ``[M, N]``, the score of each member alone, where that is of interest.
     """
 
     __test__ = False  # not a test case, whatever the name suggests to a collector
@@ -59,6 +60,7 @@ class TestScores:
     score: Floats
     components: Mapping[str, Floats]
     pixels: PixelScores | None = None
+    members: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class Ranking:
     average_precision: Estimate | None
     components: Mapping[str, float | None]
     pixel_auroc: float | None = None
+
+
+@dataclass(frozen=True)
+class MemberFigures:
+    """What the members of an ensemble are worth alone.
+
+    Attributes:
+        auroc: AUROC of each member's score, in the order of the members.
+        mean: Of those.
+        spread: Their standard deviation over the members (of a sample, divisor M - 1): how much
+            the seed alone decides.
+    """
+
+    auroc: tuple[float, ...]
+    mean: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -152,6 +170,7 @@ class Evaluation:
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
         masked_images: How many images the pixels of ``pixel_auroc`` are from.
+        members: The members alone; None for a single network, or where there is no AUROC.
     """
 
     images: int
@@ -168,6 +187,7 @@ class Evaluation:
     resamples: int
     seed: int
     masked_images: int = 0
+    members: MemberFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists and numbers."""
@@ -226,7 +246,17 @@ def evaluate(
         resamples=RESAMPLES,
         seed=seed,
         masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
+        members=_members(outlier, trained.members),
     )
+
+
+def _members(outlier: Bools, scores: Floats | None) -> MemberFigures | None:
+    if scores is None or len(scores) < 2:
+        return None
+    areas = [area for row in scores if (area := auroc(outlier, row)) is not None]
+    if not areas:
+        return None
+    return MemberFigures(tuple(areas), float(np.mean(areas)), float(np.std(areas, ddof=1)))
 
 
 def _ranking(outlier: Bools, scores: TestScores, drawn: Resamples | None) -> Ranking:

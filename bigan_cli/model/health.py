@@ -83,7 +83,8 @@ class Health:
     @classmethod
     def from_dict(cls, figures: Mapping[str, float]) -> Health:
         """Return what :meth:`as_dict` gave."""
-        return cls(**{**figures, "steps": int(figures["steps"])})
+        others = {name: value for name, value in figures.items() if name != "steps"}
+        return cls(steps=int(figures["steps"]), **others)
 
 
 @dataclass(frozen=True)
