@@ -16,6 +16,7 @@ from bigan_cli.detect.metrics import (
     Bools,
     Estimate,
     Floats,
+    MemberFigures,
     Rate,
     Resamples,
     auroc,
@@ -23,6 +24,7 @@ from bigan_cli.detect.metrics import (
     average_precision,
     bootstrap,
     interval,
+    member_figures,
     pixel_auroc,
     quantiles,
     rate,
@@ -79,22 +81,6 @@ class Ranking:
     average_precision: Estimate | None
     components: Mapping[str, float | None]
     pixel_auroc: float | None = None
-
-
-@dataclass(frozen=True)
-class MemberFigures:
-    """What the members of an ensemble are worth alone.
-
-    Attributes:
-        auroc: AUROC of each member's score, in the order of the members.
-        mean: Of those.
-        spread: Their standard deviation over the members (of a sample, divisor M - 1): how much
-            the seed alone decides.
-    """
-
-    auroc: tuple[float, ...]
-    mean: float
-    spread: float
 
 
 @dataclass(frozen=True)
@@ -246,17 +232,8 @@ def evaluate(
         resamples=RESAMPLES,
         seed=seed,
         masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
-        members=_members(outlier, trained.members),
+        members=member_figures(outlier, trained.members),
     )
-
-
-def _members(outlier: Bools, scores: Floats | None) -> MemberFigures | None:
-    if scores is None or len(scores) < 2:
-        return None
-    areas = [area for row in scores if (area := auroc(outlier, row)) is not None]
-    if not areas:
-        return None
-    return MemberFigures(tuple(areas), float(np.mean(areas)), float(np.std(areas, ddof=1)))
 
 
 def _ranking(outlier: Bools, scores: TestScores, drawn: Resamples | None) -> Ranking:
