@@ -84,7 +84,7 @@ def run_networks(detector: Detector, paths: list[Path], device: torch.device) ->
     whole = -(-len(some) // size) * size
     pixels = torch.from_numpy(np.resize(np.stack(some), (whole, *some[0].shape))).to(device)
     rounds = -(-min(_FEWEST_IMAGES, 10 * len(paths)) // whole)
-    networks = detector.networks
+    networks = detector.members[0].networks
 
     def once() -> None:
         for batch in pixels.split(size):

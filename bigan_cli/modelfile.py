@@ -1,17 +1,18 @@
 """The model file: everything that scoring needs, in one safetensors file that runs no code.
 
 The header says what the tensors are: the run's configuration, the image shape, how images are
-prepared, the components with their scales and weights. The tensors are the averaged networks,
-the components' memories and the calibration scores.
+prepared, and of each member its seed, its epoch, its health and its components with their
+scales and weights. The tensors are each member's averaged networks and its components'
+memories, and the calibration scores of all of them together.
+
+Format 1 held one network; it is read as a single member.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +21,36 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn import init
 
 from bigan_cli import __version__
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture, ImageShape, ScoreComponent
 from bigan_cli.detect.calibration import Calibration
-from bigan_cli.detect.detector import Detector, Standardised
+from bigan_cli.detect.detector import Detector
+from bigan_cli.detect.member import Member, Origin, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
-from bigan_cli.model.networks import Networks, add_heads, build_networks, heads_of
+from bigan_cli.model.health import Health
+from bigan_cli.model.networks import Networks, build_networks, heads_of
+from bigan_cli.model.undrawn import undrawn_networks
 from bigan_cli.plugins import Registry
 
 _FORMAT = "bigan-model"
-_SCHEMA = 1
-# The initialisers of torch that draw random numbers.
-_DRAWING = (
-    *("normal_", "uniform_", "trunc_normal_", "orthogonal_", "sparse_"),
-    *("xavier_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_"),
-)
+_SCHEMA = 2
+_ONE_NETWORK = 1
+
+
+@dataclass(frozen=True)
+class MemberHeader:
+    """What a model file says of one member.
+
+    Attributes:
+        origin: How its networks came about.
+        components: Name -> centre, spread and weight.
+    """
+
+    origin: Origin
+    components: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -46,13 +58,13 @@ class ModelHeader:
     """What a model file says of itself.
 
     Attributes:
-        epoch: Epochs trained; 0 is the untrained network.
+        epoch: Epochs trained, of the member that was trained longest; 0 is the untrained network.
         config: The resolved configuration of the run.
         image_shape: What the networks take.
         class_names: The data set's classes.
         normal_classes: Those that count as normal.
         preprocessing: How images are brought to that shape.
-        components: Name -> centre, spread and weight.
+        members: One or more.
         default_fpr: The run's false-positive rate.
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
@@ -66,7 +78,7 @@ class ModelHeader:
     class_names: tuple[str, ...]
     normal_classes: tuple[int, ...]
     preprocessing: Mapping[str, Any]
-    components: Mapping[str, Mapping[str, float]]
+    members: tuple[MemberHeader, ...]
     default_fpr: float
     batch_size: int
     fingerprint: str
@@ -78,7 +90,6 @@ def save_detector(
     path: Path,
     detector: Detector,
     *,
-    epoch: int,
     config: RunConfig,
     class_names: Sequence[str],
     normal_classes: Sequence[int],
@@ -91,24 +102,26 @@ def save_detector(
         "format": _FORMAT,
         "schema": _SCHEMA,
         "bigan_version": __version__,
-        "epoch": epoch,
+        "epoch": max(member.origin.epoch for member in detector.members),
         "config": config.model_dump(mode="json", by_alias=True),
         "image_shape": [shape.channels, shape.height, shape.width],
         "class_names": list(class_names),
         "normal_classes": list(normal_classes),
         "preprocessing": dict(preprocessing),
-        "components": {
-            name: {"centre": part.centre, "spread": part.spread, "weight": part.weight}
-            for name, part in detector.parts.items()
-        },
+        "members": [_describe(member) for member in detector.members],
         "default_fpr": detector.default_fpr,
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
-        "heads": heads_of(detector.networks),
+        "heads": heads_of(detector.members[0].networks),
     }
-    tensors = {f"networks.{k}": v for k, v in detector.networks.state_dict().items()}
-    for name, part in detector.parts.items():
-        tensors |= {f"fitted.{name}.{key}": value for key, value in part.fitted.items()}
+    tensors: dict[str, Tensor] = {}
+    for number, member in enumerate(detector.members):
+        own = member.networks.state_dict()
+        tensors |= {f"members.{number}.networks.{key}": value for key, value in own.items()}
+        for name, part in member.parts.items():
+            tensors |= {
+                f"members.{number}.fitted.{name}.{key}": value for key, value in part.fitted.items()
+            }
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
     # One value a header key: safetensors does not keep the keys' order, and files of the same
     # model should be the same bytes.
@@ -118,6 +131,19 @@ def save_detector(
     )
     with atomic_write(path) as stream:
         stream.write(payload)
+
+
+def _describe(member: Member) -> dict[str, Any]:
+    health = member.origin.health
+    return {
+        "seed": member.origin.seed,
+        "epoch": member.origin.epoch,
+        "health": None if health is None else health.as_dict(),
+        "components": {
+            name: {"centre": part.centre, "spread": part.spread, "weight": part.weight}
+            for name, part in member.parts.items()
+        },
+    }
 
 
 def read_header(path: Path) -> ModelHeader:
@@ -136,7 +162,16 @@ def read_header(path: Path) -> ModelHeader:
     if _FORMAT not in metadata:
         raise DataError(f"{path} is a safetensors file, but not a model file of bigan")
     header = json.loads(metadata[_FORMAT])
-    if header["schema"] != _SCHEMA:
+    if header["schema"] == _ONE_NETWORK:
+        header["members"] = [
+            {
+                "seed": header["config"]["train"]["seed"],
+                "epoch": header["epoch"],
+                "health": None,
+                "components": header["components"],
+            }
+        ]
+    elif header["schema"] != _SCHEMA:
         raise DataError(
             f"{path} has model format {header['schema']}; this version reads {_SCHEMA}",
             f"it was written by bigan {header['bigan_version']}: update bigan",
@@ -149,13 +184,18 @@ def read_header(path: Path) -> ModelHeader:
         class_names=tuple(header["class_names"]),
         normal_classes=tuple(header["normal_classes"]),
         preprocessing=header["preprocessing"],
-        components=header["components"],
+        members=tuple(_member_header(member) for member in header["members"]),
         default_fpr=header["default_fpr"],
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
         bigan_version=header["bigan_version"],
     )
+
+
+def _member_header(said: Mapping[str, Any]) -> MemberHeader:
+    health = None if said["health"] is None else Health.from_dict(said["health"])
+    return MemberHeader(Origin(said["seed"], said["epoch"], health), said["components"])
 
 
 def load_detector(path: Path, device: torch.device, registry: Registry) -> Detector:
@@ -171,84 +211,80 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     architecture = architecture_class(
         architecture_class.Options.from_table(header.config.model.options)
     )
-    latent_dim = header.config.model.latent_dim
-    networks = _undrawn_networks(architecture, header.image_shape, latent_dim, header.heads)
-    if networks is None:
-        networks = build_networks(
-            architecture, header.image_shape, latent_dim, seed=0, heads=header.heads
+    tensors = _read_tensors(path, device)
+    members = []
+    for number, said in enumerate(header.members):
+        networks = _load_networks(
+            path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
-    groups = _read_tensors(path, device)
+        fitted = _under(tensors, f"members.{number}.fitted.")
+        members.append(Member(networks, _load_parts(said, header, fitted, registry), said.origin))
     try:
-        networks.to(device).load_state_dict(groups["networks"])
+        scores = tensors["calibration.scores"].numpy().astype(np.float64)
+    except KeyError as error:
+        raise DataError(f"{path} is damaged (no calibration scores)") from error
+    return Detector(members, Calibration(scores), header.default_fpr, header.batch_size)
+
+
+def _load_networks(
+    path: Path,
+    architecture: Architecture,
+    header: ModelHeader,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+) -> Networks:
+    shape, latent_dim = header.image_shape, header.config.model.latent_dim
+    networks = undrawn_networks(architecture, shape, latent_dim, header.heads)
+    if networks is None:
+        networks = build_networks(architecture, shape, latent_dim, seed=0, heads=header.heads)
+    try:
+        networks.to(device).load_state_dict(weights)
     except RuntimeError as error:
         raise PluginError(
             f"{path} does not fit architecture '{architecture.name}' as it is installed here",
             "install the version of the plugin that the run was trained with",
         ) from error
-    networks.requires_grad_(False)
+    return networks.requires_grad_(requires_grad=False)
+
+
+def _load_parts(
+    said: MemberHeader, header: ModelHeader, fitted: Mapping[str, Tensor], registry: Registry
+) -> dict[str, Standardised]:
     options = header.config.score.options
     parts: dict[str, Standardised] = {}
-    for name, scale in header.components.items():
+    for name, scale in said.components.items():
         component_class = registry.component(name)
         component: ScoreComponent = component_class(
             component_class.Options.from_table(options.get(name, {}))
         )
-        fitted = {
-            key.removeprefix(f"{name}."): tensor
-            for key, tensor in groups["fitted"].items()
-            if key.startswith(f"{name}.")
-        }
         parts[name] = Standardised(
-            component, fitted, scale["centre"], scale["spread"], scale["weight"]
+            component,
+            _under(fitted, f"{name}."),
+            scale["centre"],
+            scale["spread"],
+            scale["weight"],
         )
-    calibration = Calibration(groups["calibration"]["scores"].numpy().astype(np.float64))
-    return Detector(networks, parts, calibration, header.default_fpr, header.batch_size)
+    return parts
 
 
-def _undrawn_networks(
-    architecture: Architecture, image_shape: ImageShape, latent_dim: int, heads: Mapping[str, int]
-) -> Networks | None:
-    """Build networks without drawing weights, which would take longer than all else of loading.
-
-    None where the model file will not fill all of their tensors.
-    """
-    with _nothing_drawn(), torch.random.fork_rng(devices=[]):
-        networks = Networks(
-            *architecture.build(image_shape, latent_dim),
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-        )
-        add_heads(networks, heads)
-    registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}
-    members = chain.from_iterable(vars(module).values() for module in networks.modules())
-    if any(isinstance(member, Tensor) for member in members):
-        return None
-    return networks if registered <= networks.state_dict().keys() else None
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose name starts with *prefix*, by the rest of it."""
+    return {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
 
 
-@contextmanager
-def _nothing_drawn() -> Iterator[None]:
-    """Let torch's initialisers leave the tensors that they are given as they are."""
-    usual = {name: getattr(init, name) for name in _DRAWING}
-    for name in _DRAWING:
-        setattr(init, name, lambda tensor, *_, **__: tensor)
-    try:
-        yield
-    finally:
-        for name, function in usual.items():
-            setattr(init, name, function)
-
-
-def _read_tensors(path: Path, device: torch.device) -> dict[str, dict[str, Tensor]]:
-    """Return the tensors by group: networks and fitted on *device*, calibration on the host."""
-    groups: dict[str, dict[str, Tensor]] = {"networks": {}, "fitted": {}, "calibration": {}}
+def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """Return the tensors by name, all on *device* but for the calibration, which is the host's."""
+    tensors: dict[str, Tensor] = {}
     try:
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 (not a dict: it cannot be iterated)
-                group, name = key.split(".", 1)
                 tensor = file.get_tensor(key)
-                # The calibration is float64, which Metal does not have.
-                groups[group][name] = tensor if group == "calibration" else tensor.to(device)
-    except (SafetensorError, OSError, KeyError) as error:
+                if key.startswith("calibration."):  # float64, which Metal does not have
+                    tensors[key] = tensor
+                else:
+                    # Format 1 held one network, by the same names.
+                    one = key.startswith(("networks.", "fitted."))
+                    tensors[f"members.0.{key}" if one else key] = tensor.to(device)
+    except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is damaged ({error})") from error
-    return groups
+    return tensors

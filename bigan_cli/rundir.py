@@ -36,7 +36,6 @@ class RunDirectory:
         self.animation_file = path / "animation.gif"
         self.multi_animation_file = path / "multi_animation.gif"
         self.models = path / "models"
-        self.training_state_file = self.models / "training-state.pt"
         self.reconstruction = path / "reconstruction"
         self.comparison = self.reconstruction / "comparison"
         self.fake = self.reconstruction / "fake"
@@ -186,6 +185,12 @@ class RunDirectory:
     def epoch_model(self, epoch: int) -> Path:
         """Return the model file of *epoch*; 0 is the untrained network."""
         return self.models / f"epoch-{epoch:04d}.safetensors"
+
+    def training_state(self, member: int) -> Path:
+        """Return the file that continues the training of *member*, counted from 0."""
+        return self.models / (
+            "training-state.pt" if member == 0 else f"training-state-{member + 1}.pt"
+        )
 
     @property
     def best_model(self) -> Path:

@@ -218,7 +218,7 @@ def status_of(run: RunDirectory) -> str:
 def can_resume(run: RunDirectory) -> bool:
     """Return whether *run* was stopped, or killed, where it can go on."""
     stopped = status_of(run) in ("running", "interrupted")
-    return stopped and run.config_file.is_file() and run.training_state_file.is_file()
+    return stopped and run.config_file.is_file() and run.training_state(0).is_file()
 
 
 def state_of(before: Mapping[str, Any] | None, run: RunDirectory, *, baselines: bool) -> str:

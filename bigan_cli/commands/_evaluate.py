@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from bigan_cli.commands._evaluate_files import Files, write_all
-from bigan_cli.commands._evaluate_words import COLUMNS, figures_table, remarks, warnings
+from bigan_cli.commands._evaluate_words import (
+    COLUMNS,
+    figures_table,
+    health_document,
+    health_warnings,
+    remarks,
+    warnings,
+)
 from bigan_cli.commands._model import Model, find_model, load_model, open_test, progress_bar
 from bigan_cli.config.load import load_config
 from bigan_cli.console import Terminal
@@ -106,7 +113,7 @@ def run_evaluation(terminal: Terminal, request: Request) -> None:
         terminal.table(COLUMNS, figures_table(result))
     for text in remarks(result):
         terminal.note(text)
-    for text in warnings(result):
+    for text in (*warnings(result), *health_warnings(model.header)):
         terminal.warn(text)
     terminal.note(f"written to {folder}: {', '.join(files.present())}")
     _gate(request.min_auroc, result)
@@ -163,6 +170,7 @@ def _score(terminal: Terminal, detector: Detector, test: ReopenedTest, what: str
             name: np.concatenate([part.components[name] for part in parts])
             for name in detector.component_names
         },
+        np.concatenate([part.members for part in parts], axis=1),
     )
 
 
@@ -172,8 +180,9 @@ def _with_pixels(
     """Return *scores* with the heatmaps of the images whose pixels are known, if there are any."""
     heatmaps = None if masks is None else detector.heatmaps(test.images.pixels[masks.index])
     if masks is None or heatmaps is None:
-        return TestScores(scores.score, scores.components)
-    return TestScores(scores.score, scores.components, PixelScores(masks.anomalous, heatmaps))
+        return TestScores(scores.score, scores.components, members=scores.members)
+    pixels = PixelScores(masks.anomalous, heatmaps)
+    return TestScores(scores.score, scores.components, pixels, scores.members)
 
 
 def _untrained(
@@ -206,6 +215,7 @@ def _document(
         "test_fingerprint": test.fingerprint or None,
         "device": str(model.device),
         **result.as_dict(),
+        "health": health_document(model.header),
     }
 
 

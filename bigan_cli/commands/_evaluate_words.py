@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from bigan_cli.console import count
 from bigan_cli.detect.evaluation import Evaluation, Ranking
+from bigan_cli.detect.member import Origin
 from bigan_cli.detect.metrics import Estimate, Rate
+from bigan_cli.model.health import Alarm, alarms
+from bigan_cli.modelfile import ModelHeader
 
 COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 
@@ -20,6 +24,7 @@ def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
     yield from _ranking_rows(result.trained, "", both)
     if result.untrained is not None:
         yield from _ranking_rows(result.untrained, " untrained", both)
+    yield from _member_rows(result, both)
     yield from _pixel_rows(result)
     if result.gain is not None:
         yield "AUROC gained by training", *_cells(result.gain), both
@@ -63,6 +68,19 @@ def _ranking_rows(ranking: Ranking, which: str, of: str) -> Iterator[tuple[objec
         yield f"AUROC{which}", *_cells(ranking.auroc), of
     if ranking.average_precision is not None:
         yield f"average precision{which}", *_cells(ranking.average_precision), of
+
+
+def _member_rows(result: Evaluation, of: str) -> Iterator[tuple[object, ...]]:
+    if result.members is None:
+        return
+    for number, area in enumerate(result.members.auroc, 1):
+        yield f"AUROC of member {number} alone", f"{area:.4f}", None, None, of
+    members = count(len(result.members.auroc), "member")
+    yield "AUROC of single members, mean", f"{result.members.mean:.4f}", None, None, members
+    yield (
+        *("AUROC of single members, standard deviation", f"{result.members.spread:.4f}"),
+        *(None, None, members),
+    )
 
 
 def _pixel_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
@@ -126,6 +144,31 @@ def warnings(result: Evaluation) -> Iterator[str]:
             f"{result.images:,} images got only {result.distinct_scores:,} different scores: the "
             "networks may have collapsed"
         )
+
+
+def health_document(header: ModelHeader) -> list[dict[str, Any]]:
+    """Return what the members of a model showed in training, and what is wrong with each."""
+    return [
+        {
+            "seed": origin.seed,
+            "epoch": origin.epoch,
+            "signs": None if origin.health is None else origin.health.as_dict(),
+            "alarms": [alarm.as_dict() for alarm in _alarms(origin)],
+        }
+        for origin in (member.origin for member in header.members)
+    ]
+
+
+def health_warnings(header: ModelHeader) -> Iterator[str]:
+    """Yield what was wrong with the members of a model when it was saved."""
+    for number, member in enumerate(header.members, 1):
+        which = f"member {number}, " if len(header.members) > 1 else ""
+        for alarm in _alarms(member.origin):
+            yield f"{which}when this model was saved: {alarm}"
+
+
+def _alarms(origin: Origin) -> tuple[Alarm, ...]:
+    return () if origin.health is None else alarms(origin.health)
 
 
 def _gained_nothing(result: Evaluation) -> bool:

@@ -1,4 +1,4 @@
-"""A training run: the trainer's records turned into the files of a run directory."""
+"""A training run: the trainers' records turned into the files of a run directory."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from bigan_cli.commands._pictures import RunPictures
-from bigan_cli.contracts import EpochRecord, ScoreComponent
-from bigan_cli.data.decode import PREPROCESSING
+from bigan_cli.commands._run_models import RunModels
+from bigan_cli.contracts import EpochRecord
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.detect.detector import Detector
-from bigan_cli.detect.fit import Normals, fit_detector
-from bigan_cli.detect.ready import batch_size_for
+from bigan_cli.detect.member import Origin
 from bigan_cli.errors import RunDirectoryError, TrainingError
 from bigan_cli.files import atomic_write
+from bigan_cli.model.health import Alarm, Health, alarms
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
-from bigan_cli.modelfile import save_detector
 from bigan_cli.report.figures import losses as draw_losses
 from bigan_cli.rundir import RunDirectory
 
@@ -36,82 +35,148 @@ from bigan_cli.rundir import RunDirectory
 _AUTOSAVE_SECONDS = 60.0
 
 
+class Watcher(Protocol):
+    """Whom a session tells how it is getting on."""
+
+    def member(self, number: int, epoch: int) -> None:
+        """Member *number*, counted from 0, is about to train on from *epoch*."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """An epoch of that member is finished."""
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Something has gone wrong with that member; told once for each kind."""
+
+
 class TrainingSession:
-    """Runs a trainer and keeps its run directory up to date.
+    """Trains the members of a run, one after another, and keeps its run directory up to date.
+
+    Each member has a trainer and a training state of its own, so that a run can be continued in
+    the middle of any of them. Pictures and curves are those of the first.
 
     Args:
-        run: Where to write.
-        trainer: What to run; already continued from a saved state when resuming.
+        run: Where to write. A member that has a training state there is continued from it.
         data: The prepared images.
-        components: The score components to combine.
+        models: Fits and writes the models.
+        make_trainer: Returns a new trainer for a member, counted from 0.
+        watcher: Told how it is getting on.
     """
 
     def __init__(
         self,
         run: RunDirectory,
-        trainer: Trainer,
         data: PreparedData,
-        components: list[ScoreComponent],
+        models: RunModels,
+        make_trainer: Callable[[int], Trainer],
+        watcher: Watcher,
     ) -> None:
         self.run = run
-        self.trainer = trainer
-        self.data = data
         self.config = data.config
-        self.components = components
+        self.models = models
         self.pictures = RunPictures(run, data)
-        self._records = [r for r in run.metrics() if r["epoch"] <= trainer.epoch]
-        self._best_written = 0
-        self._state_written = time.monotonic()
+        self.trained_epochs = 0
+        self._make_trainer = make_trainer
+        self._watcher = watcher
+        info = run.info() if run.run_file.exists() else {}
+        self._members: list[dict[str, Any]] = list(info.get("members", []))
+        self._started = time.monotonic() - float(info.get("seconds", 0.0))
 
-    def train(self, on_epoch: Callable[[EpochRecord], None]) -> bool:
-        """Train to the end; return False if it was stopped before.
-
-        Args:
-            on_epoch: Told every epoch's record, for a progress display.
+    def train(self) -> bool:
+        """Train all members to the end; return False if they were stopped before.
 
         Raises:
             TrainingError: Training diverged; the files of the last save stay.
+            RunDirectoryError: A training state is damaged.
         """
-        started = time.monotonic() - float(self._info().get("seconds", 0.0))
-        if self.trainer.epoch == 0 and self.trainer.steps_done == 0:
+        for number in range(self.config.train.members):
+            self._take_up(number)
+            if not self._train_member():
+                self._write_status("interrupted")
+                return False
+        self._write_status("done")
+        return True
+
+    def _take_up(self, number: int) -> None:
+        """Make member *number* the present one."""
+        self.number = number
+        self.trainer = self._make_trainer(number)
+        if self.run.training_state(number).exists():
+            self.trainer.load_state(load_training_state(self.run, number))
+        self._records = [
+            record
+            for record in self.run.metrics()
+            if record.get("member", 1) != number + 1 or record["epoch"] <= self.trainer.epoch
+        ]
+        self._best_written = 0
+        self._state_written = time.monotonic()
+        self._alarmed: set[str] = set()
+
+    def _train_member(self) -> bool:
+        """Train the present member to the end; return False if it was stopped before."""
+        trainer, epochs = self.trainer, self.config.train.epochs
+        if trainer.epoch >= epochs:
+            self._describe_member()
+            return True
+        self._watcher.member(self.number, trainer.epoch)
+        if trainer.epoch == 0 and trainer.steps_done == 0:
             self._save_untrained()
         try:
-            for record in self.trainer.epochs():
-                self._records.append(dataclasses.asdict(record))
-                self.run.write_metrics(self._records)
-                last = record.epoch == self.config.train.epochs
-                if last or record.epoch % self.config.output.save_interval == 0:
-                    self.save(record.epoch)
-                elif time.monotonic() - self._state_written > _AUTOSAVE_SECONDS:
-                    self.save_state()
-                self._write_status("running", started)
-                on_epoch(record)
+            for record in trainer.epochs():
+                self._finish_epoch(record)
         except TrainingError as error:
-            self._write_status("failed", started)
+            self._write_status("failed")
             raise self._with_checkpoint(error) from error
-        finished = self.trainer.epoch >= self.config.train.epochs
-        if not finished:
-            self.save_models(self.trainer.epoch)
+        if trainer.epoch < epochs:
+            # An untrained network is no member for others that are trained.
+            if trainer.epoch or self.number == 0:
+                self.save_models(trainer.epoch)
             self.save_state()
-        self._write_status("done" if finished else "interrupted", started)
-        return finished
+            return False
+        return True
+
+    def _finish_epoch(self, record: EpochRecord) -> None:
+        self.trained_epochs += 1
+        self._records.append({"member": self.number + 1, **dataclasses.asdict(record)})
+        self._records.sort(key=lambda row: (row.get("member", 1), row["epoch"]))
+        self.run.write_metrics(self._records)
+        last = record.epoch == self.config.train.epochs
+        if last or record.epoch % self.config.output.save_interval == 0:
+            self.save(record.epoch)
+        elif time.monotonic() - self._state_written > _AUTOSAVE_SECONDS:
+            self.save_state()
+        self._write_status("running")
+        self._watcher.epoch(record)
+        for alarm in self._alarms():
+            if alarm.name not in self._alarmed:
+                self._alarmed.add(alarm.name)
+                self._watcher.alarm(alarm)
 
     def save(self, epoch: int) -> None:
         """Write the models, the training state, the pictures and the curves of *epoch*."""
-        detector = self.save_models(epoch)
-        self._write_model(self.run.epoch_model(epoch), detector, epoch)
+        detector = self.save_models(epoch, self.run.epoch_model(epoch))
         self.save_state()
-        self.pictures.save(epoch, detector)
-        draw_losses(self.run.losses_file, self._records)
+        if self.number == 0:
+            self.pictures.save(epoch, detector)
+            draw_losses(self.run.losses_file, [r for r in self._records if r.get("member", 1) == 1])
 
-    def save_models(self, epoch: int) -> Detector:
-        """Write the present averaged networks as the last, and the best if there is a new one."""
-        detector = self._fit(self.trainer.average)
-        self._write_model(self.run.last_model, detector, epoch)
-        best = self.trainer.best_epoch
+    def save_models(self, epoch: int, *more: Path) -> Detector:
+        """Write the present averaged networks as the last, and the best if there is a new one.
+
+        Args:
+            epoch: Of the networks.
+            more: Other model files that they go into.
+        """
+        trainer = self.trainer
+        member = self.models.fit(trainer.average, self._origin(epoch, trainer.health))
+        for path in (self.run.last_model, *more):
+            detector = self.models.write(path, member)
+        best = trainer.best_epoch
         if best and best != self._best_written:
-            of_best = detector if best == epoch else self._fit(self._best_networks())
-            self._write_model(self.run.best_model, of_best, best)
+            of_best = member
+            if best != epoch:
+                origin = self._origin(best, trainer.best_health)
+                of_best = self.models.fit(self._best_networks(), origin)
+            self.models.write(self.run.best_model, of_best)
             self._best_written = best
         return detector
 
@@ -119,60 +184,54 @@ class TrainingSession:
         """Write all that ``--resume`` needs."""
         buffer = io.BytesIO()
         torch.save(self.trainer.state(), buffer)
-        with atomic_write(self.run.training_state_file) as stream:
+        with atomic_write(self.run.training_state(self.number)) as stream:
             stream.write(buffer.getbuffer())
         self._state_written = time.monotonic()
 
     def _save_untrained(self) -> None:
         """Write the network as it was drawn, so that training can be compared with none."""
-        detector = self._fit(self.trainer.average)
-        self._write_model(self.run.epoch_model(0), detector, 0)
-        self.pictures.save(0, detector)
+        member = self.models.fit(self.trainer.average, self._origin(0, None))
+        detector = self.models.write(self.run.epoch_model(0), member)
+        if self.number == 0:
+            self.pictures.save(0, detector)
         self.save_state()
 
-    def _fit(self, networks: Networks) -> Detector:
-        return fit_detector(
-            networks,
-            self.components,
-            self.config.score.weights,
-            Normals(
-                fit=self.data.fit.pixels,
-                validation=self.data.validation.pixels,
-                calibration=self.data.calibration.pixels,
-            ),
-            fpr=self.config.score.fpr,
-            batch_size=batch_size_for(networks.image_shape),
-            seed=self.config.train.seed,
-        )
+    def _origin(self, epoch: int, health: Health | None) -> Origin:
+        return Origin(self.trainer.config.seed, epoch, health)
 
     def _best_networks(self) -> Networks:
         networks: Networks = copy.deepcopy(self.trainer.average)
         networks.load_state_dict(self.trainer.best_weights)
         return networks
 
-    def _write_model(self, path: Path, detector: Detector, epoch: int) -> None:
-        save_detector(
-            path,
-            detector,
-            epoch=epoch,
-            config=self.config,
-            class_names=self.data.class_names,
-            normal_classes=self.data.normal_classes,
-            preprocessing=PREPROCESSING,
-            fingerprint=self.data.fingerprint,
-        )
+    def _alarms(self) -> tuple[Alarm, ...]:
+        return alarms(self.trainer.health) if self.trainer.health else ()
 
-    def _info(self) -> dict[str, Any]:
-        return self.run.info() if self.run.run_file.exists() else {}
+    def _describe_member(self) -> None:
+        """Put the present member into what run.json says of the members."""
+        trainer = self.trainer
+        said = {
+            "seed": trainer.config.seed,
+            "epoch": trainer.epoch,
+            "best_epoch": trainer.best_epoch,
+            "best_validation": _finite(trainer.best_validation),
+            "alarms": [alarm.as_dict() for alarm in self._alarms()],
+        }
+        self._members[self.number : self.number + 1] = [said]
 
-    def _write_status(self, status: str, started: float) -> None:
+    def _write_status(self, status: str) -> None:
+        self._describe_member()
+        first = self._members[0]
         self.run.write_info(
             status=status,
             epoch=self.trainer.epoch,
             epochs=self.config.train.epochs,
-            best_epoch=self.trainer.best_epoch,
-            best_validation=_finite(self.trainer.best_validation),
-            seconds=round(time.monotonic() - started, 1),
+            member=self.number + 1,
+            members_wanted=self.config.train.members,
+            best_epoch=first["best_epoch"],
+            best_validation=first["best_validation"],
+            members=self._members,
+            seconds=round(time.monotonic() - self._started, 1),
         )
 
     def _with_checkpoint(self, error: TrainingError) -> TrainingError:
@@ -180,13 +239,18 @@ class TrainingSession:
         return TrainingError(f"{error.message}; last good checkpoint: {good}", error.hint)
 
 
-def load_training_state(run: RunDirectory) -> dict[str, Any]:
-    """Return what :meth:`TrainingSession.save_state` wrote; runs no code from the file.
+def check_training_state(run: RunDirectory) -> None:
+    """Raise RunDirectoryError if *run* has nothing to continue from."""
+    load_training_state(run, 0)
+
+
+def load_training_state(run: RunDirectory, member: int) -> dict[str, Any]:
+    """Return what :meth:`TrainingSession.save_state` wrote of *member*; runs no code from it.
 
     Raises:
         RunDirectoryError: The run has no training state, or it is damaged.
     """
-    path = run.training_state_file
+    path = run.training_state(member)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -8,6 +8,7 @@ from typing import Self
 
 from bigan_cli.console import Terminal, human_time
 from bigan_cli.contracts import EpochRecord
+from bigan_cli.model.health import Alarm
 
 
 class TrainingDisplay:
@@ -15,10 +16,11 @@ class TrainingDisplay:
 
     Args:
         terminal: Where to show it.
-        epochs: How many epochs the run has in all.
+        epochs: How many epochs each member of the run has in all.
+        members: How many members the run has.
     """
 
-    def __init__(self, terminal: Terminal, epochs: int) -> None:
+    def __init__(self, terminal: Terminal, epochs: int, members: int = 1) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -29,6 +31,9 @@ class TrainingDisplay:
 
         self._terminal = terminal
         self._epochs = epochs
+        self._members = members
+        self._member = 0
+        self._which = ""
         self._live = terminal.interactive
         self._progress = terminal.progress(
             TextColumn("{task.description}", markup=False),
@@ -42,7 +47,7 @@ class TrainingDisplay:
         self._step_task = self._progress.add_task("batches", total=None, note="")
         self._shown = 0.0
         self._started = 0.0
-        self._first_epoch = 0
+        self._trained = 0
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
@@ -57,6 +62,20 @@ class TrainingDisplay:
     ) -> None:
         self._progress.stop()
 
+    def member(self, number: int, epoch: int) -> None:
+        """Say that member *number*, counted from 0, is about to train on from *epoch*."""
+        self._member = number
+        if self._members > 1:
+            self._which = f"member {number + 1}/{self._members} "
+        if self._live:
+            self._progress.update(
+                self._epoch_task, completed=epoch, description=f"{self._which}epochs", note=""
+            )
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Warn of what has gone wrong."""
+        self._terminal.warn(f"{self._which}{alarm}")
+
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Move the bar of the present epoch; drawn a few times a second at the most."""
         now = time.monotonic()
@@ -68,7 +87,7 @@ class TrainingDisplay:
 
     def epoch(self, record: EpochRecord) -> None:
         """Show the record of a finished epoch."""
-        self._first_epoch = self._first_epoch or record.epoch
+        self._trained += 1
         losses = " ".join(
             f"{name}={record.losses[name]:.3f}"
             for name in ("d_loss", "eg_loss", "image_cycle")
@@ -83,10 +102,10 @@ class TrainingDisplay:
             )
             return
         self._terminal.note(
-            f"epoch {record.epoch}/{self._epochs} {figures} {record.seconds:.1f}s {speed} "
-            f"eta={human_time(self._remaining(record.epoch))}"
+            f"{self._which}epoch {record.epoch}/{self._epochs} {figures} "
+            f"{record.seconds:.1f}s {speed} eta={human_time(self._remaining(record.epoch))}"
         )
 
     def _remaining(self, epoch: int) -> float:
-        done = epoch - self._first_epoch + 1
-        return (time.monotonic() - self._started) / done * (self._epochs - epoch)
+        left = self._epochs - epoch + (self._members - 1 - self._member) * self._epochs
+        return (time.monotonic() - self._started) / self._trained * left

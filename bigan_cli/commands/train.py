@@ -88,6 +88,10 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice. [0]")] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(help="Networks to train, with different seeds; the score is their mean. [1]"),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]")
     ] = None,
@@ -149,6 +153,7 @@ def train(
         "train.batch_size": batch_size,
         "train.lr": lr,
         "train.seed": seed,
+        "train.members": members,
         "train.device": device,
         "train.precision": precision,
         "train.compile": compile_,

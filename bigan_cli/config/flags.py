@@ -30,6 +30,7 @@ FLAGS: Mapping[str, str] = {
     "--batch-size": "train.batch_size",
     "--lr": "train.lr",
     "--seed": "train.seed",
+    "--members": "train.members",
     "--device": "train.device",
     "--precision": "train.precision",
     "--compile": "train.compile",

@@ -82,6 +82,13 @@ class TrainConfig(Table):
     batch_size: int = Field(64, ge=2, description="Images a step.")
     lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")
     seed: int = Field(0, ge=0, lt=2**31, description="Decides every random choice of the run.")
+    members: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Networks to train one after another, with the seeds seed, seed + 1 and so "
+        "on, on the same images; the score is the mean of theirs.",
+    )
     device: str = Field(
         "auto",
         pattern=r"(?i)^\s*(auto|cpu|mps|cuda(:\d+)?)\s*$",

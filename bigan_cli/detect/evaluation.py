@@ -16,6 +16,7 @@ from bigan_cli.detect.metrics import (
     Bools,
     Estimate,
     Floats,
+    MemberFigures,
     Rate,
     Resamples,
     auroc,
@@ -23,6 +24,7 @@ from bigan_cli.detect.metrics import (
     average_precision,
     bootstrap,
     interval,
+    member_figures,
     pixel_auroc,
     quantiles,
     rate,
@@ -52,6 +54,7 @@ class TestScores:
         score: float64 ``[N]``.
         components: Name -> float64 ``[N]``.
         pixels: Where there are ground-truth masks and a component that draws heatmaps.
+        members: float64 ``[M, N]``, the score of each member alone, where that is of interest.
     """
 
     __test__ = False  # not a test case, whatever the name suggests to a collector
@@ -59,6 +62,7 @@ class TestScores:
     score: Floats
     components: Mapping[str, Floats]
     pixels: PixelScores | None = None
+    members: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Evaluation:
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
         masked_images: How many images the pixels of ``pixel_auroc`` are from.
+        members: The members alone; None for a single network, or where there is no AUROC.
     """
 
     images: int
@@ -168,6 +173,7 @@ class Evaluation:
     resamples: int
     seed: int
     masked_images: int = 0
+    members: MemberFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists and numbers."""
@@ -226,6 +232,7 @@ def evaluate(
         resamples=RESAMPLES,
         seed=seed,
         masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
+        members=member_figures(outlier, trained.members),
     )
 
 

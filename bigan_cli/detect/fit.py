@@ -16,13 +16,9 @@ from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.detect.calibration import Calibration
-from bigan_cli.detect.detector import (
-    Detector,
-    Standardised,
-    combine,
-    component_scores,
-    look_at_batches,
-)
+from bigan_cli.detect.detector import Detector, mean, member_scores
+from bigan_cli.detect.looking import look_at_batches
+from bigan_cli.detect.member import Member, Origin, Standardised
 from bigan_cli.detect.observation import NetworkObservation
 from bigan_cli.detect.ready import ReadyNetworks, ready
 from bigan_cli.errors import TrainingError, UsageError
@@ -66,16 +62,33 @@ def fit_detector(
     batch_size: int,
     seed: int,
 ) -> Detector:
-    """Fit, standardise and calibrate the score of *networks*.
+    """Fit, standardise and calibrate the score of *networks* alone.
+
+    It is :func:`fit_member` and :func:`calibrate` in one; see there.
+    """
+    origin = Origin(seed=seed)
+    member = fit_member(networks, components, weights, normals, batch_size, origin)
+    return calibrate([member], normals, fpr, batch_size)
+
+
+def fit_member(
+    networks: Networks,
+    components: Sequence[ScoreComponent],
+    weights: Mapping[str, float],
+    normals: Normals,
+    batch_size: int,
+    origin: Origin,
+) -> Member:
+    """Fit the score components to *networks* and standardise them.
 
     Args:
         networks: Trained networks, on their device; they are put into ``eval()``.
         components: What to combine.
         weights: Weight of a component in the mean, its own where not given.
-        normals: The three sets of normal images.
-        fpr: The false-positive rate to record as the default.
+        normals: The three sets of normal images; calibration is not looked at.
         batch_size: Images a forward pass, from now on.
-        seed: Decides which normals a bounded memory keeps.
+        origin: How the networks came about; its seed decides which normals a bounded memory
+            keeps.
 
     Raises:
         UsageError: No component is left, or all weights are zero.
@@ -88,8 +101,8 @@ def fit_detector(
             "see [score] components and weights",
         )
     prepared = ready(networks)
-    fit = normals.fit[_choose(usable, len(normals.fit), seed)]
-    memories = _fit_memories(prepared, usable, fit, batch_size, seed)
+    fit = normals.fit[_choose(usable, len(normals.fit), origin.seed)]
+    memories = _fit_memories(prepared, usable, fit, batch_size, origin.seed)
     raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
     parts = {
         component.name: _standardise(
@@ -97,8 +110,23 @@ def fit_detector(
         )
         for component in usable
     }
-    calibration = component_scores(prepared, parts, normals.calibration, batch_size)
-    return Detector(networks, parts, Calibration(combine(calibration, parts)), fpr, batch_size)
+    return Member(networks, parts, origin)
+
+
+def calibrate(members: Sequence[Member], normals: Normals, fpr: float, batch_size: int) -> Detector:
+    """Return the detector of *members*, its threshold set by what they say together.
+
+    Args:
+        members: One or more.
+        normals: Of which the calibration normals are looked at.
+        fpr: The false-positive rate to record as the default.
+        batch_size: Images a forward pass, from now on.
+
+    Raises:
+        DataError: A score is not finite.
+    """
+    _, scores = member_scores(members, normals.calibration, batch_size)
+    return Detector(members, Calibration(mean(scores)), fpr, batch_size)
 
 
 def _can_score(component: ScoreComponent, networks: Networks) -> bool:

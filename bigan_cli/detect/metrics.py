@@ -60,6 +60,22 @@ class Resamples:
     average_precision: Floats
 
 
+@dataclass(frozen=True)
+class MemberFigures:
+    """What the members of an ensemble are worth alone.
+
+    Attributes:
+        auroc: AUROC of each member's score, in the order of the members.
+        mean: Of those.
+        spread: Their standard deviation over the members (of a sample, divisor M - 1): how much
+            the seed alone decides.
+    """
+
+    auroc: tuple[float, ...]
+    mean: float
+    spread: float
+
+
 def auroc(outlier: ArrayLike, scores: ArrayLike) -> float | None:
     """Return the area under the ROC curve, or None where one kind is absent.
 
@@ -167,6 +183,19 @@ def auroc_by_class(
         chosen = of_class | (truth != kind)
         result[int(label)] = auroc(truth[chosen], values[chosen])
     return result
+
+
+def member_figures(outlier: ArrayLike, scores: Floats | None) -> MemberFigures | None:
+    """Return what each row of *scores*, float64 ``[M, N]``, is worth alone.
+
+    None with fewer than two members, or where one kind of image is absent.
+    """
+    if scores is None or len(scores) < 2:
+        return None
+    areas = [area for row in scores if (area := auroc(outlier, row)) is not None]
+    if not areas:
+        return None
+    return MemberFigures(tuple(areas), float(np.mean(areas)), float(np.std(areas, ddof=1)))
 
 
 def rate(flagged: ArrayLike, confidence: float = CONFIDENCE) -> Rate | None:

@@ -22,6 +22,7 @@ from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.batches import make_batches
 from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.device import autocast, resolve_precision
+from bigan_cli.model.health import Examiner, Health
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.step import LOSSES, AdversarialStep
@@ -71,6 +72,7 @@ class Trainer:
         self.steps_per_epoch = len(fit) // self.batch_size
         self._fit = make_batches(fit, device)
         self._validation = make_batches(validation, device)
+        self._examiner = Examiner(fit, validation, networks.latent_dim)
         self._should_stop = should_stop
         self._on_step = on_step
         self.epoch = 0
@@ -78,6 +80,8 @@ class Trainer:
         self.best_epoch = 0
         self.best_validation = float("inf")
         self.best_weights: dict[str, Tensor] = {}
+        self.health: Health | None = None
+        self.best_health: Health | None = None
         self._sums: list[Tensor] = []
         self._pending_rng: dict[str, Tensor] | None = None
 
@@ -107,9 +111,13 @@ class Trainer:
             if not math.isfinite(validation):  # the last step's update broke the weights
                 raise self._diverged(f"step {self.steps_per_epoch}")
             self.epoch += 1
+            self.health = self._examiner(
+                self.average, self.device, self.epoch * self.steps_per_epoch
+            )
             best = validation < self.best_validation
             if best:
                 self.best_validation, self.best_epoch = validation, self.epoch
+                self.best_health = self.health
                 self.best_weights = {
                     name: value.clone() for name, value in self.average.state_dict().items()
                 }
@@ -121,6 +129,7 @@ class Trainer:
                 seconds=time.perf_counter() - started,
                 validation=validation,
                 best=best,
+                extra=self.health.as_dict(),
             )
 
     def _train_epoch(self) -> dict[str, float] | None:
@@ -232,6 +241,8 @@ class Trainer:
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
             "best_weights": self.best_weights,
+            "health": self.health and self.health.as_dict(),
+            "best_health": self.best_health and self.best_health.as_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -248,6 +259,11 @@ class Trainer:
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]
         self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
+        # A state written before these were looked at has neither.
+        self.health, self.best_health = (
+            Health.from_dict(figures) if (figures := state.get(key)) else None
+            for key in ("health", "best_health")
+        )
 
     def _rng(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}

@@ -127,7 +127,7 @@ def test_no_component_that_can_tell_where(networks, normals, digits):
 def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
     component = LatentNeighbours(LatentNeighbours.Options(neighbours=3))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
-    part = detector.parts["latent_neighbours"]
+    part = detector.members[0].parts["latent_neighbours"]
     query = digits[0][:10]
 
     def encode(pixels):
@@ -143,7 +143,7 @@ def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
 def test_the_memory_is_bounded(networks, normals):
     component = LatentNeighbours(LatentNeighbours.Options(bank_size=10))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
-    bank = detector.parts["latent_neighbours"].fitted["bank"]
+    bank = detector.members[0].parts["latent_neighbours"].fitted["bank"]
     assert bank.shape == (10, 8)
     assert bank.dtype == torch.float16
 

@@ -12,7 +12,7 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.contracts import ImageShape
 from bigan_cli.detect.components._neighbours import NeighbourComponent, NeighbourOptions
 from bigan_cli.detect.components.latent_neighbours import LatentNeighbours
-from bigan_cli.detect.detector import look_at_batches, observe
+from bigan_cli.detect.looking import look_at_batches, observe
 from bigan_cli.detect.ready import ReadyNetworks, batch_size_for
 from bigan_cli.model.networks import Networks, build_networks
 

@@ -1,0 +1,111 @@
+"""What ``bigan train`` says: of a run before it starts, of how it ended, and where time went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bigan_cli.commands._resolved import Resolved
+from bigan_cli.console import Terminal, count, human_time
+from bigan_cli.files import write_text
+from bigan_cli.model.health import Alarm
+from bigan_cli.model.profile import ProfileRow, StepProfiler
+from bigan_cli.rundir import RunDirectory
+
+
+def announce(terminal: Terminal, resolved: Resolved) -> None:
+    """Say what will be trained on what."""
+    data = resolved.data
+    counts = ", ".join(f"{len(images)} {name}" for name, images in resolved.splits.items())
+    normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
+    if len(data.class_names) == 1:
+        normal = "all images are taken as normal"
+    terminal.note(
+        f"{data.dataset_name} ({data.protocol}): {normal}; {data.image_shape} pixels; {counts}"
+    )
+    parameters = sum(p.numel() for p in resolved.networks.parameters())
+    terminal.note(
+        f"{data.config.model.architecture} with {parameters:,} parameters on "
+        f"{resolved.device} ({resolved.precision})"
+    )
+    members, seed = data.config.train.members, data.config.train.seed
+    if members > 1:
+        terminal.note(f"{members} members one after another, seeds {seed} to {seed + members - 1}")
+
+
+def report(
+    terminal: Terminal,
+    run: RunDirectory,
+    seconds: float,
+    profile: Sequence[ProfileRow],
+    *,
+    as_json: bool,
+) -> None:
+    """Say how a finished run went, and what is wrong with it at the end."""
+    info = run.info()
+    if as_json:
+        rows = {"profile": [row.as_dict() for row in profile]} if profile else {}
+        terminal.json({"run": str(run.path), **info, **rows})
+    else:
+        terminal.result(str(run.path))
+        if profile:
+            _show_profile(terminal, profile)
+        _say_how_it_went(terminal, info["members"], seconds)
+    _warn_of_alarms(terminal, info["members"])
+    if not as_json:
+        terminal.note(f"next: bigan evaluate --run {run.path}")
+
+
+def _say_how_it_went(
+    terminal: Terminal, members: Sequence[Mapping[str, Any]], seconds: float
+) -> None:
+    epochs = count(members[0]["epoch"], "epoch")
+    best = [
+        f"best epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
+        for member in members
+    ]
+    if len(members) == 1:
+        terminal.note(f"trained {epochs} in {human_time(seconds)}; {best[0]}")
+        return
+    terminal.note(f"trained {len(members)} members of {epochs} in {human_time(seconds)}")
+    for number, text in enumerate(best, 1):
+        terminal.note(f"member {number}: {text}")
+
+
+def _warn_of_alarms(terminal: Terminal, members: Sequence[Mapping[str, Any]]) -> None:
+    """Say what was still wrong at the end of training."""
+    for number, member in enumerate(members, 1):
+        which = f"member {number}, " if len(members) > 1 else ""
+        for alarm in member["alarms"]:
+            terminal.warn(f"{which}at the end of training: {Alarm(**alarm)}")
+
+
+def write_profile(
+    terminal: Terminal, run: RunDirectory, profiler: StepProfiler
+) -> list[ProfileRow]:
+    """Write the trace of *profiler*, and return its table."""
+    rows = profiler.finish()
+    if rows:
+        write_text(run.profile_file, profiler.trace())
+        terminal.note(f"trace: {run.profile_file} (for chrome://tracing or ui.perfetto.dev)")
+    else:
+        terminal.warn("there were too few steps for a profile")
+    return rows
+
+
+def _show_profile(terminal: Terminal, profile: Sequence[ProfileRow]) -> None:
+    on_gpu = profile[0].device_milliseconds is not None
+    terminal.table(
+        ("kind", "part of a step", "calls", "ms", *(["GPU ms"] if on_gpu else []), "share"),
+        [
+            (
+                row.kind,
+                row.part,
+                f"{row.calls:.0f}",
+                f"{row.milliseconds:.2f}",
+                *([f"{row.device_milliseconds:.2f}"] if on_gpu else []),
+                f"{row.share:.0%}",
+            )
+            for row in profile
+        ],
+    )

@@ -1,0 +1,83 @@
+"""Images as the networks see them, a batch of one fixed shape at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bigan_cli.detect.observation import NetworkObservation
+from bigan_cli.detect.ready import ReadyNetworks, one_thread, ready
+from bigan_cli.model.networks import Networks, to_model_range
+
+T = TypeVar("T")
+
+
+def observe(
+    networks: Networks | ReadyNetworks,
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+    *,
+    pairs: bool = True,
+) -> Iterator[tuple[NetworkObservation, int]]:
+    """Yield each batch as the networks see it, with how many of its images are real.
+
+    Every batch has exactly *batch_size* images; the last one is filled up with copies of its
+    first image, whose results are to be dropped.
+    """
+    prepared = ready(networks)
+    device = prepared.device
+    for start in range(0, len(pixels), batch_size):
+        chunk = np.ascontiguousarray(pixels[start : start + batch_size])
+        count = len(chunk)
+        if count < batch_size:
+            filling = np.repeat(chunk[:1], batch_size - count, axis=0)
+            chunk = np.concatenate([chunk, filling])
+        with torch.no_grad(), one_thread(device):
+            x = to_model_range(torch.from_numpy(chunk).to(device))
+            x = x.contiguous(memory_format=prepared.layout)
+            yield NetworkObservation(prepared, x, pairs=pairs), count
+
+
+def look_at_batches(
+    networks: Networks | ReadyNetworks,
+    pixels: NDArray[np.uint8],
+    batch_size: int,
+    look: Callable[[NetworkObservation, int], T],
+    *,
+    pairs: bool = True,
+) -> Iterator[T]:
+    """Yield what *look* makes of each batch of :func:`observe`, in order, several at a time.
+
+    Args:
+        networks: On their device; a CPU works on as many batches at a time as torch has threads.
+        pixels: uint8 ``[N, C, H, W]``.
+        batch_size: Images in a batch.
+        look: Called with a batch and how many of its images are real, in any thread.
+        pairs: Whether *look* is about reconstructions as well.
+    """
+    prepared = ready(networks)
+
+    def one(start: int) -> T:
+        chunk = pixels[start : start + batch_size]
+        ((seen, count),) = observe(prepared, chunk, batch_size, pairs=pairs)
+        return look(seen, count)
+
+    starts = range(0, len(pixels), batch_size)
+    threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
+    if min(threads, len(starts)) < 2:
+        for seen, count in observe(prepared, pixels, batch_size, pairs=pairs):
+            yield look(seen, count)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:
+        waiting = deque(pool.submit(one, start) for start in starts[: 2 * threads])
+        for start in starts[2 * threads :]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(one, start))
+        for future in waiting:
+            yield future.result()

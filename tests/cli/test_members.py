@@ -1,0 +1,153 @@
+"""Runs of several members, and what a collapsed run says, as a user meets them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from bigan_cli.main import main
+from bigan_cli.modelfile import load_detector, read_header
+from bigan_cli.plugins import load_registry
+
+SMALL = [
+    *("--outlier", "8", "--epochs", "12", "--save-interval", "4", "--device", "cpu"),
+    *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--latent-dim", "6"),
+    *("--members", "2"),
+]
+
+
+def bigan(*words):
+    return main([str(word) for word in words])
+
+
+def load(file):
+    return load_detector(file, torch.device("cpu"), load_registry())
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("members") / "run"
+    assert bigan("train", *SMALL, "--save-dir", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits():
+    from sklearn.datasets import load_digits
+
+    return np.round(load_digits().images[:40] * 255 / 16).astype(np.uint8)[:, None]
+
+
+def test_the_score_is_the_mean_of_the_members(ensemble, digits):
+    detector = load(ensemble / "models/best.safetensors")
+    assert [member.origin.seed for member in detector.members] == [0, 1]
+    scores = detector.score(digits)
+    np.testing.assert_allclose(scores.score, scores.members.mean(axis=0), rtol=1e-12)
+    assert not np.allclose(*scores.members)
+    alone = [m.combine(m.components(digits, detector.batch_size)) for m in detector.members]
+    np.testing.assert_array_equal(scores.members, alone)
+    one = np.concatenate([detector.score(digits[i : i + 1]).score for i in range(len(digits))])
+    np.testing.assert_array_equal(one, scores.score)
+    rebuilt = detector.members[0].reconstruct(digits, detector.batch_size)
+    np.testing.assert_array_equal(detector.reconstruct(digits), rebuilt)
+    maps = [member.heatmaps(digits, detector.batch_size) for member in detector.members]
+    np.testing.assert_allclose(detector.heatmaps(digits), np.mean(maps, axis=0), rtol=1e-6)
+
+
+def test_every_model_file_holds_all_members(ensemble):
+    for name, epochs in (("epoch-0000", {0}), ("epoch-0004", {4}), ("last", {12}), ("best", None)):
+        header = read_header(ensemble / "models" / f"{name}.safetensors")
+        assert len(header.members) == 2
+        assert epochs is None or {m.origin.epoch for m in header.members} == epochs
+    rows = [json.loads(x) for x in (ensemble / "stats/metrics.jsonl").read_text().splitlines()]
+    assert [(row["member"], row["epoch"]) for row in rows] == [
+        (member, epoch) for member in (1, 2) for epoch in range(1, 13)
+    ]
+    info = json.loads((ensemble / "run.json").read_text())
+    assert info["status"] == "done"
+    assert [member["seed"] for member in info["members"]] == [0, 1]
+
+
+def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
+    assert bigan("evaluate", "--run", ensemble, "--device", "cpu", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    members = document["members"]
+    assert len(members["auroc"]) == 2
+    assert members["mean"] == pytest.approx(np.mean(members["auroc"]))
+    assert members["spread"] == pytest.approx(np.std(members["auroc"], ddof=1))
+    point = document["operating_point"]
+    assert point["observed_fpr"]["low"] < point["expected_fpr"]["high"]
+    assert point["observed_fpr"]["high"] > point["expected_fpr"]["low"]
+    assert [each["seed"] for each in document["health"]] == [0, 1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [("member 1/2 epoch 3/", signal.SIGINT), ("member 2/2 epoch 3/", signal.SIGKILL)],
+)
+def test_a_run_stopped_in_any_member_resumes_bit_identically(ensemble, tmp_path, line, sent):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", "train", *SMALL, "--save-dir", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    for said in process.stderr:
+        if said.startswith(line):
+            process.send_signal(sent)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGKILL)
+    assert bigan("train", "--resume", "--save-dir", folder) == 0
+    for file in sorted((ensemble / "models").glob("*.safetensors")):
+        expected, found = load_file(file), load_file(folder / "models" / file.name)
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            assert value.tobytes() == found[key].tobytes(), f"{file.name}: {key}"
+
+
+def test_a_file_of_the_format_with_one_network_still_loads(ensemble, tmp_path, digits):
+    file = ensemble / "models/epoch-0004.safetensors"
+    with safe_open(file, framework="np") as opened:
+        header = json.loads(opened.metadata()["bigan-model"])
+    first = header.pop("members")[0]
+    header |= {"schema": 1, "components": first["components"]}
+    prefix = "members.0."
+    kept = {
+        key.removeprefix(prefix): value
+        for key, value in load_file(file).items()
+        if not key.startswith("members.1.")
+    }
+    old = tmp_path / "old.safetensors"
+    save_file(kept, old, metadata={"bigan-model": json.dumps(header)})
+    np.testing.assert_array_equal(
+        load(old).score(digits).score, load(file).score(digits).members[0]
+    )
+
+
+def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = ["--outlier", "8", "--epochs", "9", "--lr", "0.3", "--device", "cpu"]
+    words += ["--set", "train.reconstruction_weight=0.0", "--set", "train.latent_cycle_weight=0.0"]
+    assert bigan("train", *words, "--save-dir", folder) == 0
+    said = capsys.readouterr().err
+    sentence = "G's images are all alike"
+    assert said.count(sentence) == 2  # once when it rises, and in the last words
+    assert "a larger train.reconstruction_weight or a lower --lr" in said
+    info = json.loads((folder / "run.json").read_text())
+    assert "mode_collapse" in [alarm["name"] for alarm in info["members"][0]["alarms"]]
+    rows = [json.loads(x) for x in (folder / "stats/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["extra"]["sample_variance"] < 0.1
+    assert bigan("evaluate", "--run", folder, "--device", "cpu", "--checkpoint", "last") == 0
+    assert sentence in capsys.readouterr().err
+    document = json.loads((folder / "stats/evaluation.json").read_text())
+    assert "mode_collapse" in [alarm["name"] for alarm in document["health"][0]["alarms"]]
