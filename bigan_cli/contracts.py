@@ -220,7 +220,8 @@ class Observation(Protocol):
         fake: D(G(E(x)), E(x)): logits ``[N]`` and joint features ``[N, F]``.
         image_features: The discriminator's view of x alone, ``[N, K]``.
         encoder_features: What the encoder sees before it narrows that to z, ``[N, K]``.
-        heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``.
+        heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``
+            for x; ``heads_for(images)`` gives them for other images of the same shape.
     """
 
     @property
@@ -239,6 +240,7 @@ class Observation(Protocol):
     def encoder_features(self) -> Tensor: ...
     @property
     def heads(self) -> Mapping[str, Tensor]: ...
+    def heads_for(self, images: Tensor) -> Mapping[str, Tensor]: ...
 
 
 class ScoreComponent(ABC):

@@ -17,7 +17,7 @@ from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.fit import RECOMMENDED
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
-from bigan_cli.model.step import wanted_heads
+from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 
@@ -93,7 +93,7 @@ class Resolved:
             self.data.image_shape,
             config.model.latent_dim,
             seed,
-            heads=wanted_heads(config.train),
+            heads=wanted_heads(config.train, self.data.image_shape),
         )
 
 

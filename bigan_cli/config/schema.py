@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ClassRef = int | str
+Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn"]
 Side = Annotated[int, Field(ge=8, le=1024)]
 
 
@@ -123,10 +124,21 @@ class TrainConfig(Table):
         1.0, ge=0, description="Weight of the latent cycle |z - E(G(z))|^2."
     )
     distortion_weight: float = Field(
-        1.0,
+        0.5,
         ge=0,
         description="Weight of the discriminator's second task, telling images from distorted "
         "copies of themselves; 0 leaves it out.",
+    )
+    distortions: tuple[Distortion, ...] = Field(
+        ("wide_warp", "fine_warp", "shuffle", "stitch", "turn"),
+        min_length=1,
+        description="How those copies are distorted.",
+    )
+    rotation_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of telling how often images were turned by 90 degrees, for images "
+        "that have a natural way up; 0 leaves it out.",
     )
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged networks used for scoring."

@@ -30,6 +30,7 @@ from bigan_cli.model.networks import Networks
 # makes of the pair is the original BiGAN score: both are reported and do not count.
 RECOMMENDED = (
     "distortion",
+    "rotation",
     "encoder_neighbours",
     "latent_neighbours",
     "image_neighbours",

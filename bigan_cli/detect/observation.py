@@ -49,8 +49,19 @@ class NetworkObservation:
 
     @cached_property
     def heads(self) -> Mapping[str, Tensor]:
-        """Outputs ``[N, M]`` of each head on the discriminator's image features, by name."""
+        """Outputs ``[N, M]`` of each head on the discriminator's image features of x, by name."""
         return {name: head(self.image_features) for name, head in self._networks.heads.items()}
+
+    def heads_for(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return the same of other images ``[N, C, H, W]``, made of x.
+
+        Raises:
+            UsageError: This architecture's discriminator has no image features.
+        """
+        if self._networks.image_features is None:
+            raise UsageError("this architecture's discriminator has no image features")
+        features = self._networks.image_features(images)
+        return {name: head(features) for name, head in self._networks.heads.items()}
 
     @cached_property
     def reconstruction(self) -> Tensor:

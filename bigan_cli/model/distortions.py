@@ -9,7 +9,7 @@ inspection in Li et al. 2021 (CutPaste, arXiv 2104.04015).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,22 +18,22 @@ from torch.nn import functional as F  # noqa: N812  what everybody calls it
 Distortion = Callable[[Tensor], Tensor]
 
 
-def distort(x: Tensor) -> Tensor:
-    """Return one distorted copy of each image, all kinds of :data:`DISTORTIONS` in equal shares.
+def distort(x: Tensor, names: Sequence[str]) -> Tensor:
+    """Return one distorted copy of each image, the kinds in equal shares.
 
     Draws from torch's global generators (that of the CPU for what a whole group shares), so the
     run's seed decides them; never waits for the device.
 
     Args:
         x: Images ``[N, C, H, W]`` in [-1, 1], at least 2 x 2 pixels.
+        names: Which of :data:`DISTORTIONS` to use, one at least.
 
     Returns:
         Images ``[N, C, H, W]`` in [-1, 1], in no particular order.
     """
     # Which images get which kind changes from call to call, since batches are in random order.
-    groups = x.tensor_split(len(DISTORTIONS))
-    kinds = DISTORTIONS.values()
-    return torch.cat([kind(group) for kind, group in zip(kinds, groups, strict=True) if len(group)])
+    groups = zip(names, x.tensor_split(len(names)), strict=True)
+    return torch.cat([DISTORTIONS[name](group) for name, group in groups if len(group)])
 
 
 def warp(x: Tensor, cells: int, least: float, most: float) -> Tensor:
@@ -104,9 +104,9 @@ def _warp_finely(x: Tensor) -> Tensor:
 
 
 DISTORTIONS: Mapping[str, Distortion] = {
-    "wide warp": _warp_widely,
-    "fine warp": _warp_finely,
-    "shuffled quarters": shuffle_quarters,
+    "wide_warp": _warp_widely,
+    "fine_warp": _warp_finely,
+    "shuffle": shuffle_quarters,
     "stitch": stitch,
     "turn": turn,
 }

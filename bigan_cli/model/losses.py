@@ -42,13 +42,3 @@ def image_cycle_loss(x: Tensor, reconstruction: Tensor) -> Tensor:
 def latent_cycle_loss(z: Tensor, encoded: Tensor) -> Tensor:
     """Return the mean squared difference of z and E(G(z)); a scalar."""
     return (z - encoded).square().mean()
-
-
-def distortion_loss(plain: Tensor, distorted: Tensor) -> Tensor:
-    """Return the cross-entropy of telling images from distorted copies; a scalar.
-
-    Args:
-        plain: Logits ``[N]`` of images as they are; a positive logit means "distorted".
-        distorted: Logits ``[N]`` of the copies.
-    """
-    return softplus(plain).mean() + softplus(-distorted).mean()

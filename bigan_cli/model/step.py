@@ -15,28 +15,20 @@ from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.model.device import autocast
-from bigan_cli.model.distortions import distort
 from bigan_cli.model.ema import MovingAverage
 from bigan_cli.model.losses import (
     discriminator_loss,
-    distortion_loss,
     encoder_generator_loss,
     image_cycle_loss,
     latent_cycle_loss,
 )
 from bigan_cli.model.networks import Networks
+from bigan_cli.model.pretext import TASKS, pretext_losses
 from bigan_cli.model.profile import phase
 
-LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "d_real", "d_fake")
-# The discriminator's second task, and the name of its head.
-DISTORTION = "distortion"
+LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake")
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
-
-
-def wanted_heads(config: TrainConfig) -> dict[str, int]:
-    """Return name -> outputs of the heads that *config* gives the discriminator."""
-    return {DISTORTION: 1} if config.distortion_weight > 0 else {}
 
 
 class AdversarialStep:
@@ -79,7 +71,7 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            The values of :data:`LOSSES`, float32 ``[7]``, on the device: reading them on the
+            The values of :data:`LOSSES`, float32 ``[8]``, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
@@ -89,9 +81,13 @@ class AdversarialStep:
                 encoded, cycled = self._encode(x, generated)
             with phase("forward of D"):
                 d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
-            with phase("forward of D's head"):
-                distortion = self._tell_distortions(x)
-            d_total = d_loss + self.config.distortion_weight * distortion
+            with phase("forward of D's heads"):
+                distortion, rotation = pretext_losses(self.networks, x, self.config)
+            d_total = (
+                d_loss
+                + self.config.distortion_weight * distortion
+                + self.config.rotation_weight * rotation
+            )
         self._update("D", self.d_optimiser, d_total)
 
         for parameter in self._d_parameters:
@@ -119,7 +115,10 @@ class AdversarialStep:
         with phase("averaging of the weights"):
             self.average.update()
         return torch.stack(
-            [d_loss, eg_loss, image_cycle, latent_cycle, distortion, real.mean(), fake.mean()]
+            [
+                *(d_loss, eg_loss, image_cycle, latent_cycle),
+                *(distortion, rotation, real.mean(), fake.mean()),
+            ]
         ).detach()
 
     def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
@@ -135,14 +134,6 @@ class AdversarialStep:
             return self.networks.encoder(x), None
         encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
         return encoded, cycled
-
-    def _tell_distortions(self, x: Tensor) -> Tensor:
-        """Return the loss of D's head that tells images from distorted copies of themselves."""
-        if DISTORTION not in self.networks.heads:
-            return x.new_zeros(())
-        features = self.networks.discriminator.image_features(torch.cat([x, distort(x)]))  # type: ignore[operator]
-        plain, distorted = self.networks.heads[DISTORTION](features).float().squeeze(1).chunk(2)
-        return distortion_loss(plain, distorted)
 
     def _image_cycle(self, x: Tensor, encoded: Tensor) -> Tensor:
         if self.config.reconstruction_weight == 0:
