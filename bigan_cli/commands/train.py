@@ -81,7 +81,14 @@ def train(
     spectral_norm: Annotated[
         bool | None,
         typer.Option(
-            "--spectral-norm/--no-spectral-norm", help="In the discriminator. [spectral-norm]"
+            "--spectral-norm/--no-spectral-norm", help="In the discriminator. [no-spectral-norm]"
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, fast, balanced or best: how far to go, in about a third, all or six "
+            "times the usual time. [auto: balanced]"
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
@@ -149,6 +156,7 @@ def train(
         "model.options.dropout_rate": dropout_rate,
         "model.options.output": None if tanh is None else ("tanh" if tanh else "sigmoid"),
         "model.options.spectral_norm": spectral_norm,
+        "train.preset": preset,
         "train.epochs": epochs,
         "train.batch_size": batch_size,
         "train.lr": lr,

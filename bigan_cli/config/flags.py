@@ -26,6 +26,7 @@ FLAGS: Mapping[str, str] = {
     "--dropout-rate": "model.options.dropout_rate",
     "--tanh/--sigmoid": "model.options.output",
     "--spectral-norm/--no-spectral-norm": "model.options.spectral_norm",
+    "--preset": "train.preset",
     "--epochs": "train.epochs",
     "--batch-size": "train.batch_size",
     "--lr": "train.lr",

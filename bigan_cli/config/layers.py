@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigan_cli.config.flags import flag_of, read_flags
+from bigan_cli.config.presets import values_of
 from bigan_cli.config.toml import parse_value, read_toml
 from bigan_cli.contracts import Dataset
 
@@ -157,10 +158,17 @@ def layer_of_file(file: Path) -> Layer:
     return Layer("file", str(file), dict(flatten(read_toml(file))), base)
 
 
-def layer_of_preset(dataset: type[Dataset]) -> Layer:
-    """Return what suits the data set better than the general defaults."""
-    values = dict(flatten(dataset.preset))
-    return Layer("preset", f"preset of {dataset.name}", values, Path.cwd())
+def layers_of_presets(dataset: type[Dataset] | None, preset: str) -> list[Layer]:
+    """Return what suits the data set better than the general defaults, and what *preset* adds."""
+    layers = []
+    if dataset is not None:
+        values = dict(flatten(dataset.preset))
+        layers.append(Layer("preset", f"preset of {dataset.name}", values, Path.cwd()))
+    added = values_of(preset, {} if dataset is None else dataset.preset)
+    if added:
+        values = dict(flatten({"train": added}))
+        layers.append(Layer("preset", f"preset {preset}", values, Path.cwd()))
+    return layers
 
 
 def layer_of_environment(dataset: type[Dataset] | None, environ: Mapping[str, str]) -> Layer:

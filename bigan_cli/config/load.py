@@ -1,8 +1,9 @@
 """Puts one frozen :class:`RunConfig` together, and tells all that is wrong with it at once.
 
-From the lowest to the highest: the schema's defaults, the data set's preset, the run file, the
-environment (which device and which data folder, nothing else), ``--set``, flags. Tables are
-merged key by key. Files named in ``plugins`` add up; any other list replaces the one below.
+From the lowest to the highest: the schema's defaults, the data set's preset, the preset asked
+for, the run file, the environment (which device and which data folder, nothing else), ``--set``,
+flags. Tables are merged key by key. Files named in ``plugins`` add up; any other list replaces
+the one below.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from bigan_cli.config.layers import (
     Problem,
     absolute,
     flatten,
+    highest,
     is_odd,
     layer_of_environment,
     layer_of_file,
     layer_of_flags,
-    layer_of_preset,
     layer_of_sets,
+    layers_of_presets,
 )
 from bigan_cli.config.messages import problems_of
+from bigan_cli.config.presets import DEFAULT
 from bigan_cli.config.schema import DataConfig, RunConfig
 from bigan_cli.config.settle import (
     Owner,
@@ -49,6 +52,7 @@ from bigan_cli.errors import ConfigError
 from bigan_cli.plugins import Registry, load_registry
 
 _PLUGINS: Keys = ("plugins",)
+_PRESET: Keys = ("train", "preset")
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def load_config(
     registry = load_registry([Path(path) for path in plugin_files])
 
     dataset = find_dataset(registry, Given([*below, *above]), problems)
-    preset = [layer_of_preset(dataset)] if dataset is not None else []
+    preset = layers_of_presets(dataset, str(highest([*below, *above], _PRESET, DEFAULT)))
     environment = layer_of_environment(dataset, os.environ)
     layers = settle_protocol([*preset, *below, environment, *above], problems)
     given = Given(settle_options(layers, notes))

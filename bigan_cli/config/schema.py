@@ -79,6 +79,11 @@ class ModelConfig(Table):
 class TrainConfig(Table):
     """How the networks learn."""
 
+    preset: Literal["auto", "fast", "balanced", "best"] = Field(
+        "auto",
+        description="How far to go: fast is a third of the data set's usual epochs, balanced all "
+        "of them, best twice as many for each of three members; auto is balanced.",
+    )
     epochs: int = Field(30, ge=1, description="Passes over the training normals.")
     batch_size: int = Field(64, ge=2, description="Images a step.")
     lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")

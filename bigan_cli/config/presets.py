@@ -1,0 +1,53 @@
+"""Presets: how much time a run may take, in one word.
+
+A data set says what suits it (its own preset); these say how far to go. They lie below
+everything that is given, so any single value can still be chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bigan_cli.config.schema import TrainConfig
+
+DEFAULT = "auto"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One of them.
+
+    Attributes:
+        epochs: Of what suits the data set, this many times.
+        members: Networks trained and combined.
+    """
+
+    epochs: float
+    members: int
+
+
+PRESETS: Mapping[str, Preset] = {
+    "auto": Preset(epochs=1, members=1),
+    "fast": Preset(epochs=1 / 3, members=1),
+    "balanced": Preset(epochs=1, members=1),
+    "best": Preset(epochs=2, members=3),
+}
+
+
+def values_of(name: str, dataset_preset: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the ``[train]`` values that the preset *name* changes; none for an unknown one.
+
+    Args:
+        name: One of :data:`PRESETS`.
+        dataset_preset: What the data set wants, in tables.
+    """
+    preset = PRESETS.get(name, PRESETS[DEFAULT])
+    values: dict[str, Any] = {}
+    usual = dataset_preset.get("train", {}).get("epochs", TrainConfig().epochs)
+    if preset.epochs != 1 and isinstance(usual, int):
+        values["epochs"] = max(1, round(preset.epochs * usual))
+    if preset.members != 1:
+        values["members"] = preset.members
+    return values
