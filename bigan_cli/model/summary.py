@@ -33,9 +33,26 @@ class LayerRow:
         return asdict(self)
 
 
-@torch.no_grad()
 def summarise(networks: Networks) -> list[LayerRow]:
     """Return a row per layer with weights, and a total per network; the networks are unchanged."""
+    outputs = _outputs(networks)
+    rows: list[LayerRow] = []
+    for part, network in networks.named_children():
+        for name, module in network.named_modules(prefix=part):
+            parameters = sum(p.numel() for p in _own_parameters(module))
+            # A parametrisation belongs to the layer it stands in, whose row counts it.
+            if parameters and name in outputs and ".parametrizations" not in name:
+                kind = type(module).__name__.removeprefix("Parametrized")
+                rows.append(LayerRow(name, kind, outputs[name], parameters))
+        total = sum(p.numel() for p in network.parameters())
+        if total:  # there may be no heads
+            rows.append(LayerRow(part, "total", outputs.get(part, ""), total))
+    return rows
+
+
+@torch.no_grad()
+def _outputs(networks: Networks) -> dict[str, str]:
+    """Return the shape, in words, of what each module gives for one image."""
     outputs: dict[str, str] = {}
     handles: list[RemovableHandle] = []
 
@@ -58,20 +75,14 @@ def summarise(networks: Networks) -> list[LayerRow]:
     z = networks.encoder(x)
     networks.generator(z)
     networks.discriminator(x, z)
+    if len(networks.heads):
+        seen = networks.discriminator.image_features(x)  # type: ignore[operator]
+        for head in networks.heads.values():
+            head(seen)
     networks.train(training)
     for handle in handles:
         handle.remove()
-    rows: list[LayerRow] = []
-    for part, network in networks.named_children():
-        for name, module in network.named_modules(prefix=part):
-            parameters = sum(p.numel() for p in _own_parameters(module))
-            # A parametrisation belongs to the layer it stands in, whose row counts it.
-            if parameters and name in outputs and ".parametrizations" not in name:
-                kind = type(module).__name__.removeprefix("Parametrized")
-                rows.append(LayerRow(name, kind, outputs[name], parameters))
-        total = sum(p.numel() for p in network.parameters())
-        rows.append(LayerRow(part, "total", outputs[part], total))
-    return rows
+    return outputs
 
 
 def _own_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -211,12 +211,13 @@ class ComponentKit(PluginKit):
         return ""
 
     @promise
-    def image_features_are_declared(self) -> str:
-        """It works without image features, or says that it needs them."""
-        if self.cls.needs_image_features:
-            return "it needs them, and says so"
+    def needs_are_declared(self) -> str:
+        """It works with what every architecture offers, or says what more it needs."""
+        cls = self.cls
+        if cls.needs_image_features or cls.needs_encoder_features or cls.needs_head:
+            return "it needs more, and says so"
         shape = _SHAPES[0]
-        networks = small_networks(shape, image_features=False)
+        networks = small_networks(shape, optional=False)
         seen = NetworkObservation(ready(networks), _to_x(_normals(shape, _BATCH)))
         with torch.no_grad():
             embedded = self._component.embed(seen)

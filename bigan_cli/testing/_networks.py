@@ -5,21 +5,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.networks import Networks
+from bigan_cli.model.networks import Networks, add_heads
+from bigan_cli.model.pretext import wanted_heads
 
 LATENT_DIM = 6
 _FEATURES = 10
 
 
-class _Encoder(nn.Module):
+class _PlainEncoder(nn.Module):
+    """E that tells nothing but z."""
+
     def __init__(self, pixels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(pixels, LATENT_DIM)
+        self.hidden = nn.Linear(pixels, _FEATURES)
+        self.linear = nn.Linear(_FEATURES, LATENT_DIM)
 
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.linear(x.flatten(1))
+        z: Tensor = self.linear(torch.tanh(self.hidden(x.flatten(1))))
         return z
+
+
+class _Encoder(_PlainEncoder):
+    """E that also tells what it sees."""
+
+    def features(self, x: Tensor) -> Tensor:
+        features: Tensor = torch.tanh(self.hidden(x.flatten(1)))
+        return features
 
 
 class _Generator(nn.Module):
@@ -55,13 +68,20 @@ class _Discriminator(_PlainDiscriminator):
         return features
 
 
-def small_networks(shape: ImageShape, *, image_features: bool = True) -> Networks:
-    """Return networks for *shape* in ``eval()``, the same at every call."""
+def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
+    """Return networks for *shape* in ``eval()``, the same at every call.
+
+    Args:
+        shape: Of the images.
+        optional: Whether they offer what an architecture need not offer: features of the
+            encoder, image features of the discriminator, and the heads on these.
+    """
     pixels = shape.channels * shape.height * shape.width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        discriminator = (_Discriminator if image_features else _PlainDiscriminator)(pixels)
-        networks = Networks(
-            _Encoder(pixels), _Generator(shape, pixels), discriminator, shape, LATENT_DIM
-        )
+        discriminator = (_Discriminator if optional else _PlainDiscriminator)(pixels)
+        encoder = (_Encoder if optional else _PlainEncoder)(pixels)
+        networks = Networks(encoder, _Generator(shape, pixels), discriminator, shape, LATENT_DIM)
+        heads = wanted_heads(TrainConfig(distortion_weight=1.0, rotation_weight=1.0), shape)
+        add_heads(networks, heads)
     return networks.eval().requires_grad_(False)

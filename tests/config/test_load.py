@@ -17,6 +17,7 @@ from bigan_cli.config.load import Loaded, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import to_toml
 from bigan_cli.data.prepare import open_dataset
+from bigan_cli.errors import ConfigError
 
 RunFile = Callable[[str], Path]
 Problems = Callable[..., list[tuple[str, str]]]
@@ -134,6 +135,29 @@ def test_the_preset_of_a_data_set_lies_below_everything_that_is_given(
     assert (loaded.config.train.epochs, loaded.config.train.lr) == (9, 0.001)
     assert loaded.config.data.dataset == "frogs"
     assert load_config(file=file, flags={"data.dataset": "digits"}).config.train.lr != 0.001
+
+
+@pytest.mark.parametrize(
+    ("preset", "epochs", "members"), [("fast", 33, 1), ("balanced", 100, 1), ("best", 200, 3)]
+)
+def test_presets_scale_what_suits_the_data_set(preset: str, epochs: int, members: int) -> None:
+    loaded = load_config(flags={"train.preset": preset})
+    assert (loaded.config.train.epochs, loaded.config.train.members) == (epochs, members)
+    given = load_config(flags={"train.preset": preset, "train.epochs": 5})
+    assert (given.config.train.epochs, given.config.train.members) == (5, members)
+    # What was resolved is written out: read back, it is not scaled again.
+    assert load_config(sets=[f"train.epochs={epochs}"], flags={"train.preset": preset}).config == (
+        loaded.config
+    )
+
+
+def test_a_preset_needs_no_data_set_of_its_own() -> None:
+    usual = load_config(flags={"data.dataset": "mnist"}).config.train
+    best = load_config(flags={"data.dataset": "mnist", "train.preset": "best"})
+    assert best.config.train.epochs == 2 * usual.epochs
+    assert best.origins["train.epochs"] == "preset best"
+    with pytest.raises(ConfigError, match=r"--preset must be"):
+        load_config(flags={"train.preset": "fine"})
 
 
 def test_only_what_differs_between_machines_comes_from_the_environment(
@@ -304,9 +328,10 @@ def test_options_are_complete_and_what_the_class_expects(frogs: Path) -> None:
 def test_options_of_a_score_component_are_complete_once_it_is_named() -> None:
     config = load_config(sets=["score.components=['Latent-Neighbours', 'reconstruction']"]).config
     assert config.score.components == ("latent_neighbours", "reconstruction")
-    assert config.score.options == {"latent_neighbours": {"neighbours": 5, "bank_size": 4096}}
+    usual = {"neighbours": 5, "metric": "euclidean", "bank_size": 4096}
+    assert config.score.options == {"latent_neighbours": usual}
     config = load_config(sets=["score.options.latent_neighbours.neighbours=3"]).config
-    assert config.score.options["latent_neighbours"] == {"neighbours": 3, "bank_size": 4096}
+    assert config.score.options["latent_neighbours"] == usual | {"neighbours": 3}
 
 
 def test_options_that_belong_to_another_choice_are_left_out(run_file: RunFile, frogs: Path) -> None:

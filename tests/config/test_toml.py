@@ -136,4 +136,4 @@ def test_written_files_hold_every_key_that_has_a_value() -> None:
     written = tomli.loads(to_toml(load_config().config))
     assert set(written) == {"schema", "plugins", "data", "model", "train", "score", "output"}
     assert "root" not in written["data"]
-    assert written["model"]["options"]["spectral_norm"] is True
+    assert written["model"]["options"]["spectral_norm"] is False

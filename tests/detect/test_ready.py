@@ -21,7 +21,8 @@ SHAPE = ImageShape(3, 16, 20)
 
 @pytest.fixture
 def networks():
-    return build_networks(Dcgan(DcganOptions(feature_maps_gen=8, feature_maps_disc=8)), SHAPE, 6, 0)
+    options = DcganOptions(feature_maps_gen=8, feature_maps_disc=8, spectral_norm=True)
+    return build_networks(Dcgan(options), SHAPE, 6, 0)
 
 
 @pytest.fixture

@@ -10,15 +10,18 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.pretext import pretext_losses, wanted_heads
 from bigan_cli.model.step import LOSSES, AdversarialStep
 
 SHAPE = ImageShape(1, 8, 8)
 CPU = torch.device("cpu")
+HEADS = TrainConfig(rotation_weight=0.7)
 
 
 def make_networks() -> Networks:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
-    return build_networks(Dcgan(options), SHAPE, 6, seed=3)
+    heads = wanted_heads(HEADS, SHAPE)
+    return build_networks(Dcgan(options), SHAPE, 6, seed=3, heads=heads)
 
 
 def reference_step(networks, d_optimiser, eg_optimiser, config, x):
@@ -40,8 +43,11 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
         d_loss = bce(real, torch.full_like(real, 1 - config.label_smoothing)) + bce(
             fake, torch.zeros_like(fake)
         )
+    # The two other tasks have a test of their own, against a plain reading.
+    distortion, rotation = pretext_losses(networks, x, config)
+    d_total = d_loss + config.distortion_weight * distortion + config.rotation_weight * rotation
     d_optimiser.zero_grad()
-    d_loss.backward(inputs=list(networks.discriminator.parameters()))
+    d_total.backward(inputs=[*networks.discriminator.parameters(), *networks.heads.parameters()])
     d_optimiser.step()
 
     eg_real, eg_fake = discriminate(encoded, generated)
@@ -62,16 +68,18 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     eg_optimiser.zero_grad()
     total.backward(inputs=players)
     eg_optimiser.step()
-    return d_loss, eg_loss, image_cycle, latent_cycle, real.mean(), fake.mean()
+    cycles = (image_cycle, latent_cycle)
+    return d_loss, eg_loss, *cycles, distortion, rotation, real.mean(), fake.mean()
 
 
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])
 def test_steps_equal_the_reference(loss):
-    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3)
+    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, rotation_weight=0.7)
     networks = make_networks()
     reference = copy.deepcopy(networks)
     step = AdversarialStep(networks, config, CPU, "fp32")
-    d = Adam(reference.discriminator.parameters(), lr=1e-3, betas=(0.5, 0.999))
+    players = [*reference.discriminator.parameters(), *reference.heads.parameters()]
+    d = Adam(players, lr=1e-3, betas=(0.5, 0.999))
     eg = Adam(
         [*reference.encoder.parameters(), *reference.generator.parameters()],
         lr=1e-3,

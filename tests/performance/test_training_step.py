@@ -13,6 +13,7 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.networks import Networks, build_networks
+from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import AdversarialStep
 
 CPU = torch.device("cpu")
@@ -39,7 +40,9 @@ class Counted(TorchDispatchMode):
 
 def count_step(config: TrainConfig, precision: str = "fp32") -> Counted:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
-    networks: Networks = build_networks(Dcgan(options), ImageShape(1, 8, 8), 6, seed=0)
+    shape = ImageShape(1, 8, 8)
+    heads = wanted_heads(config, shape)
+    networks: Networks = build_networks(Dcgan(options), shape, 6, seed=0, heads=heads)
     step = AdversarialStep(networks, config, CPU, precision)
     x = torch.rand(16, 1, 8, 8) * 2 - 1
     step(x, 0.1)  # Adam makes its state in the first one
@@ -57,25 +60,31 @@ def test_nothing_in_a_step_waits_for_the_device(precision):
 
 def test_each_network_runs_forward_no_more_than_it_must():
     calls = count_step(TrainConfig()).calls
-    # E once for x and G(z) together, G for z and for E(x), D once for its own update and twice
-    # for that of E and G: for the real images, and for the generated ones.
-    assert calls["aten.convolution"] == LAYERS * (1 + 2 + 3)
+    # E once for x and G(z) together, G for z and for E(x), D twice for its own update, the
+    # second time for its heads, and twice for that of E and G: for the real images, and for the
+    # generated ones.
+    assert calls["aten.convolution"] == LAYERS * (1 + 2 + 4)
 
 
 def test_no_gradient_is_made_that_nobody_uses():
     gradients = count_step(TrainConfig()).gradients
     # (to the input, to the weights): D's own update needs none to the pictures; the frozen D
     # none to its weights, and none at all where it looks at real images; E and G need both.
-    d_update = Counter({(False, True): 1, (True, True): LAYERS - 1})
+    d_update = Counter({(False, True): 2, (True, True): 2 * (LAYERS - 1)})
     frozen_d = Counter({(True, False): LAYERS})
     e_and_g = Counter({(True, True): LAYERS * (1 + 2)})
     assert gradients == d_update + frozen_d + e_and_g
 
 
-def test_plain_bigan_costs_neither_cycle():
-    plain = TrainConfig(reconstruction_weight=0.0, latent_cycle_weight=0.0)
+def test_plain_bigan_costs_neither_cycles_nor_heads():
+    plain = TrainConfig(reconstruction_weight=0.0, latent_cycle_weight=0.0, distortion_weight=0.0)
     calls = count_step(plain).calls
     assert calls["aten.convolution"] == LAYERS * (1 + 1 + 3)
+
+
+def test_both_heads_share_one_pass():
+    calls = count_step(TrainConfig(rotation_weight=1.0)).calls
+    assert calls["aten.convolution"] == LAYERS * (1 + 2 + 4)
 
 
 def test_operators_in_a_step_stay_few():

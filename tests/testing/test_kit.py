@@ -455,7 +455,7 @@ COMPONENTS = {
     InPlace: ("inputs_are_left_alone", "it changes x of the batch"),
     Careless: ("what_it_learns_can_be_saved", "draw random numbers from the generator"),
     Hungry: ("few_normals_are_enough", "RuntimeError"),
-    SecretlyFeatured: ("image_features_are_declared", "no image features"),
+    SecretlyFeatured: ("needs_are_declared", "no image features"),
     SmallMap: ("heatmaps_fit_the_images", "gives (5, 4, 4), not (5, 8, 8)"),
     Boundless: ("the_limit_is_a_number", "fit_limit() returned 0"),
     Negative: ("is_accepted", "Negative.weight must be a number of 0 or more"),

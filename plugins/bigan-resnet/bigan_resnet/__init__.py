@@ -41,7 +41,7 @@ class ResnetOptions(Options):
         "tanh", description="The generator's last non-linearity."
     )
     spectral_norm: bool = Field(
-        True, description="Spectral normalisation of every layer of the discriminator."
+        False, description="Spectral normalisation of every layer of the discriminator."
     )
 
 

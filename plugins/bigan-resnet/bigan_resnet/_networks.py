@@ -130,8 +130,13 @@ class Encoder(nn.Module):
         self.head = nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], latent_dim)
         initialise(self)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last feature maps, ``[N, K]``, before they are narrowed to z."""
+        maps: Tensor = self.trunk(x)
+        return maps
+
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.head(self.trunk(x))
+        z: Tensor = self.head(self.features(x))
         return z
 
 
@@ -168,11 +173,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D: (x, z) -> (logits ``[N]``, joint features ``[N, 256]``).
-
-    Features are handed out at unit length, so that distances between them compare what is seen
-    and not how strong its contrast is; the logits come from the features as they are.
-    """
+    """D: (x, z) -> (logits ``[N]``, joint features ``[N, 256]``)."""
 
     def __init__(self, shape: ImageShape, latent_dim: int, options: ResnetOptions) -> None:
         super().__init__()
@@ -204,13 +205,14 @@ class Discriminator(nn.Module):
                     spectral_norm(module)
 
     def image_features(self, x: Tensor) -> Tensor:
-        """Return what the discriminator sees in the image alone, ``[N, 256]``, of length 1."""
-        return F.normalize(self.image_trunk(x), dim=1)
+        """Return what the discriminator sees in the image alone, ``[N, 256]``."""
+        features: Tensor = self.image_trunk(x)
+        return features
 
     def forward(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        both = torch.cat([self.image_trunk(x), self.latent_trunk(z)], dim=1)
+        both = torch.cat([self.image_features(x), self.latent_trunk(z)], dim=1)
         features: Tensor = self.joint(both)
-        return self.head(features).squeeze(1), F.normalize(features, dim=1)
+        return self.head(features).squeeze(1), features
 
 
 def _going_down(

@@ -1,0 +1,165 @@
+"""The discriminator's other tasks: distorted copies, rotations, and the heads that tell them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import ImageShape
+from bigan_cli.detect.looking import observe
+from bigan_cli.detect.ready import ready
+from bigan_cli.model.distortions import DISTORTIONS, distort
+from bigan_cli.model.networks import build_networks
+from bigan_cli.model.pretext import pretext_losses, rotate, wanted_heads
+from bigan_cli.model.trainer import Trainer
+
+BOTH = TrainConfig(distortion_weight=1.0, rotation_weight=1.0)
+
+
+def build(shape, config, *, maps=8, seed=0):
+    dcgan = Dcgan(DcganOptions(feature_maps_gen=maps, feature_maps_disc=maps))
+    return build_networks(dcgan, shape, 5, seed, heads=wanted_heads(config, shape))
+
+
+@pytest.fixture(scope="module")
+def threes():
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return np.round(data.images[data.target == 3] * 255 / 16).astype(np.uint8)[:, None]
+
+
+@given(
+    count=st.integers(1, 12),
+    channels=st.sampled_from([1, 3, 4]),
+    height=st.integers(8, 40),
+    width=st.integers(8, 40),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=40, deadline=None)
+def test_distorted_copies_are_images_of_the_same_kind(count, channels, height, width, seed):
+    torch.manual_seed(seed)
+    x = torch.rand(count, channels, height, width) * 2 - 1
+    before = x.clone()
+    copies = distort(x, tuple(DISTORTIONS))
+    assert copies.shape == x.shape
+    assert torch.isfinite(copies).all()
+    assert copies.abs().max() <= 1
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_each_distortion_changes_every_image_and_follows_the_seed(name):
+    x = torch.rand(16, 3, 12, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for seed in range(20):
+        torch.manual_seed(seed)
+        copies = distort(x, [name])
+        assert ((copies - x).abs().amax(dim=(1, 2, 3)) > 0.05).all()
+        torch.manual_seed(seed)
+        assert torch.equal(distort(x, [name]), copies)
+
+
+def test_rearranging_distortions_make_no_pixel_of_their_own():
+    x = torch.rand(6, 1, 8, 8) * 2 - 1
+    for name in ("shuffle", "turn"):
+        copies = DISTORTIONS[name](x)
+        assert torch.equal(copies.flatten(1).sort().values, x.flatten(1).sort().values)
+    stitched = DISTORTIONS["stitch"](x)
+    assert torch.isin(stitched, x).all()
+
+
+def test_heads_follow_the_weights_and_the_shape():
+    square, long = ImageShape(1, 8, 8), ImageShape(1, 8, 12)
+    assert wanted_heads(BOTH, square) == {"distortion": 1, "rotation": 4}
+    assert wanted_heads(BOTH, long) == {"distortion": 1, "rotation": 2}
+    none = TrainConfig(distortion_weight=0.0)
+    assert wanted_heads(none, square) == {}
+    networks = build(square, none)
+    assert [float(loss) for loss in pretext_losses(networks, torch.zeros(4, 1, 8, 8), none)] == [
+        0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("shape", [ImageShape(1, 8, 8), ImageShape(3, 8, 12)], ids=str)
+@pytest.mark.parametrize("count", [2, 10])
+def test_losses_equal_a_plain_reading(shape, count):
+    networks = build(shape, BOTH)
+    x = torch.rand(count, shape.channels, shape.height, shape.width) * 2 - 1
+    torch.manual_seed(1)
+    distortion, rotation = pretext_losses(networks, x, BOTH)
+
+    def answers(head, images):
+        return networks.heads[head](networks.discriminator.image_features(images))
+
+    torch.manual_seed(1)
+    copies = distort(x, BOTH.distortions)
+    wanted = binary_cross_entropy_with_logits(
+        answers("distortion", torch.cat([x, copies])).squeeze(1),
+        torch.cat([torch.zeros(count), torch.ones(count)]),
+    )
+    torch.testing.assert_close(distortion, wanted)
+    rotations = 4 if shape.height == shape.width else 2
+    turned, labels = [], []
+    for k, group in enumerate(x.tensor_split(rotations)):
+        turned.append(rotate(group, k, rotations))
+        labels += [k] * len(group)
+    wanted = cross_entropy(answers("rotation", torch.cat(turned)), torch.tensor(labels))
+    torch.testing.assert_close(rotation, wanted)
+
+
+def test_rotations_are_all_different_and_end_where_they_began():
+    x = torch.rand(2, 3, 8, 8)
+    turns = [rotate(x, k, 4) for k in range(4)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(turns) for b in turns[:i])
+    assert torch.equal(rotate(turns[3], 1, 4), x)
+    assert torch.equal(rotate(torch.rand(1, 1, 8, 12), 1, 2), rotate(x, 1, 2)) is False
+
+
+def test_trained_heads_know_what_they_were_taught(threes):
+    config = TrainConfig(epochs=60, batch_size=24, rotation_weight=0.5, lr=1e-3)
+    networks = build(ImageShape(1, 8, 8), config, maps=16)
+    fit, held_out = threes[:140], threes[140:]
+    trainer = Trainer(networks, config, fit, held_out, torch.device("cpu"))
+    untrained, average = build(ImageShape(1, 8, 8), config, maps=16), trainer.average
+    list(trainer.epochs())
+    x = torch.from_numpy(held_out).float() / 127.5 - 1
+    torch.manual_seed(0)
+    copies = torch.cat([distort(x, config.distortions) for _ in range(4)])
+
+    def told(network):
+        with torch.no_grad():
+            judged = ready(network)
+            features = [judged.image_features(images) for images in (x, copies)]
+            plain, distorted = (judged.heads["distortion"](f).squeeze(1) for f in features)
+            labels = np.r_[np.zeros(len(plain)), np.ones(len(distorted))]
+            auroc = roc_auc_score(labels, torch.cat([plain, distorted]).numpy())
+            turned = torch.cat([rotate(x, k, 4) for k in range(4)])
+            seen = judged.heads["rotation"](judged.image_features(turned)).argmax(dim=1)
+            right = (seen == torch.arange(4).repeat_interleave(len(x))).float().mean()
+            return auroc, float(right)
+
+    assert told(untrained)[0] < 0.8
+    auroc, right = told(average)
+    assert auroc > 0.9
+    assert right > 0.8
+
+
+def test_observations_tell_what_the_heads_say(threes):
+    networks = build(ImageShape(1, 8, 8), BOTH).eval()
+    ((seen, count),) = observe(networks, threes[:6], 8)
+    with torch.no_grad():
+        features = networks.discriminator.image_features(seen.x)
+        for name, head in networks.heads.items():
+            torch.testing.assert_close(seen.heads[name], head(features), rtol=1e-4, atol=1e-5)
+            again = seen.heads_for(seen.x)[name]
+            torch.testing.assert_close(again, seen.heads[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            seen.encoder_features, networks.encoder.features(seen.x), rtol=1e-4, atol=1e-5
+        )
+    assert count == 6
