@@ -132,7 +132,7 @@ class ScoreConfig(Table):
     components: tuple[str, ...] = Field(
         (), description="Score components to combine; empty means the recommended ones."
     )
-    weights: dict[str, float] = Field(
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="Weight of a component in the mean; by default its own."
     )
     fpr: float = Field(

@@ -151,8 +151,8 @@ def find_components(
     Weights and options of a component that a higher layer's list leaves out are dropped.
     """
     found: dict[str, type[ScoreComponent]] = {}
-    listed = given.value(COMPONENTS)
-    listed = listed if isinstance(listed, list) else []
+    value = given.value(COMPONENTS, [])
+    listed: list[Any] = value if isinstance(value, list) else []  # else the schema tells
     for name in listed:
         cls = _look_up(registry.component, name, given.place(COMPONENTS)[0], problems)
         if cls is not None and cls.name in found:
@@ -160,7 +160,8 @@ def find_components(
             problems.append((f"{said} lists '{cls.name}' twice", ""))
         elif cls is not None:
             found[cls.name] = cls
-    given.replace(COMPONENTS, [*found] if len(found) == len(listed) else listed)
+    if listed and len(found) == len(listed):
+        given.replace(COMPONENTS, [*found])
     for kind in ("weights", "options"):
         for keys, entry in given.under(("score", kind)).items():
             cls = _look_up(registry.component, keys[2], given.place(keys)[0], problems)

@@ -169,8 +169,28 @@ KEYS_OF_DCGAN = (
         ),
         (
             "[score.weights]\nreconstruction = 'x'",
-            'score.weights.reconstruction must be a number, got "x"',
+            'score.weights.reconstruction must be a number of 0 or more, got "x"',
             "",
+        ),
+        (
+            "[score.weights]\nreconstruction = -3",
+            "score.weights.reconstruction must be a number of 0 or more, got -3",
+            "",
+        ),
+        (
+            "[score.weights]\nreconstruction = nan",
+            "score.weights.reconstruction must be a finite number, got nan",
+            "",
+        ),
+        (
+            "[score]\ncomponents = 'reconstruction'",
+            'score.components must be a list, each item text, got "reconstruction"',
+            'write components = ["reconstruction"]',
+        ),
+        (
+            "[score]\ncomponents = 3",
+            "score.components must be a list, each item text, got 3",
+            "write components = [3]",
         ),
         (
             "[score]\ncomponents = ['reconstruction']\n[score.weights]\ndiscriminator = 1",
