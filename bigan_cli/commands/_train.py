@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 import typer
 
 from bigan_cli import __version__
+from bigan_cli.commands._complete import with_weights
 from bigan_cli.commands._session import TrainingSession, load_training_state, stop_on_signals
 from bigan_cli.commands._training_display import TrainingDisplay
 from bigan_cli.config.load import Loaded, load_config
@@ -59,7 +60,7 @@ def load(
         UsageError: *resume*, and a changed value would make it another run.
     """
     if not resume:
-        return load_config(file=file, sets=sets, flags=flags)
+        return _completed(load_config(file=file, sets=sets, flags=flags))
     wanted = load_config(file=file, sets=sets, flags=flags)
     run = RunDirectory(wanted.config.output.save_dir)
     if not run.run_file.exists():
@@ -68,9 +69,14 @@ def load(
             "name its folder with --save-dir, or start a run without --resume",
         )
     stored = run.config()
-    continued = load_config(file=file or run.config_file, sets=sets, flags=flags)
-    _check_resumable(stored, continued.config)
+    continued = _completed(load_config(file=file or run.config_file, sets=sets, flags=flags))
+    # Earlier versions stored runs without the weights of their components.
+    _check_resumable(with_weights(stored, continued.registry), continued.config)
     return continued
+
+
+def _completed(loaded: Loaded) -> Loaded:
+    return replace(loaded, config=with_weights(loaded.config, loaded.registry))
 
 
 def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:

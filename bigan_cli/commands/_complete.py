@@ -1,0 +1,33 @@
+"""The configuration of a run, completed by what only the score components know: their weights."""
+
+from __future__ import annotations
+
+from bigan_cli.config.schema import RunConfig
+from bigan_cli.detect.fit import RECOMMENDED
+from bigan_cli.errors import UsageError
+from bigan_cli.plugins import Registry
+
+
+def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
+    """Return *config* with the weight of every component that it combines written in.
+
+    A run keeps its complete configuration: with another version of a plugin, whose class has
+    another weight, it is still the same run.
+
+    Raises:
+        UsageError: All weights are zero.
+        PluginError: A component is not there.
+    """
+    score = config.score
+    combined = {
+        name: score.weights.get(name, float(registry.component(name).weight))
+        for name in score.components or RECOMMENDED
+    }
+    if not any(combined.values()):
+        names = ", ".join(combined)
+        raise UsageError(
+            f"every score component has weight 0: {names}",
+            f"give one a weight: --set score.weights.{next(iter(combined))}=1",
+        )
+    weights = {**combined, **score.weights}
+    return config.model_copy(update={"score": score.model_copy(update={"weights": weights})})
