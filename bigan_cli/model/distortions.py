@@ -85,9 +85,7 @@ def stitch(x: Tensor) -> Tensor:
     cut = min(max(cut, 1), side - 1)
     neighbour = x.roll(1, dims=0)
     start = cut if int(torch.randint(2, ())) else 0
-    return torch.cat(
-        [x.narrow(dim, 0, cut), neighbour.narrow(dim, start, side - cut)], dim=dim
-    )
+    return torch.cat([x.narrow(dim, 0, cut), neighbour.narrow(dim, start, side - cut)], dim=dim)
 
 
 def turn(x: Tensor) -> Tensor:
