@@ -30,7 +30,8 @@ from bigan_cli.detect.detector import Detector, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
 from bigan_cli.model.networks import Networks, add_heads, build_networks, heads_of
-from bigan_cli.plugins import Registry
+from bigan_cli.plugins import Origin, Registry
+from bigan_cli.plugins.origins import origins_from
 
 _FORMAT = "bigan-model"
 _SCHEMA = 1
@@ -57,6 +58,7 @@ class ModelHeader:
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
         heads: Name -> outputs of each head of the discriminator.
+        made_with: Whence the plugins came that the run was made with.
         bigan_version: What wrote the file.
     """
 
@@ -71,10 +73,11 @@ class ModelHeader:
     batch_size: int
     fingerprint: str
     heads: Mapping[str, int]
+    made_with: tuple[Origin, ...] = ()
     bigan_version: str = __version__
 
 
-def save_detector(
+def save_detector(  # noqa: PLR0913  all that a file says of itself
     path: Path,
     detector: Detector,
     *,
@@ -84,6 +87,7 @@ def save_detector(
     normal_classes: Sequence[int],
     preprocessing: Mapping[str, Any],
     fingerprint: str,
+    made_with: Sequence[Origin] = (),
 ) -> None:
     """Write *detector* to *path*, whole or not at all; see :class:`ModelHeader`."""
     shape = detector.shape
@@ -105,6 +109,7 @@ def save_detector(
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
         "heads": heads_of(detector.networks),
+        "made_with": [origin.as_dict() for origin in made_with],
     }
     tensors = {f"networks.{k}": v for k, v in detector.networks.state_dict().items()}
     for name, part in detector.parts.items():
@@ -154,6 +159,7 @@ def read_header(path: Path) -> ModelHeader:
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
+        made_with=origins_from(header.get("made_with", ())),  # likewise
         bigan_version=header["bigan_version"],
     )
 

@@ -1,11 +1,27 @@
-"""The configuration of a run, completed by what only the score components know: their weights."""
+"""What a run keeps of its plugins: the weights of its components, and whence each of them came."""
 
 from __future__ import annotations
 
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.detect.fit import RECOMMENDED
 from bigan_cli.errors import UsageError
-from bigan_cli.plugins import Registry
+from bigan_cli.plugins import Origin, Registry
+from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET
+
+
+def origins_of_run(config: RunConfig, registry: Registry) -> tuple[Origin, ...]:
+    """Return whence the data set, the architecture and the components of a run came.
+
+    What comes with bigan is left out.
+    """
+    components = config.score.components or RECOMMENDED
+    return registry.origins_of(
+        [
+            (DATASET, config.data.dataset),
+            (ARCHITECTURE, config.model.architecture),
+            *((COMPONENT, name) for name in components),
+        ]
+    )
 
 
 def with_weights(config: RunConfig, registry: Registry) -> RunConfig:

@@ -8,7 +8,7 @@ import io
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from bigan_cli.files import atomic_write
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.modelfile import save_detector
+from bigan_cli.plugins import Origin
 from bigan_cli.report.figures import losses as draw_losses
 from bigan_cli.rundir import RunDirectory
 
@@ -44,6 +45,7 @@ class TrainingSession:
         trainer: What to run; already continued from a saved state when resuming.
         data: The prepared images.
         components: The score components to combine.
+        made_with: Whence the run's plugins came.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class TrainingSession:
         trainer: Trainer,
         data: PreparedData,
         components: list[ScoreComponent],
+        made_with: Sequence[Origin] = (),
     ) -> None:
         self.run = run
         self.trainer = trainer
         self.data = data
         self.config = data.config
         self.components = components
+        self.made_with = made_with
         self.pictures = RunPictures(run, data)
         self._records = [r for r in run.metrics() if r["epoch"] <= trainer.epoch]
         self._best_written = 0
@@ -160,6 +164,7 @@ class TrainingSession:
             normal_classes=self.data.normal_classes,
             preprocessing=PREPROCESSING,
             fingerprint=self.data.fingerprint,
+            made_with=self.made_with,
         )
 
     def _info(self) -> dict[str, Any]:

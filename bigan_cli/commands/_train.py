@@ -16,7 +16,7 @@ import torch
 import typer
 
 from bigan_cli import __version__
-from bigan_cli.commands._complete import with_weights
+from bigan_cli.commands._complete import origins_of_run, with_weights
 from bigan_cli.commands._session import TrainingSession, load_training_state, stop_on_signals
 from bigan_cli.commands._training_display import TrainingDisplay
 from bigan_cli.config.load import Loaded, load_config
@@ -34,6 +34,7 @@ from bigan_cli.model.step import wanted_heads
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
+from bigan_cli.plugins.origins import origins_from
 from bigan_cli.rundir import RunDirectory
 
 # What may differ between a run and its continuation: nothing that changes what is learned.
@@ -69,7 +70,10 @@ def load(
             "name its folder with --save-dir, or start a run without --resume",
         )
     stored = run.config()
-    continued = _completed(load_config(file=file or run.config_file, sets=sets, flags=flags))
+    made_with = origins_from(run.info().get("made_with", ()))
+    continued = _completed(
+        load_config(file=file or run.config_file, sets=sets, flags=flags, made_with=made_with)
+    )
     # Earlier versions stored runs without the weights of their components.
     _check_resumable(with_weights(stored, continued.registry), continued.config)
     return continued
@@ -180,7 +184,9 @@ def run(
         run.write_info(status="running", **_run_info(resolved))
     run.write_config(config)
     _announce(terminal, resolved, trainer)
-    session = TrainingSession(run, trainer, resolved.data, resolved.components)
+    made_with = origins_of_run(config, loaded.registry)
+    run.write_info(made_with=[origin.as_dict() for origin in made_with])
+    session = TrainingSession(run, trainer, resolved.data, resolved.components, made_with)
     started, first_epoch = time.monotonic(), trainer.epoch
     with stop_on_signals(stop), display:
         finished = session.train(display.epoch)

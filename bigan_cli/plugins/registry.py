@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from bigan_cli.plugins.names import SWITCH, fold, listed
 from bigan_cli.plugins.origins import Origin
 
 BUILT_IN = "bigan-cli"
+UNKNOWN = "unknown package"
 
 T = TypeVar("T")
 
@@ -192,6 +193,15 @@ class Registry:
                 self._how_to_choose(clash),
             )
         return known[folded].cls
+
+    def origins_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[Origin, ...]:
+        """Return whence each of *names* comes that does not come with bigan."""
+        provided = [(kind, self.all_of(kind)[name]) for kind, name in names]
+        return tuple(
+            Origin(kind.word, p.cls.name, p.distribution, p.version)
+            for kind, p in provided
+            if p.distribution not in {BUILT_IN, UNKNOWN}
+        )
 
     def unknown(self, kinds: Sequence[Kind], name: str) -> PluginError:
         """Return the error for a *name* that nothing of *kinds* has, with the likeliest reason."""

@@ -19,10 +19,9 @@ from typing import Any
 from bigan_cli import __version__
 from bigan_cli.errors import did_you_mean
 from bigan_cli.plugins.names import SWITCH, fold
-from bigan_cli.plugins.registry import BUILT_IN, BrokenPlugin, KeptOff
+from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, KeptOff
 
 GROUP = "bigan"
-UNKNOWN = "unknown package"
 LOCAL_MODULE = "bigan_local_"
 """How the names of modules made from local files begin."""
 BUILT_IN_PACKAGES = ("bigan_cli.datasets", "bigan_cli.architectures", "bigan_cli.detect.components")
