@@ -14,6 +14,7 @@ from bigan_cli.plugins.origins import Origin
 
 BUILT_IN = "bigan-cli"
 UNKNOWN = "unknown package"
+_ELSEWHERE = "--plugin FILE names it where it lies now"
 
 T = TypeVar("T")
 
@@ -225,13 +226,13 @@ class Registry:
         made = f"this run was made with {origin.source}"
         for broken in self.broken:
             if broken.distribution == origin.distribution:
-                again = "; --plugin FILE names it where it lies now" if origin.is_local else ""
+                again = f"; {_ELSEWHERE}" if origin.is_local else ""
                 return f"{made}, and now: {broken.reason}{again}"
         for off in self.kept_off:
             if off.distribution == origin.distribution:
                 return f"{made}, which {SWITCH} keeps off"
         if origin.is_local:
-            return f"{made}; --plugin FILE names it where it lies now"
+            return f"{made}; {_ELSEWHERE}"
         for plugin in self.plugins:
             if plugin.distribution == origin.distribution:
                 pinned = f"{origin.distribution}=={origin.version}"
@@ -247,7 +248,9 @@ class Registry:
         if self.kept_off and not near:
             yield f"{SWITCH} keeps off {listed(map(str, self.kept_off))}"
         # Files that a run names beside what is asked for here.
-        yield from (str(plugin) for plugin in self.broken if plugin.is_local)
+        local = [str(plugin) for plugin in self.broken if plugin.is_local]
+        if local:
+            yield f"{'; '.join(local)}; {_ELSEWHERE}"
         broken = sum(not plugin.is_local for plugin in self.broken)
         if broken:
             are = "plugin is" if broken == 1 else "plugins are"

@@ -80,7 +80,13 @@ def test_help_of_a_command_imports_that_command(name):
 
 
 @pytest.mark.parametrize(
-    ("line", "needed"), [("bigan tr", {"train"}), ("bigan train --epochs 3 --lat", {"train"})]
+    ("line", "needed"),
+    [
+        ("bigan tr", {"train"}),
+        ("bigan train --epochs 3 --lat", {"train"}),
+        ("bigan comp", {"components"}),
+        ("bigan components --pl", {"components"}),
+    ],
 )
 def test_completion_imports_what_it_completes(line, needed):
     modules = imported(**completing(line))
@@ -88,7 +94,9 @@ def test_completion_imports_what_it_completes(line, needed):
     assert commands(modules) == {f"{OURS}commands.{name}" for name in needed}
 
 
-@pytest.mark.parametrize("words", [["datasets"], ["architectures", "dcgan"], ["plugins", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["datasets"], ["architectures", "dcgan"], ["components"], ["plugins", "--json"]]
+)
 def test_listings_import_neither_torch_nor_numpy(words):
     modules = imported(*words, BIGAN_PLUGINS="")  # what strangers import is theirs to say
     assert packages(modules) & (HEAVY | {"numpy", "rich"}) == set()

@@ -155,7 +155,7 @@ KEYS_OF_DCGAN = (
         (
             "[score]\ncomponents = ['reconstuction']",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'?",
+            "did you mean 'reconstruction'? 'bigan components' lists all 8",
         ),
         (
             "[score]\ncomponents = ['reconstruction', 'Reconstruction']",
@@ -165,7 +165,7 @@ KEYS_OF_DCGAN = (
         (
             "[score.weights]\nreconstuction = 1",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'?",
+            "did you mean 'reconstruction'? 'bigan components' lists all 8",
         ),
         (
             "[score.weights]\nreconstruction = 'x'",
@@ -289,7 +289,11 @@ def test_a_wrong_flag_is_named_as_it_is_typed(
             '--set: train.epochs must be a whole number of 1 or more, got {"x": 5}',
             "",
         ),
-        ("data.dataset=qqq", "--set: unknown data set 'qqq'", "'bigan datasets' lists all 5"),
+        (
+            "score.components=foo",
+            '--set: score.components must be a list, each item text, got "foo"',
+            'write components = ["foo"]',
+        ),
     ],
 )
 def test_a_wrong_set(text: str, message: str, hint: str, problems: Problems) -> None:
@@ -410,8 +414,8 @@ def test_unknown_names_mention_a_broken_plugin(
 ) -> None:
     monkeypatch.setenv("BIGAN_PLUGINS", "frogs")
     ((message, hint),) = problems(flags={"data.dataset": "frogs"})
-    assert message == "unknown data set 'frogs'"
-    assert "plugin 'frogs' is broken: BIGAN_PLUGINS names it" in hint
+    assert message.startswith("unknown data set 'frogs': plugin 'frogs': BIGAN_PLUGINS names it")
+    assert hint == "'bigan plugins' lists all plugins"
 
 
 # Nothing a user writes may end in anything but words
