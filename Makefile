@@ -24,7 +24,7 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 .PHONY: help install demo test lint benchmark clean
 
 help:
-	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes"
+	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes after the install"
 	@echo "make test     run the tests, those of the packages in plugins/ included"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make install  only make $(VENV)"

@@ -72,6 +72,10 @@ COMMANDS: Entries = {
             "List the network architectures, or show the options of one.",
             "bigan architectures dcgan",
         ),
+        "components": Entry(
+            "List the score components with their weights, or show the options of one.",
+            "bigan components latent_neighbours",
+        ),
         "plugins": Entry(
             "List the plugins, what each provides, and which are broken; write and check your own.",
             "bigan plugins new tree-frogs",

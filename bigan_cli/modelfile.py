@@ -33,7 +33,8 @@ from bigan_cli.files import atomic_write
 from bigan_cli.model.health import Health
 from bigan_cli.model.networks import Networks, build_networks, heads_of
 from bigan_cli.model.undrawn import undrawn_networks
-from bigan_cli.plugins import Registry
+from bigan_cli.plugins import PluginOrigin, Registry
+from bigan_cli.plugins.origins import origins_from
 
 _FORMAT = "bigan-model"
 _SCHEMA = 2
@@ -69,6 +70,7 @@ class ModelHeader:
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
         heads: Name -> outputs of each head of the discriminator.
+        made_with: Whence the plugins came that the run was made with.
         bigan_version: What wrote the file.
     """
 
@@ -83,6 +85,7 @@ class ModelHeader:
     batch_size: int
     fingerprint: str
     heads: Mapping[str, int]
+    made_with: tuple[PluginOrigin, ...] = ()
     bigan_version: str = __version__
 
 
@@ -95,6 +98,7 @@ def save_detector(
     normal_classes: Sequence[int],
     preprocessing: Mapping[str, Any],
     fingerprint: str,
+    made_with: Sequence[PluginOrigin] = (),
 ) -> None:
     """Write *detector* to *path*, whole or not at all; see :class:`ModelHeader`."""
     shape = detector.shape
@@ -113,6 +117,7 @@ def save_detector(
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
         "heads": heads_of(detector.members[0].networks),
+        "made_with": [origin.as_dict() for origin in made_with],
     }
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(detector.members):
@@ -189,6 +194,7 @@ def read_header(path: Path) -> ModelHeader:
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
+        made_with=origins_from(header.get("made_with", ())),  # likewise
         bigan_version=header["bigan_version"],
     )
 

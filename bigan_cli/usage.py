@@ -87,10 +87,47 @@ def explain(error: TyperException) -> UsageError:
     if option is not None and hasattr(error, "possibilities"):
         hint = _option_hint(option, context) or f"'{command} --help' lists the options"
         return UsageError(f"'{command}' has no option '{option}'", hint)
+    wrong = _wrong_number(error, command)
+    if wrong:
+        return UsageError(wrong, f"see '{command} --help'")
     text = " ".join(error.format_message().split()).rstrip(".")
     message, _, near = text.partition(". Did you mean ")
     hint = f"did you mean {near}" if near else f"see '{command} --help'"
     return UsageError(message[:1].lower() + message[1:], hint)
+
+
+def _wrong_number(error: TyperException, command: str) -> str:
+    """Return what is wrong with a value that is no number, or none within its limits, if it is.
+
+    It is told as a wrong value in a run file is: with what is allowed and what was given.
+    """
+    parameter: Any = getattr(error, "param", None)
+    cause: Any = error.__cause__
+    if parameter is None or not hasattr(cause, "errors"):
+        return ""
+    detail = cause.errors()[0]
+    if not detail["type"].startswith(("int_", "float_", "greater_than", "less_than")):
+        return ""
+    flag = next((o for o in parameter.opts if o.startswith("--")), parameter.name)
+    allowed = _of_a_run(flag) if command.endswith(" train") else ""
+    if not allowed:
+        low, high = parameter.min, parameter.max
+        allowed = "a number" if detail["type"].startswith("float_") else "a whole number"
+        if low is not None:
+            allowed += f" of {low} or more" if high is None else f" from {low} to {high}"
+    given = detail["input"]
+    return f"{flag} must be {allowed}, got {given if 'than' in detail['type'] else repr(given)}"
+
+
+def _of_a_run(flag: str) -> str:
+    """Return what the key of a run file allows for which *flag* stands, in words, if it is one."""
+    from bigan_cli.config.flags import FLAGS
+    from bigan_cli.config.reference import keys_of
+    from bigan_cli.config.schema import RunConfig
+
+    table, _, key = FLAGS.get(flag, "").partition(".")
+    model: Any = RunConfig.model_fields[table].annotation if table and key else RunConfig
+    return next((k.allowed for k in keys_of(model) if k.dotted == key and key), "")
 
 
 def is_help(error: TyperException) -> bool:

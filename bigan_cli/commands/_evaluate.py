@@ -42,6 +42,7 @@ class Request:
         run: The run directory.
         checkpoint: Which model of it, or a model file.
         device: Name of the device.
+        plugins: Plugin files to load.
         fpr: The false-positive rate, or None for the run's.
         dataset: Another data set to evaluate on, or None for the run's own test images.
         data_root: Where the data lie, or None for where they lay.
@@ -56,6 +57,7 @@ class Request:
     run: Path
     checkpoint: str
     device: str
+    plugins: Sequence[Path]
     fpr: float | None
     dataset: str | None
     data_root: Path | None
@@ -82,14 +84,14 @@ def run_evaluation(terminal: Terminal, request: Request) -> None:
             f"no run in {request.run} (run.json missing)",
             "a model file alone does not know its test images: pass --run DIR",
         )
-    model = load_model(terminal, source.file, request.device)
+    model = load_model(terminal, source.file, request.device, request.plugins)
     fpr = model.detector.default_fpr if request.fpr is None else request.fpr
     model.detector.calibration.check(fpr)
     test = _test_images(terminal, source.run, model, request)
     masks = load_masks(test.images)
     scores = _score(terminal, model.detector, test, "scoring")
     untrained = compared = None
-    before = _untrained(terminal, source.run, model, test, request.device)
+    before = _untrained(terminal, source.run, model, test, request)
     if before is not None:
         untrained = _score(terminal, before, test, "scoring untrained")
         compared = _with_pixels(untrained, before, test, masks)
@@ -147,8 +149,8 @@ def _test_images(
             "data.root": request.data_root,
             "data.inlier": list(request.inlier) or None,
             "data.outlier": list(request.outlier) or None,
-            "plugins": list(model.header.config.plugins) or None,
         },
+        registry=model.registry,
     ).config.data
     dataset = open_dataset(model.registry, config)
     with progress_bar(terminal, "reading images") as advance:
@@ -186,7 +188,7 @@ def _with_pixels(
 
 
 def _untrained(
-    terminal: Terminal, run: RunDirectory, model: Model, test: ReopenedTest, device: str
+    terminal: Terminal, run: RunDirectory, model: Model, test: ReopenedTest, request: Request
 ) -> Detector | None:
     """Return the detector of the same networks before training, where there is use for it."""
     outlier = test.images.outlier
@@ -197,7 +199,7 @@ def _untrained(
     except RunDirectoryError:
         terminal.warn("the untrained network's model file is gone: no comparison with it")
         return None
-    return load_model(terminal, file, device).detector
+    return load_model(terminal, file, request.device, request.plugins).detector
 
 
 def _document(

@@ -1,8 +1,10 @@
-"""What ``bigan datasets`` and ``bigan architectures`` share: tables off the registry."""
+"""What ``bigan datasets``, ``architectures`` and ``components`` share: tables off the registry."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigan_cli.console import Terminal
@@ -10,6 +12,7 @@ from bigan_cli.console import Terminal
 if TYPE_CHECKING:
     from bigan_cli.contracts import Options
     from bigan_cli.plugins import Provided, Registry
+    from bigan_cli.plugins.registry import Kind
 
 
 def describe(provided: Provided[Any]) -> dict[str, Any]:
@@ -60,9 +63,40 @@ def show_options(terminal: Terminal, table: str, provided: Provided[Any]) -> Non
 
 
 def warn_of_broken(terminal: Terminal, registry: Registry) -> None:
-    """Say which plugins could not be loaded; what they provide is missing from a list."""
+    """Say what of the plugins is not used: which are broken, and what a built-in goes before."""
     for plugin in registry.broken:
         terminal.warn(str(plugin))
+    for shadowed in registry.shadowed:
+        terminal.warn(str(shadowed))
+
+
+def warn_of_clashes(terminal: Terminal, registry: Registry, kinds: Sequence[Kind]) -> None:
+    """Say which names of *kinds* several plugins provide, so that none of them can be used."""
+    for kind in kinds:
+        for name, clash in registry.clashes.get(kind.hook, {}).items():
+            sources = ", ".join(provided.source for provided in clash)
+            terminal.warn(f"{kind.word} '{name}' is provided more than once: {sources}")
+
+
+def list_kind(
+    terminal: Terminal,
+    kind: Kind,
+    files: Sequence[Path],
+    name: str | None,
+) -> list[Provided[Any]]:
+    """Return what there is of *kind*, or the one called *name*, with the warnings that belong.
+
+    Raises:
+        PluginError: There is no such one, or several.
+    """
+    from bigan_cli.plugins import load_registry
+
+    registry = load_registry(files)
+    known = registry.all_of(kind)
+    chosen = list(known.values()) if name is None else [known[registry.find(kind, name).name]]
+    warn_of_broken(terminal, registry)
+    warn_of_clashes(terminal, registry, [kind])
+    return chosen
 
 
 def _as_toml(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,17 @@ def find_model(run: Path, checkpoint: str) -> Source:
     return Source(directory, directory.model_file(checkpoint))
 
 
-def load_model(terminal: Terminal, file: Path, device: str) -> Model:
+def load_model(terminal: Terminal, file: Path, device: str, plugins: Sequence[Path] = ()) -> Model:
     """Load the detector in *file* onto the device called *device*.
+
+    Of the plugin files that the run was made with, one that is gone is missed only where the
+    model needs what it provided.
+
+    Args:
+        terminal: Told the details.
+        file: The model file.
+        device: Name of the device.
+        plugins: Plugin files that the user names now.
 
     Raises:
         DeviceError: There is no such device.
@@ -76,7 +85,7 @@ def load_model(terminal: Terminal, file: Path, device: str) -> Model:
 
     chosen = resolve_device(device)
     header = read_header(file)
-    registry = load_registry([Path(plugin) for plugin in header.config.plugins])
+    registry = load_registry(plugins, list(map(Path, header.config.plugins)), header.made_with)
     detector = load_detector(file, chosen, registry)
     terminal.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
     return Model(header, detector, registry, chosen)

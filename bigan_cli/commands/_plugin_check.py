@@ -9,9 +9,10 @@ from typing import Any
 
 from bigan_cli.config.load import load_config
 from bigan_cli.console import Terminal, count
-from bigan_cli.errors import GateFailed, PluginError, UsageError, did_you_mean
+from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.plugins import Provided, Registry, load_registry
-from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind, fold, listed
+from bigan_cli.plugins.names import fold, listed
+from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind
 from bigan_cli.plugins.scaffold import kind_named
 from bigan_cli.plugins.sources import whole_path
 from bigan_cli.testing import (
@@ -86,7 +87,7 @@ def _targets(registry: Registry, request: Request) -> Iterator[Target]:
     name = fold(request.name)
     having = [kind for kind in kinds if name in registry.all_of(kind)]
     if not having:
-        raise _unknown(registry, request.name, kinds)
+        raise registry.unknown(kinds, request.name)
     for kind in having:
         registry.find(kind, name)  # refuses what is provided twice
         yield Target(kind, registry.all_of(kind)[name])
@@ -104,14 +105,6 @@ def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> It
             if not provided.version and whole_path(Path(provided.plugin)) in files:
                 registry.find(kind, provided.cls.name)
                 yield Target(kind, provided)
-
-
-def _unknown(registry: Registry, name: str, kinds: Sequence[Kind]) -> PluginError:
-    known = [known for kind in kinds for known in registry.all_of(kind)]
-    words = [kind.word for kind in kinds]
-    what = f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
-    near = did_you_mean(name, known) or "'bigan plugins' lists all"
-    return PluginError(f"unknown {what} '{name}'", registry.with_broken(near, name))
 
 
 def _checks(target: Target, request: Request) -> list[Check]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bigan_cli.commands._listing import warn_of_clashes
 from bigan_cli.console import Terminal
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import load_registry
+from bigan_cli.plugins.names import SWITCH, listed
 from bigan_cli.plugins.registry import KINDS
 from bigan_cli.plugins.scaffold import kind_named, plugin_name, write_package
 
@@ -35,13 +37,20 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
         }
         for plugin in registry.broken
     ]
-    clashes = {
-        name: [provided.source for provided in clash]
-        for names in registry.clashes.values()
-        for name, clash in names.items()
-    }
     if as_json:
-        terminal.json({"plugins": found, "clashes": clashes})
+        clashes = {
+            name: [provided.source for provided in clash]
+            for names in registry.clashes.values()
+            for name, clash in names.items()
+        }
+        terminal.json(
+            {
+                "plugins": found,
+                "clashes": clashes,
+                "not_used": [str(shadowed) for shadowed in registry.shadowed],
+                "kept_off": [off.name for off in registry.kept_off],
+            }
+        )
         return
     terminal.table(
         ("plugin", "from", "provides", "status"),
@@ -55,8 +64,12 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
             for plugin in found
         ),
     )
-    for name, sources in clashes.items():
-        terminal.warn(f"'{name}' is provided more than once: {', '.join(sources)}")
+    warn_of_clashes(terminal, registry, KINDS)
+    for shadowed in registry.shadowed:
+        terminal.warn(str(shadowed))
+    if registry.kept_off:
+        off = listed(map(str, registry.kept_off))
+        terminal.note(f"note: {SWITCH} keeps off {off}")
 
 
 def _by_kind(provides: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:

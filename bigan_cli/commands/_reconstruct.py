@@ -27,6 +27,7 @@ class Request:
         run: The run directory.
         checkpoint: Which model of it, or a model file.
         device: Name of the device.
+        plugins: Plugin files to load.
         number: How many images to show at most.
         seed: Chooses the test images.
         data_root: Where the run's data lie, or None for where they lay.
@@ -39,6 +40,7 @@ class Request:
     run: Path
     checkpoint: str
     device: str
+    plugins: Sequence[Path]
     number: int
     seed: int
     data_root: Path | None
@@ -72,7 +74,7 @@ def reconstruct(terminal: Terminal, request: Request) -> None:
     """
     source = find_model(request.run, request.checkpoint)
     output = _output(request, source)
-    model = load_model(terminal, source.file, request.device)
+    model = load_model(terminal, source.file, request.device, request.plugins)
     if request.paths:
         chosen = _from_files(terminal, model, request)
     else:

@@ -14,6 +14,7 @@ from bigan_cli.detect.member import Member, Origin
 from bigan_cli.detect.ready import batch_size_for
 from bigan_cli.model.networks import Networks
 from bigan_cli.modelfile import save_detector
+from bigan_cli.plugins import PluginOrigin
 
 
 class RunModels:
@@ -23,6 +24,7 @@ class RunModels:
         data: The prepared images.
         components: The score components to combine.
         reopen: Loads a model file of this run.
+        made_with: Whence the run's plugins came.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class RunModels:
         data: PreparedData,
         components: Sequence[ScoreComponent],
         reopen: Callable[[Path], Detector],
+        made_with: Sequence[PluginOrigin] = (),
     ) -> None:
         self._data = data
+        self._made_with = made_with
         self._components = components
         self._reopen = reopen
         self._normals = Normals(
@@ -70,6 +74,7 @@ class RunModels:
             normal_classes=self._data.normal_classes,
             preprocessing=PREPROCESSING,
             fingerprint=self._data.fingerprint,
+            made_with=self._made_with,
         )
         return detector
 

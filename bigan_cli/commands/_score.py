@@ -75,7 +75,7 @@ def score(terminal: Terminal, request: Request) -> None:
     check(request)
     source = find_model(request.run, request.checkpoint)
     inputs = _inputs(request)
-    model = load_model(terminal, source.file, request.device)
+    model = load_model(terminal, source.file, request.device, request.plugins)
     set_batch_size(model, request.batch_size)
     threshold, meaning = _threshold(model, request)
     names = model.detector.component_names

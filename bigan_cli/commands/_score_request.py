@@ -22,6 +22,7 @@ class Request:
         run: The run directory.
         checkpoint: Which model of it, or a model file.
         device: Name of the device.
+        plugins: Plugin files to load.
         batch_size: Images a forward pass, or None for the model's own.
         fpr: The false-positive rate, or None for the run's.
         threshold: The score above which an image is an anomaly, instead of *fpr*.
@@ -39,6 +40,7 @@ class Request:
     run: Path
     checkpoint: str
     device: str
+    plugins: Sequence[Path]
     batch_size: int | None
     fpr: float | None
     threshold: float | None

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 import typer
 
 from bigan_cli import __version__
+from bigan_cli.commands._complete import origins_of_run, with_weights
 from bigan_cli.commands._resolved import Resolved, resolve
 from bigan_cli.commands._run_models import RunModels
 from bigan_cli.commands._session import TrainingSession, check_training_state, stop_on_signals
@@ -29,6 +31,7 @@ from bigan_cli.model.profile import StepProfiler
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.modelfile import load_detector
+from bigan_cli.plugins.origins import origins_from
 from bigan_cli.rundir import RunDirectory
 
 # What may differ between a run and its continuation: nothing that changes what is learned.
@@ -45,7 +48,7 @@ def load(
         UsageError: *resume*, and a changed value would make it another run.
     """
     if not resume:
-        return load_config(file=file, sets=sets, flags=flags)
+        return _completed(load_config(file=file, sets=sets, flags=flags))
     wanted = load_config(file=file, sets=sets, flags=flags)
     run = RunDirectory(wanted.config.output.save_dir)
     if not run.run_file.exists():
@@ -54,9 +57,17 @@ def load(
             "name its folder with --save-dir, or start a run without --resume",
         )
     stored = run.config()
-    continued = load_config(file=file or run.config_file, sets=sets, flags=flags)
-    _check_resumable(stored, continued.config)
+    made_with = origins_from(run.info().get("made_with", ()))
+    continued = _completed(
+        load_config(file=file or run.config_file, sets=sets, flags=flags, made_with=made_with)
+    )
+    # Earlier versions stored runs without the weights of their components.
+    _check_resumable(with_weights(stored, continued.registry), continued.config)
     return continued
+
+
+def _completed(loaded: Loaded) -> Loaded:
+    return replace(loaded, config=with_weights(loaded.config, loaded.registry))
 
 
 def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
@@ -123,8 +134,10 @@ def run(
         run.write_info(status="running", **_run_info(resolved))
     run.write_config(config)
     announce(terminal, resolved)
+    made_with = origins_of_run(config, loaded.registry)
+    run.write_info(made_with=[origin.as_dict() for origin in made_with])
     reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
-    models = RunModels(resolved.data, resolved.components, reopen)
+    models = RunModels(resolved.data, resolved.components, reopen, made_with)
     session = TrainingSession(run, resolved.data, models, make_trainer, display)
     started = time.monotonic()
     with stop_on_signals(stop), display:

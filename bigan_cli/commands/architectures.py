@@ -18,19 +18,12 @@ def architectures(
     as_json: JsonOption = False,
 ) -> None:
     """List the network architectures, or show the options of one."""
-    from bigan_cli.commands._listing import describe, show_options, warn_of_broken
+    from bigan_cli.commands._listing import describe, list_kind, show_options
     from bigan_cli.console import Terminal
-    from bigan_cli.contracts import Architecture
-    from bigan_cli.plugins import Provided, load_registry
+    from bigan_cli.plugins.registry import ARCHITECTURE
 
     terminal: Terminal = ctx.obj
-    registry = load_registry(plugin or [])
-    chosen: list[Provided[Architecture]] = (
-        list(registry.architectures.values())
-        if name is None
-        else [registry.architectures[registry.architecture(name).name]]
-    )
-    warn_of_broken(terminal, registry)
+    chosen = list_kind(terminal, ARCHITECTURE, plugin or [], name)
     if as_json:
         terminal.json({"architectures": [describe(provided) for provided in chosen]})
     elif name is None:

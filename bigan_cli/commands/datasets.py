@@ -18,18 +18,14 @@ def datasets(
     as_json: JsonOption = False,
 ) -> None:
     """List the data sets, or show the options and classes of one."""
-    from bigan_cli.commands._listing import describe, show_options, warn_of_broken
+    from bigan_cli.commands._listing import describe, list_kind, show_options
     from bigan_cli.console import Terminal
     from bigan_cli.contracts import Dataset
-    from bigan_cli.plugins import Provided, load_registry
+    from bigan_cli.plugins import Provided
+    from bigan_cli.plugins.registry import DATASET
 
     terminal: Terminal = ctx.obj
-    registry = load_registry(plugin or [])
-    chosen: list[Provided[Dataset]] = (
-        list(registry.datasets.values())
-        if name is None
-        else [registry.datasets[registry.dataset(name).name]]
-    )
+    chosen = list_kind(terminal, DATASET, plugin or [], name)
 
     def as_dict(provided: Provided[Dataset]) -> dict[str, object]:
         cls = provided.cls
@@ -42,7 +38,6 @@ def datasets(
             "preset": cls.preset,
         }
 
-    warn_of_broken(terminal, registry)
     if as_json:
         terminal.json({"datasets": [as_dict(provided) for provided in chosen]})
     elif name is None:

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.commands._options import CheckpointOption, DeviceOption, JsonOption, RunOption
+from bigan_cli.commands._options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    PluginOption,
+    RunOption,
+)
 
 
 def evaluate(
@@ -15,6 +21,7 @@ def evaluate(
     run: RunOption = Path("results"),
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
     fpr: Annotated[
         float | None,
         typer.Option(help="Share of normal images that may be called anomalous. [the run's]"),
@@ -59,6 +66,7 @@ def evaluate(
             run=run,
             checkpoint=checkpoint,
             device=device,
+            plugins=plugin or (),
             fpr=fpr,
             dataset=dataset,
             data_root=data_root,

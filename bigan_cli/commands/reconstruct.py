@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.commands._options import CheckpointOption, DeviceOption, JsonOption, RunOption
+from bigan_cli.commands._options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    PluginOption,
+    RunOption,
+)
 
 
 def reconstruct(
@@ -21,6 +27,7 @@ def reconstruct(
     run: RunOption = Path("results"),
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
     number: Annotated[
         int, typer.Option("--number", "-n", help="Show so many images.", min=1, max=256)
     ] = 16,
@@ -54,6 +61,7 @@ def reconstruct(
             run=run,
             checkpoint=checkpoint,
             device=device,
+            plugins=plugin or (),
             number=number,
             seed=seed,
             data_root=data_root,

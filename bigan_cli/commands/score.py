@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.commands._options import CheckpointOption, DeviceOption, RunOption
+from bigan_cli.commands._options import CheckpointOption, DeviceOption, PluginOption, RunOption
 
 
 def score(
@@ -22,6 +22,7 @@ def score(
     run: RunOption = Path("results"),
     checkpoint: CheckpointOption = "best",
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -81,6 +82,7 @@ def score(
             run=run,
             checkpoint=checkpoint,
             device=device,
+            plugins=plugin or (),
             batch_size=batch_size,
             fpr=fpr,
             threshold=threshold,

@@ -49,7 +49,7 @@ from bigan_cli.config.settle import (
 )
 from bigan_cli.config.words import TableSchema
 from bigan_cli.errors import ConfigError
-from bigan_cli.plugins import Registry, load_registry
+from bigan_cli.plugins import PluginOrigin, Registry, load_registry
 
 _PLUGINS: Keys = ("plugins",)
 _PRESET: Keys = ("train", "preset")
@@ -74,7 +74,12 @@ class Loaded:
 
 
 def load_config(
-    *, file: Path | None = None, sets: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+    *,
+    file: Path | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    made_with: Sequence[PluginOrigin] = (),
+    registry: Registry | None = None,
 ) -> Loaded:
     """Return the configuration of a run.
 
@@ -82,6 +87,8 @@ def load_config(
         file: A run file (TOML).
         sets: Texts ``TABLE.KEY=VALUE``; a value that is not TOML is taken as text.
         flags: Dotted key -> value; None means not given.
+        made_with: Of a run that goes on, whence its plugins came.
+        registry: What was loaded before, so that no plugin file is to be loaded now.
 
     Raises:
         ConfigError: With all problems found.
@@ -92,7 +99,8 @@ def load_config(
     below = [layer_of_file(file)] if file is not None else []
     above = [layer_of_sets(sets, problems), layer_of_flags(flags or {})]
     plugin_files = list(dict.fromkeys(_plugin_files([*below, *above])))
-    registry = load_registry([Path(path) for path in plugin_files])
+    if registry is None:
+        registry = load_registry([Path(path) for path in plugin_files], made_with=made_with)
 
     dataset = find_dataset(registry, Given([*below, *above]), problems)
     preset = layers_of_presets(dataset, str(highest([*below, *above], _PRESET, DEFAULT)))

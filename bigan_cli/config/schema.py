@@ -154,10 +154,13 @@ class ScoreConfig(Table):
     """How images are scored."""
 
     components: tuple[str, ...] = Field(
-        (), description="Score components to combine; empty means the recommended ones."
+        (),
+        description="Score components to combine, of those that 'bigan components' lists; empty "
+        "means the recommended ones.",
     )
-    weights: dict[str, float] = Field(
-        default_factory=dict, description="Weight of a component in the mean; by default its own."
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Weight of a component in the mean, 0 or more; by default its own.",
     )
     fpr: float = Field(
         0.05, gt=0, lt=1, description="Share of normal images that may be called anomalous."

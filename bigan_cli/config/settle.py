@@ -150,17 +150,7 @@ def find_components(
 
     Weights and options of a component that a higher layer's list leaves out are dropped.
     """
-    found: dict[str, type[ScoreComponent]] = {}
-    listed = given.value(COMPONENTS)
-    listed = listed if isinstance(listed, list) else []
-    for name in listed:
-        cls = _look_up(registry.component, name, given.place(COMPONENTS)[0], problems)
-        if cls is not None and cls.name in found:
-            said = "".join(given.place(COMPONENTS))
-            problems.append((f"{said} lists '{cls.name}' twice", ""))
-        elif cls is not None:
-            found[cls.name] = cls
-    given.replace(COMPONENTS, [*found] if len(found) == len(listed) else listed)
+    listed, found = _listed_components(registry, given, problems)
     for kind in ("weights", "options"):
         for keys, entry in given.under(("score", kind)).items():
             cls = _look_up(registry.component, keys[2], given.place(keys)[0], problems)
@@ -176,6 +166,26 @@ def find_components(
             if kind == "options" and not listed:
                 found[cls.name] = cls
     return found
+
+
+def _listed_components(
+    registry: Registry, given: Given, problems: list[Problem]
+) -> tuple[bool, dict[str, type[ScoreComponent]]]:
+    """Return whether there is a list of components, and those on it that are known."""
+    names = given.value(COMPONENTS)
+    if not isinstance(names, list) or not names:
+        return False, {}  # of a value that is no list the schema tells
+    found: dict[str, type[ScoreComponent]] = {}
+    for name in names:
+        cls = _look_up(registry.component, name, given.place(COMPONENTS)[0], problems)
+        if cls is not None and cls.name in found:
+            said = "".join(given.place(COMPONENTS))
+            problems.append((f"{said} lists '{cls.name}' twice", ""))
+        elif cls is not None:
+            found[cls.name] = cls
+    if len(found) == len(names):
+        given.replace(COMPONENTS, [*found])
+    return True, found
 
 
 def owner_of(cls: AnyPlugin) -> Owner:

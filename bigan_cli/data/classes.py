@@ -40,8 +40,13 @@ def _resolve(ref: int | str, class_names: Sequence[str], option: str, dataset: s
         return int(text)
     raise UsageError(
         f"{option} {text} is not a class of {dataset} ({_listing(class_names)})",
-        "" if text.isdecimal() else did_you_mean(text, class_names),
+        _hint(text, class_names, option),
     )
+
+
+def _hint(text: str, class_names: Sequence[str], option: str) -> str:
+    near = "" if text.isdecimal() else did_you_mean(text, class_names)
+    return near or f"name a class by its index or its name, as in --{option} {len(class_names) - 1}"
 
 
 def _fold(name: str) -> str:

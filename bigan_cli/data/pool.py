@@ -50,7 +50,10 @@ class Pool:
         for items in (train, test):
             _check_contract(dataset.name, items, len(names))
         if not len(train):
-            raise DataError(f"the data set {dataset.name} has no images to train on")
+            raise DataError(
+                f"the data set {dataset.name} has no images to train on in {dataset.location.root}",
+                "is that the right folder? --data-root FOLDER names another",
+            )
         labels = Labels(
             np.asarray(train.labels, np.int64),
             np.asarray(test.labels, np.int64),

@@ -6,7 +6,8 @@ loaded on its own, so a broken one takes nothing with it: the reason is kept, an
 to a run that asks for something the broken plugin would have provided.
 
 The environment variable ``BIGAN_PLUGINS`` chooses among the installed packages: a comma list of
-plugin names loads these alone, the empty string none, ``-name`` all but that one.
+plugin or package names loads these alone, the empty string none, ``-name`` all but that one.
+What comes with bigan is never replaced.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from bigan_cli.errors import PluginError
 from bigan_cli.plugins.checks import offers_of
+from bigan_cli.plugins.origins import PluginOrigin
 from bigan_cli.plugins.registry import (
     ARCHITECTURE,
     BUILT_IN,
@@ -24,9 +26,12 @@ from bigan_cli.plugins.registry import (
     DATASET,
     KINDS,
     BrokenPlugin,
+    KeptOff,
+    Kind,
     PluginInfo,
     Provided,
     Registry,
+    Shadowed,
 )
 from bigan_cli.plugins.sources import Candidate, Refused, built_ins, installed, local, whole_path
 
@@ -34,58 +39,122 @@ __all__ = [
     "BUILT_IN",
     "BrokenPlugin",
     "PluginInfo",
+    "PluginOrigin",
     "Provided",
     "Registry",
     "load_registry",
 ]
 
 
-def load_registry(local_files: Sequence[Path] = ()) -> Registry:
-    """Load the built-ins, the installed plugins and *local_files*, each guarded on its own.
+def load_registry(
+    local_files: Sequence[Path] = (),
+    optional_files: Sequence[Path] = (),
+    made_with: Sequence[PluginOrigin] = (),
+) -> Registry:
+    """Load the built-ins, the installed plugins and local files, each guarded on its own.
 
     Args:
         local_files: Python files with hooks, which the user asked for.
+        optional_files: Such files that a run was made with. One that is missing or broken only
+            matters where nothing else provides what is wanted; what *local_files* provide
+            replaces what they do.
+        made_with: Whence the plugins of that run came.
 
     Raises:
         PluginError: One of *local_files* is missing or broken.
     """
-    found: dict[str, dict[str, list[Provided[Any]]]] = {kind.hook: {} for kind in KINDS}
-    plugins: list[PluginInfo] = []
-    broken: list[BrokenPlugin] = []
+    found = _Found()
+    kept_off: list[KeptOff] = []
+    for candidate in (*built_ins(), *installed(found.broken, kept_off)):
+        try:
+            found.add(candidate)
+        except Refused as refused:
+            found.refuse(candidate.name, candidate.distribution, candidate.version, refused)
+    named = {whole_path(path): path for path in local_files}
+    for path in named.values():
+        try:
+            found.add(local(path))
+        except Refused as refused:
+            raise PluginError(f"plugin file {path}: {refused}", refused.hint) from refused
+    for path in {whole_path(path): path for path in optional_files}.values():
+        if whole_path(path) in named:
+            continue
+        try:
+            found.add(local(path), without=list(named.values()))
+        except Refused as refused:
+            found.refuse(str(path), str(path), "", refused)
+    return found.registry(tuple(kept_off), tuple(made_with))
 
-    def add(candidate: Candidate) -> None:
+
+class _Found:
+    """What has been found so far."""
+
+    def __init__(self) -> None:
+        self.broken: list[BrokenPlugin] = []
+        self._plugins: list[PluginInfo] = []
+        self._shadowed: list[Shadowed] = []
+        self._provided: dict[str, dict[str, list[Provided[Any]]]] = {k.hook: {} for k in KINDS}
+
+    def add(self, candidate: Candidate, without: Sequence[Path] = ()) -> None:
+        """Load a plugin and take in what it provides.
+
+        Args:
+            candidate: The plugin.
+            without: Files: what these provide, the plugin does not.
+
+        Raises:
+            Refused: With the reason in words.
+        """
         offers = offers_of(candidate)
-        provides = {hook: tuple(cls.name for cls in classes) for hook, classes in offers.items()}
         source = (candidate.name, candidate.distribution, candidate.version)
-        plugins.append(PluginInfo(*source, provides))
-        for hook, classes in offers.items():
-            for cls in classes:
-                found[hook].setdefault(cls.name, []).append(Provided(cls, *source))
+        replacing = set(map(str, without))
+        for kind in KINDS:
+            for cls in offers.get(kind.hook, ()):
+                self._check_free(kind, Provided(cls, *source))
+        for kind in KINDS:
+            names = self._provided[kind.hook]
+            for cls in offers.get(kind.hook, ()):
+                same = names.setdefault(cls.name, [])
+                provided = Provided(cls, *source)
+                if same and same[0].distribution == BUILT_IN:
+                    self._shadowed.append(Shadowed(kind, provided))
+                elif not any(other.plugin in replacing for other in same):
+                    same.append(provided)
+        provides = {hook: tuple(cls.name for cls in classes) for hook, classes in offers.items()}
+        self._plugins.append(PluginInfo(*source, provides))
 
-    for candidate in (*built_ins(), *installed(broken)):
-        try:
-            add(candidate)
-        except Refused as refused:
-            broken.append(
-                BrokenPlugin(
-                    candidate.name, candidate.distribution, candidate.version, str(refused)
-                )
+    def _check_free(self, kind: Kind, provided: Provided[Any]) -> None:
+        """Refuse a file whose class could not be asked for, since a built-in has its name."""
+        name = provided.cls.name
+        same = self._provided[kind.hook].get(name)
+        if provided.is_local and same and same[0].distribution == BUILT_IN:
+            raise Refused(
+                f"its {kind.word} '{name}' has the name of one that comes with bigan",
+                f"give {provided.cls.__name__}.name another value",
             )
-    for path in {whole_path(path): path for path in local_files}.values():
-        try:
-            add(local(path))
-        except Refused as refused:
-            raise PluginError(f"plugin file {path}: {refused}") from refused
 
-    first = {h: {n: all_[0] for n, all_ in names.items()} for h, names in found.items()}
-    return Registry(
-        datasets=first[DATASET.hook],
-        architectures=first[ARCHITECTURE.hook],
-        components=first[COMPONENT.hook],
-        plugins=tuple(plugins),
-        broken=tuple(broken),
-        clashes={
-            h: {n: tuple(all_) for n, all_ in names.items() if len(all_) > 1}
-            for h, names in found.items()
-        },
-    )
+    def refuse(self, name: str, distribution: str, version: str, why: Refused) -> None:
+        """Keep why a plugin is not used."""
+        self.broken.append(BrokenPlugin(name, distribution, version, str(why)))
+
+    def registry(
+        self, kept_off: tuple[KeptOff, ...], made_with: tuple[PluginOrigin, ...]
+    ) -> Registry:
+        """Return it all."""
+        first = {
+            h: {n: all_[0] for n, all_ in names.items()} for h, names in self._provided.items()
+        }
+        return Registry(
+            datasets=first[DATASET.hook],
+            architectures=first[ARCHITECTURE.hook],
+            components=first[COMPONENT.hook],
+            plugins=tuple(self._plugins),
+            broken=tuple(self.broken),
+            clashes={
+                h: {n: tuple(all_) for n, all_ in names.items() if len(all_) > 1}
+                for h, names in self._provided.items()
+            },
+            shadowed=tuple(self._shadowed),
+            kept_off=kept_off,
+            made_with=made_with,
+        )

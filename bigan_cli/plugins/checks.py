@@ -24,10 +24,12 @@ from pydantic import ValidationError
 
 from bigan_cli import __version__, hookspecs
 from bigan_cli.contracts import Dataset, ImageShape, Options, ScoreComponent
-from bigan_cli.plugins.registry import KINDS, Kind, listed
+from bigan_cli.plugins.names import listed
+from bigan_cli.plugins.registry import KINDS, Kind
 from bigan_cli.plugins.sources import Candidate, Refused
 
 _PREFIX = "bigan_"
+_LONGEST = 80
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 # Files that import and call plugins: never the place where one went wrong.
 _MACHINERY = tuple(str(Path(str(m.__file__)).parent) for m in (importlib, pluggy))
@@ -50,6 +52,7 @@ def offers_of(candidate: Candidate) -> dict[str, list[type[Any]]]:
         with redirect_stdout(sys.stderr):
             plugin = candidate.load()
             _check_version(plugin)
+            _check_arguments(manager, plugin)
             manager.register(plugin, candidate.name)
             _check_hooks(manager, plugin)
             return {
@@ -72,6 +75,21 @@ def _check_version(plugin: Any) -> None:
             f"it is made for version {version} of the plugin interface, and bigan {__version__} "
             f"has version {hookspecs.API_VERSION}; upgrade the older of the two"
         )
+
+
+def _check_arguments(manager: pluggy.PluginManager, plugin: Any) -> None:
+    """Refuse a hook that wants to be given something, in plainer words than pluggy has."""
+    for kind in KINDS:
+        if manager.parse_hookimpl_opts(plugin, kind.hook) is None:
+            continue
+        wanted = [
+            name
+            for name, parameter in inspect.signature(getattr(plugin, kind.hook)).parameters.items()
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        if wanted:
+            raise Refused(f"{kind.hook} takes no arguments; yours takes ({', '.join(wanted)})")
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
@@ -98,7 +116,7 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
 def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
     answers = getattr(manager.hook, kind.hook)()
     if not answers or not isinstance(answers[0], list | tuple):
-        given = repr(answers[0]) if answers else "None"
+        given = _shown(answers[0]) if answers else "None"
         raise Refused(f"{kind.hook} must return a list of classes, and it returned {given}")
     names: set[str] = set()
     for cls in answers[0]:
@@ -116,7 +134,9 @@ def check_class(cls: Any, kind: Kind) -> None:
         Refused: With the reason in words.
     """
     if not isinstance(cls, type):
-        raise Refused(f"{kind.hook} must return classes, and it returned {cls!r}")
+        own = isinstance(cls, kind.base)
+        hint = ": return the class" if own else ""
+        raise Refused(f"{kind.hook} must return classes, and it returned {_shown(cls)}{hint}")
     if not issubclass(cls, kind.base):
         raise Refused(
             f"{cls.__name__} is not a subclass of bigan_cli.contracts.{kind.base.__name__}"
@@ -154,11 +174,22 @@ def _check_options(cls: Any) -> None:
         options.model_validate_json(saved)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc'])) or 'all of them'}: {e['msg']}, got {_shown(e['input'])}"
+            for e in error.errors()
         )
         raise Refused(f"the defaults of {cls.__name__}.Options are not valid: {wrong}") from error
     if any(_holds_none(value) for value in json.loads(saved).values() if value is not None):
         raise Refused(f"a default of {cls.__name__}.Options holds None, which TOML cannot")
+
+
+def _shown(value: Any) -> str:
+    """Return *value* as its author would recognise it, without its place in memory."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    text = " ".join(repr(value).split())
+    if " at 0x" in text:
+        return f"an instance of {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _holds_none(value: Any) -> bool:

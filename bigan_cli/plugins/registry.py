@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
 from bigan_cli.errors import PluginError, did_you_mean
+from bigan_cli.plugins.names import SWITCH, fold, listed
+from bigan_cli.plugins.origins import PluginOrigin
 
 BUILT_IN = "bigan-cli"
+UNKNOWN = "unknown package"
+_ELSEWHERE = "--plugin FILE names it where it lies now"
 
 T = TypeVar("T")
 
@@ -35,6 +40,11 @@ class Provided(Generic[T]):
         """Package and version in one string."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is in a file of the user's own."""
+        return self.distribution == self.plugin and not self.version
+
 
 @dataclass(frozen=True)
 class PluginInfo:
@@ -56,8 +66,36 @@ class BrokenPlugin:
     reason: str
 
     def __str__(self) -> str:
-        package = f" ({self.distribution} {self.version})" if self.distribution else ""
-        return f"plugin '{self.name}'{package} is broken: {self.reason}"
+        if self.is_local:
+            return f"plugin file {self.name}: {self.reason}"
+        if not self.distribution:
+            return f"plugin '{self.name}': {self.reason}"
+        package = f"{self.distribution} {self.version}".strip()
+        return f"plugin '{self.name}' ({package}) is broken: {self.reason}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of the user's own."""
+        return self.distribution == self.name and not self.version
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the plugin or its package has this name."""
+        return fold(name) in {fold(self.name), fold(self.distribution)}
+
+
+@dataclass(frozen=True)
+class KeptOff:
+    """An installed plugin that ``BIGAN_PLUGINS`` keeps from being loaded."""
+
+    name: str
+    distribution: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution})"
+
+    def is_called(self, name: str) -> bool:
+        """Return whether the plugin or its package has this name."""
+        return fold(name) in {fold(self.name), fold(self.distribution)}
 
 
 @dataclass(frozen=True)
@@ -72,8 +110,22 @@ class Kind:
 
 DATASET = Kind("bigan_datasets", "data set", Dataset, "bigan datasets")
 ARCHITECTURE = Kind("bigan_architectures", "architecture", Architecture, "bigan architectures")
-COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "")
+COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "bigan components")
 KINDS = (DATASET, ARCHITECTURE, COMPONENT)
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """A class of an installed plugin that is not used, as bigan has one of that name itself."""
+
+    kind: Kind
+    provided: Provided[Any]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind.word} '{self.provided.cls.name}' of {self.provided.source} is not used: "
+            "bigan has one of that name itself"
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +139,9 @@ class Registry:
         plugins: Every plugin that works.
         broken: Every plugin that does not.
         clashes: Hook -> name -> all who provide it, where they are more than one.
+        shadowed: What is left out for the sake of a built-in.
+        kept_off: Installed plugins that ``BIGAN_PLUGINS`` keeps off.
+        made_with: Whence the plugins came that a run was made with, where it is about one.
     """
 
     datasets: Mapping[str, Provided[Dataset]]
@@ -95,6 +150,9 @@ class Registry:
     plugins: tuple[PluginInfo, ...] = ()
     broken: tuple[BrokenPlugin, ...] = ()
     clashes: Mapping[str, Mapping[str, tuple[Provided[Any], ...]]] = field(default_factory=dict)
+    shadowed: tuple[Shadowed, ...] = ()
+    kept_off: tuple[KeptOff, ...] = ()
+    made_with: tuple[PluginOrigin, ...] = ()
 
     def dataset(self, name: str) -> type[Dataset]:
         """Return the data set *name*; case and ``-`` for ``_`` do not matter.
@@ -128,42 +186,83 @@ class Registry:
     def _find(self, kind: Kind, known: Mapping[str, Provided[T]], name: str) -> type[T]:
         folded = fold(name)
         if folded not in known:
-            raise PluginError(f"unknown {kind.word} '{name}'", self._hint(kind, known, name))
+            raise self.unknown([kind], name)
         clash = self.clashes.get(kind.hook, {}).get(folded)
         if clash:
             raise PluginError(
                 f"{kind.word} '{folded}' is provided by {listed(p.source for p in clash)}",
-                _how_to_choose(clash),
+                self._how_to_choose(clash),
             )
         return known[folded].cls
 
-    def _hint(self, kind: Kind, known: Mapping[str, Any], name: str) -> str:
-        near = did_you_mean(name, list(known))
-        if kind.listing:
-            near = f"{near} '{kind.listing}' lists all {len(known)}".strip()
-        return self.with_broken(near or f"there are {', '.join(sorted(known))}", name)
+    def origins_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[PluginOrigin, ...]:
+        """Return whence each of *names* comes that does not come with bigan."""
+        provided = [(kind, self.all_of(kind)[name]) for kind, name in names]
+        return tuple(
+            PluginOrigin(kind.word, p.cls.name, p.distribution, p.version)
+            for kind, p in provided
+            if p.distribution not in {BUILT_IN, UNKNOWN}
+        )
 
-    def with_broken(self, hint: str, name: str) -> str:
-        """Return *hint* with the broken plugins, any of which may be the one that has *name*."""
-        # The plugin that bears the name asked for is the likeliest culprit.
-        broken = sorted(self.broken, key=lambda p: fold(name) not in fold(p.name))
-        return "; ".join([hint, *(str(plugin) for plugin in broken)])
+    def unknown(self, kinds: Sequence[Kind], name: str) -> PluginError:
+        """Return the error for a *name* that nothing of *kinds* has, with the likeliest reason."""
+        *most, last = (kind.word for kind in kinds)
+        message = f"unknown {', '.join(most)} or {last}" if most else f"unknown {last}"
+        message = f"{message} '{name}'"
+        culprits = [plugin for plugin in self.broken if plugin.is_called(name)]
+        if culprits:
+            why = "; ".join(map(str, culprits))
+            return PluginError(f"{message}: {why}", "'bigan plugins' lists all plugins")
+        off = [plugin for plugin in self.kept_off if plugin.is_called(name)]
+        if off:
+            return PluginError(message, f"{SWITCH} keeps {listed(map(str, off))} off")
+        for origin in self.made_with:
+            if origin.kind in {kind.word for kind in kinds} and origin.name == fold(name):
+                return PluginError(message, self._missing(origin))
+        return PluginError(message, "; ".join(self._hints(kinds, name)))
 
+    def _missing(self, origin: PluginOrigin) -> str:
+        """Return what to do about what a run was made with, and what is not there now."""
+        made = f"this run was made with {origin.source}"
+        for broken in self.broken:
+            if broken.distribution == origin.distribution:
+                again = f"; {_ELSEWHERE}" if origin.is_local else ""
+                return f"{made}, and now: {broken.reason}{again}"
+        for off in self.kept_off:
+            if off.distribution == origin.distribution:
+                return f"{made}, which {SWITCH} keeps off"
+        if origin.is_local:
+            return f"{made}; {_ELSEWHERE}"
+        for plugin in self.plugins:
+            if plugin.distribution == origin.distribution:
+                pinned = f"{origin.distribution}=={origin.version}"
+                return f"{made}, and {plugin.version} is installed: pip install {pinned}"
+        return f"{made}: pip install {origin.distribution}"
 
-def _how_to_choose(clash: Sequence[Provided[Any]]) -> str:
-    files = [p for p in clash if not p.version and p.distribution == p.plugin]
-    removable = [p for p in clash if p.distribution != BUILT_IN and p not in files]
-    if removable:
-        return f"uninstall one, or switch it off for now: BIGAN_PLUGINS=-{removable[-1].plugin}"
-    return f"give the one in {clash[-1].plugin} another name"
+    def _hints(self, kinds: Sequence[Kind], name: str) -> Iterator[str]:
+        known = [each for kind in kinds for each in self.all_of(kind)]
+        listing = kinds[0].listing if len(kinds) == 1 else "bigan plugins"
+        lists = f"'{listing}' lists all {len(known)}"
+        near = did_you_mean(name, known)
+        yield f"{near} {lists}" if near else lists
+        if self.kept_off and not near:
+            yield f"{SWITCH} keeps off {listed(map(str, self.kept_off))}"
+        # Files that a run names beside what is asked for here.
+        local = [str(plugin) for plugin in self.broken if plugin.is_local]
+        if local:
+            yield f"{'; '.join(local)}; {_ELSEWHERE}"
+        broken = sum(not plugin.is_local for plugin in self.broken)
+        if broken:
+            are = "plugin is" if broken == 1 else "plugins are"
+            yield f"{broken} {are} broken: see 'bigan plugins'"
 
-
-def listed(words: Iterable[str]) -> str:
-    """Return *words* as ``"a, b and c"``."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def fold(name: str) -> str:
-    """Return *name* without regard to case and to ``-`` for ``_``."""
-    return name.lower().replace("-", "_")
+    def _how_to_choose(self, clash: Sequence[Provided[Any]]) -> str:
+        packages = [provided for provided in clash if not provided.is_local]
+        if not packages:
+            return f"give the one in {clash[-1].plugin} another name"
+        chosen = packages[-1]
+        namesakes = {p.distribution for p in self.plugins if fold(p.name) == fold(chosen.plugin)}
+        off = chosen.plugin if len(namesakes) == 1 else chosen.distribution
+        before = os.environ.get(SWITCH)
+        setting = f"{before},-{off}" if before else f"-{off}"
+        return f"uninstall one, or switch it off for now: {SWITCH}={setting}"

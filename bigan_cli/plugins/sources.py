@@ -17,15 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli import __version__
-from bigan_cli.plugins.registry import BUILT_IN, BrokenPlugin, fold
+from bigan_cli.errors import did_you_mean
+from bigan_cli.plugins.names import SWITCH, fold
+from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, KeptOff
 
 GROUP = "bigan"
-UNKNOWN = "unknown package"
+LOCAL_MODULE = "bigan_local_"
+"""How the names of modules made from local files begin."""
 BUILT_IN_PACKAGES = ("bigan_cli.datasets", "bigan_cli.architectures", "bigan_cli.detect.components")
 
 
 class Refused(Exception):  # noqa: N818  it is an answer, and leaves this package as another error
-    """Why a plugin cannot be used."""
+    """Why a plugin cannot be used, and what to do about it where that is plain."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -47,21 +54,51 @@ def built_ins() -> Iterator[Candidate]:
                 yield Candidate(module.name, BUILT_IN, __version__, load)
 
 
-def installed(broken: list[BrokenPlugin]) -> Iterator[Candidate]:
+@dataclass
+class Choice:
+    """What ``BIGAN_PLUGINS`` lets through: names of plugins or of packages, ``-`` before some.
+
+    Names load these alone, names with ``-`` all but these; both together load the former less
+    the latter. Unset is everything, empty is nothing.
+    """
+
+    setting: str | None
+
+    def __post_init__(self) -> None:
+        words = [w.strip() for w in (self.setting or "").split(",") if w.strip()]
+        self._without = {fold(w[1:].strip()): w for w in words if w.startswith("-")}
+        self._only = {fold(w): w for w in words if not w.startswith("-")}
+        self._unseen = self._without | self._only
+
+    def lets_through(self, plugin: str, distribution: str) -> bool:
+        """Return whether to load a plugin, and take note of the words that are about it."""
+        names = {fold(plugin), fold(distribution)}
+        for name in names:
+            self._unseen.pop(name, None)
+        wanted = bool(names & self._only.keys()) if self._only else bool(self._everything)
+        return wanted and not names & self._without.keys()
+
+    @property
+    def _everything(self) -> bool:
+        return self.setting is None or bool(self._without)
+
+    def unmet(self) -> list[str]:
+        """Return the words that were about no plugin so far."""
+        return list(self._unseen.values())
+
+
+def installed(broken: list[BrokenPlugin], kept_off: list[KeptOff]) -> Iterator[Candidate]:
     """Yield the installed plugins that ``BIGAN_PLUGINS`` lets through."""
-    setting = os.environ.get("BIGAN_PLUGINS")
-    words = [w.strip() for w in (setting or "").split(",") if w.strip()]
-    without = {fold(w[1:]) for w in words if w.startswith("-")}
-    only = {fold(w): w for w in words if not w.startswith("-")}
-    everything = setting is None or (bool(without) and not only)
+    choice = Choice(os.environ.get(SWITCH))
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        wanted = everything or only.pop(fold(entry.name), None) is not None
-        if wanted and fold(entry.name) not in without:
-            name, version = _distribution_of(entry)
+        name, version = _distribution_of(entry)
+        if choice.lets_through(entry.name, name):
             yield Candidate(entry.name, name, version, entry.load)
-    for name in only.values():
-        reason = "BIGAN_PLUGINS names it, but no installed package provides it"
-        broken.append(BrokenPlugin(name, "", "", reason))
+        else:
+            kept_off.append(KeptOff(entry.name, name))
+    for word in choice.unmet():
+        reason = f"{SWITCH} names it, but no installed package provides it"
+        broken.append(BrokenPlugin(word.lstrip("- "), "", "", reason))
 
 
 def _distribution_of(entry: metadata.EntryPoint) -> tuple[str, str]:
@@ -76,14 +113,17 @@ def local(path: Path) -> Candidate:
     """Return the plugin in the Python file *path*.
 
     Raises:
-        Refused: There is no such file.
+        Refused: There is no such file, or it is not Python.
     """
     file = whole_path(path)
     if not os.path.isfile(file):  # noqa: PTH113  False, not an error, for what cannot be a path
-        raise Refused("it is a folder, not a file" if path.is_dir() else "it does not exist")
+        raise Refused(*_not_there(path))
+    if path.suffix != ".py":
+        # Whatever it is, a run file for instance, it is not to be executed.
+        raise Refused("it is not a Python file (.py)")
     # Distinct from any module of the same file name that may be installed.
     stem = re.sub(r"[^0-9A-Za-z_]", "_", path.stem)
-    name = f"bigan_local_{zlib.crc32(os.fsencode(file)):x}_{stem}"
+    name = f"{LOCAL_MODULE}{zlib.crc32(os.fsencode(file)):x}_{stem}"
 
     def load() -> Any:
         loader = SourceFileLoader(name, file)
@@ -100,6 +140,18 @@ def local(path: Path) -> Candidate:
         return module
 
     return Candidate(str(path), str(path), "", load)
+
+
+def _not_there(path: Path) -> tuple[str, str]:
+    """Return what is wrong with a path that leads to no file, and a hint."""
+    hint = "--plugin, and plugins = [...] in a run file, name a Python file"
+    try:
+        if path.is_dir():
+            return "it is a folder, not a file", hint
+        beside = [other.name for other in Path(whole_path(path)).parent.glob("*.py")]
+    except (OSError, ValueError):  # what cannot be a path
+        beside = []
+    return "it does not exist", did_you_mean(path.name, beside) or hint
 
 
 def whole_path(path: Path) -> str:

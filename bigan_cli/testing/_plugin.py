@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bigan_cli.contracts import Options
 from bigan_cli.plugins.checks import check_class
 from bigan_cli.plugins.registry import Kind
-from bigan_cli.plugins.sources import Refused
+from bigan_cli.plugins.sources import LOCAL_MODULE, Refused
 from bigan_cli.testing._checks import (
     Check,
     NotApplicable,
@@ -84,7 +84,9 @@ class PluginKit:
         fields = self.cls.Options.model_fields
         silent = [name for name, f in fields.items() if not (f.description or "").strip()]
         require(not silent, f"without a description: {few(silent)}")
-        return f"{len(fields)} options" if fields else "it has no options"
+        if not fields:
+            return "it has no options"
+        return f"{len(fields)} option{'s' if len(fields) > 1 else ''}"
 
     @promise
     def options_are_strict(self) -> str:
@@ -110,6 +112,8 @@ class PluginKit:
     def imports_late(self) -> str:
         """Its module can be imported without what takes seconds to import."""
         module = self.cls.__module__
+        if module.startswith(LOCAL_MODULE):
+            raise NotApplicable("not checked for a local file")
         where = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(  # noqa: S603  this interpreter, and a module that is loaded already
             [sys.executable, "-c", _IMPORT, module, *_HEAVY],

@@ -89,6 +89,8 @@ def test_help_of_a_command_imports_that_command(name):
         ("bigan tr", {"train"}),
         ("bigan train --epochs 3 --lat", {"train"}),
         ("bigan benchmark --base", {"benchmark"}),
+        ("bigan comp", {"components"}),
+        ("bigan components --pl", {"components"}),
     ],
 )
 def test_completion_imports_what_it_completes(line, needed):
@@ -98,7 +100,9 @@ def test_completion_imports_what_it_completes(line, needed):
     assert commands(modules) - {f"{OURS}commands._options"} == ours
 
 
-@pytest.mark.parametrize("words", [["datasets"], ["architectures", "dcgan"], ["plugins", "--json"]])
+@pytest.mark.parametrize(
+    "words", [["datasets"], ["architectures", "dcgan"], ["components"], ["plugins", "--json"]]
+)
 def test_listings_import_neither_torch_nor_numpy(words):
     modules = imported(*words, BIGAN_PLUGINS="")  # what strangers import is theirs to say
     assert packages(modules) & (HEAVY | {"numpy", "rich"}) == set()

@@ -47,7 +47,12 @@ def rows(out: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("datasets", "digits"), ("datasets", "folder"), ("architectures", "dcgan")],
+    [
+        ("datasets", "digits"),
+        ("datasets", "folder"),
+        ("architectures", "dcgan"),
+        ("components", "latent_neighbours"),
+    ],
 )
 class TestTables:
     def test_lists_the_built_ins(self, bigan, command, name):
@@ -81,6 +86,16 @@ def test_a_dash_is_as_good_as_an_underscore(bigan):
     )
 
 
+def test_components_are_listed_with_their_weights(bigan):
+    weights = {row["name"]: row["weight"] for row in rows(bigan("components").out)}
+    assert (weights["reconstruction"], weights["discriminator"]) == ("0.25", "0")
+    listed = json.loads(bigan("components", "--json").out)["components"]
+    assert {entry["name"]: f"{entry['weight']:g}" for entry in listed} == weights
+    told = bigan("components", "latent-neighbours")
+    assert "[score.options.latent_neighbours]" in told.err
+    assert "--set score.weights.latent_neighbours=WEIGHT" in told.err
+
+
 def test_classes_of_a_data_set_are_numbered(bigan):
     assert "\n1\tTrouser\n" in bigan("datasets", "fashion_mnist").out
 
@@ -90,6 +105,7 @@ def test_classes_of_a_data_set_are_numbered(bigan):
     [
         (("datasets", "fashion-mnst"), "did you mean 'fashion_mnist'?"),
         (("architectures", "dcgam"), "did you mean 'dcgan'?"),
+        (("components", "reconstrution"), "did you mean 'reconstruction'?"),
     ],
 )
 def test_a_near_miss_is_suggested(bigan, words, hint):
@@ -129,7 +145,7 @@ class TestPlugins:
         install("bigan_test_frogs", GOOD)
         install("bigan_test_more_frogs", GOOD)
         told = bigan("plugins")
-        assert "warning: 'frogs' is provided more than once: " in told.err
+        assert "warning: data set 'frogs' is provided more than once: " in told.err
         assert json.loads(bigan("plugins", "--json").out)["clashes"] == {
             "frogs": ["bigan_test_frogs 1.2", "bigan_test_more_frogs 1.2"]
         }

@@ -111,7 +111,21 @@ class TestWrongCommandLines:
             ("--epochs 3", "'bigan' has no option", "'--epochs' is an option of 'bigan train'"),
             ("datasets --quiet", "no option '--quiet'", "bigan --quiet datasets ..."),
             ("train --nonsense-at-all", "no option", "'bigan train --help' lists the options"),
-            ("train --epochs many", "invalid value for '--epochs'", "see 'bigan train --help'"),
+            (
+                "train --epochs many",
+                "--epochs must be a whole number of 1 or more, got 'many'",
+                "see 'bigan train --help'",
+            ),
+            (
+                "train --dropout-rate x",
+                "--dropout-rate must be a number, got 'x'",
+                "see 'bigan train --help'",
+            ),
+            (
+                "reconstruct -n 999",
+                "--number must be a whole number from 1 to 256, got 999",
+                "see 'bigan reconstruct --help'",
+            ),
             ("train --epochs", "option '--epochs' requires an argument", "see 'bigan"),
             ("datasets one two", "unexpected extra argument", "see 'bigan datasets --help'"),
         ],

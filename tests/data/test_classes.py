@@ -41,6 +41,7 @@ def test_what_is_no_class_is_refused_with_all_classes(ref: int | str) -> None:
         f"inlier {ref} is not a class of clothes "
         "(0-3: 0 T-shirt/top, 1 Trouser, 2 Pullover, 3 Ankle boot)"
     )
+    assert caught.value.hint == "name a class by its index or its name, as in --inlier 3"
 
 
 def test_near_miss_is_suggested() -> None:

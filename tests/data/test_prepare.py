@@ -365,8 +365,9 @@ def test_data_set_that_breaks_its_contract_is_told(items: Items, words: str) -> 
 
 
 def test_data_set_without_images_is_told() -> None:
-    with pytest.raises(DataError, match="no images to train on"):
+    with pytest.raises(DataError, match="no images to train on in ") as told:
         lists(lambda: Items([], np.array([], np.int64)))
+    assert "--data-root FOLDER" in told.value.hint
 
 
 def test_real_mnist_one_class(real_data: Path) -> None:

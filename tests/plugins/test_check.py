@@ -43,6 +43,17 @@ def test_what_does_not_hold_is_told_and_the_exit_code_is_3(bigan, tmp_path, anim
     assert {"kind", "of", "name", "promise", "status", "detail"} == set(as_json["checks"][0])
 
 
+def test_what_is_not_checked_of_a_local_file_says_so(bigan, tmp_path, animals_source):
+    file = tmp_path / "frogs.py"
+    file.write_text(animals_source("frogs"), encoding="utf-8")
+    details = {
+        row["promise"]: row["detail"]
+        for row in rows(bigan("plugins", "check", "--plugin", file).out)
+    }
+    late = "Its module can be imported without what takes seconds to import"
+    assert details[late] == "not checked for a local file"
+
+
 def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
     file = tmp_path / "frogs.py"
     file.write_text(animals_source("frogs"), encoding="utf-8")
@@ -74,6 +85,7 @@ def test_why_a_broken_plugin_cannot_be_checked_is_told(install, bigan):
     told = bigan("plugins", "check", "frogs")
     assert told.code == 2
     assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFoundError" in told.err
+    assert told.err.startswith("error: unknown data set, architecture or score component 'frogs': ")
 
 
 def test_of_two_with_one_name_neither_is_checked(install, animals_source, bigan):

@@ -66,7 +66,7 @@ BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "wrong argument": (
         HEAD + "@hookimpl\ndef bigan_datasets(config):\n    return []\n",
-        ("bigan_datasets(config)", "config", "can not be found in the hookspec"),
+        ("bigan_datasets takes no arguments; yours takes (config)",),
     ),
     "hook that raises": (
         HEAD + "@hookimpl\ndef bigan_datasets():\n    return [1 / 0]\n",
@@ -88,6 +88,10 @@ BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
     "returns an instance": (
         HEAD + HEALTHY_CLASS + PROVIDE.replace("[Frogs]", "[3]"),
         ("bigan_datasets must return classes, and it returned 3",),
+    ),
+    "returns an instance of its class": (
+        HEAD + HEALTHY_CLASS + PROVIDE.replace("[Frogs]", "[Frogs(None, None)]"),
+        ("and it returned an instance of Frogs: return the class",),
     ),
     "another kind of class": (
         HEAD + "class Frogs: ...\n" + PROVIDE,
@@ -115,7 +119,7 @@ BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "options that are not valid": (
         broken_class("class Options(Options):\n    size: int = 'large'"),
-        ("the defaults of Frogs.Options are not valid: size: ",),
+        ("the defaults of Frogs.Options are not valid: size: ", ", got 'large'"),
     ),
     "options that cannot be written": (
         broken_class("class Options(Options):\n    sizes: list[int | None] = [1, None]"),
@@ -162,7 +166,7 @@ def test_a_broken_plugin_is_refused_with_the_reason_and_nothing_else_is(
     assert "frogs" not in {plugin.name for plugin in registry.plugins}
     with pytest.raises(PluginError, match="unknown data set 'frogs'") as told:
         registry.dataset("frogs")
-    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in told.value.hint
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in told.value.message
 
 
 def test_a_healthy_plugin_says_where_it_comes_from(install: Install) -> None:
@@ -241,18 +245,52 @@ def test_two_plugins_with_one_name_are_an_error_only_when_it_is_asked_for(
     assert "BIGAN_PLUGINS=-pond" in told.value.hint
 
 
+def test_of_two_packages_with_one_plugin_name_one_can_be_switched_off(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("frogs")
+    install("frogs", package="bigan-frogs2")
+    for before, setting in (("", "-bigan-frogs2"), ("-newts", "-newts,-bigan-frogs2")):
+        if before:
+            monkeypatch.setenv("BIGAN_PLUGINS", before)
+        with pytest.raises(PluginError) as told:
+            load_registry().dataset("frogs")
+        assert told.value.hint.endswith(f": BIGAN_PLUGINS={setting}")
+    monkeypatch.setenv("BIGAN_PLUGINS", setting)
+    registry = load_registry()
+    assert registry.dataset("frogs").name == "frogs"
+    assert registry.datasets["frogs"].distribution == "bigan-frogs"
+
+
 def test_a_built_in_is_not_shadowed(
-    install: Install, animals_source: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    install: Install, animals_source: Callable[[str], str], bigan: Callable[..., object]
 ) -> None:
     install("frogs", animals_source("mnist"))
-    with pytest.raises(PluginError) as told:
-        load_registry().dataset("mnist")
-    assert told.value.message == (
-        f"data set 'mnist' is provided by bigan-cli {__version__} and bigan-frogs 1.2"
-    )
-    assert "BIGAN_PLUGINS=-frogs" in told.value.hint
-    monkeypatch.setenv("BIGAN_PLUGINS", "-frogs")
     assert load_registry().dataset("mnist").__module__ == "bigan_cli.datasets.mnist"
+    for words in (("datasets",), ("plugins",), ("datasets", "mnist")):
+        told = bigan(*words)
+        assert told.code == 0
+        assert told.err.splitlines()[0] == (
+            "warning: data set 'mnist' of bigan-frogs 1.2 is not used: "
+            "bigan has one of that name itself"
+        )
+
+
+@pytest.mark.parametrize(("command", "warned"), [("datasets", True), ("architectures", False)])
+def test_listings_warn_of_names_that_several_provide(
+    command: str,
+    warned: bool,
+    install: Install,
+    animals_source: Callable[[str], str],
+    bigan: Callable[..., object],
+) -> None:
+    install("frogs")
+    install("pond", animals_source("frogs"), package="bigan-pond", version="2.0")
+    told = bigan(command)
+    assert told.code == 0
+    assert told.err == warned * (
+        "warning: data set 'frogs' is provided more than once: bigan-frogs 1.2, bigan-pond 2.0\n"
+    )
 
 
 # BIGAN_PLUGINS
@@ -270,7 +308,9 @@ def test_a_built_in_is_not_shadowed(
         ("-frogs", {"toads", "tree_frogs"}),
         ("-frogs,-toads", {"tree_frogs"}),
         ("frogs,toads,-toads", {"frogs"}),
-        ("-newts", {"frogs", "toads", "tree_frogs"}),
+        ("bigan-frogs", {"frogs"}),
+        ("-bigan_tree-frogs", {"frogs", "toads"}),
+        ("frogs,-toads", {"frogs"}),
     ],
 )
 def test_the_environment_chooses_among_installed_plugins(
@@ -293,15 +333,46 @@ def test_a_plugin_that_is_switched_off_is_not_even_imported(
     assert load_registry().broken == ()
 
 
-def test_a_plugin_asked_for_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIGAN_PLUGINS", "newts")
+@pytest.mark.parametrize("setting", ["newts", "-newts"])
+def test_a_plugin_named_that_is_not_installed_is_told(
+    setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIGAN_PLUGINS", setting)
     registry = load_registry()
     assert [(b.name, "no installed package" in b.reason) for b in registry.broken] == [
         ("newts", True)
     ]
     with pytest.raises(PluginError) as told:
         registry.dataset("newts")
-    assert "BIGAN_PLUGINS names it" in told.value.hint
+    assert "BIGAN_PLUGINS names it" in told.value.message
+
+
+@pytest.mark.parametrize("setting", ["", "toads", "-shapes", "-bigan-shapes"])
+def test_that_the_environment_keeps_a_plugin_off_is_told(
+    setting: str, install: Install, monkeypatch: pytest.MonkeyPatch, bigan: Callable[..., object]
+) -> None:
+    install("shapes")
+    install("toads")
+    monkeypatch.setenv("BIGAN_PLUGINS", setting)
+    told = bigan("train", "--dataset", "shapes", "--dry-run")
+    assert told.code == 2
+    assert told.err.splitlines()[-2:] == [
+        "error: unknown data set 'shapes'",
+        "hint: BIGAN_PLUGINS keeps shapes (bigan-shapes) off",
+    ]
+
+
+def test_plugins_kept_off_are_told_where_none_has_the_name(
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+    animals_source: Callable[[str], str],
+    bigan: Callable[..., object],
+) -> None:
+    install("shapes", animals_source("squares"))
+    monkeypatch.setenv("BIGAN_PLUGINS", "")
+    told = bigan("train", "--dataset", "squares", "--dry-run")
+    assert "BIGAN_PLUGINS keeps off " in told.err
+    assert "shapes (bigan-shapes)" in told.err
 
 
 # Names
@@ -321,7 +392,6 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
             "unknown data set 'fashion-mnst'",
             "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
         ),
-        (Registry.dataset, "q", "unknown data set 'q'", "'bigan datasets' lists all 5"),
         (
             Registry.architecture,
             "dcgn",
@@ -332,7 +402,7 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
             Registry.component,
             "reconstuction",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'?",
+            "did you mean 'reconstruction'? 'bigan components' lists all 8",
         ),
     ],
 )
@@ -350,13 +420,24 @@ def test_an_unknown_name_gets_the_nearest(
     assert told.value.exit_code == 2
 
 
-def test_the_broken_plugin_of_that_name_comes_first_in_the_hint(install: Install) -> None:
+def test_the_reason_of_the_broken_plugin_of_that_name_is_the_error(install: Install) -> None:
     install("aardvarks", "import nowhere\n")
     install("frogs", "import nowhere\n")
     with pytest.raises(PluginError) as told:
         load_registry().dataset("frogs")
-    hint = told.value.hint
-    assert 0 < hint.index("plugin 'frogs'") < hint.index("plugin 'aardvarks'")
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFound" in told.value.message
+    assert "aardvarks" not in told.value.message + told.value.hint
+
+
+def test_broken_plugins_of_other_names_are_counted(install: Install) -> None:
+    install("aardvarks", "import nowhere\n")
+    with pytest.raises(PluginError) as told:
+        load_registry().dataset("qqq")
+    assert told.value.hint.endswith("; 1 plugin is broken: see 'bigan plugins'")
+    install("frogs", "import nowhere\n")
+    with pytest.raises(PluginError) as told:
+        load_registry().dataset("qqq")
+    assert told.value.hint.endswith("; 2 plugins are broken: see 'bigan plugins'")
 
 
 # Files
@@ -423,9 +504,19 @@ def test_a_file_with_the_name_of_a_built_in_is_told_to_change_it(
     file = tmp_path / "mine.py"
     file.write_text(animals_source("mnist"))
     with pytest.raises(PluginError) as told:
-        load_registry([file]).dataset("mnist")
-    assert str(file) in told.value.message
-    assert told.value.hint == f"give the one in {file} another name"
+        load_registry([file])
+    assert told.value.message == (
+        f"plugin file {file}: its data set 'mnist' has the name of one that comes with bigan"
+    )
+    assert told.value.hint == "give Mnist.name another value"
+
+
+def test_what_is_not_python_is_not_executed(tmp_path: Path) -> None:
+    file = tmp_path / "frogs.toml"
+    file.write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
+    with pytest.raises(PluginError, match=r"it is not a Python file \(\.py\)"):
+        load_registry([file])
+    assert not (tmp_path / "mark").exists()
 
 
 # The command line

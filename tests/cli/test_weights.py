@@ -1,0 +1,54 @@
+"""Weights of score components: what is refused, and what a run keeps of them."""
+
+from __future__ import annotations
+
+import tomli
+import tomli_w
+
+
+def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
+    weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
+    assert weights["latent_neighbours"] == 1.0
+    assert weights["reconstruction"] == 0.25
+
+
+def test_a_run_without_weights_written_resumes_and_gets_them(run, bigan):
+    file = run / "config.toml"
+    whole = tomli.loads(file.read_text(encoding="utf-8"))
+    old = {**whole, "score": {**whole["score"], "weights": {}}}
+    file.write_text(tomli_w.dumps(old), encoding="utf-8")
+    told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
+    assert told.code == 0, told.err
+    written = tomli.loads(file.read_text(encoding="utf-8"))
+    assert written["score"]["weights"] == whole["score"]["weights"]
+    assert bigan("score", run / "reconstruction", "--run", run).code == 0
+
+
+def test_another_weight_on_resume_is_refused(run, bigan):
+    words = ("--set", "score.weights.reconstruction=0.5")
+    told = bigan("train", "--resume", *words, "--save-dir", run)
+    assert told.code == 2
+    assert "cannot change score.weights.reconstruction on resume (0.25 -> 0.5)" in told.err
+
+
+def test_weights_that_are_all_zero_are_refused_before_training(bigan, tmp_path):
+    for words in (
+        ("--set", 'score.components=["discriminator"]', "--set", "score.weights.discriminator=0"),
+        ("--set", 'score.components=["discriminator"]'),  # its own weight
+    ):
+        told = bigan("train", *words, "--save-dir", tmp_path / "run")
+        assert told.code == 2
+        assert told.err.splitlines() == [
+            "error: every score component has weight 0: discriminator",
+            "hint: give one a weight: --set score.weights.discriminator=1",
+        ]
+        assert not (tmp_path / "run").exists()
+
+
+def test_negative_weights_are_refused(bigan, tmp_path):
+    words = ("--set", "score.weights.reconstruction=-3", "--save-dir", tmp_path / "run")
+    told = bigan("train", *words)
+    assert told.code == 2
+    assert told.err == (
+        "error: --set: score.weights.reconstruction must be a number of 0 or more, got -3\n"
+    )
