@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.datasets._torchvision import download
@@ -38,6 +39,16 @@ class Cifar10(Dataset):
         "ship",
         "truck",
     )
+    # Photographs have a natural way up, and what lies near a car in pixels, or in what it takes
+    # to rebuild it, is rather another picture with the same colours than another car.
+    preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "train": {
+            "distortion_weight": 1.0,
+            "distortions": ["wide_warp", "fine_warp"],
+            "rotation_weight": 1.0,
+        },
+        "score": {"weights": {"encoder_neighbours": 0.0, "latent_neighbours": 0.0}},
+    }
 
     def train_items(self) -> Items:
         """Return the training split, 50,000 images.
