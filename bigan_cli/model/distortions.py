@@ -51,17 +51,31 @@ def warp(x: Tensor, cells: int, least: float, most: float) -> Tensor:
     field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True) * strength
     still = torch.eye(2, 3, device=x.device).expand(count, 2, 3)
     grid = F.affine_grid(still, list(x.shape), align_corners=False) + field.permute(0, 2, 3, 1)
-    return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+    return _sampled(x, grid, pads=x.device.type != "mps")
+
+
+def _sampled(x: Tensor, grid: Tensor, *, pads: bool) -> Tensor:
+    """Return *x* at the places *grid*; what lies outside has the colour of the nearest edge.
+
+    Args:
+        x: Images ``[N, C, H, W]``.
+        grid: Places ``[N, H, W, 2]``, -1 and 1 being the images' edges.
+        pads: Whether the device can do that by itself. Metal refuses to in PyTorch before 2.13
+            (pytorch/pytorch#125098), so there no place is let further out than the centre of
+            the outermost pixel, which is the same.
+    """
+    if pads:
+        return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+    within = 1 - 1 / torch.tensor([x.shape[3], x.shape[2]], device=x.device)
+    return F.grid_sample(x, grid.clamp(-within, within), align_corners=False)
 
 
 def shuffle_quarters(x: Tensor) -> Tensor:
     """Put the four quarters of the images into another order, the same for all of them."""
     height, width = x.shape[2] // 2, x.shape[3] // 2
     corners = [(top, left) for top in (0, height) for left in (0, width)]
-    # One of the 23 orders that are not the given one: the first draw of none at its own place
-    # would leave out those that exchange two quarters only.
     order = torch.randperm(4).tolist()
-    if order == [0, 1, 2, 3]:
+    if order == [0, 1, 2, 3]:  # any other will do
         order = [1, 0, 3, 2]
     shuffled = x.clone()
     for (top, left), source in zip(corners, order, strict=True):

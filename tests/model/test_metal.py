@@ -17,6 +17,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.detect.fit import RECOMMENDED, Normals, fit_detector
 from bigan_cli.model.device import resolve_precision
 from bigan_cli.model.networks import build_networks
+from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
 
@@ -44,11 +45,12 @@ def test_training_and_scoring_use_only_what_metal_has():
     pixels = np.random.default_rng(0).integers(0, 256, (80, 1, 12, 9), dtype=np.uint8)
     normals = Normals(pixels[:40], pixels[40:60], pixels[60:])
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.1))
-    networks = build_networks(dcgan, ImageShape(1, 12, 9), 5, seed=0)
+    config = TrainConfig(epochs=2, batch_size=16, rotation_weight=1.0)
+    shape = ImageShape(1, 12, 9)
+    networks = build_networks(dcgan, shape, 5, seed=0, heads=wanted_heads(config, shape))
     registry = load_registry()
     components = [registry.component(name) for name in RECOMMENDED]
     with OnlyWhatMetalHas() as watch:
-        config = TrainConfig(epochs=2, batch_size=16)
         trainer = Trainer(networks, config, normals.fit, normals.validation, torch.device("cpu"))
         list(trainer.epochs())
         trainer.load_state(trainer.state())

@@ -13,7 +13,7 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.detect.looking import observe
 from bigan_cli.detect.ready import ready
-from bigan_cli.model.distortions import DISTORTIONS, distort
+from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import pretext_losses, rotate, wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -71,6 +71,14 @@ def test_rearranging_distortions_make_no_pixel_of_their_own():
         assert torch.equal(copies.flatten(1).sort().values, x.flatten(1).sort().values)
     stitched = DISTORTIONS["stitch"](x)
     assert torch.isin(stitched, x).all()
+
+
+def test_where_the_device_cannot_pad_the_result_is_the_same():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 2, 9, 14, generator=generator)
+    grid = torch.rand(3, 9, 14, 2, generator=generator) * 4 - 2
+    padded, clamped = (_sampled(x, grid, pads=pads) for pads in (True, False))
+    torch.testing.assert_close(padded, clamped, rtol=1e-4, atol=1e-5)
 
 
 def test_heads_follow_the_weights_and_the_shape():
