@@ -9,7 +9,8 @@ from typing import Any
 
 from bigan_cli.benchmarkdir import BenchmarkDirectory
 from bigan_cli.commands._benchmark_grid import Grid, Request, check_settings
-from bigan_cli.report.benchmark import as_csv, markdown
+from bigan_cli.report.benchmark import markdown
+from bigan_cli.report.benchmark_csv import as_csv
 
 Row = dict[str, Any]
 

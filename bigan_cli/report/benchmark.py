@@ -1,22 +1,23 @@
-"""The results of a benchmark as tables: Markdown, CSV, and cells for a terminal.
+"""The results of a benchmark as tables: Markdown, and cells for a terminal.
 
 Takes the rows that ``bigan benchmark`` writes to results.json, of one benchmark or of several.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bigan_cli.detect.baselines import BASELINES
+from bigan_cli.report.benchmark_components import component_rows
 
 Row = Mapping[str, Any]
 Read = Callable[[Row], float | None]
+
+# The networks of a benchmark without presets and variants.
+_PLAIN_ARM = "bigan"
 
 METRICS: Mapping[str, str] = {"auroc": "AUROC", "average_precision": "average precision"}
 """Key of a row -> what it is called."""
@@ -137,7 +138,7 @@ def _baseline(name: str, metric: str) -> Read:
 def arm_of(cell: Row) -> str:
     """Return what tells the networks of *cell* from others on the same images."""
     words = [word for word in (cell["preset"], cell["variant"]) if word]
-    return ", ".join(words) or "bigan"
+    return ", ".join(words) or _PLAIN_ARM
 
 
 def _class(cell: Row) -> str:
@@ -181,7 +182,23 @@ def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
         for table in tables(cells, metric):
             lines += [f"{heading} {table.dataset}, {table.protocol}: {title}", ""]
             lines += [*table_lines(table), ""]
+    for name, group in _by_arm(cells).items():
+        rows = component_rows(group)
+        if rows:
+            lines += [f"{heading} {name}: AUROC of each component by itself, mean of all runs", ""]
+            shown = [(row[0], *("-" if v is None else f"{v:.3f}" for v in row[1:])) for row in rows]
+            lines += [*markdown_table(("component", "trained", "untrained"), shown), ""]
     return [*lines, *facts(cells), *failures(cells)]
+
+
+def _by_arm(cells: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the cells of each data set, protocol and kind of networks, by what they are called."""
+    groups: dict[str, list[Row]] = {}
+    for cell in cells:
+        arm = arm_of(cell)
+        words = [cell["dataset"], _protocol(cell), *([arm] if arm != _PLAIN_ARM else [])]
+        groups.setdefault(", ".join(words), []).append(cell)
+    return groups
 
 
 def table_lines(table: Table) -> list[str]:
@@ -242,41 +259,3 @@ def facts(cells: Sequence[Row]) -> list[str]:
 def failures(cells: Sequence[Row]) -> list[str]:
     """Return a line for each cell that failed."""
     return [f"* Failed: {cell['cell']}: {cell['error']}" for cell in cells if cell["error"]]
-
-
-_PLAIN = (
-    "cell", "status", "error", "protocol", "dataset", "normal_classes", "anomalous_classes", "seed",
-    "preset", "variant", "device", "machine", "threads", "precision", "epochs", "best_epoch",
-    "evaluated_epoch", "auroc", "average_precision", "prevalence", "untrained_auroc",
-    "untrained_average_precision", "training_seconds", "images_per_second", "peak_memory_bytes",
-    "parameters", "data_fingerprint", "test_fingerprint", "commit", "command",
-)  # fmt: skip
-
-
-def as_csv(cells: Sequence[Row]) -> str:
-    """Return CSV with a header and a row for each cell; lists are joined with `` + ``."""
-    rows = [_flat(cell) for cell in cells]
-    names = list(dict.fromkeys([*_PLAIN, *(name for row in rows for name in row)]))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
-def _flat(cell: Row) -> dict[str, Any]:
-    row = {name: _text(cell.get(name)) for name in _PLAIN}
-    for name, value in (cell.get("components") or {}).items():
-        row[f"auroc_of_{name}"] = _text(value)
-    for name, figures in (cell.get("baselines") or {}).items():
-        for metric in METRICS:
-            row[f"{name}_{metric}"] = _text(figures[metric])
-    for name, version in (cell.get("versions") or {}).items():
-        row[f"{name}_version"] = version
-    return row
-
-
-def _text(value: Any) -> Any:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    return " + ".join(map(str, value)) if isinstance(value, list) else value

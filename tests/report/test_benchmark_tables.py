@@ -7,7 +7,9 @@ import io
 
 import pytest
 
-from bigan_cli.report.benchmark import as_csv, markdown, summary_lines, tables
+from bigan_cli.report.benchmark import markdown, summary_lines, tables
+from bigan_cli.report.benchmark_components import component_rows
+from bigan_cli.report.benchmark_csv import as_csv
 
 
 def row(name="a", seed=0, auroc=0.5, **changed):
@@ -120,3 +122,26 @@ def test_csv_has_a_row_for_each_cell():
     assert first["normal_classes"] == "a + b"
     assert (first["pca_auroc"], first["pca_average_precision"]) == ("0.3", "")
     assert (second["status"], second["error"], second["auroc"]) == ("failed", "it broke", "")
+
+
+def test_components_are_listed_from_the_best_with_the_whole_score_among_them():
+    told = [
+        row(
+            "a",
+            auroc=0.75,
+            components={"good": 0.875, "poor": 0.25},
+            untrained_components={"good": 0.5, "poor": None},
+        ),
+        row("b", auroc=0.875, components={"good": 0.625, "poor": 0.5}),
+        failed("c"),
+        row("d", auroc=0.1),  # tells nothing of its components
+    ]
+    assert component_rows(told) == [
+        ("score", 0.8125, 0.125),
+        ("good", 0.75, 0.5),
+        ("poor", 0.375, None),
+    ]
+    assert component_rows(GRID) == []
+    text = "\n".join(markdown(told))
+    assert "| good | 0.750 | 0.500 |" in text
+    assert "| poor | 0.375 | - |" in text
