@@ -21,6 +21,9 @@ DEMO_RUN    ?= results
 DEMO_IMAGES ?= build/demo-images
 DEMO_FIGURES := $(DEMO_IMAGES).tsv
 
+# How many processes run the tests; each file of tests stays in one. They use one thread each.
+TEST_PROCESSES ?= auto
+
 .PHONY: help install demo test lint benchmark clean
 
 help:
@@ -77,7 +80,7 @@ demo: install
 	@echo; sed -n 2p $(DEMO_FIGURES)
 
 test: $(PLUGINS_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 
 lint: $(PLUGINS_STAMP)
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.detect.fit import RECOMMENDED
+from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import PluginOrigin, Registry
 from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET
@@ -35,9 +35,9 @@ def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
         PluginError: A component is not there.
     """
     score = config.score
+    usual = {name: float(registry.component(name).weight) for name in score.components}
     combined = {
-        name: score.weights.get(name, float(registry.component(name).weight))
-        for name in score.components or RECOMMENDED
+        name: score.weights.get(name, weight) for name, weight in (usual or RECOMMENDED).items()
     }
     if not any(combined.values()):
         names = ", ".join(combined)

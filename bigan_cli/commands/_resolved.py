@@ -14,7 +14,7 @@ from bigan_cli.console import Terminal
 from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
-from bigan_cli.detect.fit import RECOMMENDED
+from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads

@@ -24,25 +24,36 @@ def components(
     """List the score components with their weights, or show the options of one."""
     from bigan_cli.commands._listing import describe, list_kind, show_options
     from bigan_cli.console import Terminal
+    from bigan_cli.detect.recommended import RECOMMENDED
     from bigan_cli.plugins.registry import COMPONENT
 
     terminal: Terminal = ctx.obj
     chosen = list_kind(terminal, COMPONENT, plugin or [], name)
 
     def as_dict(provided: Provided[ScoreComponent]) -> dict[str, object]:
-        return {**describe(provided), "weight": provided.cls.weight}
+        usual = RECOMMENDED.get(provided.cls.name)
+        return {**describe(provided), "default_weight": usual, "weight": provided.cls.weight}
 
     if as_json:
         terminal.json({"components": [as_dict(provided) for provided in chosen]})
     elif name is None:
         terminal.table(
-            ("name", "weight", "summary", "from"),
-            ((p.cls.name, f"{p.cls.weight:g}", p.cls.summary, p.source) for p in chosen),
+            ("name", "weight by default", "where named", "summary", "from"),
+            (
+                (
+                    p.cls.name,
+                    f"{RECOMMENDED[p.cls.name]:g}" if p.cls.name in RECOMMENDED else "-",
+                    f"{p.cls.weight:g}",
+                    p.cls.summary,
+                    p.source,
+                )
+                for p in chosen
+            ),
         )
     else:
         only = chosen[0].cls
         show_options(terminal, f"score.options.{only.name}", chosen[0])
         terminal.note(
-            f"Its weight is {only.weight:g}, or --set score.weights.{only.name}=WEIGHT; "
-            "score.components lists what is combined"
+            f"Where score.components names it, its weight is {only.weight:g}, "
+            f"or --set score.weights.{only.name}=WEIGHT"
         )

@@ -24,20 +24,6 @@ from bigan_cli.detect.ready import ReadyNetworks, ready
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 
-# Combined where the configuration names none; what counts how much is each component's own
-# weight. What E and D have learned of the normals tells most: how distorted D finds the image,
-# and how far it lies from the normals. What it is rebuilt as shows where it differs, and what D
-# makes of the pair is the original BiGAN score: both are reported and do not count.
-RECOMMENDED = (
-    "distortion",
-    "rotation",
-    "encoder_neighbours",
-    "latent_neighbours",
-    "image_neighbours",
-    "reconstruction",
-    "discriminator",
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Normals:

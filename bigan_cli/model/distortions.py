@@ -74,7 +74,7 @@ def shuffle_quarters(x: Tensor) -> Tensor:
     """Put the four quarters of the images into another order, the same for all of them."""
     height, width = x.shape[2] // 2, x.shape[3] // 2
     corners = [(top, left) for top in (0, height) for left in (0, width)]
-    order = torch.randperm(4).tolist()
+    order = torch.randperm(4).numpy().tolist()
     if order == [0, 1, 2, 3]:  # any other will do
         order = [1, 0, 3, 2]
     shuffled = x.clone()
@@ -93,12 +93,12 @@ def stitch(x: Tensor) -> Tensor:
     foreign part comes from its own place, in the other half from the opposite side, which is
     wrong even where all images have the same parts in the same places.
     """
-    dim = 2 + int(torch.randint(2, ()))
+    dim = 2 + _draw(0, 2)
     side = x.shape[dim]
-    cut = int(torch.randint(side // 4, 3 * side // 4 + 1, ()))
+    cut = _draw(side // 4, 3 * side // 4 + 1)
     cut = min(max(cut, 1), side - 1)
     neighbour = x.roll(1, dims=0)
-    start = cut if int(torch.randint(2, ())) else 0
+    start = cut if _draw(0, 2) else 0
     return torch.cat([x.narrow(dim, 0, cut), neighbour.narrow(dim, start, side - cut)], dim=dim)
 
 
@@ -106,7 +106,12 @@ def turn(x: Tensor) -> Tensor:
     """Turn the images by 90, 180 or 270 degrees; those that are not square by 180."""
     if x.shape[2] != x.shape[3]:
         return x.rot90(2, (2, 3))
-    return x.rot90(1 + int(torch.randint(3, ())), (2, 3))
+    return x.rot90(1 + _draw(0, 3), (2, 3))
+
+
+def _draw(least: int, end: int) -> int:
+    """Return a whole number from *least* to below *end*, drawn on the host."""
+    return int(torch.randint(least, end, ()).numpy())
 
 
 def _warp_widely(x: Tensor) -> Tensor:

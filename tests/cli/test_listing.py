@@ -87,8 +87,12 @@ def test_a_dash_is_as_good_as_an_underscore(bigan):
 
 
 def test_components_are_listed_with_their_weights(bigan):
-    weights = {row["name"]: row["weight"] for row in rows(bigan("components").out)}
+    shown = rows(bigan("components").out)
+    weights = {row["name"]: row["where named"] for row in shown}
     assert (weights["reconstruction"], weights["discriminator"]) == ("0.25", "0")
+    usual = {row["name"]: row["weight by default"] for row in shown}
+    assert (usual["distortion"], usual["reconstruction"]) == ("2", "0")
+    assert usual["joint_neighbours"] == "-"
     listed = json.loads(bigan("components", "--json").out)["components"]
     assert {entry["name"]: f"{entry['weight']:g}" for entry in listed} == weights
     told = bigan("components", "latent-neighbours")

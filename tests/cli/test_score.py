@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-COMPONENTS = {"reconstruction", "discriminator", "feature_matching"}
+COMPONENTS = {"reconstruction", "discriminator", "distortion"}
 
 
 def rows_of(text):

@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.detect.fit import RECOMMENDED, Normals, fit_detector
+from bigan_cli.detect.fit import Normals, fit_detector
+from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.model.device import resolve_precision
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
