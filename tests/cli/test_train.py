@@ -200,7 +200,8 @@ def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     assert document["schema"] == 1
     assert document["config"]["data"]["image_size"] == 8
     totals = [row for row in document["layers"] if row["kind"] == "total"]
-    assert [row["name"] for row in totals] == ["encoder", "generator", "discriminator"]
+    parts = ["encoder", "generator", "discriminator", "heads"]
+    assert [row["name"] for row in totals] == parts
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import tomli_w
 def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
     assert weights["latent_neighbours"] == 1.0
-    assert weights["reconstruction"] == 0.25
+    assert (weights["distortion"], weights["reconstruction"]) == (2.0, 0.0)
 
 
 def test_a_run_without_weights_written_resumes_and_gets_them(run, bigan):
@@ -28,7 +28,7 @@ def test_another_weight_on_resume_is_refused(run, bigan):
     words = ("--set", "score.weights.reconstruction=0.5")
     told = bigan("train", "--resume", *words, "--save-dir", run)
     assert told.code == 2
-    assert "cannot change score.weights.reconstruction on resume (0.25 -> 0.5)" in told.err
+    assert "cannot change score.weights.reconstruction on resume (0.0 -> 0.5)" in told.err
 
 
 def test_weights_that_are_all_zero_are_refused_before_training(bigan, tmp_path):

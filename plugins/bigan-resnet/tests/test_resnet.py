@@ -82,7 +82,7 @@ def test_spectral_norm_bounds_every_layer_of_the_discriminator() -> None:
 
     LAYERS = (nn.Conv2d, nn.Linear)
     shape = ImageShape(1, 16, 16)
-    grown, free = build(shape), build(shape, spectral_norm=False)
+    grown, free = build(shape, spectral_norm=True), build(shape)
     for networks in (grown, free):
         for name, parameter in networks.discriminator.named_parameters():
             if "weight" in name:
@@ -94,7 +94,10 @@ def test_spectral_norm_bounds_every_layer_of_the_discriminator() -> None:
 def test_options_change_the_networks() -> None:
     shape = ImageShape(1, 16, 16)
     sizes = [
-        [sum(p.numel() for p in part.parameters()) for _, part in networks.named_children()]
+        [
+            sum(p.numel() for p in part.parameters())
+            for part in (networks.encoder, networks.generator, networks.discriminator)
+        ]
         for networks in (build(shape), build(shape, feature_maps_gen=8, feature_maps_disc=8))
     ]
     assert all(narrow < wide for narrow, wide in zip(*sizes, strict=True))
