@@ -27,7 +27,7 @@ TEST_PROCESSES ?= auto
 .PHONY: help install demo test lint benchmark clean
 
 help:
-	@echo "make demo     train, evaluate, score and animate on real digits, about two minutes after the install"
+	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
 	@echo "make test     run the tests, those of the packages in plugins/ included"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make install  only make $(VENV)"
