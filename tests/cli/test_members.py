@@ -136,7 +136,7 @@ def test_a_file_of_the_format_with_one_network_still_loads(ensemble, tmp_path, d
 
 def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     folder = tmp_path / "run"
-    words = ["--outlier", "8", "--epochs", "9", "--lr", "0.3", "--device", "cpu"]
+    words = ["--outlier", "8", "--epochs", "21", "--lr", "0.3", "--device", "cpu"]
     words += ["--set", "train.reconstruction_weight=0.0", "--set", "train.latent_cycle_weight=0.0"]
     assert bigan("train", *words, "--save-dir", folder) == 0
     said = capsys.readouterr().err
