@@ -16,6 +16,7 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.detect.fit import Normals, fit_detector
 from bigan_cli.detect.recommended import RECOMMENDED
+from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.device import resolve_precision
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -46,9 +47,16 @@ def test_training_and_scoring_use_only_what_metal_has():
     pixels = np.random.default_rng(0).integers(0, 256, (80, 1, 12, 9), dtype=np.uint8)
     normals = Normals(pixels[:40], pixels[40:60], pixels[60:])
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.1))
-    config = TrainConfig(epochs=2, batch_size=16, rotation_weight=1.0)
+    config = TrainConfig(
+        epochs=2,
+        batch_size=16,
+        rotation_weight=1.0,
+        adversarial_image_cycle_weight=1.0,
+        adversarial_latent_cycle_weight=1.0,
+    )
     shape = ImageShape(1, 12, 9)
-    networks = build_networks(dcgan, shape, 5, seed=0, heads=wanted_heads(config, shape))
+    heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
+    networks = build_networks(dcgan, shape, 5, 0, heads, conditional)
     registry = load_registry()
     components = [registry.component(name) for name in RECOMMENDED]
     with OnlyWhatMetalHas() as watch:

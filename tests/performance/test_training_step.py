@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
+from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import AdversarialStep
@@ -19,6 +20,7 @@ from bigan_cli.model.step import AdversarialStep
 CPU = torch.device("cpu")
 # Convolutions of each network for images of 8x8: two halvings.
 LAYERS = 2
+ADVERSARIAL = TrainConfig(adversarial_image_cycle_weight=1.0, adversarial_latent_cycle_weight=1.0)
 
 
 class Counted(TorchDispatchMode):
@@ -42,7 +44,8 @@ def count_step(config: TrainConfig, precision: str = "fp32") -> Counted:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
     shape = ImageShape(1, 8, 8)
     heads = wanted_heads(config, shape)
-    networks: Networks = build_networks(Dcgan(options), shape, 6, seed=0, heads=heads)
+    conditional = wanted_conditional(config)
+    networks: Networks = build_networks(Dcgan(options), shape, 6, 0, heads, conditional)
     step = AdversarialStep(networks, config, CPU, precision)
     x = torch.rand(16, 1, 8, 8) * 2 - 1
     step(x, 0.1)  # Adam makes its state in the first one
@@ -52,8 +55,9 @@ def count_step(config: TrainConfig, precision: str = "fp32") -> Counted:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_nothing_in_a_step_waits_for_the_device(precision):
-    calls = count_step(TrainConfig(), precision).calls
+@pytest.mark.parametrize("config", [TrainConfig(), ADVERSARIAL], ids=["bigan", "adversarial"])
+def test_nothing_in_a_step_waits_for_the_device(precision, config):
+    calls = count_step(config, precision).calls
     # How a value, a condition or a list of places comes to the host.
     assert {"aten._local_scalar_dense", "aten.is_nonzero", "aten.nonzero"}.isdisjoint(calls)
 
@@ -85,6 +89,21 @@ def test_plain_bigan_costs_neither_cycles_nor_heads():
 def test_both_heads_share_one_pass():
     calls = count_step(TrainConfig(rotation_weight=1.0)).calls
     assert calls["aten.convolution"] == LAYERS * (1 + 2 + 4)
+
+
+def test_adversarial_cycles_cost_only_their_own_discriminators():
+    usual, adversarial = count_step(TrainConfig()), count_step(ADVERSARIAL)
+    # D_xx, which has two convolutions here too, for both kinds of pairs and once frozen: what E
+    # and G make is made once.
+    passes = adversarial.calls["aten.convolution"] - usual.calls["aten.convolution"]
+    assert passes == LAYERS * 2
+    # Its own update needs no gradient to the pictures; frozen, it needs none to its weights.
+    own, frozen = Counter({(False, True): 1, (True, True): LAYERS - 1}), {(True, False): LAYERS}
+    assert adversarial.gradients == usual.gradients + own + Counter(frozen)
+    alone = ADVERSARIAL.model_copy(
+        update={"reconstruction_weight": 0.0, "latent_cycle_weight": 0.0}
+    )
+    assert count_step(alone).calls["aten.convolution"] == adversarial.calls["aten.convolution"]
 
 
 def test_operators_in_a_step_stay_few():
