@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ClassRef = int | str
-Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn"]
+Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"]
 Side = Annotated[int, Field(ge=8, le=1024)]
 
 
