@@ -217,7 +217,9 @@ def _in_our_words(error: BaseException) -> BiganError:
         case typer.Abort():
             return BiganError("aborted")
         case MemoryError():
-            return BiganError("out of memory", "try a smaller --batch-size or --image-size")
+            return _out_of_memory()
+        case RuntimeError() if "can't allocate memory" in str(error):  # what torch raises on CPUs
+            return _out_of_memory()
         case OSError(strerror=str(reason)):
             where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
             return BiganError(f"{where}{reason}")
@@ -226,6 +228,10 @@ def _in_our_words(error: BaseException) -> BiganError:
         f"internal error: {type(error).__name__}{': ' if text else ''}{text}",
         "this is a defect of bigan; 'bigan --debug ...' shows the traceback to report",
     )
+
+
+def _out_of_memory() -> BiganError:
+    return BiganError("out of memory", "try a smaller --batch-size or --image-size")
 
 
 @contextmanager

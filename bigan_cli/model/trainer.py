@@ -19,7 +19,7 @@ from torch import Tensor
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError
-from bigan_cli.model.batches import make_batches
+from bigan_cli.model.batches import images_at_once, make_batches
 from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.health import Examiner, Health
@@ -27,7 +27,7 @@ from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.step import LOSSES, AdversarialStep
 
-# Validation runs in batches of this many images.
+# Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
 
 
@@ -218,8 +218,9 @@ class Trainer:
     def validate(self) -> float:
         """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
         total = torch.zeros((), device=self.device)
-        everything = np.arange(len(self._validation))
-        for batch in self._validation.in_order(everything, _VALIDATION_BATCH):
+        shape = self.networks.image_shape
+        together = images_at_once(_VALIDATION_BATCH, shape.height, shape.width)
+        for batch in self._validation.in_order(np.arange(len(self._validation)), together):
             x = to_model_range(batch)
             with autocast(self.precision, self.device):
                 reconstruction = self.average.generator(self.average.encoder(x))

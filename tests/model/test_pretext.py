@@ -13,7 +13,7 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.detect.looking import observe
 from bigan_cli.detect.ready import ready
-from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort
+from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort, stretch
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import pretext_losses, rotate, wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -51,6 +51,26 @@ def test_distorted_copies_are_images_of_the_same_kind(count, channels, height, w
     assert torch.isfinite(copies).all()
     assert copies.abs().max() <= 1
     assert torch.equal(x, before)
+
+
+@given(channels=st.sampled_from([1, 3]), side=st.integers(16, 48), seed=st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_stretching_changes_one_axis_about_the_middle(channels, side, seed):
+    torch.manual_seed(seed)
+    x = torch.full((6, channels, side, side), -1.0)
+    quarter = slice(side // 4, side - side // 4)
+    x[..., quarter, quarter] = 1
+    middle = side // 2
+    for copy in stretch(x):
+        lit = copy[0] > 0
+        tall, wide = int(lit[:, middle].sum()), int(lit[middle].sum())
+        before = side - 2 * (side // 4)
+        same, other = (tall, wide) if abs(tall - before) < abs(wide - before) else (wide, tall)
+        assert abs(same - before) <= 1
+        assert other / before > 1.15 or other / before < 0.87
+        # What is symmetric stays so.
+        assert torch.allclose(copy, copy.flip(1), atol=1e-4)
+        assert torch.allclose(copy, copy.flip(2), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
