@@ -209,6 +209,9 @@ def _report(error: BaseException, terminal: Terminal) -> int:
 
 
 def _in_our_words(error: BaseException) -> BiganError:
+    # torch has no error of its own for what it cannot allocate on a CPU.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return BiganError("out of memory", "try a smaller --batch-size or --image-size")
     match error:
         case BiganError():
             return error
@@ -216,10 +219,6 @@ def _in_our_words(error: BaseException) -> BiganError:
             return explain(error)
         case typer.Abort():
             return BiganError("aborted")
-        case MemoryError():
-            return _out_of_memory()
-        case RuntimeError() if "can't allocate memory" in str(error):  # what torch raises on CPUs
-            return _out_of_memory()
         case OSError(strerror=str(reason)):
             where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
             return BiganError(f"{where}{reason}")
@@ -228,10 +227,6 @@ def _in_our_words(error: BaseException) -> BiganError:
         f"internal error: {type(error).__name__}{': ' if text else ''}{text}",
         "this is a defect of bigan; 'bigan --debug ...' shows the traceback to report",
     )
-
-
-def _out_of_memory() -> BiganError:
-    return BiganError("out of memory", "try a smaller --batch-size or --image-size")
 
 
 @contextmanager
