@@ -165,8 +165,12 @@ def _fit_memories(
     memories: dict[str, dict[str, Tensor]] = {}
     for component in components:
         kept = embedded[component.name]
-        generator = torch.Generator().manual_seed(seed)
-        fitted = component.fit(torch.cat(kept), generator) if kept else {}
+        fitted: dict[str, Tensor] = {}
+        if kept:
+            normals = torch.cat(kept)
+            if not torch.isfinite(normals).all():
+                raise _not_finite(component)
+            fitted = component.fit(normals, torch.Generator().manual_seed(seed))
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
     return memories
 
@@ -194,14 +198,18 @@ def _standardise(
     weights: Mapping[str, float],
 ) -> Standardised:
     if not np.isfinite(raw).all():
-        raise TrainingError(
-            f"score component '{component.name}' is not finite on normal images",
-            "the networks have diverged; lower --lr",
-        )
+        raise _not_finite(component)
     centre = float(np.median(raw))
     spread = float(np.quantile(raw, 0.9)) - centre
     if spread <= 0:  # most normals share one value: fall back to how far they scatter at all
         spread = float(raw.std()) or 1.0
     return Standardised(
         component, memory, centre, spread, weights.get(component.name, component.weight)
+    )
+
+
+def _not_finite(component: ScoreComponent) -> TrainingError:
+    return TrainingError(
+        f"score component '{component.name}' is not finite on normal images",
+        "the networks have diverged; lower --lr",
     )
