@@ -15,6 +15,7 @@ from pydantic import Field
 
 from bigan_cli.contracts import Observation, Options, ScoreComponent
 from bigan_cli.detect.components._principal import principal_axes
+from bigan_cli.detect.components._rows import times
 
 if TYPE_CHECKING:
     import torch
@@ -75,12 +76,11 @@ class MahalanobisComponent(ScoreComponent):
         # On the host in float64, which Metal does not have: small variances are lost in less.
         points = embedded.cpu().double()
         mean = points.mean(dim=0)
-        points -= mean
-        number = min(self.options.directions, *points.shape)
-        axes = principal_axes(points.float(), number, generator).double()
+        points = points - mean
+        axes = _axes(points, self.options.directions, generator)
         along = (points @ axes).square().mean(dim=0)
         everywhere = points.square().mean(dim=0).sum()
-        beside = (everywhere - along.sum()).clamp_min(0) / max(1, len(mean) - number)
+        beside = (everywhere - along.sum()).clamp_min(0) / max(1, len(mean) - len(along))
         typical = everywhere / len(mean)
         shrinkage = self.options.shrinkage
         if shrinkage == "auto":
@@ -91,7 +91,8 @@ class MahalanobisComponent(ScoreComponent):
         precision = variances.reciprocal().float()
         return {
             "mean": mean.float(),
-            "axes": axes.float(),
+            # Laid out as they are when they are read back, for the same sums in the same order.
+            "axes": axes.float().contiguous(),
             "precision": precision[:-1].contiguous(),
             "rest": precision[-1:].clone(),
         }
@@ -99,9 +100,23 @@ class MahalanobisComponent(ScoreComponent):
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the distance of each image, ``[N]``."""
         centred = self.embed(seen).float() - fitted["mean"]
-        along = (centred @ fitted["axes"]).square()
-        beside = (centred.square().sum(dim=1) - along.sum(dim=1)).clamp_min(0)
-        return (along @ fitted["precision"] + beside * fitted["rest"]).sqrt()
+        along = times(centred, fitted["axes"])
+        # Not as a difference of lengths, which would leave their rounding where little is left.
+        beside = centred - times(along, fitted["axes"].T)
+        # No matrix product: of the same image it would not always give the same bits.
+        squared = (along.square() * fitted["precision"]).sum(dim=1)
+        distance: Tensor = (squared + beside.square().sum(dim=1) * fitted["rest"]).sqrt()
+        return distance
+
+
+def _axes(centred: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Return the directions ``[K, D]`` in which points ``[N, K]`` differ most, float64."""
+    import torch
+
+    if centred.shape[1] <= number:  # all of them, and exactly
+        every: Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors
+        return every
+    return principal_axes(centred.float(), number, generator).double()
 
 
 def ledoit_wolf_shrinkage(centred: Tensor) -> float:
@@ -123,6 +138,7 @@ def ledoit_wolf_shrinkage(centred: Tensor) -> float:
     away = squared - variance.square() / size
     # The mean of |x x^T - S|^2 over the points x, without a matrix for each of them.
     noise = (centred.square().sum(dim=1).square().mean() - squared) / count
-    if away <= 0:  # it is the target
+    # It is the target already, or two points show one direction and nothing of its noise.
+    if away <= 0 or count < 3:
         return 1.0
     return float((noise / away).clamp(0, 1))

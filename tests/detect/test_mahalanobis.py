@@ -1,4 +1,4 @@
-"""The Mahalanobis distance in the latent space, its shrinkage, and what could make it infinite."""
+"""Mahalanobis distances, their shrinkage, and what could make them infinite."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def drawn(seed, *size):
     return torch.randn(*size, generator=torch.Generator().manual_seed(seed))
 
 
-def scores(normals, query, shrinkage="auto"):
-    component = LatentMahalanobis(LatentMahalanobis.Options(shrinkage=shrinkage))
+def scores(normals, query, shrinkage="auto", directions=256):
+    options = LatentMahalanobis.Options(shrinkage=shrinkage, directions=directions)
+    component = LatentMahalanobis(options)
     fitted = component.fit(normals, torch.Generator().manual_seed(0))
     assert all(value.dtype == torch.float32 for value in fitted.values())
     return component.score(Latents(query), fitted)
@@ -66,6 +67,15 @@ def test_full_shrinkage_is_the_euclidean_distance_in_standard_deviations():
     apart = torch.linalg.vector_norm(query - normals.mean(dim=0), dim=1)
     deviation = normals.var(dim=0, correction=0).mean().sqrt()
     torch.testing.assert_close(scores(normals, query, 1.0), apart / deviation)
+
+
+@given(seed=SEEDS, width=st.integers(6, 40))
+def test_directions_without_a_variance_of_their_own_share_theirs(seed, width):
+    # Four directions in which the normals spread, and many in which they hardly do.
+    spread = torch.cat([torch.tensor([8.0, 6.0, 4.0, 3.0]), torch.full((width - 4,), 0.1)])
+    normals, query = drawn(seed, 4000, width) * spread, drawn(seed + 1, 20, width)
+    every, few = scores(normals, query, 0.0), scores(normals, query, 0.0, directions=4)
+    torch.testing.assert_close(few, every, rtol=0.1, atol=0.1)
 
 
 def test_two_normals_tell_no_direction_from_another():
@@ -126,9 +136,10 @@ def test_a_shrinkage_that_is_none_is_refused(value):
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param(check, id=check.name)
-        for check in score_component_checks(LatentMahalanobis, {"shrinkage": 0.0})
+        pytest.param(check, id=f"{check.name}-{next(iter(options))}")
+        for options in ({"shrinkage": 0.0}, {"directions": 3})
+        for check in score_component_checks(LatentMahalanobis, options)
     ],
 )
-def test_it_keeps_the_contract_without_shrinkage(check):
+def test_it_keeps_the_contract(check):
     check.call()
