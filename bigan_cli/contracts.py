@@ -222,6 +222,8 @@ class Observation(Protocol):
         encoder_features: What the encoder sees before it narrows that to z, ``[N, K]``.
         heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``
             for x; ``heads_for(images)`` gives them for other images of the same shape.
+        image_pair_features: What the conditional discriminator of images sees in (x, x) and in
+            (x, G(E(x))), ``[N, F]`` each.
     """
 
     @property
@@ -241,6 +243,8 @@ class Observation(Protocol):
     @property
     def heads(self) -> Mapping[str, Tensor]: ...
     def heads_for(self, images: Tensor) -> Mapping[str, Tensor]: ...
+    @property
+    def image_pair_features(self) -> tuple[Tensor, Tensor]: ...
 
 
 class ScoreComponent(ABC):
@@ -254,6 +258,8 @@ class ScoreComponent(ABC):
         needs_image_features: Whether the discriminator must offer ``image_features``.
         needs_encoder_features: Whether the encoder must offer ``features``.
         needs_head: The head that must have been trained, or an empty string.
+        needs_conditional: The conditional discriminator that must have been trained, ``image`` or
+            ``latent``, or an empty string.
     """
 
     name: ClassVar[str]
@@ -263,6 +269,7 @@ class ScoreComponent(ABC):
     needs_image_features: ClassVar[bool] = False
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""
+    needs_conditional: ClassVar[str] = ""
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options

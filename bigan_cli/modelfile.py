@@ -31,8 +31,8 @@ from bigan_cli.detect.member import Member, Origin, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
 from bigan_cli.model.health import Health
-from bigan_cli.model.networks import Networks, build_networks, heads_of
-from bigan_cli.model.undrawn import undrawn_networks
+from bigan_cli.model.networks import Networks, heads_of
+from bigan_cli.model.undrawn import networks_to_fill
 from bigan_cli.plugins import PluginOrigin, Registry
 from bigan_cli.plugins.origins import origins_from
 
@@ -70,6 +70,7 @@ class ModelHeader:
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
         heads: Name -> outputs of each head of the discriminator.
+        conditional: Names of the conditional discriminators.
         made_with: Whence the plugins came that the run was made with.
         bigan_version: What wrote the file.
     """
@@ -85,6 +86,7 @@ class ModelHeader:
     batch_size: int
     fingerprint: str
     heads: Mapping[str, int]
+    conditional: tuple[str, ...] = ()
     made_with: tuple[PluginOrigin, ...] = ()
     bigan_version: str = __version__
 
@@ -117,6 +119,7 @@ def save_detector(
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
         "heads": heads_of(detector.members[0].networks),
+        "conditional": list(detector.members[0].networks.conditional),
         "made_with": [origin.as_dict() for origin in made_with],
     }
     tensors: dict[str, Tensor] = {}
@@ -194,6 +197,7 @@ def read_header(path: Path) -> ModelHeader:
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
+        conditional=tuple(header.get("conditional", ())),  # likewise
         made_with=origins_from(header.get("made_with", ())),  # likewise
         bigan_version=header["bigan_version"],
     )
@@ -240,9 +244,7 @@ def _load_networks(
     device: torch.device,
 ) -> Networks:
     shape, latent_dim = header.image_shape, header.config.model.latent_dim
-    networks = undrawn_networks(architecture, shape, latent_dim, header.heads)
-    if networks is None:
-        networks = build_networks(architecture, shape, latent_dim, seed=0, heads=header.heads)
+    networks = networks_to_fill(architecture, shape, latent_dim, header.heads, header.conditional)
     try:
         networks.to(device).load_state_dict(weights)
     except RuntimeError as error:

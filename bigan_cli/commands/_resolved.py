@@ -15,6 +15,7 @@ from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.recommended import RECOMMENDED
+from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.device import resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -94,6 +95,7 @@ class Resolved:
             config.model.latent_dim,
             seed,
             heads=wanted_heads(config.train, self.data.image_shape),
+            conditional=wanted_conditional(config.train),
         )
 
 

@@ -128,6 +128,18 @@ class TrainConfig(Table):
     latent_cycle_weight: float = Field(
         1.0, ge=0, description="Weight of the latent cycle |z - E(G(z))|^2."
     )
+    adversarial_image_cycle_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of fooling a discriminator D_xx that tells (x, x) from (x, G(E(x))); "
+        "0 leaves it out.",
+    )
+    adversarial_latent_cycle_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of fooling a discriminator D_zz that tells (z, z) from (z, E(G(z))); "
+        "0 leaves it out.",
+    )
     distortion_weight: float = Field(
         0.5,
         ge=0,

@@ -124,6 +124,7 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
         (networks.has_image_features or not component.needs_image_features)
         and (networks.has_encoder_features or not component.needs_encoder_features)
         and (not component.needs_head or component.needs_head in networks.heads)
+        and (not component.needs_conditional or component.needs_conditional in networks.conditional)
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bigan_cli.detect.ready import ReadyNetworks
 from bigan_cli.errors import UsageError
+from bigan_cli.model.conditional import IMAGE
 
 
 class NetworkObservation:
@@ -94,6 +95,20 @@ class NetworkObservation:
             return logits, features
         logits, features = self._judged
         return logits[len(self.x) :], features[len(self.x) :]
+
+    @cached_property
+    def image_pair_features(self) -> tuple[Tensor, Tensor]:
+        """D_xx's features of (x, x) and of (x, G(E(x))), ``[N, F]`` each.
+
+        Raises:
+            UsageError: The networks were trained without this discriminator.
+        """
+        if IMAGE not in self._networks.conditional:
+            raise UsageError("these networks have no conditional discriminator of images")
+        # Both pairs in one pass.
+        first, second = torch.cat([self.x, self.x]), torch.cat([self.x, self.reconstruction])
+        _, features = self._networks.conditional[IMAGE](first, second)
+        return features[: len(self.x)], features[len(self.x) :]
 
     @cached_property
     def image_features(self) -> Tensor:

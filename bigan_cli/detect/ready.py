@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.model.conditional import IMAGE
 from bigan_cli.model.networks import Networks
 
 # Pixels of all images of a batch together; larger ones no longer fit a core's cache.
@@ -65,6 +66,7 @@ class ReadyNetworks:
             self.encoder_features = _Remembered(self.encoder.features)  # type: ignore[arg-type]
             self.encoder.__dict__["features"] = self.encoder_features
         self.heads = dict(copied.heads.items())
+        self.conditional = dict(copied.conditional.items())
 
 
 class _Remembered:
@@ -144,4 +146,6 @@ def _outputs(networks: Networks, x: Tensor) -> list[Tensor]:
     outputs = [z, networks.generator(z), *networks.discriminator(x, z)]
     if networks.has_image_features:
         outputs.append(networks.discriminator.image_features(x))  # type: ignore[operator]
+    if IMAGE in networks.conditional:
+        outputs += networks.conditional[IMAGE](x, x)
     return outputs

@@ -10,6 +10,7 @@ RECOMMENDED: Mapping[str, float] = {
     "encoder_neighbours": 1.0,
     "latent_neighbours": 1.0,
     "image_neighbours": 1.0,
+    "cycle_matching": 1.0,
     "reconstruction": 0.0,
     "discriminator": 0.0,
 }

@@ -10,13 +10,14 @@ from bigan_cli.model.networks import Networks
 def compile_networks(networks: Networks, device: torch.device) -> None:
     """Have kernels made for *networks* at their first calls, in place; weights stay as they are.
 
-    On a CPU the discriminator is left out: compiled spectral normalisation made whole steps a
+    On a CPU the discriminators are left out: compiled spectral normalisation made whole steps a
     third slower there (and took a minute and a half to compile).
     """
     networks.encoder.compile(dynamic=False)
     networks.generator.compile(dynamic=False)
     if device.type != "cpu":
-        networks.discriminator.compile(dynamic=False)
+        for network in (networks.discriminator, *networks.conditional.values()):
+            network.compile(dynamic=False)
 
 
 def is_compile_error(error: BaseException) -> bool:

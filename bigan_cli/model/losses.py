@@ -34,6 +34,11 @@ def encoder_generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     return softplus(real).mean() + softplus(-fake).mean()
 
 
+def generator_loss(kind: str, fake: Tensor) -> Tensor:
+    """Return the part of that loss which the generated pairs have, ``[N]``; a scalar."""
+    return -fake.mean() if kind == "hinge" else softplus(-fake).mean()
+
+
 def image_cycle_loss(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return the mean absolute difference of x and G(E(x)); a scalar in [0, 2]."""
     return (x - reconstruction).abs().mean()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.errors import PluginError
+from bigan_cli.model.conditional import make_conditional
 
 
 class Networks(nn.Module):
@@ -20,6 +21,8 @@ class Networks(nn.Module):
         discriminator: (x, z) -> (logits ``[N]``, features ``[N, F]``).
         heads: What else is read from the discriminator's view of the image, by name: features
             ``[N, K]`` -> ``[N, outputs]``. They learn with the discriminator.
+        conditional: The conditional discriminators, by name: two images, or two latent vectors
+            -> (logits ``[N]``, features ``[N, F]``). They learn with the discriminator, too.
         image_shape: C, H and W.
         latent_dim: d.
     """
@@ -37,6 +40,7 @@ class Networks(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.heads = nn.ModuleDict()
+        self.conditional = nn.ModuleDict()
         self.image_shape = image_shape
         self.latent_dim = latent_dim
 
@@ -57,6 +61,7 @@ def build_networks(
     latent_dim: int,
     seed: int,
     heads: Mapping[str, int] | None = None,
+    conditional: Sequence[str] = (),
 ) -> Networks:
     """Build the networks with weights decided by *seed*, and check that they keep the contract.
 
@@ -69,6 +74,7 @@ def build_networks(
         seed: Decides the weights.
         heads: Name -> outputs of each head on the discriminator's image features; left out
             where the discriminator has none.
+        conditional: Names of the conditional discriminators.
 
     Raises:
         PluginError: The architecture broke its contract (wrong shapes, values that are not finite).
@@ -83,6 +89,7 @@ def build_networks(
         )
         _check_contract(architecture.name, networks)
         add_heads(networks, heads or {})
+        add_conditional(networks, conditional)
     return networks
 
 
@@ -99,6 +106,12 @@ def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
     seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
     for name, outputs in heads.items():
         networks.heads[name] = nn.Linear(seen.shape[1], outputs)
+
+
+def add_conditional(networks: Networks, names: Sequence[str]) -> None:
+    """Add freshly drawn conditional discriminators, by their names."""
+    made = make_conditional(names, networks.image_shape, networks.latent_dim)
+    networks.conditional.update(made)
 
 
 def heads_of(networks: Networks) -> dict[str, int]:

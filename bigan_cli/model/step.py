@@ -8,12 +8,23 @@ encoder and generator. Real and generated pairs share one pass of the discrimina
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
+from bigan_cli.model.conditional import (
+    IMAGE,
+    LATENT,
+    Cycles,
+    adversarial_weights,
+    judging_losses,
+    opposing_losses,
+)
 from bigan_cli.model.device import autocast
 from bigan_cli.model.ema import MovingAverage
 from bigan_cli.model.losses import (
@@ -26,7 +37,14 @@ from bigan_cli.model.networks import Networks
 from bigan_cli.model.pretext import TASKS, pretext_losses
 from bigan_cli.model.profile import phase
 
-LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake")
+LOSSES = (
+    *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
+    *("d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss"),
+)
+_UNNAMED = (
+    *("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "rotation"),
+    *("d_real", "d_fake"),
+)
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
 
@@ -52,6 +70,7 @@ class AdversarialStep:
         self._d_parameters = [
             *networks.discriminator.parameters(),
             *networks.heads.parameters(),
+            *networks.conditional.parameters(),
         ]
         self._eg_parameters = [
             *networks.encoder.parameters(),
@@ -71,23 +90,27 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            The values of :data:`LOSSES`, float32 ``[8]``, on the device: reading them on the
+            The values of :data:`LOSSES`, float32 ``[12]``, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
+        conditional, perturb = self.networks.conditional, partial(_noisy, noise=noise)
         with autocast(self.precision, self.device):
             with phase("forward of E and G"):
                 generated = self.networks.generator(z)
                 encoded, cycled = self._encode(x, generated)
+                cycles = self._judged_cycles(x, encoded, z, cycled)
             with phase("forward of D"):
                 d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
             with phase("forward of D's heads"):
                 distortion, rotation = pretext_losses(self.networks, x, self.config)
+            judging = judging_losses(conditional, cycles, self.config, perturb)
             d_total = (
                 d_loss
                 + self.config.distortion_weight * distortion
                 + self.config.rotation_weight * rotation
             )
+            d_total = sum(judging.values(), d_total)
         self._update("D", self.d_optimiser, d_total)
 
         for parameter in self._d_parameters:
@@ -97,27 +120,32 @@ class AdversarialStep:
                 eg_real, eg_fake = self._oppose(x, encoded, generated, z, noise)
                 eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
             with phase("forward of the cycles"):
-                image_cycle = self._image_cycle(x, encoded)
+                image_cycle = self._image_cycle(x, encoded, cycles)
                 latent_cycle = (
                     eg_loss.new_zeros(())
                     if cycled is None
                     else latent_cycle_loss(z, cycled.float())
                 )
+            opposing = opposing_losses(conditional, cycles, self.config, perturb)
             total = (
                 eg_loss
                 + self.config.reconstruction_weight * image_cycle
                 + self.config.latent_cycle_weight * latent_cycle
             )
+            weights = adversarial_weights(self.config)
+            total = sum((weights[name] * loss for name, loss in opposing.items()), total)
         self._update("E and G", self.eg_optimiser, total)
         for parameter in self._d_parameters:
             parameter.requires_grad_(True)
 
         with phase("averaging of the weights"):
             self.average.update()
+        nothing = d_loss.new_zeros(())
         return torch.stack(
             [
                 *(d_loss, eg_loss, image_cycle, latent_cycle),
                 *(distortion, rotation, real.mean(), fake.mean()),
+                *(told.get(n, nothing) for told in (judging, opposing) for n in (IMAGE, LATENT)),
             ]
         ).detach()
 
@@ -130,12 +158,25 @@ class AdversarialStep:
 
     def _encode(self, x: Tensor, generated: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return E(x) and, where the latent cycle is on, E(G(z))."""
-        if self.config.latent_cycle_weight == 0:
+        if self.config.latent_cycle_weight == 0 and LATENT not in self.networks.conditional:
             return self.networks.encoder(x), None
         encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
         return encoded, cycled
 
-    def _image_cycle(self, x: Tensor, encoded: Tensor) -> Tensor:
+    def _judged_cycles(
+        self, x: Tensor, encoded: Tensor, z: Tensor, cycled: Tensor | None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return start and end of the cycles that have a discriminator of their own."""
+        cycles = {}
+        if IMAGE in self.networks.conditional:
+            cycles[IMAGE] = (x, self.networks.generator(encoded))
+        if LATENT in self.networks.conditional and cycled is not None:
+            cycles[LATENT] = (z, cycled)
+        return cycles
+
+    def _image_cycle(self, x: Tensor, encoded: Tensor, cycles: Cycles) -> Tensor:
+        if IMAGE in cycles:
+            return image_cycle_loss(x, cycles[IMAGE][1].float())
         if self.config.reconstruction_weight == 0:
             return x.new_zeros(())
         return image_cycle_loss(x, self.networks.generator(encoded).float())
@@ -178,3 +219,14 @@ class AdversarialStep:
 
 def _noisy(images: Tensor, noise: float) -> Tensor:
     return images + noise * torch.randn_like(images) if noise > 0 else images
+
+
+def arranged(losses: Tensor, names: Sequence[str] | None) -> Tensor:
+    """Return losses that were stored, ``[steps, len(LOSSES)]``; 0 for those that were not.
+
+    Args:
+        losses: A row a step.
+        names: Of its columns; None for what was stored before they were named.
+    """
+    columns = dict(zip(names or _UNNAMED, losses.T, strict=True))
+    return torch.stack([columns.get(name, losses.new_zeros(len(losses))) for name in LOSSES], dim=1)

@@ -1,4 +1,4 @@
-"""A table of the layers of the three networks: what each gives out and how many weights it has."""
+"""A table of the layers of the networks: what each gives out and how many weights it has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from bigan_cli.model.conditional import IMAGE
 from bigan_cli.model.networks import Networks
 
 
@@ -45,7 +46,7 @@ def summarise(networks: Networks) -> list[LayerRow]:
                 kind = type(module).__name__.removeprefix("Parametrized")
                 rows.append(LayerRow(name, kind, outputs[name], parameters))
         total = sum(p.numel() for p in network.parameters())
-        if total:  # there may be no heads
+        if total:  # there may be no heads, and no conditional discriminators
             rows.append(LayerRow(part, "total", outputs.get(part, ""), total))
     return rows
 
@@ -79,6 +80,9 @@ def _outputs(networks: Networks) -> dict[str, str]:
         seen = networks.discriminator.image_features(x)  # type: ignore[operator]
         for head in networks.heads.values():
             head(seen)
+    for name, network in networks.conditional.items():
+        start = x if name == IMAGE else z
+        network(start, start)
     networks.train(training)
     for handle in handles:
         handle.remove()

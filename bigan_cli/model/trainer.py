@@ -25,7 +25,7 @@ from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.health import Examiner, Health
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.model.step import LOSSES, AdversarialStep
+from bigan_cli.model.step import LOSSES, AdversarialStep, arranged
 
 # Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
@@ -237,6 +237,7 @@ class Trainer:
             "eg_optimiser": self.step.eg_optimiser.state_dict(),
             "epoch": self.epoch,
             "steps_done": self.steps_done,
+            "losses": list(LOSSES),
             "sums": torch.stack(self._sums).cpu() if self._sums else torch.empty(0, len(LOSSES)),
             "rng": self._rng(),
             "best_epoch": self.best_epoch,
@@ -255,7 +256,7 @@ class Trainer:
         self.step.eg_optimiser.load_state_dict(state["eg_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
-        self._sums = list(state["sums"].to(self.device))
+        self._sums = list(arranged(state["sums"], state.get("losses")).to(self.device))
         self._pending_rng = state["rng"] if self.steps_done else None
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import init
 
 from bigan_cli.contracts import Architecture, ImageShape
-from bigan_cli.model.networks import Networks, add_heads
+from bigan_cli.model.networks import Networks, add_conditional, add_heads, build_networks
 
 # The initialisers of torch that draw random numbers.
 _DRAWING = (
@@ -20,13 +20,31 @@ _DRAWING = (
 )
 
 
-def undrawn_networks(
-    architecture: Architecture, image_shape: ImageShape, latent_dim: int, heads: Mapping[str, int]
-) -> Networks | None:
-    """Build networks without drawing weights, which would take longer than all else of loading.
+def networks_to_fill(
+    architecture: Architecture,
+    image_shape: ImageShape,
+    latent_dim: int,
+    heads: Mapping[str, int],
+    conditional: Sequence[str],
+) -> Networks:
+    """Build networks whose weights come from a file; see :func:`build_networks`.
 
-    None where the model file will not fill all of their tensors.
+    They are not drawn, which would take longer than all else of loading, unless the file will
+    not fill all of their tensors.
     """
+    parts = heads, conditional
+    undrawn = _undrawn(architecture, image_shape, latent_dim, *parts)
+    return undrawn or build_networks(architecture, image_shape, latent_dim, 0, *parts)
+
+
+def _undrawn(
+    architecture: Architecture,
+    image_shape: ImageShape,
+    latent_dim: int,
+    heads: Mapping[str, int],
+    conditional: Sequence[str],
+) -> Networks | None:
+    """Return the networks, or None where the file will not fill all of their tensors."""
     with _nothing_drawn(), torch.random.fork_rng(devices=[]):
         networks = Networks(
             *architecture.build(image_shape, latent_dim),
@@ -34,6 +52,7 @@ def undrawn_networks(
             latent_dim=latent_dim,
         )
         add_heads(networks, heads)
+        add_conditional(networks, conditional)
     registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}
     members = chain.from_iterable(vars(module).values() for module in networks.modules())
     if any(isinstance(member, Tensor) for member in members):

@@ -215,7 +215,8 @@ class ComponentKit(PluginKit):
     def needs_are_declared(self) -> str:
         """It works with what every architecture offers, or says what more it needs."""
         cls = self.cls
-        if cls.needs_image_features or cls.needs_encoder_features or cls.needs_head:
+        needs = (cls.needs_image_features, cls.needs_encoder_features)
+        if any(needs) or cls.needs_head or cls.needs_conditional:
             return "it needs more, and says so"
         shape = _SHAPES[0]
         networks = small_networks(shape, optional=False)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.networks import Networks, add_heads
+from bigan_cli.model.conditional import IMAGE, LATENT
+from bigan_cli.model.networks import Networks, add_conditional, add_heads
 from bigan_cli.model.pretext import wanted_heads
 
 LATENT_DIM = 6
@@ -73,8 +74,8 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
 
     Args:
         shape: Of the images.
-        optional: Whether they offer what an architecture need not offer: features of the
-            encoder, image features of the discriminator, and the heads on these.
+        optional: Whether there is what need not be there: features of the encoder, image
+            features of the discriminator, the heads on these, and conditional discriminators.
     """
     pixels = shape.channels * shape.height * shape.width
     with torch.random.fork_rng(devices=[]):
@@ -84,4 +85,5 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
         networks = Networks(encoder, _Generator(shape, pixels), discriminator, shape, LATENT_DIM)
         heads = wanted_heads(TrainConfig(distortion_weight=1.0, rotation_weight=1.0), shape)
         add_heads(networks, heads)
+        add_conditional(networks, (IMAGE, LATENT) if optional else ())
     return networks.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from torch.optim import Adam
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
+from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import pretext_losses, wanted_heads
 from bigan_cli.model.step import LOSSES, AdversarialStep
@@ -16,12 +17,26 @@ from bigan_cli.model.step import LOSSES, AdversarialStep
 SHAPE = ImageShape(1, 8, 8)
 CPU = torch.device("cpu")
 HEADS = TrainConfig(rotation_weight=0.7)
+BOTH_CYCLES = {"adversarial_image_cycle_weight": 0.6, "adversarial_latent_cycle_weight": 0.3}
 
 
-def make_networks() -> Networks:
+def make_networks(config: TrainConfig = HEADS) -> Networks:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
-    heads = wanted_heads(HEADS, SHAPE)
-    return build_networks(Dcgan(options), SHAPE, 6, seed=3, heads=heads)
+    heads, conditional = wanted_heads(HEADS, SHAPE), wanted_conditional(config)
+    return build_networks(Dcgan(options), SHAPE, 6, 3, heads, conditional)
+
+
+def adversarial(config, real, fake, target):
+    """What a discriminator minimises that is to say *target* of real pairs and 0 of others."""
+    if config.loss == "hinge":
+        return torch.clamp(1 - real, min=0).mean() + torch.clamp(1 + fake, min=0).mean()
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    return bce(real, torch.full_like(real, target)) + bce(fake, torch.zeros_like(fake))
+
+
+def d_parameters(networks):
+    judges = networks.discriminator, networks.heads, networks.conditional
+    return [parameter for judge in judges for parameter in judge.parameters()]
 
 
 def reference_step(networks, d_optimiser, eg_optimiser, config, x):
@@ -30,24 +45,27 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     generated = networks.generator(z)
     # One batch for the encoder, so that its batch statistics are those of the step under test.
     encoded, cycled = networks.encoder(torch.cat([x, generated])).chunk(2)
+    rebuilt = networks.generator(encoded)
+    ends = {"image": (x, rebuilt), "latent": (z, cycled)}
+    cycles = {name: ends[name] for name in networks.conditional}
 
     def discriminate(latents, images):
         logits, _ = networks.discriminator(torch.cat([x, images]), torch.cat([latents, z]))
         return logits.chunk(2)
 
     real, fake = discriminate(encoded.detach(), generated.detach())
-    if config.loss == "hinge":
-        d_loss = torch.clamp(1 - real, min=0).mean() + torch.clamp(1 + fake, min=0).mean()
-    else:
-        bce = torch.nn.functional.binary_cross_entropy_with_logits
-        d_loss = bce(real, torch.full_like(real, 1 - config.label_smoothing)) + bce(
-            fake, torch.zeros_like(fake)
-        )
+    d_loss = adversarial(config, real, fake, 1 - config.label_smoothing)
     # The two other tasks have a test of their own, against a plain reading.
     distortion, rotation = pretext_losses(networks, x, config)
     d_total = d_loss + config.distortion_weight * distortion + config.rotation_weight * rotation
+    judged = {}
+    for name, (start, end) in cycles.items():
+        pairs = torch.cat([start, start]), torch.cat([start, end.detach()])
+        same, other = networks.conditional[name](*pairs)[0].chunk(2)
+        judged[name] = adversarial(config, same, other, 1 - config.label_smoothing)
+        d_total = d_total + judged[name]
     d_optimiser.zero_grad()
-    d_total.backward(inputs=[*networks.discriminator.parameters(), *networks.heads.parameters()])
+    d_total.backward(inputs=d_parameters(networks))
     d_optimiser.step()
 
     eg_real, eg_fake = discriminate(encoded, generated)
@@ -57,29 +75,50 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
         bce = torch.nn.functional.binary_cross_entropy_with_logits
         # The encoder is opposed to D: it wants its real pairs to be taken for generated ones.
         eg_loss = bce(eg_real, torch.zeros_like(eg_real)) + bce(eg_fake, torch.ones_like(eg_fake))
-    image_cycle = torch.nn.functional.l1_loss(networks.generator(encoded), x)
+    image_cycle = torch.nn.functional.l1_loss(rebuilt, x)
     latent_cycle = torch.nn.functional.mse_loss(cycled, z)
     total = (
         eg_loss
         + config.reconstruction_weight * image_cycle
         + config.latent_cycle_weight * latent_cycle
     )
+    opposed = {}
+    for name, (start, end) in cycles.items():
+        logits, _ = networks.conditional[name](start, end)
+        if config.loss == "hinge":
+            opposed[name] = -logits.mean()
+        else:
+            bce = torch.nn.functional.binary_cross_entropy_with_logits
+            opposed[name] = bce(logits, torch.ones_like(logits))
+        total = total + getattr(config, f"adversarial_{name}_cycle_weight") * opposed[name]
     players = [*networks.encoder.parameters(), *networks.generator.parameters()]
     eg_optimiser.zero_grad()
     total.backward(inputs=players)
     eg_optimiser.step()
-    cycles = (image_cycle, latent_cycle)
-    return d_loss, eg_loss, *cycles, distortion, rotation, real.mean(), fake.mean()
+    adversaries = [of.get(name, x.new_zeros(())) for of in (judged, opposed) for name in ends]
+    plain = (d_loss, eg_loss, image_cycle, latent_cycle, distortion, rotation)
+    return *plain, real.mean(), fake.mean(), *adversaries
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"adversarial_image_cycle_weight": 0.6},
+        {"adversarial_latent_cycle_weight": 0.3},
+        BOTH_CYCLES,
+        # Nothing but the adversaries to close the cycles, as in ALAD.
+        {**BOTH_CYCLES, "reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
+    ],
+    ids=["bigan", "image", "latent", "both", "alad"],
+)
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])
-def test_steps_equal_the_reference(loss):
-    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, rotation_weight=0.7)
-    networks = make_networks()
+def test_steps_equal_the_reference(loss, more):
+    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, rotation_weight=0.7, **more)
+    networks = make_networks(config)
     reference = copy.deepcopy(networks)
     step = AdversarialStep(networks, config, CPU, "fp32")
-    players = [*reference.discriminator.parameters(), *reference.heads.parameters()]
-    d = Adam(players, lr=1e-3, betas=(0.5, 0.999))
+    d = Adam(d_parameters(reference), lr=1e-3, betas=(0.5, 0.999))
     eg = Adam(
         [*reference.encoder.parameters(), *reference.generator.parameters()],
         lr=1e-3,
@@ -98,10 +137,12 @@ def test_steps_equal_the_reference(loss):
         torch.testing.assert_close(mine, wanted, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_each_update_touches_only_its_own_player(monkeypatch):
-    networks = make_networks()
-    step = AdversarialStep(networks, TrainConfig(), CPU, "fp32")
-    d = list(networks.discriminator.parameters())
+@pytest.mark.parametrize("more", [{}, BOTH_CYCLES], ids=["bigan", "both"])
+def test_each_update_touches_only_its_own_player(monkeypatch, more):
+    config = TrainConfig(**more)
+    networks = make_networks(config)
+    step = AdversarialStep(networks, config, CPU, "fp32")
+    d = [*networks.discriminator.parameters(), *networks.conditional.parameters()]
     eg = [*networks.encoder.parameters(), *networks.generator.parameters()]
     seen = {}
 

@@ -8,10 +8,13 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.networks import build_networks
+from bigan_cli.model.step import LOSSES, arranged
 from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
+ADVERSARIAL = {"adversarial_image_cycle_weight": 1.0, "adversarial_latent_cycle_weight": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,9 @@ def images():
 def make(images, *, epochs=3, **options):
     settings = TrainConfig.model_validate({"epochs": epochs, "batch_size": 32, **options})
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.2))
-    networks = build_networks(dcgan, ImageShape(1, 8, 8), 5, settings.seed)
+    conditional = wanted_conditional(settings)
+    shape = ImageShape(1, 8, 8)
+    networks = build_networks(dcgan, shape, 5, settings.seed, conditional=conditional)
     return Trainer(networks, settings, *images, CPU)
 
 
@@ -64,24 +69,37 @@ def test_one_set_of_networks_learns_over_all_epochs(images):
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 10])
-def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after):
-    whole = make(images)
+@pytest.mark.parametrize("options", [{}, ADVERSARIAL], ids=["bigan", "adversarial"])
+def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after, options):
+    whole = make(images, **options)
     expected = [(r.epoch, r.losses, r.validation, r.best) for r in whole.epochs()]
 
     steps = itertools.count(1)
-    first = make(images)
+    first = make(images, **options)
     first._should_stop = lambda: next(steps) >= stop_after
     seen = list(first.epochs())
     assert len(seen) < 3
     state = through_a_file(first.state(), tmp_path)
     torch.manual_seed(999)  # whatever happened to the global state in between
 
-    second = make(images)
+    second = make(images, **options)
     second.load_state(state)
     seen += list(second.epochs())
     assert [(r.epoch, r.losses, r.validation, r.best) for r in seen] == expected
     assert_same(weights(whole), weights(second))
     assert_same(whole.best_weights, second.best_weights)
+
+
+def test_losses_that_were_stored_with_other_columns():
+    earlier = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "rotation")
+    unnamed = torch.arange(16.0).reshape(2, 8)  # by the first version
+    columns = dict(zip(LOSSES, arranged(unnamed, None).T, strict=True))
+    for place, name in enumerate((*earlier, "d_real", "d_fake")):
+        assert columns.pop(name).tolist() == [place, place + 8]
+    assert all(column.tolist() == [0, 0] for column in columns.values())
+    rows = torch.arange(2.0 * len(LOSSES)).reshape(2, -1)
+    assert torch.equal(arranged(rows.flip(1), LOSSES[::-1]), rows)
+    assert arranged(torch.empty(0, 8), None).shape == (0, len(LOSSES))
 
 
 def test_more_epochs_after_the_end(images, tmp_path):
@@ -161,6 +179,9 @@ def test_fewer_images_than_a_batch(images):
         {"reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
         {"ema_decay": 0.0},
         {"precision": "bf16"},
+        {**ADVERSARIAL, "loss": "logistic"},
+        {**ADVERSARIAL, "reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
+        {**ADVERSARIAL, "precision": "bf16", "ema_decay": 0.0},
     ],
 )
 def test_objectives_and_precisions_train(images, options):
