@@ -8,12 +8,15 @@ encoder and generator. Real and generated pairs share one pass of the discrimina
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
+from bigan_cli.model.augmentation import augment
 from bigan_cli.model.device import autocast
 from bigan_cli.model.ema import MovingAverage
 from bigan_cli.model.losses import (
@@ -23,10 +26,15 @@ from bigan_cli.model.losses import (
     latent_cycle_loss,
 )
 from bigan_cli.model.networks import Networks
-from bigan_cli.model.pretext import TASKS, pretext_losses
+from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights
 from bigan_cli.model.profile import phase
 
 LOSSES = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake")
+# Those of training states that do not name theirs.
+_EARLIER_LOSSES = (
+    *("d_loss", "eg_loss", "image_cycle", "latent_cycle"),
+    *("distortion", "rotation", "d_real", "d_fake"),
+)
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
 
@@ -71,7 +79,7 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            The values of :data:`LOSSES`, float32 ``[8]``, on the device: reading them on the
+            One value for each of :data:`LOSSES`, float32, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
@@ -82,12 +90,9 @@ class AdversarialStep:
             with phase("forward of D"):
                 d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
             with phase("forward of D's heads"):
-                distortion, rotation = pretext_losses(self.networks, x, self.config)
-            d_total = (
-                d_loss
-                + self.config.distortion_weight * distortion
-                + self.config.rotation_weight * rotation
-            )
+                pretext = pretext_losses(self.networks, x, self.config)
+            weights = task_weights(self.config)
+            d_total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
         self._update("D", self.d_optimiser, d_total)
 
         for parameter in self._d_parameters:
@@ -114,10 +119,12 @@ class AdversarialStep:
 
         with phase("averaging of the weights"):
             self.average.update()
+        nothing = d_loss.new_zeros(())
         return torch.stack(
             [
                 *(d_loss, eg_loss, image_cycle, latent_cycle),
-                *(distortion, rotation, real.mean(), fake.mean()),
+                *(pretext.get(task, nothing) for task in TASKS),
+                *(real.mean(), fake.mean()),
             ]
         ).detach()
 
@@ -152,7 +159,7 @@ class AdversarialStep:
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
-        images = _noisy(torch.cat([x, generated.to(x.dtype)]), noise)
+        images = self._shown(torch.cat([x, generated.to(x.dtype)]), noise)
         latents = torch.cat([encoded.to(z.dtype), z])
         logits, _ = self.networks.discriminator(images, latents)
         real, fake = logits.float().chunk(2)
@@ -171,10 +178,24 @@ class AdversarialStep:
             return self._discriminate(x, encoded, generated, z, noise)
         discriminator = self.networks.discriminator
         with parametrize.cached():  # one spectral normalisation serves both calls
-            real, _ = discriminator(_noisy(x, noise), encoded.to(z.dtype))
-            fake, _ = discriminator(_noisy(generated.to(x.dtype), noise), z)
+            real, _ = discriminator(self._shown(x, noise), encoded.to(z.dtype))
+            fake, _ = discriminator(self._shown(generated.to(x.dtype), noise), z)
         return real.float(), fake.float()
 
+    def _shown(self, images: Tensor, noise: float) -> Tensor:
+        """Return *images* as D sees them in the game: augmented, and under noise."""
+        images = augment(images, self.config.augmentations)
+        return images + noise * torch.randn_like(images) if noise > 0 else images
 
-def _noisy(images: Tensor, noise: float) -> Tensor:
-    return images + noise * torch.randn_like(images) if noise > 0 else images
+
+def in_present_order(rows: Tensor, names: Sequence[str] | None) -> Tensor:
+    """Return the losses of steps, stored by this version or an earlier one, as :data:`LOSSES`.
+
+    Args:
+        rows: Losses ``[steps, len(names)]``.
+        names: What the columns are; None for those of states that do not say. A loss that is
+            not among them was zero.
+    """
+    columns = dict(zip(names or _EARLIER_LOSSES, rows.unbind(1), strict=True))
+    nothing = rows.new_zeros(len(rows))
+    return torch.stack([columns.get(name, nothing) for name in LOSSES], dim=1)
