@@ -25,7 +25,7 @@ from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.health import Examiner, Health
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.model.step import LOSSES, AdversarialStep, arranged
+from bigan_cli.model.step import LOSSES, AdversarialStep, in_present_order
 
 # Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
@@ -256,7 +256,8 @@ class Trainer:
         self.step.eg_optimiser.load_state_dict(state["eg_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
-        self._sums = list(arranged(state["sums"], state.get("losses")).to(self.device))
+        sums = in_present_order(state["sums"], state.get("losses"))
+        self._sums = list(sums.to(self.device))
         self._pending_rng = state["rng"] if self.steps_done else None
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]
