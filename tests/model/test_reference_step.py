@@ -15,7 +15,8 @@ from bigan_cli.model.step import LOSSES, AdversarialStep
 
 SHAPE = ImageShape(1, 8, 8)
 CPU = torch.device("cpu")
-HEADS = TrainConfig(rotation_weight=0.7)
+WEIGHTS = {"rotation_weight": 0.7, "shift_weight": 0.4, "flip_weight": 0.3}
+HEADS = TrainConfig(**WEIGHTS)
 
 
 def make_networks() -> Networks:
@@ -43,9 +44,15 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
         d_loss = bce(real, torch.full_like(real, 1 - config.label_smoothing)) + bce(
             fake, torch.zeros_like(fake)
         )
-    # The two other tasks have a test of their own, against a plain reading.
-    distortion, rotation = pretext_losses(networks, x, config)
-    d_total = d_loss + config.distortion_weight * distortion + config.rotation_weight * rotation
+    # The other tasks have a test of their own, against a plain reading.
+    tasks = pretext_losses(networks, x, config)
+    d_total = (
+        d_loss
+        + config.distortion_weight * tasks["distortion"]
+        + config.rotation_weight * tasks["rotation"]
+        + config.shift_weight * tasks["shift"]
+        + config.flip_weight * tasks["flip"]
+    )
     d_optimiser.zero_grad()
     d_total.backward(inputs=[*networks.discriminator.parameters(), *networks.heads.parameters()])
     d_optimiser.step()
@@ -69,12 +76,12 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     total.backward(inputs=players)
     eg_optimiser.step()
     cycles = (image_cycle, latent_cycle)
-    return d_loss, eg_loss, *cycles, distortion, rotation, real.mean(), fake.mean()
+    return d_loss, eg_loss, *cycles, *tasks.values(), real.mean(), fake.mean()
 
 
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])
 def test_steps_equal_the_reference(loss):
-    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, rotation_weight=0.7)
+    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, **WEIGHTS)
     networks = make_networks()
     reference = copy.deepcopy(networks)
     step = AdversarialStep(networks, config, CPU, "fp32")

@@ -9,9 +9,17 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import build_networks
+from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
+SHAPE = ImageShape(1, 8, 8)
+EVERYTHING = {
+    "rotation_weight": 1.0,
+    "shift_weight": 1.0,
+    "flip_weight": 1.0,
+    "augmentations": ("colour", "translation", "cutout"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +30,11 @@ def images():
     return digits[:160], digits[160:]
 
 
-def make(images, *, epochs=3, **options):
+def make(images, *, epochs=3, heads=False, **options):
     settings = TrainConfig.model_validate({"epochs": epochs, "batch_size": 32, **options})
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.2))
-    networks = build_networks(dcgan, ImageShape(1, 8, 8), 5, settings.seed)
+    wanted = wanted_heads(settings, SHAPE) if heads else {}
+    networks = build_networks(dcgan, SHAPE, 5, settings.seed, heads=wanted)
     return Trainer(networks, settings, *images, CPU)
 
 
@@ -63,25 +72,48 @@ def test_one_set_of_networks_learns_over_all_epochs(images):
     assert records[-1].losses["image_cycle"] < 0.6 * records[0].losses["image_cycle"]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 10])
-def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after):
-    whole = make(images)
+@pytest.mark.parametrize(
+    ("stop_after", "options"),
+    [(n, {}) for n in (1, 4, 5, 7, 10)] + [(n, {"heads": True, **EVERYTHING}) for n in (3, 10)],
+)
+def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after, options):
+    whole = make(images, **options)
     expected = [(r.epoch, r.losses, r.validation, r.best) for r in whole.epochs()]
 
     steps = itertools.count(1)
-    first = make(images)
+    first = make(images, **options)
     first._should_stop = lambda: next(steps) >= stop_after
     seen = list(first.epochs())
     assert len(seen) < 3
     state = through_a_file(first.state(), tmp_path)
     torch.manual_seed(999)  # whatever happened to the global state in between
 
-    second = make(images)
+    second = make(images, **options)
     second.load_state(state)
     seen += list(second.epochs())
     assert [(r.epoch, r.losses, r.validation, r.best) for r in seen] == expected
     assert_same(weights(whole), weights(second))
     assert_same(whole.best_weights, second.best_weights)
+
+
+def test_a_state_that_does_not_name_its_losses_is_continued(images):
+    whole = make(images, heads=True, rotation_weight=1.0)
+    expected = [r.losses for r in whole.epochs()]
+    assert all(losses["rotation"] > 0 == losses["shift"] == losses["flip"] for losses in expected)
+
+    steps = itertools.count(1)
+    first = make(images, heads=True, rotation_weight=1.0)
+    first._should_stop = lambda: next(steps) >= 3
+    assert list(first.epochs()) == []
+    state = first.state()
+    # Its columns were those that there are now, but for the tasks that came later.
+    kept = [i for i, name in enumerate(state.pop("losses")) if name not in ("shift", "flip")]
+    state["sums"] = state["sums"][:, kept]
+    assert state["sums"].shape == (2, 8)
+
+    second = make(images, heads=True, rotation_weight=1.0)
+    second.load_state(state)
+    assert [r.losses for r in second.epochs()] == expected
 
 
 def test_more_epochs_after_the_end(images, tmp_path):
