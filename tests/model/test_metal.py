@@ -46,7 +46,14 @@ def test_training_and_scoring_use_only_what_metal_has():
     pixels = np.random.default_rng(0).integers(0, 256, (80, 1, 12, 9), dtype=np.uint8)
     normals = Normals(pixels[:40], pixels[40:60], pixels[60:])
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.1))
-    config = TrainConfig(epochs=2, batch_size=16, rotation_weight=1.0)
+    config = TrainConfig(
+        epochs=2,
+        batch_size=16,
+        rotation_weight=1.0,
+        shift_weight=1.0,
+        flip_weight=1.0,
+        augmentations=("colour", "translation", "cutout"),
+    )
     shape = ImageShape(1, 12, 9)
     networks = build_networks(dcgan, shape, 5, seed=0, heads=wanted_heads(config, shape))
     registry = load_registry()
