@@ -16,13 +16,13 @@ from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
 SHAPE = ImageShape(1, 8, 8)
+ADVERSARIAL = {"adversarial_image_cycle_weight": 1.0, "adversarial_latent_cycle_weight": 1.0}
 EVERYTHING = {
     "rotation_weight": 1.0,
     "shift_weight": 1.0,
     "flip_weight": 1.0,
     "augmentations": ("colour", "translation", "cutout"),
-    "adversarial_image_cycle_weight": 1.0,
-    "adversarial_latent_cycle_weight": 1.0,
+    **ADVERSARIAL,
 }
 
 
