@@ -275,7 +275,7 @@ class ScoreComponent(ABC):
         self.options: Any = options
 
     def embed(self, seen: Observation) -> Tensor | None:
-        """Return what :meth:`fit` needs of each training normal, ``[N, K]``, or None."""
+        """Return what :meth:`fit` needs of each training normal, finite ``[N, K]``, or None."""
         return None
 
     def fit_limit(self) -> int | None:

@@ -209,6 +209,9 @@ def _report(error: BaseException, terminal: Terminal) -> int:
 
 
 def _in_our_words(error: BaseException) -> BiganError:
+    # torch has no error of its own for what it cannot allocate on a CPU.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return BiganError("out of memory", "try a smaller --batch-size or --image-size")
     match error:
         case BiganError():
             return error
@@ -216,8 +219,6 @@ def _in_our_words(error: BaseException) -> BiganError:
             return explain(error)
         case typer.Abort():
             return BiganError("aborted")
-        case MemoryError():
-            return BiganError("out of memory", "try a smaller --batch-size or --image-size")
         case OSError(strerror=str(reason)):
             where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
             return BiganError(f"{where}{reason}")

@@ -1,4 +1,4 @@
-"""What a run keeps of its plugins: the weights of its components, and whence each of them came."""
+"""What a run keeps of its plugins: weights and options of its components, and whence they came."""
 
 from __future__ import annotations
 
@@ -47,3 +47,19 @@ def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
         )
     weights = {**combined, **score.weights}
     return config.model_copy(update={"score": score.model_copy(update={"weights": weights})})
+
+
+def with_options(config: RunConfig, registry: Registry) -> RunConfig:
+    """Return *config* with the options that its components have gained since, as by default.
+
+    An option that a later version adds does by default what was done before.
+
+    Raises:
+        PluginError: A component is not there.
+    """
+    options = {}
+    for name, table in config.score.options.items():
+        # Not validated: an option may be gone, which is for the comparison of runs to tell.
+        usual = registry.component(name).Options.model_construct()
+        options[name] = {**usual.model_dump(mode="json"), **table}
+    return config.model_copy(update={"score": config.score.model_copy(update={"options": options})})

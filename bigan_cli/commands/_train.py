@@ -17,7 +17,7 @@ import torch
 import typer
 
 from bigan_cli import __version__
-from bigan_cli.commands._complete import origins_of_run, with_weights
+from bigan_cli.commands._complete import origins_of_run, with_options, with_weights
 from bigan_cli.commands._resolved import Resolved, resolve
 from bigan_cli.commands._run_models import RunModels
 from bigan_cli.commands._session import TrainingSession, check_training_state, stop_on_signals
@@ -61,8 +61,9 @@ def load(
     continued = _completed(
         load_config(file=file or run.config_file, sets=sets, flags=flags, made_with=made_with)
     )
-    # Earlier versions stored runs without the weights of their components.
-    _check_resumable(with_weights(stored, continued.registry), continued.config)
+    # Earlier versions stored runs without the weights of their components, and with fewer options.
+    stored = with_options(with_weights(stored, continued.registry), continued.registry)
+    _check_resumable(stored, continued.config)
     return continued
 
 

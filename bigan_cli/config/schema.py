@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ClassRef = int | str
-Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn"]
+Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"]
+Augmentation = Literal["colour", "translation", "cutout"]
 Side = Annotated[int, Field(ge=8, le=1024)]
 
 
@@ -122,6 +123,11 @@ class TrainConfig(Table):
     instance_noise_portion: float = Field(
         0.5, ge=0, le=1, description="Share of the run over which that noise decays to zero."
     )
+    augmentations: tuple[Augmentation, ...] = Field(
+        (),
+        description="How every image that D sees in the adversarial game is changed at random, "
+        "real and generated alike, for training on few images; empty leaves it out.",
+    )
     reconstruction_weight: float = Field(
         10.0, ge=0, description="Weight of the image cycle |x - G(E(x))|; 0 is the plain BiGAN."
     )
@@ -156,6 +162,18 @@ class TrainConfig(Table):
         ge=0,
         description="Weight of telling how often images were turned by 90 degrees, for images "
         "that have a natural way up; 0 leaves it out.",
+    )
+    shift_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of telling by which quarters of its sides an image was moved, for "
+        "images that stand in one place; 0 leaves it out.",
+    )
+    flip_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of telling whether an image was mirrored, for images that are not "
+        "the same in a mirror; 0 leaves it out.",
     )
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged networks used for scoring."

@@ -39,15 +39,15 @@ class Cifar10(Dataset):
         "ship",
         "truck",
     )
-    # Photographs have a natural way up, and what lies near a car in pixels, or in what it takes
-    # to rebuild it, is rather another picture with the same colours than another car.
+    # Photographs have a natural way up, and what E makes of a car is rather that of another
+    # picture with the same colours than that of another car.
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {
             "distortion_weight": 1.0,
             "distortions": ["wide_warp", "fine_warp"],
             "rotation_weight": 1.0,
         },
-        "score": {"weights": {"encoder_neighbours": 0.0, "latent_neighbours": 0.0}},
+        "score": {"weights": {"latent_neighbours": 0.0}},
     }
 
     def train_items(self) -> Items:

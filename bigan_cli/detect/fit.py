@@ -24,6 +24,9 @@ from bigan_cli.detect.ready import ReadyNetworks, ready
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 
+# Batches of training normals that are in memory at a time.
+_READ_TOGETHER = 16
+
 
 @dataclass(frozen=True, eq=False)
 class Normals:
@@ -88,8 +91,8 @@ def fit_member(
             "see [score] components and weights",
         )
     prepared = ready(networks)
-    fit = normals.fit[_choose(usable, len(normals.fit), origin.seed)]
-    memories = _fit_memories(prepared, usable, fit, batch_size, origin.seed)
+    chosen = _choose(usable, len(normals.fit), origin.seed)
+    memories = _fit_memories(prepared, usable, normals.fit, chosen, batch_size, origin.seed)
     raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
     parts = {
         component.name: _standardise(
@@ -125,15 +128,13 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
     )
 
 
-def _choose(
-    components: Sequence[ScoreComponent], images: int, seed: int
-) -> slice | NDArray[np.int64]:
+def _choose(components: Sequence[ScoreComponent], images: int, seed: int) -> NDArray[np.int64]:
     """Return which of the fit images to embed: at random as many as the components want."""
     limits = [c.fit_limit() for c in components if type(c).embed is not ScoreComponent.embed]
     wanted = [images if limit is None else limit for limit in limits]
     most = max(wanted, default=0)
     if most >= images:
-        return slice(None)
+        return np.arange(images)
     # In their own order: the images may be mapped from a file.
     return np.sort(np.random.default_rng(seed).permutation(images)[:most])
 
@@ -142,6 +143,7 @@ def _fit_memories(
     networks: ReadyNetworks,
     components: Sequence[ScoreComponent],
     fit: NDArray[np.uint8],
+    chosen: NDArray[np.int64],
     batch_size: int,
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
@@ -152,16 +154,24 @@ def _fit_memories(
             points = {component.name: component.embed(seen) for component in components}
             return {name: p[:count].cpu() for name, p in points.items() if p is not None}
 
-        # What is kept of a normal is where it lies itself, not its reconstruction.
-        for points in look_at_batches(networks, fit, batch_size, embed, pairs=False):
-            for name, found in points.items():
-                embedded[name].append(found)
+        # The images may be mapped from a file that is larger than the memory: a few batches of
+        # them are read at a time.
+        for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
+            read = fit[chosen[start : start + _READ_TOGETHER * batch_size]]
+            # What is kept of a normal is where it lies itself, not its reconstruction.
+            for points in look_at_batches(networks, read, batch_size, embed, pairs=False):
+                for name, found in points.items():
+                    embedded[name].append(found)
     device = networks.device
     memories: dict[str, dict[str, Tensor]] = {}
     for component in components:
         kept = embedded[component.name]
-        generator = torch.Generator().manual_seed(seed)
-        fitted = component.fit(torch.cat(kept), generator) if kept else {}
+        fitted: dict[str, Tensor] = {}
+        if kept:
+            normals = torch.cat(kept)
+            if not torch.isfinite(normals).all():
+                raise _not_finite(component)
+            fitted = component.fit(normals, torch.Generator().manual_seed(seed))
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
     return memories
 
@@ -189,14 +199,18 @@ def _standardise(
     weights: Mapping[str, float],
 ) -> Standardised:
     if not np.isfinite(raw).all():
-        raise TrainingError(
-            f"score component '{component.name}' is not finite on normal images",
-            "the networks have diverged; lower --lr",
-        )
+        raise _not_finite(component)
     centre = float(np.median(raw))
     spread = float(np.quantile(raw, 0.9)) - centre
     if spread <= 0:  # most normals share one value: fall back to how far they scatter at all
         spread = float(raw.std()) or 1.0
     return Standardised(
         component, memory, centre, spread, weights.get(component.name, component.weight)
+    )
+
+
+def _not_finite(component: ScoreComponent) -> TrainingError:
+    return TrainingError(
+        f"score component '{component.name}' is not finite on normal images",
+        "the networks have diverged; lower --lr",
     )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 RECOMMENDED: Mapping[str, float] = {
     "distortion": 2.0,
     "rotation": 1.0,
+    "shift": 1.0,
+    "flip": 1.0,
     "encoder_neighbours": 1.0,
     "latent_neighbours": 1.0,
     "image_neighbours": 1.0,

@@ -23,6 +23,14 @@ _GPU_SHARE = 0.5
 _AHEAD = 2
 
 
+def images_at_once(most: int, height: int, width: int) -> int:
+    """Return how many images to pass through the networks at once where it is free: *most*.
+
+    Fewer of images larger than 64x64, such that all together have no more pixels.
+    """
+    return max(1, min(most, most * 64 * 64 // (height * width)))
+
+
 class Batches(Protocol):
     """Images that can be had in any order, batch by batch."""
 

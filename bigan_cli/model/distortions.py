@@ -9,6 +9,7 @@ inspection in Li et al. 2021 (CutPaste, arXiv 2104.04015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -109,6 +110,26 @@ def turn(x: Tensor) -> Tensor:
     return x.rot90(1 + _draw(0, 3), (2, 3))
 
 
+def stretch(x: Tensor, least: float = 1.3, most: float = 2.0) -> Tensor:
+    """Widen, flatten, narrow or heighten every image about its middle, by its own factor.
+
+    Args:
+        x: Images ``[N, C, H, W]``.
+        least: Smallest factor, or one over it.
+        most: Greatest factor, or one over it.
+    """
+    count = len(x)
+    between = torch.rand(count, device=x.device)
+    power = math.log(least) + (math.log(most) - math.log(least)) * between
+    larger, upright = torch.rand(2, count, device=x.device) < 0.5
+    factor = torch.where(larger, -power, power).exp()
+    theta = x.new_zeros(count, 2, 3)
+    theta[:, 0, 0] = torch.where(upright, torch.ones_like(factor), factor)
+    theta[:, 1, 1] = torch.where(upright, factor, torch.ones_like(factor))
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return _sampled(x, grid, pads=x.device.type != "mps")
+
+
 def _draw(least: int, end: int) -> int:
     """Return a whole number from *least* to below *end*, drawn on the host."""
     return int(torch.randint(least, end, ()).numpy())
@@ -128,5 +149,6 @@ DISTORTIONS: Mapping[str, Distortion] = {
     "shuffle": shuffle_quarters,
     "stitch": stitch,
     "turn": turn,
+    "stretch": stretch,
 }
 """What :func:`distort` does to images, by name."""

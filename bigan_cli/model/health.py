@@ -40,6 +40,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bigan_cli.model.batches import images_at_once
 from bigan_cli.model.networks import Networks, to_model_range
 
 # Untrained networks look collapsed: they are judged after this many steps. Healthy ones passed
@@ -125,11 +126,13 @@ def examine(networks: Networks, x: Tensor, z: Tensor, steps: int) -> Health:
         z: Draws from the prior ``[N, d]``, on that device.
         steps: Training steps done so far.
     """
-    encoded: Tensor = networks.encoder(x).float()
-    generated: Tensor = networks.generator(z).float()
-    real, fake = (
-        networks.discriminator(*pair)[0].float() for pair in ((x, encoded), (generated, z))
-    )
+    height, width = x.shape[2:]
+    together = images_at_once(_BATCH, height, width)
+    parts = [
+        _outputs(networks, *chunk)
+        for chunk in zip(x.split(together), z.split(together), strict=True)
+    ]
+    encoded, generated, real, fake = (torch.cat(each) for each in zip(*parts, strict=True))
     normal_variance = _variance(x)
     figures = torch.stack(
         [
@@ -143,6 +146,15 @@ def examine(networks: Networks, x: Tensor, z: Tensor, steps: int) -> Health:
         ]
     )
     return Health(steps, *figures.tolist())  # the one wait for the device
+
+
+def _outputs(networks: Networks, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return E(x), G(z) and D's logits of the real and of the generated pairs, float32."""
+    encoded = networks.encoder(x).float()
+    generated = networks.generator(z).float()
+    real = networks.discriminator(x, encoded)[0].float()
+    fake = networks.discriminator(generated, z)[0].float()
+    return encoded, generated, real, fake
 
 
 class Examiner:

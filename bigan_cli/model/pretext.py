@@ -8,6 +8,8 @@ El-Yaniv 2018, arXiv 1805.10917).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
@@ -16,27 +18,32 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.distortions import distort
 from bigan_cli.model.networks import Networks
+from bigan_cli.transformations import TRANSFORMATIONS, Transformation
 
 DISTORTION = "distortion"
-ROTATION = "rotation"
-TASKS = (DISTORTION, ROTATION)
+TASKS = (DISTORTION, *TRANSFORMATIONS)
+
+
+def task_weights(config: TrainConfig) -> dict[str, float]:
+    """Return the weight of each of :data:`TASKS` in D's loss; 0 leaves a task out."""
+    return {
+        DISTORTION: config.distortion_weight,
+        "rotation": config.rotation_weight,
+        "shift": config.shift_weight,
+        "flip": config.flip_weight,
+    }
 
 
 def wanted_heads(config: TrainConfig, shape: ImageShape) -> dict[str, int]:
     """Return name -> outputs of the heads that *config* gives to D for images of *shape*."""
-    heads = {}
-    if config.distortion_weight > 0:
-        heads[DISTORTION] = 1
-    if config.rotation_weight > 0:
-        # An image that is not square fits its own frame the right way up and upside down.
-        heads[ROTATION] = 4 if shape.height == shape.width else 2
-    return heads
+    outputs = {DISTORTION: 1, **{name: t.count(shape) for name, t in TRANSFORMATIONS.items()}}
+    return {name: outputs[name] for name, weight in task_weights(config).items() if weight > 0}
 
 
-def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor]:
-    """Return the losses of telling distorted images and of telling rotations, two scalars.
+def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+    """Return task -> loss, a scalar, in the order of :data:`TASKS`, for those with a head.
 
-    Zero for a task without a head. Draws from torch's global generators.
+    All of them share one pass of the discriminator. Draws from torch's global generators.
 
     Args:
         networks: With the heads of :func:`wanted_heads`.
@@ -44,39 +51,46 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> tuple[
         config: Which distortions there are.
     """
     heads = networks.heads
-    nothing = x.new_zeros(())
     if not len(heads):
-        return nothing, nothing
+        return {}
     images = [x]
     if DISTORTION in heads:
         images.append(distort(x, config.distortions))
-    groups = x.tensor_split(heads[ROTATION].out_features) if ROTATION in heads else ()  # type: ignore[arg-type]
-    # The first group stays as it is, and is part of x.
-    images += [rotate(group, k, len(groups)) for k, group in enumerate(groups) if k and len(group)]
+    plain_and_distorted = sum(map(len, images))
+    groups = {
+        name: _transformed(x, transformation, networks.image_shape)
+        for name, transformation in TRANSFORMATIONS.items()
+        if name in heads
+    }
+    # The first group of each kind stays as it is, and is part of x.
+    images += [group for kind in groups.values() for group in kind[1:]]
     features: Tensor = networks.discriminator.image_features(torch.cat(images))  # type: ignore[operator]
-    distortion = rotation = nothing
-    count = len(x)
+    losses = {}
     if DISTORTION in heads:
-        logits = heads[DISTORTION](features[: 2 * count]).float().squeeze(1)
-        distortion = distortion_loss(logits[:count], logits[count:])
-    if ROTATION in heads:
-        seen = torch.cat([features[: len(groups[0])], features[-(count - len(groups[0])) :]])
-        labels = torch.cat(
-            [x.new_full((len(g),), k, dtype=torch.long) for k, g in enumerate(groups)]
-        )
-        rotation = cross_entropy(heads[ROTATION](seen).float(), labels)
-    return distortion, rotation
+        logits = heads[DISTORTION](features[:plain_and_distorted]).float().squeeze(1)
+        losses[DISTORTION] = distortion_loss(*logits.chunk(2))
+    start = plain_and_distorted
+    for name, kind in groups.items():
+        end = start + len(x) - len(kind[0])
+        seen = torch.cat([features[: len(kind[0])], features[start:end]])
+        losses[name] = cross_entropy(heads[name](seen).float(), _numbers(kind))
+        start = end
+    return losses
 
 
-def rotate(x: Tensor, number: int, rotations: int) -> Tensor:
-    """Return images ``[N, C, H, W]`` turned by *number* of *rotations* parts of a full turn.
+def _transformed(x: Tensor, transformation: Transformation, shape: ImageShape) -> list[Tensor]:
+    """Return *x* in equal groups, the k-th of them transformed by number k.
 
-    Args:
-        x: The images.
-        number: From 0.
-        rotations: 4 (quarter turns) or 2 (half turns).
+    Fewer groups than there are transformations where there are fewer images.
     """
-    return x.rot90(number * (4 // rotations), (2, 3)) if number else x
+    groups = x.tensor_split(transformation.count(shape))
+    return [transformation.apply(group, k) for k, group in enumerate(groups) if len(group)]
+
+
+def _numbers(groups: Sequence[Tensor]) -> Tensor:
+    """Return for each image the number of its group, int64 ``[N]``."""
+    numbers = [g.new_full((len(g),), k, dtype=torch.long) for k, g in enumerate(groups)]
+    return torch.cat(numbers)
 
 
 def distortion_loss(plain: Tensor, distorted: Tensor) -> Tensor:

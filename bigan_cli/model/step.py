@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
+from bigan_cli.model.augmentation import augment
 from bigan_cli.model.conditional import (
     IMAGE,
     LATENT,
@@ -34,16 +35,17 @@ from bigan_cli.model.losses import (
     latent_cycle_loss,
 )
 from bigan_cli.model.networks import Networks
-from bigan_cli.model.pretext import TASKS, pretext_losses
+from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights
 from bigan_cli.model.profile import phase
 
 LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
     *("d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss"),
 )
-_UNNAMED = (
-    *("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "rotation"),
-    *("d_real", "d_fake"),
+# Those of training states that do not name theirs.
+_EARLIER_LOSSES = (
+    *("d_loss", "eg_loss", "image_cycle", "latent_cycle"),
+    *("distortion", "rotation", "d_real", "d_fake"),
 )
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
@@ -90,7 +92,7 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            The values of :data:`LOSSES`, float32 ``[12]``, on the device: reading them on the
+            One value for each of :data:`LOSSES`, float32, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
@@ -103,13 +105,10 @@ class AdversarialStep:
             with phase("forward of D"):
                 d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
             with phase("forward of D's heads"):
-                distortion, rotation = pretext_losses(self.networks, x, self.config)
+                pretext = pretext_losses(self.networks, x, self.config)
+            weights = task_weights(self.config)
+            d_total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
             judging = judging_losses(conditional, cycles, self.config, perturb)
-            d_total = (
-                d_loss
-                + self.config.distortion_weight * distortion
-                + self.config.rotation_weight * rotation
-            )
             d_total = sum(judging.values(), d_total)
         self._update("D", self.d_optimiser, d_total)
 
@@ -144,7 +143,8 @@ class AdversarialStep:
         return torch.stack(
             [
                 *(d_loss, eg_loss, image_cycle, latent_cycle),
-                *(distortion, rotation, real.mean(), fake.mean()),
+                *(pretext.get(task, nothing) for task in TASKS),
+                *(real.mean(), fake.mean()),
                 *(told.get(n, nothing) for told in (judging, opposing) for n in (IMAGE, LATENT)),
             ]
         ).detach()
@@ -193,7 +193,7 @@ class AdversarialStep:
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
-        images = _noisy(torch.cat([x, generated.to(x.dtype)]), noise)
+        images = self._shown(torch.cat([x, generated.to(x.dtype)]), noise)
         latents = torch.cat([encoded.to(z.dtype), z])
         logits, _ = self.networks.discriminator(images, latents)
         real, fake = logits.float().chunk(2)
@@ -212,21 +212,27 @@ class AdversarialStep:
             return self._discriminate(x, encoded, generated, z, noise)
         discriminator = self.networks.discriminator
         with parametrize.cached():  # one spectral normalisation serves both calls
-            real, _ = discriminator(_noisy(x, noise), encoded.to(z.dtype))
-            fake, _ = discriminator(_noisy(generated.to(x.dtype), noise), z)
+            real, _ = discriminator(self._shown(x, noise), encoded.to(z.dtype))
+            fake, _ = discriminator(self._shown(generated.to(x.dtype), noise), z)
         return real.float(), fake.float()
+
+    def _shown(self, images: Tensor, noise: float) -> Tensor:
+        """Return *images* as D sees them in the game: augmented, and under noise."""
+        return _noisy(augment(images, self.config.augmentations), noise)
 
 
 def _noisy(images: Tensor, noise: float) -> Tensor:
     return images + noise * torch.randn_like(images) if noise > 0 else images
 
 
-def arranged(losses: Tensor, names: Sequence[str] | None) -> Tensor:
-    """Return losses that were stored, ``[steps, len(LOSSES)]``; 0 for those that were not.
+def in_present_order(rows: Tensor, names: Sequence[str] | None) -> Tensor:
+    """Return the losses of steps, stored by this version or an earlier one, as :data:`LOSSES`.
 
     Args:
-        losses: A row a step.
-        names: Of its columns; None for what was stored before they were named.
+        rows: Losses ``[steps, len(names)]``.
+        names: What the columns are; None for those of states that do not say. A loss that is
+            not among them was zero.
     """
-    columns = dict(zip(names or _UNNAMED, losses.T, strict=True))
-    return torch.stack([columns.get(name, losses.new_zeros(len(losses))) for name in LOSSES], dim=1)
+    columns = dict(zip(names or _EARLIER_LOSSES, rows.unbind(1), strict=True))
+    nothing = rows.new_zeros(len(rows))
+    return torch.stack([columns.get(name, nothing) for name in LOSSES], dim=1)

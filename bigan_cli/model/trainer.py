@@ -19,15 +19,15 @@ from torch import Tensor
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError
-from bigan_cli.model.batches import make_batches
+from bigan_cli.model.batches import images_at_once, make_batches
 from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.health import Examiner, Health
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.model.step import LOSSES, AdversarialStep, arranged
+from bigan_cli.model.step import LOSSES, AdversarialStep, in_present_order
 
-# Validation runs in batches of this many images.
+# Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
 
 
@@ -218,8 +218,9 @@ class Trainer:
     def validate(self) -> float:
         """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
         total = torch.zeros((), device=self.device)
-        everything = np.arange(len(self._validation))
-        for batch in self._validation.in_order(everything, _VALIDATION_BATCH):
+        shape = self.networks.image_shape
+        together = images_at_once(_VALIDATION_BATCH, shape.height, shape.width)
+        for batch in self._validation.in_order(np.arange(len(self._validation)), together):
             x = to_model_range(batch)
             with autocast(self.precision, self.device):
                 reconstruction = self.average.generator(self.average.encoder(x))
@@ -255,7 +256,8 @@ class Trainer:
         self.step.eg_optimiser.load_state_dict(state["eg_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
-        self._sums = list(arranged(state["sums"], state.get("losses")).to(self.device))
+        sums = in_present_order(state["sums"], state.get("losses"))
+        self._sums = list(sums.to(self.device))
         self._pending_rng = state["rng"] if self.steps_done else None
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]

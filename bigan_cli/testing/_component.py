@@ -64,7 +64,7 @@ class ComponentKit(PluginKit):
 
     @promise
     def embeds_each_image(self) -> str:
-        """embed() gives one row for each image, or None."""
+        """embed() gives one finite row for each image, or None."""
         for shape in _SHAPES:
             pixels = _normals(shape, _NORMALS)
             with torch.no_grad():
@@ -74,6 +74,7 @@ class ComponentKit(PluginKit):
             given = tuple(embedded.shape)
             good = len(given) == 2 and given[0] == _NORMALS
             require(good, f"embed() of {_NORMALS} images gives {given}, expected ({_NORMALS}, K)")
+            require(bool(torch.isfinite(embedded).all()), f"embed() of {shape} is not finite")
         return ""
 
     @promise

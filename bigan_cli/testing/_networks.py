@@ -83,7 +83,9 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
         discriminator = (_Discriminator if optional else _PlainDiscriminator)(pixels)
         encoder = (_Encoder if optional else _PlainEncoder)(pixels)
         networks = Networks(encoder, _Generator(shape, pixels), discriminator, shape, LATENT_DIM)
-        heads = wanted_heads(TrainConfig(distortion_weight=1.0, rotation_weight=1.0), shape)
-        add_heads(networks, heads)
+        every = TrainConfig(
+            distortion_weight=1.0, rotation_weight=1.0, shift_weight=1.0, flip_weight=1.0
+        )
+        add_heads(networks, wanted_heads(every, shape))
         add_conditional(networks, (IMAGE, LATENT) if optional else ())
     return networks.eval().requires_grad_(False)

@@ -183,6 +183,18 @@ class TestErrorBoundary:
         told = bigan_with(raising(error))
         assert (told.code, told.err) == (1, "error: results/run.json: Permission denied\n")
 
+    def test_memory_that_ran_out_is_no_defect(self, bigan_with):
+        # 2**62 bytes are more than any machine has: the error is torch's own.
+        def allocate(*_args, **_options):
+            import torch
+
+            torch.empty(2**62, dtype=torch.uint8)
+
+        told = bigan_with(allocate)
+        assert told.code == 1
+        assert told.err.splitlines()[0] == "error: out of memory"
+        assert "--batch-size" in told.err
+
     def test_a_defect_is_told_without_its_traceback(self, bigan_with):
         told = bigan_with(raising(ZeroDivisionError("by\nzero")))
         first, second = told.err.splitlines()

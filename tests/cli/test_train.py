@@ -205,6 +205,38 @@ def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "head"),
+    [
+        ("shift_weight", "0.5", "shift"),
+        ("flip_weight", "0.5", "flip"),
+        ("augmentations", '["colour", "translation", "cutout"]', None),
+    ],
+)
+def test_a_run_with_each_further_key(run, tmp_path, capsys, key, value, head):
+    folder = tmp_path / "run"
+    words = [*FAST, "--epochs", "2", "--set", f"train.{key}={value}"]
+    assert bigan(*words, "--save-dir", folder) == 0
+    assert any(f"{key} = " in line for line in (folder / "config.toml").read_text().splitlines())
+    losses = metrics_of(folder)[-1]["losses"]
+    usual = metrics_of(run)[1]["losses"]
+    assert losses["d_loss"] != usual["d_loss"]
+    assert {name for name in ("shift", "flip") if losses[name] > 0} == ({head} - {None})
+
+    pictures = folder / "reconstruction"
+    capsys.readouterr()
+    assert main(["score", str(pictures), "--run", str(folder), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(({"shift", "flip"} & row["components"].keys()) == ({head} - {None}) for row in rows)
+    weighted = [*words, "--set", f"score.weights.{head}=0.0"] if head else words
+    assert bigan(*weighted, "--save-dir", tmp_path / "other") == 0
+    capsys.readouterr()
+    assert main(["score", str(pictures), "--run", str(tmp_path / "other"), "--json"]) == 0
+    others = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    same = [a["score"] == b["score"] for a, b in zip(rows, others, strict=True)]
+    assert all(same) if head is None else not any(same)
+
+
 def test_one_plain_line_an_epoch_off_a_terminal(tmp_path, capsys):
     assert bigan(*FAST, "--save-dir", tmp_path / "run") == 0
     captured = capsys.readouterr()

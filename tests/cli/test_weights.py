@@ -24,6 +24,26 @@ def test_a_run_without_weights_written_resumes_and_gets_them(run, bigan):
     assert bigan("score", run / "reconstruction", "--run", run).code == 0
 
 
+def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(bigan, tmp_path):
+    run = tmp_path / "run"
+    small = ("--epochs", "1", "--device", "cpu", "--feature-maps-gen", "4", "--latent-dim", "4")
+    named = ("--set", "score.options.latent_neighbours.bank_size=20")
+    assert bigan("train", "--outlier", "8", *small, *named, "--save-dir", run).code == 0
+    file = run / "config.toml"
+    whole = tomli.loads(file.read_text(encoding="utf-8"))
+    fewer = {"latent_neighbours": {"bank_size": 20}}
+    old = {**whole, "score": {**whole["score"], "options": fewer}}
+    file.write_text(tomli_w.dumps(old), encoding="utf-8")
+    told = bigan("train", "--resume", "--epochs", "2", "--save-dir", run)
+    assert told.code == 0, told.err
+    written = tomli.loads(file.read_text(encoding="utf-8"))
+    assert written["score"]["options"] == whole["score"]["options"]
+    words = ("--set", "score.options.latent_neighbours.selection=coreset")
+    told = bigan("train", "--resume", *words, "--save-dir", run)
+    assert told.code == 2
+    assert "selection on resume (random -> coreset)" in told.err
+
+
 def test_another_weight_on_resume_is_refused(run, bigan):
     words = ("--set", "score.weights.reconstruction=0.5")
     told = bigan("train", "--resume", *words, "--save-dir", run)

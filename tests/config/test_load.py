@@ -329,6 +329,7 @@ def test_options_of_a_score_component_are_complete_once_it_is_named() -> None:
     config = load_config(sets=["score.components=['Latent-Neighbours', 'reconstruction']"]).config
     assert config.score.components == ("latent_neighbours", "reconstruction")
     usual = {"neighbours": 5, "metric": "euclidean", "bank_size": 4096}
+    usual |= {"selection": "random", "dimensions": None}
     assert config.score.options == {"latent_neighbours": usual}
     config = load_config(sets=["score.options.latent_neighbours.neighbours=3"]).config
     assert config.score.options["latent_neighbours"] == usual | {"neighbours": 3}

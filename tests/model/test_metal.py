@@ -53,6 +53,9 @@ def test_training_and_scoring_use_only_what_metal_has():
         rotation_weight=1.0,
         adversarial_image_cycle_weight=1.0,
         adversarial_latent_cycle_weight=1.0,
+        shift_weight=1.0,
+        flip_weight=1.0,
+        augmentations=("colour", "translation", "cutout"),
     )
     shape = ImageShape(1, 12, 9)
     heads, conditional = wanted_heads(config, shape), wanted_conditional(config)

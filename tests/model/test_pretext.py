@@ -1,4 +1,4 @@
-"""The discriminator's other tasks: distorted copies, rotations, and the heads that tell them."""
+"""The discriminator's other tasks: distorted and transformed images, and the heads that tell."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
+from bigan_cli.detect.components.flip import Flip
+from bigan_cli.detect.components.rotation import Rotation
+from bigan_cli.detect.components.shift import Shift
 from bigan_cli.detect.looking import observe
 from bigan_cli.detect.ready import ready
-from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort
+from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort, stretch
 from bigan_cli.model.networks import build_networks
-from bigan_cli.model.pretext import pretext_losses, rotate, wanted_heads
+from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights, wanted_heads
 from bigan_cli.model.trainer import Trainer
+from bigan_cli.transformations import TRANSFORMATIONS, rotate, shift
 
-BOTH = TrainConfig(distortion_weight=1.0, rotation_weight=1.0)
+ALL = TrainConfig(distortion_weight=1.0, rotation_weight=1.0, shift_weight=1.0, flip_weight=1.0)
 
 
 def build(shape, config, *, maps=8, seed=0):
@@ -53,6 +57,26 @@ def test_distorted_copies_are_images_of_the_same_kind(count, channels, height, w
     assert torch.equal(x, before)
 
 
+@given(channels=st.sampled_from([1, 3]), side=st.integers(16, 48), seed=st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_stretching_changes_one_axis_about_the_middle(channels, side, seed):
+    torch.manual_seed(seed)
+    x = torch.full((6, channels, side, side), -1.0)
+    quarter = slice(side // 4, side - side // 4)
+    x[..., quarter, quarter] = 1
+    middle = side // 2
+    for copy in stretch(x):
+        lit = copy[0] > 0
+        tall, wide = int(lit[:, middle].sum()), int(lit[middle].sum())
+        before = side - 2 * (side // 4)
+        same, other = (tall, wide) if abs(tall - before) < abs(wide - before) else (wide, tall)
+        assert abs(same - before) <= 1
+        assert other / before > 1.15 or other / before < 0.87
+        # What is symmetric stays so.
+        assert torch.allclose(copy, copy.flip(1), atol=1e-4)
+        assert torch.allclose(copy, copy.flip(2), atol=1e-4)
+
+
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_each_distortion_changes_every_image_and_follows_the_seed(name):
     x = torch.rand(16, 3, 12, 17, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -83,54 +107,98 @@ def test_where_the_device_cannot_pad_the_result_is_the_same():
 
 def test_heads_follow_the_weights_and_the_shape():
     square, long = ImageShape(1, 8, 8), ImageShape(1, 8, 12)
-    assert wanted_heads(BOTH, square) == {"distortion": 1, "rotation": 4}
-    assert wanted_heads(BOTH, long) == {"distortion": 1, "rotation": 2}
+    assert wanted_heads(ALL, square) == {"distortion": 1, "rotation": 4, "shift": 9, "flip": 2}
+    assert wanted_heads(ALL, long) == {"distortion": 1, "rotation": 2, "shift": 9, "flip": 2}
+    assert wanted_heads(TrainConfig(flip_weight=0.2), square) == {"distortion": 1, "flip": 2}
+    assert tuple(task_weights(ALL)) == TASKS
     none = TrainConfig(distortion_weight=0.0)
     assert wanted_heads(none, square) == {}
     networks = build(square, none)
-    assert [float(loss) for loss in pretext_losses(networks, torch.zeros(4, 1, 8, 8), none)] == [
-        0,
-        0,
-    ]
+    assert pretext_losses(networks, torch.zeros(4, 1, 8, 8), none) == {}
 
 
 @pytest.mark.parametrize("shape", [ImageShape(1, 8, 8), ImageShape(3, 8, 12)], ids=str)
 @pytest.mark.parametrize("count", [2, 10])
-def test_losses_equal_a_plain_reading(shape, count):
-    networks = build(shape, BOTH)
+@pytest.mark.parametrize("distortion_weight", [0.0, 1.0])
+def test_losses_equal_a_plain_reading(shape, count, distortion_weight):
+    config = ALL.model_copy(update={"distortion_weight": distortion_weight})
+    networks = build(shape, config)
     x = torch.rand(count, shape.channels, shape.height, shape.width) * 2 - 1
     torch.manual_seed(1)
-    distortion, rotation = pretext_losses(networks, x, BOTH)
+    losses = pretext_losses(networks, x, config)
+    assert list(losses) == list(wanted_heads(config, shape))
 
     def answers(head, images):
         return networks.heads[head](networks.discriminator.image_features(images))
 
     torch.manual_seed(1)
-    copies = distort(x, BOTH.distortions)
-    wanted = binary_cross_entropy_with_logits(
-        answers("distortion", torch.cat([x, copies])).squeeze(1),
-        torch.cat([torch.zeros(count), torch.ones(count)]),
-    )
-    torch.testing.assert_close(distortion, wanted)
-    rotations = 4 if shape.height == shape.width else 2
-    turned, labels = [], []
-    for k, group in enumerate(x.tensor_split(rotations)):
-        turned.append(rotate(group, k, rotations))
-        labels += [k] * len(group)
-    wanted = cross_entropy(answers("rotation", torch.cat(turned)), torch.tensor(labels))
-    torch.testing.assert_close(rotation, wanted)
+    copies = distort(x, config.distortions)
+    if "distortion" in losses:
+        wanted = binary_cross_entropy_with_logits(
+            answers("distortion", torch.cat([x, copies])).squeeze(1),
+            torch.cat([torch.zeros(count), torch.ones(count)]),
+        )
+        torch.testing.assert_close(losses["distortion"], wanted)
+    for name, kind in TRANSFORMATIONS.items():
+        changed, labels = [], []
+        for k, group in enumerate(x.tensor_split(kind.count(shape))):
+            changed += [kind.apply(image[None], k) for image in group]
+            labels += [k] * len(group)
+        wanted = cross_entropy(answers(name, torch.cat(changed)), torch.tensor(labels))
+        torch.testing.assert_close(losses[name], wanted)
 
 
-def test_rotations_are_all_different_and_end_where_they_began():
-    x = torch.rand(2, 3, 8, 8)
-    turns = [rotate(x, k, 4) for k in range(4)]
-    assert all(not torch.equal(a, b) for i, a in enumerate(turns) for b in turns[:i])
-    assert torch.equal(rotate(turns[3], 1, 4), x)
-    assert torch.equal(rotate(torch.rand(1, 1, 8, 12), 1, 2), rotate(x, 1, 2)) is False
+@given(
+    channels=st.sampled_from([1, 3, 4]),
+    height=st.integers(8, 40),
+    width=st.integers(8, 40),
+    seed=st.integers(0, 2**31),
+)
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_transformations_are_all_different_and_make_no_pixel(name, channels, height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(2, channels, height, width, generator=generator) * 2 - 1
+    kind = TRANSFORMATIONS[name]
+    changed = [kind.apply(x, k) for k in range(kind.count(ImageShape(channels, height, width)))]
+    assert all(images.shape == x.shape for images in changed)
+    assert torch.equal(changed[0], x)
+    assert all(not torch.equal(a, b) for i, a in enumerate(changed) for b in changed[:i])
+    for images in changed:
+        for one, original in zip(images.flatten(0, 1), x.flatten(0, 1), strict=True):
+            assert torch.isin(one, original).all()
 
 
-def test_trained_heads_know_what_they_were_taught(threes):
-    config = TrainConfig(epochs=60, batch_size=24, rotation_weight=0.5, lr=1e-3)
+def test_rotations_end_where_they_began():
+    square, long = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 12)
+    assert torch.equal(rotate(rotate(square, 3), 1), square)
+    assert torch.equal(rotate(rotate(long, 1), 1), long)
+
+
+def test_shifts_move_by_a_quarter_and_reflect_at_the_edge():
+    x = torch.arange(8 * 12).float().reshape(1, 1, 8, 12)
+    down, up, right, left = (shift(x, k) for k in (3, 6, 1, 2))
+    assert torch.equal(down[..., 2:, :], x[..., :-2, :])
+    assert torch.equal(down[..., :2, :], x[..., 1:3, :].flip(2))
+    assert torch.equal(up[..., :-2, :], x[..., 2:, :])
+    assert torch.equal(right[..., 3:], x[..., :-3])
+    assert torch.equal(right[..., :3], x[..., 1:4].flip(3))
+    assert torch.equal(left[..., :-3], x[..., 3:])
+    assert torch.equal(shift(x, 4), shift(down, 1))
+
+
+def test_shifts_tell_where_rotations_cannot():
+    eights = torch.zeros(1, 1, 8, 8)
+    eights[..., 1:7, 2:6] = 1  # the same upside down, and in a mirror
+    assert torch.equal(rotate(eights, 2), eights)
+    moved = [shift(eights, k) for k in range(9)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(moved) for b in moved[:i])
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_trained_heads_know_what_they_were_taught(threes, name):
+    config = TrainConfig(epochs=60, batch_size=24, lr=1e-3, **{f"{name}_weight": 0.5})
+    kind = TRANSFORMATIONS[name]
     networks = build(ImageShape(1, 8, 8), config, maps=16)
     fit, held_out = threes[:140], threes[140:]
     trainer = Trainer(networks, config, fit, held_out, torch.device("cpu"))
@@ -147,9 +215,10 @@ def test_trained_heads_know_what_they_were_taught(threes):
             plain, distorted = (judged.heads["distortion"](f).squeeze(1) for f in features)
             labels = np.r_[np.zeros(len(plain)), np.ones(len(distorted))]
             auroc = roc_auc_score(labels, torch.cat([plain, distorted]).numpy())
-            turned = torch.cat([rotate(x, k, 4) for k in range(4)])
-            seen = judged.heads["rotation"](judged.image_features(turned)).argmax(dim=1)
-            right = (seen == torch.arange(4).repeat_interleave(len(x))).float().mean()
+            count = kind.count(ImageShape(1, 8, 8))
+            changed = torch.cat([kind.apply(x, k) for k in range(count)])
+            seen = judged.heads[name](judged.image_features(changed)).argmax(dim=1)
+            right = (seen == torch.arange(count).repeat_interleave(len(x))).float().mean()
             return auroc, float(right)
 
     assert told(untrained)[0] < 0.8
@@ -159,7 +228,7 @@ def test_trained_heads_know_what_they_were_taught(threes):
 
 
 def test_observations_tell_what_the_heads_say(threes):
-    networks = build(ImageShape(1, 8, 8), BOTH).eval()
+    networks = build(ImageShape(1, 8, 8), ALL).eval()
     ((seen, count),) = observe(networks, threes[:6], 8)
     with torch.no_grad():
         features = networks.discriminator.image_features(seen.x)
@@ -171,3 +240,18 @@ def test_observations_tell_what_the_heads_say(threes):
             seen.encoder_features, networks.encoder.features(seen.x), rtol=1e-4, atol=1e-5
         )
     assert count == 6
+
+
+@pytest.mark.parametrize("component", [Rotation, Shift, Flip], ids=lambda c: c.name)
+def test_scores_equal_a_plain_reading(threes, component):
+    networks = build(ImageShape(1, 8, 8), ALL).eval()
+    ((seen, _),) = observe(networks, threes[:6], 8)
+    name = component.needs_head
+    kind, outputs = TRANSFORMATIONS[name], networks.heads[name].out_features
+    with torch.no_grad():
+        scores = component(component.Options()).score(seen, {})
+        for image, score in zip(seen.x, scores, strict=True):
+            changed = torch.cat([kind.apply(image[None], k) for k in range(outputs)])
+            logits = networks.heads[name](networks.discriminator.image_features(changed))
+            wanted = cross_entropy(logits, torch.arange(outputs))
+            torch.testing.assert_close(score, wanted, rtol=1e-4, atol=1e-5)

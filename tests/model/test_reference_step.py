@@ -16,7 +16,8 @@ from bigan_cli.model.step import LOSSES, AdversarialStep
 
 SHAPE = ImageShape(1, 8, 8)
 CPU = torch.device("cpu")
-HEADS = TrainConfig(rotation_weight=0.7)
+WEIGHTS = {"rotation_weight": 0.7, "shift_weight": 0.4, "flip_weight": 0.3}
+HEADS = TrainConfig(**WEIGHTS)
 BOTH_CYCLES = {"adversarial_image_cycle_weight": 0.6, "adversarial_latent_cycle_weight": 0.3}
 
 
@@ -55,9 +56,15 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
 
     real, fake = discriminate(encoded.detach(), generated.detach())
     d_loss = adversarial(config, real, fake, 1 - config.label_smoothing)
-    # The two other tasks have a test of their own, against a plain reading.
-    distortion, rotation = pretext_losses(networks, x, config)
-    d_total = d_loss + config.distortion_weight * distortion + config.rotation_weight * rotation
+    # The other tasks have a test of their own, against a plain reading.
+    tasks = pretext_losses(networks, x, config)
+    d_total = (
+        d_loss
+        + config.distortion_weight * tasks["distortion"]
+        + config.rotation_weight * tasks["rotation"]
+        + config.shift_weight * tasks["shift"]
+        + config.flip_weight * tasks["flip"]
+    )
     judged = {}
     for name, (start, end) in cycles.items():
         pairs = torch.cat([start, start]), torch.cat([start, end.detach()])
@@ -96,7 +103,7 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     total.backward(inputs=players)
     eg_optimiser.step()
     adversaries = [of.get(name, x.new_zeros(())) for of in (judged, opposed) for name in ends]
-    plain = (d_loss, eg_loss, image_cycle, latent_cycle, distortion, rotation)
+    plain = (d_loss, eg_loss, image_cycle, latent_cycle, *tasks.values())
     return *plain, real.mean(), fake.mean(), *adversaries
 
 
@@ -114,7 +121,7 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
 )
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])
 def test_steps_equal_the_reference(loss, more):
-    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, rotation_weight=0.7, **more)
+    config = TrainConfig(loss=loss, instance_noise=0.0, lr=1e-3, **WEIGHTS, **more)
     networks = make_networks(config)
     reference = copy.deepcopy(networks)
     step = AdversarialStep(networks, config, CPU, "fp32")

@@ -10,11 +10,20 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.networks import build_networks
-from bigan_cli.model.step import LOSSES, arranged
+from bigan_cli.model.pretext import wanted_heads
+from bigan_cli.model.step import LOSSES, in_present_order
 from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
+SHAPE = ImageShape(1, 8, 8)
 ADVERSARIAL = {"adversarial_image_cycle_weight": 1.0, "adversarial_latent_cycle_weight": 1.0}
+EVERYTHING = {
+    "rotation_weight": 1.0,
+    "shift_weight": 1.0,
+    "flip_weight": 1.0,
+    "augmentations": ("colour", "translation", "cutout"),
+    **ADVERSARIAL,
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +34,12 @@ def images():
     return digits[:160], digits[160:]
 
 
-def make(images, *, epochs=3, **options):
+def make(images, *, epochs=3, heads=False, **options):
     settings = TrainConfig.model_validate({"epochs": epochs, "batch_size": 32, **options})
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.2))
+    wanted = wanted_heads(settings, SHAPE) if heads else {}
     conditional = wanted_conditional(settings)
-    shape = ImageShape(1, 8, 8)
-    networks = build_networks(dcgan, shape, 5, settings.seed, conditional=conditional)
+    networks = build_networks(dcgan, SHAPE, 5, settings.seed, wanted, conditional)
     return Trainer(networks, settings, *images, CPU)
 
 
@@ -68,8 +77,10 @@ def test_one_set_of_networks_learns_over_all_epochs(images):
     assert records[-1].losses["image_cycle"] < 0.6 * records[0].losses["image_cycle"]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 10])
-@pytest.mark.parametrize("options", [{}, ADVERSARIAL], ids=["bigan", "adversarial"])
+@pytest.mark.parametrize(
+    ("stop_after", "options"),
+    [(n, {}) for n in (1, 4, 5, 7, 10)] + [(n, {"heads": True, **EVERYTHING}) for n in (3, 10)],
+)
 def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after, options):
     whole = make(images, **options)
     expected = [(r.epoch, r.losses, r.validation, r.best) for r in whole.epochs()]
@@ -93,13 +104,34 @@ def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after
 def test_losses_that_were_stored_with_other_columns():
     earlier = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "rotation")
     unnamed = torch.arange(16.0).reshape(2, 8)  # by the first version
-    columns = dict(zip(LOSSES, arranged(unnamed, None).T, strict=True))
+    columns = dict(zip(LOSSES, in_present_order(unnamed, None).T, strict=True))
     for place, name in enumerate((*earlier, "d_real", "d_fake")):
         assert columns.pop(name).tolist() == [place, place + 8]
     assert all(column.tolist() == [0, 0] for column in columns.values())
     rows = torch.arange(2.0 * len(LOSSES)).reshape(2, -1)
-    assert torch.equal(arranged(rows.flip(1), LOSSES[::-1]), rows)
-    assert arranged(torch.empty(0, 8), None).shape == (0, len(LOSSES))
+    assert torch.equal(in_present_order(rows.flip(1), LOSSES[::-1]), rows)
+    assert in_present_order(torch.empty(0, 8), None).shape == (0, len(LOSSES))
+
+
+def test_a_state_that_does_not_name_its_losses_is_continued(images):
+    whole = make(images, heads=True, rotation_weight=1.0)
+    expected = [r.losses for r in whole.epochs()]
+    assert all(losses["rotation"] > 0 == losses["shift"] == losses["flip"] for losses in expected)
+
+    steps = itertools.count(1)
+    first = make(images, heads=True, rotation_weight=1.0)
+    first._should_stop = lambda: next(steps) >= 3
+    assert list(first.epochs()) == []
+    state = first.state()
+    # Its columns were those that there are now, but for what came later.
+    later = ("shift", "flip", "d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss")
+    kept = [i for i, name in enumerate(state.pop("losses")) if name not in later]
+    state["sums"] = state["sums"][:, kept]
+    assert state["sums"].shape == (2, 8)
+
+    second = make(images, heads=True, rotation_weight=1.0)
+    second.load_state(state)
+    assert [r.losses for r in second.epochs()] == expected
 
 
 def test_more_epochs_after_the_end(images, tmp_path):

@@ -54,8 +54,20 @@ def count_step(config: TrainConfig, precision: str = "fp32") -> Counted:
     return counted
 
 
+EVERYTHING = TrainConfig(
+    rotation_weight=1.0,
+    shift_weight=1.0,
+    flip_weight=1.0,
+    augmentations=("colour", "translation", "cutout"),
+)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("config", [TrainConfig(), ADVERSARIAL], ids=["bigan", "adversarial"])
+@pytest.mark.parametrize(
+    "config",
+    [TrainConfig(), EVERYTHING, ADVERSARIAL],
+    ids=["usual", "everything", "adversarial"],
+)
 def test_nothing_in_a_step_waits_for_the_device(precision, config):
     calls = count_step(config, precision).calls
     # How a value, a condition or a list of places comes to the host.
@@ -86,8 +98,8 @@ def test_plain_bigan_costs_neither_cycles_nor_heads():
     assert calls["aten.convolution"] == LAYERS * (1 + 1 + 3)
 
 
-def test_both_heads_share_one_pass():
-    calls = count_step(TrainConfig(rotation_weight=1.0)).calls
+def test_all_heads_share_one_pass_and_augmenting_costs_none():
+    calls = count_step(EVERYTHING).calls
     assert calls["aten.convolution"] == LAYERS * (1 + 2 + 4)
 
 

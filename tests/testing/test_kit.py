@@ -423,6 +423,11 @@ class Careless(Plain):
         return {"bank": embedded[torch.randperm(len(embedded))[:5]]}
 
 
+class Overflowing(Plain):
+    def embed(self, seen):
+        return 1 / (seen.z - seen.z)
+
+
 class Hungry(Careless):
     def fit(self, embedded, generator):
         return {"bank": embedded.topk(20, dim=0).values}
@@ -454,6 +459,7 @@ COMPONENTS = {
     Random: ("scores_are_repeatable", "differ from call to call"),
     InPlace: ("inputs_are_left_alone", "it changes x of the batch"),
     Careless: ("what_it_learns_can_be_saved", "draw random numbers from the generator"),
+    Overflowing: ("embeds_each_image", "is not finite"),
     Hungry: ("few_normals_are_enough", "RuntimeError"),
     SecretlyFeatured: ("needs_are_declared", "no image features"),
     SmallMap: ("heatmaps_fit_the_images", "gives (5, 4, 4), not (5, 8, 8)"),

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bigan_cli.contracts import Observation, Options, ScoreComponent
+from bigan_cli.detect.components._coreset import coreset
+from bigan_cli.detect.components._principal import principal_axes
+from bigan_cli.detect.components._rows import times
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 # Points of the bank that are searched together.
 _GROUP = 64
+# From how many normals for each one that it keeps a coreset is chosen, at the most: more would
+# have to be embedded and passed over for each choice.
+_CANDIDATES = 8
 
 
 class NeighbourOptions(Options):
@@ -33,7 +39,19 @@ class NeighbourOptions(Options):
         description="How distance is measured; cosine compares what is seen, not how strongly.",
     )
     bank_size: int = Field(
-        4096, ge=1, description="Training normals kept, drawn at random where there are more."
+        4096, ge=1, description="Training normals kept; selection says which where there are more."
+    )
+    selection: Literal["random", "coreset"] = Field(
+        "random",
+        description="How they are chosen; coreset keeps rare kinds of normals too, out of up to "
+        "eight times as many, and takes longer.",
+    )
+    dimensions: int | None = Field(
+        None,
+        ge=1,
+        description="Principal components of the bank that distances are measured in, for a "
+        "smaller model file; by default the whole space.",
+        examples=[64],
     )
 
 
@@ -48,23 +66,33 @@ class NeighbourComponent(ScoreComponent):
         """Return the point of each image, ``[N, K]``."""
 
     def fit_limit(self) -> int:
-        """Return the size of the bank."""
+        """Return the size of the bank, times eight where a coreset is chosen."""
         size: int = self.options.bank_size
-        return size
+        return size * _CANDIDATES if self.options.selection == "coreset" else size
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Keep a random part of the embedded normals ``[N, K]`` as the bank, in half precision."""
-        import torch
+        """Keep a part of the embedded normals ``[N, K]`` as the bank, in half precision.
 
-        keep = torch.randperm(len(embedded), generator=generator)[: self.options.bank_size]
-        bank = self._measured(embedded.cpu()[keep].float())
+        Returns:
+            ``bank``, float16 ``[M, D]``, and ``scale`` ``[1]``, by which it is to be multiplied;
+            where D is less than K also ``axes`` ``[K, D]``, the directions it is measured in.
+        """
+        embedded = embedded.cpu()
+        bank = self._measured(embedded[self._chosen(embedded, generator)].float())
+        fitted: dict[str, Tensor] = {}
+        dimensions = self.options.dimensions
+        if dimensions is not None and dimensions < bank.shape[1]:
+            fitted["axes"] = principal_axes(bank, dimensions, generator)
+            bank = bank @ fitted["axes"]
         # Half precision halves the model file; one scale keeps large features in its range.
         scale = bank.abs().max().clamp_min(1e-12)
-        return {"bank": (bank / scale).half(), "scale": scale.reshape(1)}
+        return fitted | {"bank": (bank / scale).half(), "scale": scale.reshape(1)}
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean distance to the nearest of the bank, ``[N]``."""
         points = self._measured(self.embed(seen).float())
+        if "axes" in fitted:
+            points = times(points, fitted["axes"])
         bank = self._opened(fitted)
         nearest = min(self.options.neighbours, len(bank.points))
         candidates = bank.near(points, min(2 * nearest, len(bank.points)))
@@ -74,6 +102,15 @@ class NeighbourComponent(ScoreComponent):
         distances = chosen.square().sum(dim=2).sqrt()
         mean: Tensor = distances.topk(nearest, dim=1, largest=False).values.mean(dim=1)
         return mean
+
+    def _chosen(self, embedded: Tensor, generator: torch.Generator) -> Tensor:
+        """Return which of the embedded normals to keep, int64 ``[min(N, bank_size)]``."""
+        import torch
+
+        size = self.options.bank_size
+        if self.options.selection == "coreset" and len(embedded) > size:
+            return coreset(embedded, size, self._measured, generator)
+        return torch.randperm(len(embedded), generator=generator)[:size]
 
     def _measured(self, points: Tensor) -> Tensor:
         """Return *points* such that Euclidean distances between them are the metric's.

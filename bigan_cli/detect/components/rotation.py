@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from bigan_cli.contracts import Observation, ScoreComponent
+from bigan_cli.contracts import ScoreComponent
+from bigan_cli.detect.components._transformations import TransformationComponent
 from bigan_cli.hookspecs import hookimpl
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class Rotation(ScoreComponent):
+class Rotation(TransformationComponent):
     """The mean cross-entropy of D's head that tells rotations, over all rotations of the image.
 
-    The transformation score of Golan and El-Yaniv 2018 (arXiv 1805.10917, section 4) with
-    quarter turns alone; with half turns where images are not square. Each rotation is one more
-    pass of the discriminator.
+    They are quarter turns, or half turns where images are not square.
     """
 
     name = "rotation"
     summary = "how badly the discriminator tells which way up the image is"
     needs_head = "rotation"
-
-    def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean cross-entropy of each image, ``[N]``."""
-        upright = seen.heads["rotation"]
-        rotations = upright.shape[1]
-        turned = (seen.x.rot90(k * 4 // rotations, (2, 3)) for k in range(1, rotations))
-        logits = [upright, *(seen.heads_for(images)["rotation"] for images in turned)]
-        surprise = [-each.log_softmax(dim=1)[:, k] for k, each in enumerate(logits)]
-        total: Tensor = sum(surprise[1:], surprise[0])
-        return total / rotations
 
 
 @hookimpl
