@@ -155,7 +155,7 @@ KEYS_OF_DCGAN = (
         (
             "[score]\ncomponents = ['reconstuction']",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 9",
+            "did you mean 'reconstruction'? 'bigan components' lists all 10",
         ),
         (
             "[score]\ncomponents = ['reconstruction', 'Reconstruction']",
@@ -165,7 +165,7 @@ KEYS_OF_DCGAN = (
         (
             "[score.weights]\nreconstuction = 1",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 9",
+            "did you mean 'reconstruction'? 'bigan components' lists all 10",
         ),
         (
             "[score.weights]\nreconstruction = 'x'",
