@@ -140,7 +140,8 @@ def template(
         lines += [f"{mark}[{'.'.join(table.keys)}]"] if table.keys else []
         for row in table.rows:
             lines += ["", *_comment(row.description), *_comment(_allowed(row), "#   ")]
-            lines.append(mark + _assignment(row, _at(values, row.keys, row.default)))
+            assignment = _assignment(row, _at(values, row.keys, row.default))
+            lines.append(mark + assignment.removeprefix(mark))
     return "\n".join(lines) + "\n"
 
 
