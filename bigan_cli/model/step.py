@@ -42,6 +42,8 @@ LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
     *("d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss"),
 )
+# What the pairs of a conditional discriminator are called in the names of its losses.
+_PAIRS = {IMAGE: "xx", LATENT: "zz"}
 # Those of training states that do not name theirs.
 _EARLIER_LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle"),
@@ -96,58 +98,82 @@ class AdversarialStep:
             host waits for the device, so that is left to the caller.
         """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
-        conditional, perturb = self.networks.conditional, partial(_noisy, noise=noise)
         with autocast(self.precision, self.device):
             with phase("forward of E and G"):
                 generated = self.networks.generator(z)
                 encoded, cycled = self._encode(x, generated)
                 cycles = self._judged_cycles(x, encoded, z, cycled)
-            with phase("forward of D"):
-                d_loss, real, fake = self._judge(x, encoded.detach(), generated.detach(), z, noise)
-            with phase("forward of D's heads"):
-                pretext = pretext_losses(self.networks, x, self.config)
-            weights = task_weights(self.config)
-            d_total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
-            judging = judging_losses(conditional, cycles, self.config, perturb)
-            d_total = sum(judging.values(), d_total)
+            d_total, told = self._judging(x, encoded.detach(), generated.detach(), z, cycles, noise)
         self._update("D", self.d_optimiser, d_total)
 
         for parameter in self._d_parameters:
             parameter.requires_grad_(False)
         with autocast(self.precision, self.device):
-            with phase("forward of the frozen D"):
-                eg_real, eg_fake = self._oppose(x, encoded, generated, z, noise)
-                eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
-            with phase("forward of the cycles"):
-                image_cycle = self._image_cycle(x, encoded, cycles)
-                latent_cycle = (
-                    eg_loss.new_zeros(())
-                    if cycled is None
-                    else latent_cycle_loss(z, cycled.float())
-                )
-            opposing = opposing_losses(conditional, cycles, self.config, perturb)
-            total = (
-                eg_loss
-                + self.config.reconstruction_weight * image_cycle
-                + self.config.latent_cycle_weight * latent_cycle
-            )
-            weights = adversarial_weights(self.config)
-            total = sum((weights[name] * loss for name, loss in opposing.items()), total)
-        self._update("E and G", self.eg_optimiser, total)
+            eg_total, more = self._opposing(x, encoded, generated, z, cycled, cycles, noise)
+        self._update("E and G", self.eg_optimiser, eg_total)
         for parameter in self._d_parameters:
             parameter.requires_grad_(True)
 
         with phase("averaging of the weights"):
             self.average.update()
-        nothing = d_loss.new_zeros(())
-        return torch.stack(
-            [
-                *(d_loss, eg_loss, image_cycle, latent_cycle),
-                *(pretext.get(task, nothing) for task in TASKS),
-                *(real.mean(), fake.mean()),
-                *(told.get(n, nothing) for told in (judging, opposing) for n in (IMAGE, LATENT)),
-            ]
-        ).detach()
+        told |= more
+        nothing = d_total.new_zeros(())
+        return torch.stack([told.get(name, nothing) for name in LOSSES]).detach()
+
+    def _judging(
+        self,
+        x: Tensor,
+        encoded: Tensor,
+        generated: Tensor,
+        z: Tensor,
+        cycles: Cycles,
+        noise: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what D, its heads and the conditional discriminators minimise, and its parts."""
+        with phase("forward of D"):
+            d_loss, real, fake = self._judge(x, encoded, generated, z, noise)
+        with phase("forward of D's heads"):
+            pretext = pretext_losses(self.networks, x, self.config)
+        judging = judging_losses(
+            self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
+        )
+        weights = task_weights(self.config)
+        total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
+        total = sum(judging.values(), total)
+        told = {"d_loss": d_loss, "d_real": real.mean(), "d_fake": fake.mean(), **pretext}
+        return total, told | {f"d_{_PAIRS[name]}_loss": loss for name, loss in judging.items()}
+
+    def _opposing(
+        self,
+        x: Tensor,
+        encoded: Tensor,
+        generated: Tensor,
+        z: Tensor,
+        cycled: Tensor | None,
+        cycles: Cycles,
+        noise: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what E and G minimise against the frozen discriminators, and its parts."""
+        with phase("forward of the frozen D"):
+            eg_real, eg_fake = self._oppose(x, encoded, generated, z, noise)
+            eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
+        with phase("forward of the cycles"):
+            image_cycle = self._image_cycle(x, encoded, cycles)
+            latent_cycle = (
+                eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
+            )
+        opposing = opposing_losses(
+            self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
+        )
+        total = (
+            eg_loss
+            + self.config.reconstruction_weight * image_cycle
+            + self.config.latent_cycle_weight * latent_cycle
+        )
+        weights = adversarial_weights(self.config)
+        total = sum((weights[name] * loss for name, loss in opposing.items()), total)
+        told = {"eg_loss": eg_loss, "image_cycle": image_cycle, "latent_cycle": latent_cycle}
+        return total, told | {f"eg_{_PAIRS[name]}_loss": loss for name, loss in opposing.items()}
 
     def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
         with phase(f"backward of {players}"):
