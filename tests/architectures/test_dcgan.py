@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.contracts import CHANNELS, SMALLEST_SIDE, ImageShape
-from bigan_cli.model.networks import add_heads, build_networks, to_model_range, to_pixels
+from bigan_cli.model.networks import (
+    add_conditional,
+    add_heads,
+    build_networks,
+    to_model_range,
+    to_pixels,
+)
 from bigan_cli.model.summary import summarise
 
 SMALL = {"feature_maps_gen": 4, "feature_maps_disc": 4}
@@ -116,8 +122,9 @@ def test_initialisation(scheme):
 
 def test_summary_counts_every_weight_once():
     networks = build(ImageShape(3, 13, 21))
-    assert "heads" not in {row.name for row in summarise(networks)}
+    assert {"heads", "conditional"}.isdisjoint(row.name for row in summarise(networks))
     add_heads(networks, {"distortion": 1, "rotation": 4})
+    add_conditional(networks, ("image", "latent"))
     rows = summarise(networks)
     totals = {row.name: row.parameters for row in rows if row.kind == "total"}
     for part, network in networks.named_children():
