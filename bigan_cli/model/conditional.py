@@ -150,10 +150,7 @@ def judging_losses(
         with phase("forward of the conditional D"):
             first = torch.cat([start, start])
             second = torch.cat([start, end.detach().to(start.dtype)])
-            if name == IMAGE:
-                first, second = perturb(first), perturb(second)
-            logits, _ = conditional[name](first, second)
-            same, cycled = logits.float().chunk(2)
+            same, cycled = _logits(conditional, name, first, second, perturb).chunk(2)
             losses[name] = discriminator_loss(config.loss, same, cycled, config.label_smoothing)
     return losses
 
@@ -171,9 +168,21 @@ def opposing_losses(
     losses = {}
     for name, (start, end) in cycles.items():
         with phase("forward of the frozen conditional D"):
-            first, second = start, end.to(start.dtype)
-            if name == IMAGE:
-                first, second = perturb(first), perturb(second)
-            logits, _ = conditional[name](first, second)
-            losses[name] = generator_loss(config.loss, logits.float())
+            logits = _logits(conditional, name, start, end.to(start.dtype), perturb)
+            losses[name] = generator_loss(config.loss, logits)
     return losses
+
+
+def _logits(
+    conditional: nn.ModuleDict,
+    name: str,
+    first: Tensor,
+    second: Tensor,
+    perturb: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return what one of the discriminators says of pairs, float32 ``[N]``."""
+    if name == IMAGE:
+        first, second = perturb(first), perturb(second)
+    logits, _ = conditional[name](first, second)
+    judged: Tensor = logits.float()
+    return judged
