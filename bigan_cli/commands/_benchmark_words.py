@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bigan_cli.commands._benchmark_cell import DONE
 from bigan_cli.console import human_time
-from bigan_cli.report.benchmark import Row, tables
+from bigan_cli.report.benchmark import Figure, Row, Table, tables
 
 
 def line_of(row: Row, number: int, total: int, left: float) -> str:
@@ -25,15 +25,28 @@ def line_of(row: Row, number: int, total: int, left: float) -> str:
 def figures_table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
     """Return (headings, cells): the AUROC of each class, and their mean for each data set.
 
+    Many detectors stand below each other instead of side by side.
     The protocol, one for a whole folder, is left to results.md: a terminal is narrow.
     """
     found = tables(rows)
+    lines = [
+        (table, name, dict(zip(table.columns, figures, strict=True)))
+        for table in found
+        for name, figures in _classes_and_mean(table)
+    ]
+    if any(table.wide for table in found):
+        long: list[list[object]] = [
+            [table.dataset, name, detector, figure]
+            for table, name, figures in lines
+            for detector, figure in figures.items()
+        ]
+        return ["data set", "class", "detector", "AUROC"], long
     columns = list(dict.fromkeys(column for table in found for column in table.columns))
-    cells: list[list[object]] = []
-    for table in found:
-        lines = list(table.rows.items())
-        lines += [(f"mean of {len(lines)}", table.mean)] if len(lines) > 1 else []
-        for name, figures in lines:
-            known = dict(zip(table.columns, figures, strict=True))
-            cells.append([table.dataset, name, *(known.get(c) for c in columns)])
-    return ["data set", "class", *columns], cells
+    return ["data set", "class", *columns], [
+        [table.dataset, name, *map(figures.get, columns)] for table, name, figures in lines
+    ]
+
+
+def _classes_and_mean(table: Table) -> list[tuple[str, tuple[Figure | None, ...]]]:
+    lines = list(table.rows.items())
+    return lines + ([(f"mean of {len(lines)}", table.mean)] if len(lines) > 1 else [])

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bigan_cli.detect.baselines import BASELINES
-from bigan_cli.report.benchmark_components import component_rows
+from bigan_cli.report.benchmark_components import component_table
 
 Row = Mapping[str, Any]
 Read = Callable[[Row], float | None]
 
 # The networks of a benchmark without presets and variants.
 _PLAIN_ARM = "bigan"
+# As many detectors as fit beside each other on a page.
+_WIDEST = 6
 
 METRICS: Mapping[str, str] = {"auroc": "AUROC", "average_precision": "average precision"}
 """Key of a row -> what it is called."""
@@ -66,6 +68,11 @@ class Table:
     def kind(self) -> str:
         """What the class of a row is under the protocol."""
         return {"leave-one-out": "anomalous class"}.get(self.protocol, "normal class")
+
+    @property
+    def wide(self) -> bool:
+        """Whether detectors read better one below the other than side by side."""
+        return len(self.columns) > max(_WIDEST, len(self.rows))
 
 
 def tables(cells: Sequence[Row], metric: str = "auroc") -> list[Table]:
@@ -182,31 +189,38 @@ def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
         for table in tables(cells, metric):
             lines += [f"{heading} {table.dataset}, {table.protocol}: {title}", ""]
             lines += [*table_lines(table), ""]
-    for name, group in _by_arm(cells).items():
-        rows = component_rows(group)
+    for name, group in _by_protocol(cells).items():
+        by_arm: dict[str, list[Row]] = {}
+        for cell in group:
+            by_arm.setdefault(arm_of(cell), []).append(cell)
+        titles, rows = component_table(by_arm)
         if rows:
             lines += [f"{heading} {name}: AUROC of each component by itself, mean of all runs", ""]
-            shown = [(row[0], *("-" if v is None else f"{v:.3f}" for v in row[1:])) for row in rows]
-            lines += [*markdown_table(("component", "trained", "untrained"), shown), ""]
+            shown = [(row[0], *("-" if v is None else f"{v:.3f}" for v in row[1])) for row in rows]
+            lines += [*markdown_table(titles, shown), ""]
     return [*lines, *facts(cells), *failures(cells)]
 
 
-def _by_arm(cells: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the cells of each data set, protocol and kind of networks, by what they are called."""
+def _by_protocol(cells: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the cells of each data set and protocol, by what they are called."""
     groups: dict[str, list[Row]] = {}
     for cell in cells:
-        arm = arm_of(cell)
-        words = [cell["dataset"], _protocol(cell), *([arm] if arm != _PLAIN_ARM else [])]
-        groups.setdefault(", ".join(words), []).append(cell)
+        groups.setdefault(f"{cell['dataset']}, {_protocol(cell)}", []).append(cell)
     return groups
 
 
 def table_lines(table: Table) -> list[str]:
-    """Return the Markdown of one table; its last row is the mean over the classes."""
+    """Return the Markdown of one table; its last row is the mean over the classes.
+
+    A wide table is turned, so that its last column is.
+    """
     rows = [(name, *map(_shown, figures)) for name, figures in table.rows.items()]
     if len(rows) > 1:
         rows.append((f"**mean of {len(rows)}**", *(f"**{_shown(f)}**" for f in table.mean)))
-    return markdown_table((table.kind, *table.columns), rows)
+    if not table.wide:
+        return markdown_table((table.kind, *table.columns), rows)
+    head, *turned = zip(("", *table.columns), *rows, strict=True)
+    return markdown_table((f"detector / {table.kind}", *head[1:]), turned)
 
 
 def summary_lines(cells: Sequence[Row]) -> list[str]:

@@ -9,6 +9,33 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
+Line = tuple[str, Sequence[float | None]]
+
+
+def component_table(by_arm: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...], list[Line]]:
+    """Return (headings, lines) of the mean AUROC of each component by itself.
+
+    Each is the mean over all finished runs that have the component, classes and seeds alike; of
+    the combined score as well, called ``score``. One kind of networks has a line for each
+    component, trained and untrained, the best first; several have a line each, with a column
+    for each component, trained. There are no lines where no run tells of its components.
+
+    Args:
+        by_arm: What tells networks from others on the same images -> the rows of their runs.
+    """
+    found = {arm: component_rows(cells) for arm, cells in by_arm.items()}
+    if len(found) == 1:
+        (rows,) = found.values()
+        return ("component", "trained", "untrained"), [(row[0], row[1:]) for row in rows]
+    names = tuple(dict.fromkeys(row[0] for rows in found.values() for row in rows))
+    lines: list[Line] = []
+    for arm, rows in found.items():
+        trained = {row[0]: row[1] for row in rows}
+        if trained:
+            lines.append((arm, [trained.get(name) for name in names]))
+    return ("networks", *names), lines
+
+
 def component_rows(cells: Sequence[Row]) -> list[tuple[str, float, float | None]]:
     """Return (component, mean AUROC, the same untrained) over *cells*, the best first.
 

@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from bigan_cli.commands._benchmark_words import figures_table
 from bigan_cli.report.benchmark import markdown, summary_lines, tables
 from bigan_cli.report.benchmark_components import component_rows
 from bigan_cli.report.benchmark_csv import as_csv
@@ -97,6 +98,34 @@ def test_variants_stand_beside_each_other_and_baselines_once():
     )
     assert [str(figure) for figure in table.rows["a"]] == [
         *("0.500", "0.600", "0.125", "0.125", "0.300"),
+    ]
+
+
+def test_many_detectors_stand_below_each_other():
+    told = [
+        row("a", 0, 0.5 + k / 100, variant=f"v{k}", components={"good": 0.9, f"own{k}": 0.25})
+        for k in range(4)
+    ]
+    (table,) = tables(told)
+    assert table.wide
+    lines = markdown(told)
+    assert "| detector / normal class | a |" in lines
+    assert "| v3 | 0.530 |" in lines
+    assert "| v3, untrained | 0.125 |" in lines
+    assert "| networks | good | score | own0 | own1 | own2 | own3 |" in lines
+    assert "| v1 | 0.900 | 0.510 | - | 0.250 | - | - |" in lines
+    headings, cells = figures_table(told)
+    assert headings == ["data set", "class", "detector", "AUROC"]
+    assert [(*cell[:3], str(cell[3])) for cell in cells][3] == ("set", "a", "v3", "0.530")
+
+
+def test_few_detectors_stand_side_by_side_in_a_terminal():
+    headings, cells = figures_table([row("a", 0, 0.5), row("b", 0, 0.75)])
+    assert headings == ["data set", "class", "bigan", "untrained"]
+    assert [[str(value) for value in cell] for cell in cells] == [
+        ["set", "a", "0.500", "0.125"],
+        ["set", "b", "0.750", "0.125"],
+        ["set", "mean of 2", "0.625", "0.125"],
     ]
 
 
