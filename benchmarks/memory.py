@@ -101,7 +101,7 @@ def measure_training(folder: Path, options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         environment = {"XDG_CACHE_HOME": cache}
         # Small networks and batches, so that the images are the larger part.
-        small = ["--feature-maps-gen", 2, "--feature-maps-disc", 2, "--latent-dim", 8]
+        small = ["--feature-maps-gen", 4, "--feature-maps-disc", 4, "--latent-dim", 8]
         small += ["--batch-size", 16]
         words = ["train", "--dataset", "folder", "--data-root", files, "--image-size", options.side]
         usual = ["--epochs", 1, "--seed", SEED, "--device", "cpu", "--overwrite", *small]
