@@ -26,6 +26,17 @@ from typing import ClassVar
 INTERRUPTED = 130
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether *error* says that the machine or the device ran out of memory.
+
+    torch has an error of its own for CUDA only; a CPU and Metal tell it in words.
+    """
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
 class BiganError(Exception):
     """An expected failure: one line that says what is wrong, and one that says what to do.
 

@@ -14,7 +14,7 @@ import typer
 
 from bigan_cli import __version__
 from bigan_cli.console import Terminal
-from bigan_cli.errors import INTERRUPTED, BiganError
+from bigan_cli.errors import INTERRUPTED, BiganError, is_out_of_memory
 from bigan_cli.menu import Entries, Entry, Menu
 from bigan_cli.usage import explain, is_help
 
@@ -209,8 +209,7 @@ def _report(error: BaseException, terminal: Terminal) -> int:
 
 
 def _in_our_words(error: BaseException) -> BiganError:
-    # torch has no error of its own for what it cannot allocate on a CPU.
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return BiganError("out of memory", "try a smaller --batch-size or --image-size")
     match error:
         case BiganError():

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bigan_cli.architectures._spectral_norm import spectral_norm
 from bigan_cli.contracts import ImageShape
+from bigan_cli.spectral_norm import spectral_norm
 
 if TYPE_CHECKING:
     from bigan_cli.architectures.dcgan import DcganOptions

@@ -127,10 +127,11 @@ class TrainingSession:
             self._write_status("failed")
             raise self._with_checkpoint(error) from error
         if trainer.epoch < epochs:
+            # First what took longest to come by.
+            self.save_state()
             # An untrained network is no member for others that are trained.
             if trainer.epoch or self.number == 0:
                 self.save_models(trainer.epoch)
-            self.save_state()
             return False
         return True
 

@@ -34,7 +34,8 @@ from bigan_cli.modelfile import load_detector
 from bigan_cli.plugins.origins import origins_from
 from bigan_cli.rundir import RunDirectory
 
-# What may differ between a run and its continuation: nothing that changes what is learned.
+# What may differ between a run and its continuation: nothing that changes what was learned. More
+# epochs stretch what falls over all of them, the instance noise, from there on.
 _FREE_ON_RESUME = ("train.epochs", "train.device", "output.", "data.root", "data.download")
 
 

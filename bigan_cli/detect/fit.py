@@ -91,8 +91,7 @@ def fit_member(
             "see [score] components and weights",
         )
     prepared = ready(networks)
-    chosen = _choose(usable, len(normals.fit), origin.seed)
-    memories = _fit_memories(prepared, usable, normals.fit, chosen, batch_size, origin.seed)
+    memories = _fit_memories(prepared, usable, normals.fit, batch_size, origin.seed)
     raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
     parts = {
         component.name: _standardise(
@@ -128,40 +127,47 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
     )
 
 
-def _choose(components: Sequence[ScoreComponent], images: int, seed: int) -> NDArray[np.int64]:
-    """Return which of the fit images to embed: at random as many as the components want."""
-    limits = [c.fit_limit() for c in components if type(c).embed is not ScoreComponent.embed]
-    wanted = [images if limit is None else limit for limit in limits]
-    most = max(wanted, default=0)
-    if most >= images:
-        return np.arange(images)
-    # In their own order: the images may be mapped from a file.
-    return np.sort(np.random.default_rng(seed).permutation(images)[:most])
+def _draw(
+    components: Sequence[ScoreComponent], images: int, seed: int
+) -> dict[str, NDArray[np.bool_]]:
+    """Return for each component that embeds images which of the fit images are its own, ``[N]``.
+
+    At random as many as it wants, whatever the others want.
+    """
+    place = np.argsort(np.random.default_rng(seed).permutation(images))
+    return {
+        component.name: place < (images if (limit := component.fit_limit()) is None else limit)
+        for component in components
+        if type(component).embed is not ScoreComponent.embed
+    }
 
 
 def _fit_memories(
     networks: ReadyNetworks,
     components: Sequence[ScoreComponent],
     fit: NDArray[np.uint8],
-    chosen: NDArray[np.int64],
     batch_size: int,
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
+    drawn = _draw(components, len(fit), seed)
+    # In their own order: the images may be mapped from a file.
+    chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
+
+    def embed(seen: NetworkObservation, count: int) -> dict[str, Tensor]:
+        points = {component.name: component.embed(seen) for component in components}
+        return {name: p[:count].cpu() for name, p in points.items() if p is not None}
+
     embedded: dict[str, list[Tensor]] = {component.name: [] for component in components}
-    if any(type(c).embed is not ScoreComponent.embed for c in components):
-
-        def embed(seen: NetworkObservation, count: int) -> dict[str, Tensor]:
-            points = {component.name: component.embed(seen) for component in components}
-            return {name: p[:count].cpu() for name, p in points.items() if p is not None}
-
-        # The images may be mapped from a file that is larger than the memory: a few batches of
-        # them are read at a time.
-        for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
-            read = fit[chosen[start : start + _READ_TOGETHER * batch_size]]
-            # What is kept of a normal is where it lies itself, not its reconstruction.
-            for points in look_at_batches(networks, read, batch_size, embed, pairs=False):
-                for name, found in points.items():
-                    embedded[name].append(found)
+    # The images may be mapped from a file that is larger than the memory: a few batches of
+    # them are read at a time.
+    for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
+        places = chosen[start : start + _READ_TOGETHER * batch_size]
+        # What is kept of a normal is where it lies itself, not its reconstruction.
+        batches = look_at_batches(networks, fit[places], batch_size, embed, pairs=False)
+        for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
+            for name, found in points.items():
+                own = drawn[name][places[first : first + batch_size]]
+                embedded[name].append(found[torch.from_numpy(own)])
     device = networks.device
     memories: dict[str, dict[str, Tensor]] = {}
     for component in components:

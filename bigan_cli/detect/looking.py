@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -31,17 +32,9 @@ def observe(
     first image, whose results are to be dropped.
     """
     prepared = ready(networks)
-    device = prepared.device
     for start in range(0, len(pixels), batch_size):
-        chunk = np.ascontiguousarray(pixels[start : start + batch_size])
-        count = len(chunk)
-        if count < batch_size:
-            filling = np.repeat(chunk[:1], batch_size - count, axis=0)
-            chunk = np.concatenate([chunk, filling])
-        with torch.no_grad(), one_thread(device):
-            x = to_model_range(torch.from_numpy(chunk).to(device))
-            x = x.contiguous(memory_format=prepared.layout)
-            yield NetworkObservation(prepared, x, pairs=pairs), count
+        with _computing(prepared):
+            yield _batch(prepared, pixels[start : start + batch_size], batch_size, pairs=pairs)
 
 
 def look_at_batches(
@@ -64,9 +57,10 @@ def look_at_batches(
     prepared = ready(networks)
 
     def one(start: int) -> T:
-        chunk = pixels[start : start + batch_size]
-        ((seen, count),) = observe(prepared, chunk, batch_size, pairs=pairs)
-        return look(seen, count)
+        # What is seen is computed when it is looked at.
+        with _computing(prepared):
+            chunk = pixels[start : start + batch_size]
+            return look(*_batch(prepared, chunk, batch_size, pairs=pairs))
 
     starts = range(0, len(pixels), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
@@ -81,3 +75,23 @@ def look_at_batches(
             waiting.append(pool.submit(one, start))
         for future in waiting:
             yield future.result()
+
+
+@contextmanager
+def _computing(networks: ReadyNetworks) -> Iterator[None]:
+    with torch.no_grad(), one_thread(networks.device):
+        yield
+
+
+def _batch(
+    networks: ReadyNetworks, chunk: NDArray[np.uint8], batch_size: int, *, pairs: bool
+) -> tuple[NetworkObservation, int]:
+    """Return *chunk*, filled up, as the networks see it, and how many of its images are real."""
+    count = len(chunk)
+    chunk = np.ascontiguousarray(chunk)
+    if count < batch_size:
+        filling = np.repeat(chunk[:1], batch_size - count, axis=0)
+        chunk = np.concatenate([chunk, filling])
+    x = to_model_range(torch.from_numpy(chunk).to(networks.device))
+    x = x.contiguous(memory_format=networks.layout)
+    return NetworkObservation(networks, x, pairs=pairs), count

@@ -111,7 +111,8 @@ class StreamedBatches:
         return host
 
     def _on_device(self, gathered: Future[Tensor]) -> Tensor:
-        return gathered.result().to(self._device, non_blocking=True)
+        # Only pinned memory stays until it has been read.
+        return gathered.result().to(self._device, non_blocking=self._device.type == "cuda")
 
 
 def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:

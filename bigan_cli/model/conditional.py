@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.losses import discriminator_loss, generator_loss
 from bigan_cli.model.profile import phase
+from bigan_cli.spectral_norm import spectral_norm
 
 IMAGE = "image"
 LATENT = "latent"

@@ -77,7 +77,8 @@ def resolve_precision(precision: str, device: torch.device, image_shape: ImageSh
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # it is asked of the present one
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
         fast = _cpu_multiplies_bf16() and _is_worth_sharing(image_shape)
     else:

@@ -99,7 +99,8 @@ def stitch(x: Tensor) -> Tensor:
     cut = _draw(side // 4, 3 * side // 4 + 1)
     cut = min(max(cut, 1), side - 1)
     neighbour = x.roll(1, dims=0)
-    start = cut if _draw(0, 2) else 0
+    own_place = _draw(0, 2) and len(x) > 1  # a single image is its own neighbour
+    start = cut if own_place else 0
     return torch.cat([x.narrow(dim, 0, cut), neighbour.narrow(dim, start, side - cut)], dim=dim)
 
 

@@ -81,7 +81,7 @@ def build_networks(
         UsageError: The architecture does not support this image shape.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         networks = Networks(
             *architecture.build(image_shape, latent_dim),
             image_shape=image_shape,

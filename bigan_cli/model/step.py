@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,11 +81,19 @@ class AdversarialStep:
             *networks.encoder.parameters(),
             *networks.generator.parameters(),
         ]
-        # The fused kernels update all parameters in one call; Metal has no such kernel in
-        # every supported version of PyTorch.
-        fused = device.type in ("cpu", "cuda")
-        self.d_optimiser = Adam(self._d_parameters, lr=config.lr, betas=_BETAS, fused=fused)
-        self.eg_optimiser = Adam(self._eg_parameters, lr=config.lr, betas=_BETAS, fused=fused)
+        # The fused kernels update all parameters in one call; on Metal PyTorch may choose.
+        self._fused = True if device.type in ("cpu", "cuda") else None
+        self.d_optimiser, self.eg_optimiser = (
+            Adam(parameters, lr=config.lr, betas=_BETAS, fused=self._fused)
+            for parameters in (self._d_parameters, self._eg_parameters)
+        )
+
+    def load_optimisers(self, d_state: dict[str, Any], eg_state: dict[str, Any]) -> None:
+        """Continue with the optimisers' states of a step built alike, on any device."""
+        for optimiser, state in ((self.d_optimiser, d_state), (self.eg_optimiser, eg_state)):
+            optimiser.load_state_dict(state)
+            for group in optimiser.param_groups:
+                group["fused"] = self._fused  # not that of the device it comes from
 
     def __call__(self, x: Tensor, noise: float) -> Tensor:
         """Train on one batch.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
-from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.errors import TrainingError, UsageError, is_out_of_memory
 from bigan_cli.model.batches import images_at_once, make_batches
 from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.device import autocast, resolve_precision
@@ -107,13 +107,13 @@ class Trainer:
             if losses is None:
                 return
             trained = time.perf_counter() - started
-            validation = self.validate()
-            if not math.isfinite(validation):  # the last step's update broke the weights
-                raise self._diverged(f"step {self.steps_per_epoch}")
+            with self._explained():
+                validation = self.validate()
+                if not math.isfinite(validation):  # the last step's update broke the weights
+                    raise self._diverged(f"step {self.steps_per_epoch}")
+                steps = (self.epoch + 1) * self.steps_per_epoch
+                self.health = self._examiner(self.average, self.device, steps)
             self.epoch += 1
-            self.health = self._examiner(
-                self.average, self.device, self.epoch * self.steps_per_epoch
-            )
             best = validation < self.best_validation
             if best:
                 self.best_validation, self.best_epoch = validation, self.epoch
@@ -144,27 +144,17 @@ class Trainer:
         places = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
         noise = self._noise()
         self.networks.train()
-        try:
-            with closing(self._fit.in_order(self._order()[places], self.batch_size)) as batches:
-                for batch in batches:
-                    self._sums.append(self.step(to_model_range(batch), noise))
-                    self.steps_done += 1
-                    if self._on_step is not None:
-                        self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
-                    if self._stopped():
-                        return None
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"out of memory at epoch {self.epoch + 1}: {str(error).splitlines()[0]}",
-                f"use a smaller --batch-size than {self.config.batch_size}",
-            ) from error
-        except RuntimeError as error:
-            if not is_compile_error(error):
-                raise
-            raise TrainingError(
-                f"torch.compile failed: {str(error).strip().splitlines()[0]}",
-                "train with --compile off",
-            ) from error
+        with (
+            self._explained(),
+            closing(self._fit.in_order(self._order()[places], self.batch_size)) as batches,
+        ):
+            for batch in batches:
+                self._sums.append(self.step(to_model_range(batch), noise))
+                self.steps_done += 1
+                if self._on_step is not None:
+                    self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
+                if self._stopped():
+                    return None
         # The one moment of the epoch at which the host waits for the device.
         table = torch.stack(self._sums).cpu()
         finite = torch.isfinite(table).all(dim=1)
@@ -173,6 +163,24 @@ class Trainer:
         self._sums = []
         self.steps_done = 0
         return dict(zip(LOSSES, table.mean(dim=0).tolist(), strict=True))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what torch says of memory and of compiling into a TrainingError."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            first = next(iter(str(error).strip().splitlines()), "")
+            if is_out_of_memory(error):
+                raise TrainingError(
+                    f"out of memory at epoch {self.epoch + 1}{': ' if first else ''}{first}",
+                    f"use a smaller --batch-size than {self.config.batch_size}",
+                ) from error
+            if is_compile_error(error):
+                raise TrainingError(
+                    f"torch.compile failed: {first}", "train with --compile off"
+                ) from error
+            raise
 
     def _diverged(self, where: str) -> TrainingError:
         return TrainingError(
@@ -252,8 +260,7 @@ class Trainer:
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
         self.step.average.updates = state["average_updates"]
-        self.step.d_optimiser.load_state_dict(state["d_optimiser"])
-        self.step.eg_optimiser.load_state_dict(state["eg_optimiser"])
+        self.step.load_optimisers(state["d_optimiser"], state["eg_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
         sums = in_present_order(state["sums"], state.get("losses"))

@@ -195,6 +195,10 @@ class TestErrorBoundary:
         assert told.err.splitlines()[0] == "error: out of memory"
         assert "--batch-size" in told.err
 
+    def test_memory_of_a_device_that_ran_out_is_no_defect(self, bigan_with):
+        told = bigan_with(raising(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")))
+        assert told.err.splitlines()[0] == "error: out of memory"
+
     def test_a_defect_is_told_without_its_traceback(self, bigan_with):
         told = bigan_with(raising(ZeroDivisionError("by\nzero")))
         first, second = told.err.splitlines()

@@ -170,3 +170,38 @@ def test_component_options_are_checked():
     with pytest.raises(ValueError, match="neighbours"):
         LatentNeighbours.Options(neighbours=0)
     assert issubclass(LatentNeighbours.Options, Options)
+
+
+def bounded(title, limit, given):
+    class Bounded(ScoreComponent):
+        name = title
+
+        def embed(self, seen):
+            return seen.z
+
+        def fit_limit(self):
+            return limit
+
+        def fit(self, embedded, generator):
+            given[title] = embedded
+            return {}
+
+        def score(self, seen, fitted):
+            return seen.z.square().sum(dim=1)
+
+    return Bounded
+
+
+def test_a_component_is_fitted_to_as_many_as_it_wants_whatever_others_want(networks, normals):
+    alone, beside = {}, {}
+    make(networks, normals, [bounded("few", 20, alone)])
+    others = [bounded("some", 50, beside), bounded("every", None, beside)]
+    make(networks, normals, [bounded("few", 20, beside), *others])
+    assert {name: len(points) for name, points in beside.items()} == {
+        "few": 20,
+        "some": 50,
+        "every": len(normals.fit),
+    }
+    assert torch.allclose(alone["few"], beside["few"], atol=1e-6)
+    kept = {tuple(point) for point in beside["some"].tolist()}
+    assert {tuple(point) for point in beside["few"].tolist()} <= kept

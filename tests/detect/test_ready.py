@@ -114,6 +114,24 @@ def test_the_number_of_threads_changes_no_bit(networks, pixels):
     assert torch.equal(results[0], results[2])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_looked_at_is_computed_by_one_thread_without_gradients(networks, pixels, threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        seen = list(
+            look_at_batches(
+                networks,
+                pixels,
+                8,
+                lambda *_: (torch.get_num_threads(), torch.is_grad_enabled()),
+            )
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(1, False)] * 7
+
+
 @pytest.mark.parametrize(
     ("side", "images"), [(8, 64), (28, 64), (64, 64), (128, 16), (512, 1), (1024, 1)]
 )

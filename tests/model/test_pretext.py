@@ -97,6 +97,11 @@ def test_rearranging_distortions_make_no_pixel_of_their_own():
     assert torch.isin(stitched, x).all()
 
 
+def test_a_single_image_is_never_stitched_to_itself():
+    x = torch.rand(1, 1, 8, 8)
+    assert not any(torch.equal(DISTORTIONS["stitch"](x), x) for _ in range(50))
+
+
 def test_where_the_device_cannot_pad_the_result_is_the_same():
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(3, 2, 9, 14, generator=generator)

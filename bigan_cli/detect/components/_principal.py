@@ -32,7 +32,7 @@ def principal_axes(points: Tensor, number: int, generator: torch.Generator) -> T
     seed = int(torch.randint(2**31, (1,), generator=generator))
     # torch draws the start from its global generator alone.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         _, _, axes = torch.pca_lowrank(points, q=sought, niter=_PASSES)
     # A copy: a slice would keep what is cut off.
     return axes[:, :number].contiguous()

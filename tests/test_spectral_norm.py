@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm as reference_norm
 
-from bigan_cli.architectures._spectral_norm import spectral_norm
+from bigan_cli.spectral_norm import spectral_norm
 
 LAYERS = [lambda: nn.Conv2d(3, 8, 4), lambda: nn.Linear(12, 5), lambda: nn.Linear(20, 1)]
 
