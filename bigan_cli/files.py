@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from bigan_cli.errors import RunDirectoryError
+
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
@@ -35,8 +37,11 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            # A disk that is full, for one, is told of without saying of which file.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -44,6 +49,37 @@ def write_text(path: Path, text: str) -> None:
     """Write *text* to *path*, whole or not at all."""
     with atomic_write(path, "w") as stream:
         stream.write(text)
+
+
+@contextmanager
+def write_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for this lock from writing into *folder* meanwhile.
+
+    The system gives the lock back when this process ends, however it ends. Where the file system
+    has no locks, none is taken.
+
+    Raises:
+        RunDirectoryError: Another process has it, or *folder* cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot make {folder}: {error.strerror}") from error
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunDirectoryError(
+            f"another process is writing into {folder}", "wait for it, or name another folder"
+        ) from error
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _umask() -> int:

@@ -12,83 +12,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from bigan_cli import __version__
+from bigan_cli.config.messages import first_problem
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.contracts import Architecture, ImageShape, ScoreComponent
+from bigan_cli.contracts import Architecture, Options, ScoreComponent
 from bigan_cli.detect.calibration import Calibration
 from bigan_cli.detect.detector import Detector
-from bigan_cli.detect.member import Member, Origin, Standardised
+from bigan_cli.detect.member import Member, Standardised
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.files import atomic_write
-from bigan_cli.model.health import Health
 from bigan_cli.model.networks import Networks, heads_of
 from bigan_cli.model.undrawn import networks_to_fill
+from bigan_cli.modelheader import FORMAT, SCHEMA, MemberHeader, ModelHeader, read_header
 from bigan_cli.plugins import PluginOrigin, Registry
-from bigan_cli.plugins.origins import origins_from
-
-_FORMAT = "bigan-model"
-_SCHEMA = 2
-_ONE_NETWORK = 1
-
-
-@dataclass(frozen=True)
-class MemberHeader:
-    """What a model file says of one member.
-
-    Attributes:
-        origin: How its networks came about.
-        components: Name -> centre, spread and weight.
-    """
-
-    origin: Origin
-    components: Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class ModelHeader:
-    """What a model file says of itself.
-
-    Attributes:
-        epoch: Epochs trained, of the member that was trained longest; 0 is the untrained network.
-        config: The resolved configuration of the run.
-        image_shape: What the networks take.
-        class_names: The data set's classes.
-        normal_classes: Those that count as normal.
-        preprocessing: How images are brought to that shape.
-        members: One or more.
-        default_fpr: The run's false-positive rate.
-        batch_size: Images a forward pass.
-        fingerprint: Of the data the run was trained on.
-        heads: Name -> outputs of each head of the discriminator.
-        conditional: Names of the conditional discriminators.
-        made_with: Whence the plugins came that the run was made with.
-        bigan_version: What wrote the file.
-    """
-
-    epoch: int
-    config: RunConfig
-    image_shape: ImageShape
-    class_names: tuple[str, ...]
-    normal_classes: tuple[int, ...]
-    preprocessing: Mapping[str, Any]
-    members: tuple[MemberHeader, ...]
-    default_fpr: float
-    batch_size: int
-    fingerprint: str
-    heads: Mapping[str, int]
-    conditional: tuple[str, ...] = ()
-    made_with: tuple[PluginOrigin, ...] = ()
-    bigan_version: str = __version__
 
 
 def save_detector(
@@ -105,8 +51,8 @@ def save_detector(
     """Write *detector* to *path*, whole or not at all; see :class:`ModelHeader`."""
     shape = detector.shape
     header = {
-        "format": _FORMAT,
-        "schema": _SCHEMA,
+        "format": FORMAT,
+        "schema": SCHEMA,
         "bigan_version": __version__,
         "epoch": max(member.origin.epoch for member in detector.members),
         "config": config.model_dump(mode="json", by_alias=True),
@@ -135,7 +81,7 @@ def save_detector(
     # model should be the same bytes.
     payload = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={_FORMAT: json.dumps(header)},
+        metadata={FORMAT: json.dumps(header)},
     )
     with atomic_write(path) as stream:
         stream.write(payload)
@@ -154,60 +100,6 @@ def _describe(member: Member) -> dict[str, Any]:
     }
 
 
-def read_header(path: Path) -> ModelHeader:
-    """Return what the model file *path* says of itself, without loading its tensors.
-
-    Raises:
-        DataError: The file is missing, is no model file, or was written by a newer version.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError as error:
-        raise DataError(f"no model file {path}") from error
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a model file ({error})") from error
-    if _FORMAT not in metadata:
-        raise DataError(f"{path} is a safetensors file, but not a model file of bigan")
-    header = json.loads(metadata[_FORMAT])
-    if header["schema"] == _ONE_NETWORK:
-        header["members"] = [
-            {
-                "seed": header["config"]["train"]["seed"],
-                "epoch": header["epoch"],
-                "health": None,
-                "components": header["components"],
-            }
-        ]
-    elif header["schema"] != _SCHEMA:
-        raise DataError(
-            f"{path} has model format {header['schema']}; this version reads {_SCHEMA}",
-            f"it was written by bigan {header['bigan_version']}: update bigan",
-        )
-    channels, height, width = header["image_shape"]
-    return ModelHeader(
-        epoch=header["epoch"],
-        config=RunConfig.model_validate_json(json.dumps(header["config"])),
-        image_shape=ImageShape(channels, height, width),
-        class_names=tuple(header["class_names"]),
-        normal_classes=tuple(header["normal_classes"]),
-        preprocessing=header["preprocessing"],
-        members=tuple(_member_header(member) for member in header["members"]),
-        default_fpr=header["default_fpr"],
-        batch_size=header["batch_size"],
-        fingerprint=header["fingerprint"],
-        heads=header.get("heads", {}),  # files of version 0.1 have none
-        conditional=tuple(header.get("conditional", ())),  # likewise
-        made_with=origins_from(header.get("made_with", ())),  # likewise
-        bigan_version=header["bigan_version"],
-    )
-
-
-def _member_header(said: Mapping[str, Any]) -> MemberHeader:
-    health = None if said["health"] is None else Health.from_dict(said["health"])
-    return MemberHeader(Origin(said["seed"], said["epoch"], health), said["components"])
-
-
 def load_detector(path: Path, device: torch.device, registry: Registry) -> Detector:
     """Rebuild the detector that *path* holds, on *device*.
 
@@ -218,8 +110,9 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     """
     header = read_header(path)
     architecture_class = registry.architecture(header.config.model.architecture)
+    name = header.config.model.architecture
     architecture = architecture_class(
-        architecture_class.Options.from_table(header.config.model.options)
+        _options(architecture_class, header.config.model.options, f"architecture '{name}'")
     )
     tensors = _read_tensors(path, device)
     members = []
@@ -234,6 +127,19 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     except KeyError as error:
         raise DataError(f"{path} is damaged (no calibration scores)") from error
     return Detector(members, Calibration(scores), header.default_fpr, header.batch_size)
+
+
+def _options(
+    owner: type[Architecture | ScoreComponent], table: Mapping[str, Any], what: str
+) -> Options:
+    try:
+        return owner.Options.from_table(table)
+    except ValidationError as error:
+        raise PluginError(
+            f"the options of {what} in the model file do not suit what is installed here: "
+            f"{first_problem(error)}",
+            "install the version of the plugin that the run was trained with",
+        ) from error
 
 
 def _load_networks(
@@ -263,7 +169,7 @@ def _load_parts(
     for name, scale in said.components.items():
         component_class = registry.component(name)
         component: ScoreComponent = component_class(
-            component_class.Options.from_table(options.get(name, {}))
+            _options(component_class, options.get(name, {}), f"score component '{name}'")
         )
         parts[name] = Standardised(
             component,

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from bigan_cli import __version__
+from bigan_cli.config.messages import first_problem
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import read_toml, to_toml
 from bigan_cli.errors import RunDirectoryError
@@ -20,7 +24,27 @@ from bigan_cli.files import write_text
 
 _SCHEMA = 1
 _FOLDERS = ("models", "reconstruction", "stats")
-_FILES = ("run.json", "config.toml", "animation.gif", "multi_animation.gif", "report.html")
+# All that a run writes. run.json is last: while it is there, the folder is known to hold a run.
+_FILES = (
+    "models/epoch-[0-9]*.safetensors",
+    "models/best.safetensors",
+    "models/last.safetensors",
+    "models/training-state*.pt",
+    "reconstruction/*/epoch-[0-9]*.png",
+    "reconstruction/reconstruct.png",
+    "stats/metrics.jsonl",
+    "stats/losses.png",
+    "stats/profile.json",
+    *(
+        f"{folder}/{name}"
+        for folder in ("stats", "stats/*")
+        for name in ("evaluation.json", "scores.csv", "roc.png", "pr.png", "histogram.png")
+    ),
+    "animation.gif",
+    "multi_animation.gif",
+    "config.toml",
+    "run.json",
+)
 
 
 class RunDirectory:
@@ -78,11 +102,13 @@ class RunDirectory:
                 removed; other files in the folder stay.
 
         Raises:
-            RunDirectoryError: *path* holds a run and *overwrite* is false, or is not a folder.
+            RunDirectoryError: *path* holds a run and *overwrite* is false, or is not a folder, or
+                files of the earlier run cannot be removed.
         """
         run = cls(path)
         run.check_free(overwrite=overwrite)
-        run._remove_run()
+        if overwrite:
+            run._remove_run()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,13 +141,17 @@ class RunDirectory:
             )
 
     def _remove_run(self) -> None:
-        if not self.run_file.exists():
-            return
+        """Remove what a run writes and the folders that are empty then, even without run.json."""
+        for pattern in _FILES:
+            for path in self.path.glob(pattern):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise RunDirectoryError(f"cannot remove {path}: {error.strerror}") from error
         for folder in _FOLDERS:
-            shutil.rmtree(self.path / folder, ignore_errors=True)
-        # run.json last: while it is there, the folder is known to hold a run.
-        for name in reversed(_FILES):
-            (self.path / name).unlink(missing_ok=True)
+            for path in (*(self.path / folder).glob("*/"), self.path / folder):
+                with suppress(OSError):  # not empty, or not there
+                    path.rmdir()
 
     # What the run says of itself
 
@@ -132,9 +162,11 @@ class RunDirectory:
             RunDirectoryError: The file is missing or damaged.
         """
         try:
-            info: dict[str, Any] = json.loads(self.run_file.read_text(encoding="utf-8"))
+            info = json.loads(self.run_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"cannot read {self.run_file}: {error}") from error
+        if not isinstance(info, dict) or "status" not in info:
+            raise RunDirectoryError(f"{self.run_file} is damaged: it does not describe a run")
         return info
 
     def write_info(self, **changes: Any) -> None:
@@ -147,13 +179,19 @@ class RunDirectory:
     def _config(self) -> RunConfig:
         if not self.config_file.is_file():
             raise RunDirectoryError(f"{self.path} has no config.toml", "the run is incomplete")
-        return RunConfig.model_validate_json(json.dumps(read_toml(self.config_file)))
+        try:
+            return RunConfig.model_validate_json(json.dumps(read_toml(self.config_file)))
+        except ValidationError as error:
+            raise RunDirectoryError(
+                f"{self.config_file} does not suit bigan {__version__}: {first_problem(error)}",
+                "it was changed, or written by another version",
+            ) from error
 
     def config(self) -> RunConfig:
         """Return the run's resolved configuration.
 
         Raises:
-            RunDirectoryError: There is none.
+            RunDirectoryError: There is none, or this version does not know what it says.
             ConfigError: It is not valid TOML.
         """
         return self._config
@@ -165,11 +203,18 @@ class RunDirectory:
     # Metrics
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return one record per epoch trained so far, in order."""
+        """Return one record per epoch trained so far, in order.
+
+        Raises:
+            RunDirectoryError: The file is damaged.
+        """
         if not self.metrics_file.exists():
             return []
-        lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line]
+        try:
+            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in lines if line]
+        except ValueError as error:
+            raise RunDirectoryError(f"{self.metrics_file} is damaged: {error}") from error
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace the metrics by *records*."""

@@ -22,6 +22,7 @@ from bigan_cli.commands._benchmark_results import Results, Row
 from bigan_cli.commands._benchmark_words import figures_table, line_of
 from bigan_cli.console import Terminal, count
 from bigan_cli.errors import INTERRUPTED, BiganError
+from bigan_cli.files import write_lock
 
 _FINISHED = "finished"
 
@@ -51,8 +52,9 @@ def run_benchmark(terminal: Terminal, request: Request) -> None:
         _show_plan(terminal, request, grid, states, children)
         return
     _check_devices(grid)
-    with stopped_by_signals(children):
-        if waiting:
+    if waiting:
+        with write_lock(request.output), stopped_by_signals(children):
+            results = Results(folder, request, grid)  # anew: another call may just have ended
             results.write()
             _run(terminal, request, folder, results, waiting, children, len(grid.cells))
     asked = [results.rows[c.name] for c in grid.cells if c.name in results.rows]

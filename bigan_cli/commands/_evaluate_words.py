@@ -10,7 +10,7 @@ from bigan_cli.detect.evaluation import Evaluation, Ranking
 from bigan_cli.detect.member import Origin
 from bigan_cli.detect.metrics import Estimate, Rate
 from bigan_cli.model.health import Alarm, alarms
-from bigan_cli.modelfile import ModelHeader
+from bigan_cli.modelheader import ModelHeader
 
 COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 

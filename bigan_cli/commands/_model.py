@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bigan_cli.data.prepare import ReopenedTest
     from bigan_cli.detect.detector import Detector
-    from bigan_cli.modelfile import ModelHeader
+    from bigan_cli.modelheader import ModelHeader
     from bigan_cli.plugins import Registry
 
 
@@ -80,7 +80,8 @@ def load_model(terminal: Terminal, file: Path, device: str, plugins: Sequence[Pa
         PluginError: A plugin that the model needs is not there.
     """
     from bigan_cli.model.device import resolve_device
-    from bigan_cli.modelfile import load_detector, read_header
+    from bigan_cli.modelfile import load_detector
+    from bigan_cli.modelheader import read_header
     from bigan_cli.plugins import load_registry
 
     chosen = resolve_device(device)

@@ -164,7 +164,7 @@ def partial_output(
     partial = partial_path(output)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with partial.open("a" if resumed else "w", encoding="utf-8", newline="") as stream:
+        with _open(partial, resumed=resumed) as stream:
             if not resumed:
                 stream.write(stamp.line())
                 if kind.header is not None:
@@ -177,10 +177,26 @@ def partial_output(
 
             yield emit
         _finish(partial, output)
-    except BiganError:
-        if not resumed:
+    except BiganError as error:
+        if not resumed and not isinstance(error, _InUseError):
             partial.unlink(missing_ok=True)
         raise
+
+
+class _InUseError(UsageError):
+    """The rows there are another process's."""
+
+
+def _open(partial: Path, *, resumed: bool) -> IO[str]:
+    if not resumed and partial.is_file() and partial.stat().st_size == 0:
+        partial.unlink()
+    try:
+        return partial.open("a" if resumed else "x", encoding="utf-8", newline="")
+    except FileExistsError as error:
+        # There was none when this command started.
+        raise _InUseError(
+            f"another process is writing {partial}", "wait for it, or name another --output"
+        ) from error
 
 
 def _finish(partial: Path, output: Path) -> None:

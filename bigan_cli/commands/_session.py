@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -126,6 +126,10 @@ class TrainingSession:
         except TrainingError as error:
             self._write_status("failed")
             raise self._with_checkpoint(error) from error
+        except Exception:
+            with suppress(OSError):  # which may be what failed
+                self._write_status("failed")
+            raise
         if trainer.epoch < epochs:
             # First what took longest to come by.
             self.save_state()
@@ -262,7 +266,7 @@ def load_training_state(run: RunDirectory, member: int) -> dict[str, Any]:
     except Exception as error:
         # A damaged file fails in many ways (zip, pickle, end of file), none of them a defect here.
         raise RunDirectoryError(
-            f"{path} is damaged: {error}", "start again with --overwrite"
+            f"{path} is damaged ({type(error).__name__})", "start again with --overwrite"
         ) from error
     return state
 

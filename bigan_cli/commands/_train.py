@@ -27,6 +27,7 @@ from bigan_cli.config.load import Loaded, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.console import Terminal, count
 from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
+from bigan_cli.files import write_lock
 from bigan_cli.model.profile import StepProfiler
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
@@ -128,23 +129,24 @@ def run(
     def make_trainer(member: int) -> Trainer:
         return trainers.pop(member, None) or resolved.trainer(member, stop.is_set, on_step)
 
-    if resume:
-        run = RunDirectory.open(save_dir)
-        check_training_state(run)
-    else:
-        run = RunDirectory.create(save_dir, overwrite=overwrite)
-        run.write_info(status="running", **_run_info(resolved))
-    run.write_config(config)
-    announce(terminal, resolved)
-    made_with = origins_of_run(config, loaded.registry)
-    run.write_info(made_with=[origin.as_dict() for origin in made_with])
-    reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
-    models = RunModels(resolved.data, resolved.components, reopen, made_with)
-    session = TrainingSession(run, resolved.data, models, make_trainer, display)
     started = time.monotonic()
-    with stop_on_signals(stop), display:
-        finished = session.train()
-    rows = write_profile(terminal, run, profiler) if profiler is not None else []
+    with write_lock(save_dir):
+        if resume:
+            run = RunDirectory.open(save_dir)
+            _check_continuable(run, resolved)
+        else:
+            run = RunDirectory.create(save_dir, overwrite=overwrite)
+            run.write_info(status="running", **_run_info(resolved))
+        run.write_config(config)
+        announce(terminal, resolved)
+        made_with = origins_of_run(config, loaded.registry)
+        run.write_info(made_with=[origin.as_dict() for origin in made_with])
+        reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
+        models = RunModels(resolved.data, resolved.components, reopen, made_with)
+        session = TrainingSession(run, resolved.data, models, make_trainer, display)
+        with stop_on_signals(stop), display:
+            finished = session.train()
+        rows = write_profile(terminal, run, profiler) if profiler is not None else []
     if not finished:
         which = f" of member {session.number + 1}" if config.train.members > 1 else ""
         terminal.note(
@@ -156,6 +158,31 @@ def run(
     if not session.trained_epochs:
         terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
     report(terminal, run, time.monotonic() - started, rows, as_json=as_json)
+
+
+def _check_continuable(run: RunDirectory, resolved: Resolved) -> None:
+    """Refuse to go on with other images, or to fewer epochs than there are.
+
+    Raises:
+        RunDirectoryError: There is nothing to continue from, or the images have changed.
+        UsageError: Fewer epochs are wanted than were trained.
+    """
+    check_training_state(run)
+    trained_on = run.info().get("data", {}).get("fingerprint")
+    if trained_on is not None and trained_on != resolved.data.fingerprint:
+        # They would be split anew: images that were held back might be trained on.
+        raise RunDirectoryError(
+            f"the images of {resolved.data.dataset_name} are not those that {run.path} was "
+            "trained on",
+            "bring them back, or start a new run with --save-dir",
+        )
+    trained = max((record["epoch"] for record in run.metrics()), default=0)
+    wanted = resolved.data.config.train.epochs
+    if wanted < trained:
+        raise UsageError(
+            f"{trained} epochs were trained in {run.path}, more than --epochs {wanted}",
+            f"pass --epochs {trained} or more, or start a new run with --save-dir",
+        )
 
 
 def _run_info(resolved: Resolved) -> dict[str, Any]:

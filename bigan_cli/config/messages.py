@@ -127,3 +127,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first of the problems in few words, for files that nobody writes by hand."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, problem["loc"]))
+    return f"{where}: {problem['msg']}" if where else problem["msg"]

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from bigan_cli.main import main
-from bigan_cli.modelfile import load_detector, read_header
+from bigan_cli.modelfile import load_detector
+from bigan_cli.modelheader import read_header
 from bigan_cli.plugins import load_registry
 
 ON = (

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from bigan_cli.modelfile import read_header
+from bigan_cli.modelheader import read_header
 
 DOTS = """
 import numpy as np
