@@ -1,0 +1,156 @@
+"""What keeps a run true: its folder, its lock, its images, and files that are damaged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from bigan_cli.errors import RunDirectoryError
+from bigan_cli.files import write_lock
+from bigan_cli.main import main
+
+
+@pytest.fixture
+def bigan(capsys):
+    """Run the program on words; return (exit code, what it said on standard error)."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def test_overwriting_what_is_left_of_a_run_starts_anew(run, bigan, small_options):
+    (run / "run.json").unlink()
+    keeper, notes = run / "models/my-own.safetensors", run / "stats/notes.txt"
+    for file in (keeper, notes):
+        file.write_text("mine")
+    words = ("train", "--outlier", "3", *small_options, "--overwrite", "--save-dir", run)
+    assert bigan(*words)[0] == 0
+    records = (run / "stats/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(record)["epoch"] for record in records] == [1, 2]
+    assert json.loads((run / "run.json").read_text())["epoch"] == 2
+    assert (keeper.read_text(), notes.read_text()) == ("mine", "mine")
+
+
+def test_other_images_are_no_continuation(tmp_path, bigan, write_digits, small_options):
+    images, folder = tmp_path / "images", tmp_path / "run"
+    files = write_digits(images, 0, 1797, only=1)
+    data = ("--dataset", "folder", "--data-root", images, "--save-dir", folder)
+    assert bigan("train", *data, *small_options)[0] == 0
+    before = (folder / "config.toml").read_text()
+    files[0].unlink()
+    code, said = bigan("train", "--resume", "--epochs", 3, "--save-dir", folder)
+    assert code == 2
+    assert "the images of folder are not those" in said
+    assert (folder / "config.toml").read_text() == before
+
+
+def test_fewer_epochs_than_there_are_are_refused(run, bigan):
+    before = (run / "config.toml").read_text()
+    code, said = bigan("train", "--resume", "--epochs", 1, "--save-dir", run)
+    assert code == 2
+    assert "2 epochs were trained" in said
+    assert "--epochs 2 or more" in said
+    assert (run / "config.toml").read_text() == before
+
+
+def test_one_process_at_a_time_writes_a_folder(tmp_path, run, bigan):
+    holding = (
+        "import sys, pathlib\n"
+        "from bigan_cli.files import write_lock\n"
+        "with write_lock(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(run)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        for words in (("--resume", "--epochs", 3), ("--overwrite", "--outlier", 8)):
+            code, said = bigan("train", *words, "--save-dir", run)
+            assert code == 2
+            assert f"another process is writing into {run}" in said
+        assert (run / "models/best.safetensors").exists()
+        with pytest.raises(RunDirectoryError), write_lock(run):
+            pass
+        other.kill()  # however it ends
+    time.sleep(0.1)
+    with write_lock(run):
+        pass
+
+
+@pytest.mark.parametrize("text", ["[]", '{"schema": 1}', "{"])
+def test_a_damaged_run_file_is_told(run, bigan, text):
+    (run / "run.json").write_text(text)
+    for words in (
+        ("train", "--resume", "--save-dir", run),
+        ("train", "--outlier", 8, "--save-dir", run),
+        ("evaluate", "--run", run),
+    ):
+        code, said = bigan(*words)
+        assert code == 2
+        assert str(run / "run.json") in said
+        assert "defect" not in said
+
+
+def test_damaged_configurations_and_metrics_are_told(run, bigan):
+    (run / "stats/metrics.jsonl").write_text("{")
+    code, said = bigan("train", "--resume", "--epochs", 3, "--save-dir", run)
+    assert (code, "metrics.jsonl is damaged" in said) == (2, True)
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("epochs = 2", 'epochs = "two"'))
+    code, said = bigan("train", "--resume", "--save-dir", run)
+    assert (code, "config.toml does not suit bigan" in said) == (2, True)
+    assert "train.epochs" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda h: h.pop("members"), "is damaged"),
+        (lambda h: h["config"]["train"].update(future=1), "does not suit bigan"),
+        (lambda h: h["config"]["model"]["options"].update(future=1), "architecture 'dcgan'"),
+        (lambda h: h["preprocessing"].update(version=99), "prepared in another way"),
+    ],
+)
+def test_a_model_file_that_does_not_suit_is_told(run, bigan, write_digits, change, told):
+    path = run / "models/best.safetensors"
+    with safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()["bigan-model"])
+    change(header)
+    save_file(load_file(path), path, {"bigan-model": json.dumps(header)})
+    (image,) = write_digits(run.parent / "images", 0, 1)
+    code, said = bigan("score", image, "--run", run, "--device", "cpu")
+    assert code in (1, 2)
+    assert told in said
+    assert "defect" not in said
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(run, tmp_path, small_options):
+    resource = pytest.importorskip("resource")
+    folder = tmp_path / "new"
+    words = ["train", "--outlier", "8", *small_options, "--epochs", "3", "--save-dir", str(folder)]
+    limited = subprocess.run(
+        [sys.executable, "-m", "bigan_cli", *words],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert limited.returncode == 1, limited.stderr
+    error = limited.stderr.splitlines()[-1]
+    assert "File too large" in error
+    assert f"{folder}/models/" in error
