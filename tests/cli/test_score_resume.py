@@ -206,6 +206,26 @@ def test_nothing_to_resume_starts_with_the_first(score, pictures, whole, tmp_pat
     assert output.read_bytes() == whole[0].read_bytes()
 
 
+def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tmp_path):
+    output = tmp_path / "out.csv"
+    words = ("score", "-", "--run", trained, "--device", "cpu", "--output", output)
+    with subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", *map(str, words)], stdin=subprocess.PIPE, text=True
+    ) as first:
+        partial = output.with_name("out.csv.partial")
+        while not partial.exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = score(pictures, "--output", output)
+        assert second.code == 2
+        assert str(partial) in second.err
+        files = sorted(pictures.rglob("*.png"))
+        first.communicate("".join(f"{file}\n" for file in files), timeout=60)
+    assert first.returncode == 0
+    assert [row["path"] for row in rows_of(output)] == [str(file) for file in files]
+    assert not partial.exists()
+
+
 def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
     if sys.platform == "win32":
         pytest.skip("no SIGINT to send there")
