@@ -97,7 +97,8 @@ class Film:
         thickness = max(2, round(3 * self._scale))
         done = round(width * (index + 1) / len(self))
         draw.rectangle((0, height - thickness, width - 1, height - 1), fill=RULE)
-        draw.rectangle((0, height - thickness, done - 1, height - 1), fill=CALM)
+        if done:  # of very many frames, the first ones fill no pixel
+            draw.rectangle((0, height - thickness, done - 1, height - 1), fill=CALM)
         return np.asarray(canvas)
 
     def _draw_panel(

@@ -220,6 +220,15 @@ class TestFilm:
         ys, xs = np.nonzero((film_of(tmp_path).frame(0) == RED).all(axis=2))
         assert (np.ptp(xs) + 1, np.ptp(ys) + 1) == (200, 300)
 
+    def test_of_very_many_frames_each_can_be_drawn(self, tmp_path: Path) -> None:
+        paint(tmp_path / "0.png", RED)
+        for epoch in range(1, 2000):
+            (tmp_path / f"{epoch}.png").hardlink_to(tmp_path / "0.png")
+        film = film_of(tmp_path)
+        assert film.size[0] < 1000
+        for index in (0, 1999):
+            assert shares(film.frame(index), RED) == [1200]
+
     def test_an_unreadable_picture_is_named(self, tmp_path: Path) -> None:
         folder_of(tmp_path, {1: RED, 2: GREEN})
         whole = (tmp_path / "epoch-2.png").read_bytes()
