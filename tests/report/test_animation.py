@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -239,6 +240,13 @@ class TestFilm:
         with pytest.raises(UnreadableImage, match=r"epoch-2\.png"):
             film_of(tmp_path)
         assert sorted(p.name for p in tmp_path.iterdir()) == ["epoch-1.png", "epoch-2.png"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_a_named_pipe_among_the_pictures_is_not_waited_for(self, tmp_path: Path) -> None:
+        folder_of(tmp_path, {1: RED})
+        os.mkfifo(tmp_path / "2.png")
+        with pytest.raises(UnreadableImage, match=r"2\.png: not a regular file"):
+            film_of(tmp_path)
 
 
 class TestPalette:
