@@ -15,7 +15,13 @@ from PIL import Image, ImageSequence
 from bigan_cli.data.decode import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.report import ink
-from bigan_cli.report.animation import LAST_FRAME_HELD, _durations, check_request, save_animation
+from bigan_cli.report.animation import (
+    LAST_FRAME_HELD,
+    SLOWEST,
+    _durations,
+    check_request,
+    save_animation,
+)
 from bigan_cli.report.epochs import epoch_of, find_pictures
 from bigan_cli.report.film import Film
 from bigan_cli.report.palette import MOST_COLOURS, shared_palette
@@ -351,10 +357,18 @@ def test_rounding_never_adds_up(count: int, fps: float) -> None:
     assert sum(ticks) / 100 == pytest.approx(count / fps + LAST_FRAME_HELD, abs=0.0051)
 
 
-@pytest.mark.parametrize("fps", [0, -1, 51, float("nan"), float("inf")])
+@pytest.mark.parametrize("fps", [0, -1, 0.0001, 51, float("nan"), float("inf")])
 def test_speeds_out_of_range_are_refused(fps: float) -> None:
-    with pytest.raises(UsageError, match="--fps must be more than 0 and at most 50"):
+    with pytest.raises(UsageError, match=r"--fps must be 0\.01 to 50"):
         check_request(Path("film.gif"), fps)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_the_slowest_speed_can_be_written(tmp_path: Path, suffix: str) -> None:
+    film = film_of(folder_of(tmp_path / "true", {1: RED, 2: GREEN}))
+    path = tmp_path / f"film{suffix}"
+    assert save_animation(path, film, fps=SLOWEST) == pytest.approx(200 + LAST_FRAME_HELD)
+    assert reopened(path)[1] == [100_000, 101_000]
 
 
 def test_unknown_formats_are_refused_with_the_known_ones() -> None:
