@@ -85,10 +85,7 @@ def score(terminal: Terminal, request: Request) -> None:
     new = (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
     rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
     if request.sort:
-        everything = [row for batch in rows for row in batch]
-        # What has no score comes last; the sort is stable.
-        everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
-        rows = iter([everything])
+        rows = _sorted(rows)
     try:
         with ExitStack() as stack:
             writers = _writers(terminal, request, stamp, stack)
@@ -215,6 +212,14 @@ def _rows(
             tally.anomalies += sum(row.label == ANOMALY for row in rows)
             yield rows
             advance(tally.scored + tally.skipped, None)
+
+
+def _sorted(rows: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield all rows at once, when they are asked for: by then the output is known to open."""
+    everything = [row for batch in rows for row in batch]
+    # What has no score comes last; the sort is stable.
+    everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
+    yield everything
 
 
 def _skip(terminal: Terminal, read: Read, tally: Tally, *, strict: bool) -> None:
