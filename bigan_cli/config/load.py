@@ -112,8 +112,8 @@ def load_config(
         given.replace(("data", "dataset"), dataset.name)
     if _is_list_of_text(given.value(_PLUGINS)):
         given.replace(_PLUGINS, plugin_files)
-    settle_paths(given, DataConfig, ("data",))
-    expand_home(given, ("output", "save_dir"))
+    settle_paths(given, DataConfig, problems, ("data",))
+    expand_home(given, ("output", "save_dir"), problems)
 
     architecture = find_architecture(registry, given, problems)
     components = find_components(registry, given, problems).values()
@@ -146,7 +146,7 @@ def _refuse_odd(given: Given, problems: list[Problem]) -> None:
 def _validated(given: Given, owners: Sequence[Owner], problems: list[Problem]) -> RunConfig:
     options: dict[Keys, dict[str, Any]] = {}
     for owner in owners:
-        settle_paths(given, owner.options, owner.table)
+        settle_paths(given, owner.options, problems, owner.table)
         options[owner.table] = resolve_options(given, owner, problems)
     tree = given.tree()
     try:

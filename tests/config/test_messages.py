@@ -51,6 +51,16 @@ KEYS_OF_DCGAN = (
             'train.lr must be a number more than 0 and less than 1, got "fast"',
             "",
         ),
+        (
+            "[data]\nroot = ''",
+            "data.root is an empty path",
+            "leave it out, or write . for this folder",
+        ),
+        (
+            "[output]\nsave_dir = ''",
+            "output.save_dir is an empty path",
+            "leave it out, or write . for this folder",
+        ),
         ("[train]\nlr = 1.0", "train.lr must be a number more than 0 and less than 1, got 1.0", ""),
         (
             "[train]\nepochs = '5'",
