@@ -42,7 +42,7 @@ from bigan_cli.commands._rows import (
     whole_output,
 )
 from bigan_cli.commands._score_request import STDIN, Request, check
-from bigan_cli.console import Terminal, count
+from bigan_cli.console import Terminal, count, one_line
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.discover import IMAGE_SUFFIXES
 from bigan_cli.data.stream import Read, find_inputs, paths_from, work_ahead
@@ -223,7 +223,7 @@ def _sorted(rows: Iterable[list[Row]]) -> Iterator[list[Row]]:
 
 
 def _skip(terminal: Terminal, read: Read, tally: Tally, *, strict: bool) -> None:
-    path = path_text(read.path)
+    path = one_line(path_text(read.path))
     if strict:
         raise DataError(f"cannot read {path}: {read.error}", "--strict ends at the first of these")
     tally.skipped += 1
