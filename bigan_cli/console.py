@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1
 
 # What a file name could do to a terminal, it shall not.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+_BREAKS = {**_CONTROL, ord("\t"): "\\t", ord("\n"): "\\n", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -59,8 +60,11 @@ class Terminal:
         return _is_terminal(sys.stdout)
 
     def result(self, text: str) -> None:
-        """Print one line of the result on standard output, as it is and never wrapped."""
-        _write(sys.stdout, text)
+        """Print one line of the result on standard output, never wrapped.
+
+        It is printed as it is, but for what would steer a terminal where there is one.
+        """
+        _write(sys.stdout, text.translate(_CONTROL) if self.stdout_is_terminal else text)
 
     def json(self, value: Mapping[str, Any]) -> None:
         """Print *value* on standard output as one JSON document, with its ``schema``.
@@ -99,7 +103,7 @@ class Terminal:
 
         table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
         for row in cells:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(cell.translate(_CONTROL)) for cell in row))
         self._console(sys.stdout).print(table)
 
     def note(self, text: str) -> None:
@@ -183,6 +187,11 @@ class Terminal:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return ``"1 image"``, ``"1,797 images"``, ``"2 classes"`` (with *plural*)."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def one_line(text: str) -> str:
+    r"""Return *text*, a file name perhaps, for a person: what would end a line becomes ``\n``."""
+    return text.translate(_BREAKS)
 
 
 def human_size(size: int) -> str:

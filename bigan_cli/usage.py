@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from typer import TyperException
@@ -151,10 +152,19 @@ def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value
     """Return *value* as the command wants it, by *convert* only where that does something."""
     if ctx.resilient_parsing:  # a shell completes: the words matter, not what they mean
         return value
+    if _takes_paths(parameter) and "" in (value if isinstance(value, list | tuple) else [value]):
+        # What a script makes of a variable that is not set: not meant for the current folder.
+        flag = next((o for o in parameter.opts if o.startswith("--")), parameter.name.upper())
+        raise UsageError(f"{flag} is an empty path", "write . for the current folder")
     if value is not None or parameter.required:
         return convert(ctx, value)
     value = () if parameter.multiple or parameter.nargs == -1 else None
     return parameter.callback(ctx, parameter, value) if parameter.callback else value
+
+
+def _takes_paths(parameter: Any) -> bool:
+    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    return kind in (Path, list[Path]) or parameter.name == "paths"  # these are text: one may be -
 
 
 def _option_hint(option: str, context: Any) -> str:

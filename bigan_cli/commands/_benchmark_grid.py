@@ -21,7 +21,7 @@ ALL = "all"
 
 # What tells one cell from another, or one machine from another, has an option of its own.
 _DECIDED = {
-    "preset": "--preset",
+    "train.preset": "--preset",
     "plugins": "--plugin",
     "data.dataset": "--dataset",
     "data.inlier": "--inlier",
@@ -137,7 +137,7 @@ def _cells_of(
         for preset in (_unique(request.presets) or [None])
         for variant, sets in named
     ]
-    loaded = {arm: _load(request, arm[2], dataset=dataset) for arm in arms}
+    loaded = {arm: _load(request, arm[2], dataset=dataset, preset=arm[0]) for arm in arms}
     for label, option, classes in choices:
         for seed in seeds:
             for arm in arms:
@@ -158,10 +158,16 @@ def _cells_of(
                 )
 
 
-def _load(request: Request, sets: Sequence[str] | None = None, **data: str) -> Loaded:
+def _load(
+    request: Request,
+    sets: Sequence[str] | None = None,
+    dataset: str | None = None,
+    preset: str | None = None,
+) -> Loaded:
     flags = {
-        **{f"data.{key}": value for key, value in data.items()},
+        "data.dataset": dataset,
         "data.root": request.data_root,
+        "train.preset": preset,
         "train.device": request.device,
         "plugins": list(request.plugins) or None,
     }
@@ -246,7 +252,8 @@ def _settings(
     config: dict[str, Any] = {}
     if request.config is not None:
         flat = {".".join(path): value for path, value in flatten(read_toml(request.config))}
-        config = {key: value for key, value in flat.items() if key not in _DECIDED}
+        decided = _DECIDED.keys() - {"train.preset"}  # of a run file, no cell's name tells it
+        config = {key: value for key, value in flat.items() if key not in decided}
     options = {"inlier": "one-class", "outlier": "leave-one-out", "": "of the data set"}
     return {
         "protocol": " and ".join(_unique(options[cell.option] for cell in cells)),

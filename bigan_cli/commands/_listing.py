@@ -28,14 +28,16 @@ def describe(provided: Provided[Any]) -> dict[str, Any]:
 
 
 def options_of(options: type[Options]) -> list[dict[str, Any]]:
-    """Return name, default, requiredness and description of each typed option."""
+    """Return name, default (as JSON has it), requiredness and description of each typed option."""
+    from pydantic_core import to_jsonable_python
+
     return [
         {
             "name": name,
             "required": field.is_required(),
             "default": None
             if field.is_required()
-            else field.get_default(call_default_factory=True),
+            else to_jsonable_python(field.get_default(call_default_factory=True)),
             "description": field.description or "",
         }
         for name, field in options.model_fields.items()

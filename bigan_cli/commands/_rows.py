@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.console import Terminal
+from bigan_cli.console import Terminal, one_line
 from bigan_cli.files import atomic_write
 
 ANOMALY, NORMAL = "anomaly", "normal"
@@ -89,8 +89,8 @@ def plain_format() -> Format:
 
     def line(row: Row) -> str:
         if row.score is None or row.p_value is None:
-            return f"{'error':<8}{'':>9}{'':>10}  {row.path}: {row.error}"
-        return f"{row.label:<8}{row.p_value:>9.4f}{row.score:>10.3f}  {row.path}"
+            return f"{'error':<8}{'':>9}{'':>10}  {one_line(row.path)}: {row.error}"
+        return f"{row.label:<8}{row.p_value:>9.4f}{row.score:>10.3f}  {one_line(row.path)}"
 
     return Format(
         f"{'label':<8}{'p-value':>9}{'score':>10}  path", lambda rows: "\n".join(map(line, rows))

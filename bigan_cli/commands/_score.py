@@ -42,7 +42,7 @@ from bigan_cli.commands._rows import (
     whole_output,
 )
 from bigan_cli.commands._score_request import STDIN, Request, check
-from bigan_cli.console import Terminal, count
+from bigan_cli.console import Terminal, count, one_line
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.discover import IMAGE_SUFFIXES
 from bigan_cli.data.stream import Read, find_inputs, paths_from, work_ahead
@@ -85,10 +85,7 @@ def score(terminal: Terminal, request: Request) -> None:
     new = (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
     rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
     if request.sort:
-        everything = [row for batch in rows for row in batch]
-        # What has no score comes last; the sort is stable.
-        everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
-        rows = iter([everything])
+        rows = _sorted(rows)
     try:
         with ExitStack() as stack:
             writers = _writers(terminal, request, stamp, stack)
@@ -217,8 +214,16 @@ def _rows(
             advance(tally.scored + tally.skipped, None)
 
 
+def _sorted(rows: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield all rows at once, when they are asked for: by then the output is known to open."""
+    everything = [row for batch in rows for row in batch]
+    # What has no score comes last; the sort is stable.
+    everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
+    yield everything
+
+
 def _skip(terminal: Terminal, read: Read, tally: Tally, *, strict: bool) -> None:
-    path = path_text(read.path)
+    path = one_line(path_text(read.path))
     if strict:
         raise DataError(f"cannot read {path}: {read.error}", "--strict ends at the first of these")
     tally.skipped += 1

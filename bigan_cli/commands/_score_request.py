@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,8 @@ def check(request: Request) -> None:
         raise UsageError(f"--threshold {request.threshold} is not a number to compare with")
     if request.null and STDIN not in request.paths:
         raise UsageError("--null is about the list on standard input", "pass - to read one")
+    if STDIN in request.paths and sys.stdin is None:
+        raise UsageError("standard input is closed", "name the images, or hand over a list for -")
     if request.paths.count(STDIN) > 1:
         raise UsageError("standard input can be read only once")
     if request.output is not None:

@@ -47,7 +47,7 @@ from bigan_cli.config.settle import (
     settle_paths,
     settle_protocol,
 )
-from bigan_cli.config.words import TableSchema
+from bigan_cli.config.words import Json, TableSchema, shown
 from bigan_cli.errors import ConfigError
 from bigan_cli.plugins import PluginOrigin, Registry, load_registry
 
@@ -106,14 +106,16 @@ def load_config(
     preset = layers_of_presets(dataset, str(highest([*below, *above], _PRESET, DEFAULT)))
     environment = layer_of_environment(dataset, os.environ)
     layers = settle_protocol([*preset, *below, environment, *above], problems)
-    given = Given(settle_options(layers, notes))
+    settled = settle_options(layers, notes)
+    given = Given(settled)
+    _refuse_hidden(settled, given, problems)
     _refuse_odd(given, problems)
     if dataset is not None:
         given.replace(("data", "dataset"), dataset.name)
     if _is_list_of_text(given.value(_PLUGINS)):
         given.replace(_PLUGINS, plugin_files)
-    settle_paths(given, DataConfig, ("data",))
-    expand_home(given, ("output", "save_dir"))
+    settle_paths(given, DataConfig, problems, ("data",))
+    expand_home(given, ("output", "save_dir"), problems)
 
     architecture = find_architecture(registry, given, problems)
     components = find_components(registry, given, problems).values()
@@ -133,6 +135,23 @@ def _is_list_of_text(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _refuse_hidden(layers: Sequence[Layer], given: Given, problems: list[Problem]) -> None:
+    """Tell of a value in place of a table; where a higher layer has keys of it, none else does."""
+    schema = TableSchema.of(RunConfig)
+    for layer in layers:
+        for keys, value in layer.values.items():
+            if value != {} and given.under(keys) and _is_table(schema, keys):
+                said = f"{layer.label_of(keys)}: {'.'.join(keys)}"
+                problems.append((f"{said} must be a table, got {shown(value)}", ""))
+
+
+def _is_table(schema: TableSchema, keys: Keys) -> bool:
+    part: Json | None = schema.root
+    for key in keys:
+        part = schema.child(part, key) if part is not None else None
+    return part is not None and part.get("type") == "object"
+
+
 def _refuse_odd(given: Given, problems: list[Problem]) -> None:
     """Take out what cannot be a value of any key, with a problem for each."""
     for keys, entry in list(given.entries.items()):
@@ -146,7 +165,7 @@ def _refuse_odd(given: Given, problems: list[Problem]) -> None:
 def _validated(given: Given, owners: Sequence[Owner], problems: list[Problem]) -> RunConfig:
     options: dict[Keys, dict[str, Any]] = {}
     for owner in owners:
-        settle_paths(given, owner.options, owner.table)
+        settle_paths(given, owner.options, problems, owner.table)
         options[owner.table] = resolve_options(given, owner, problems)
     tree = given.tree()
     try:

@@ -218,7 +218,9 @@ def resolve_options(given: Given, owner: Owner, problems: list[Problem]) -> dict
     return {}
 
 
-def settle_paths(given: Given, model: type[BaseModel], table: Keys = ()) -> None:
+def settle_paths(
+    given: Given, model: type[BaseModel], problems: list[Problem], table: Keys = ()
+) -> None:
     """Make the paths of a table absolute, each as seen from where it was given."""
     schema = TableSchema.of(model)
     for key in schema.root.get("properties", {}):
@@ -227,12 +229,21 @@ def settle_paths(given: Given, model: type[BaseModel], table: Keys = ()) -> None
         if keys in given.entries and part is not None and _is_path(part, schema):
             entry = given.entries[keys]
             as_seen = partial(absolute, base=entry.layer.base)
+            _refuse_empty(given, keys, problems)
             given.replace(keys, _each_text(entry.value, as_seen))
 
 
-def expand_home(given: Given, keys: Keys) -> None:
+def expand_home(given: Given, keys: Keys, problems: list[Problem]) -> None:
     """Replace ``~`` in a path that stays relative to where the program runs."""
+    _refuse_empty(given, keys, problems)
     given.replace(keys, _each_text(given.value(keys), os.path.expanduser))
+
+
+def _refuse_empty(given: Given, keys: Keys, problems: list[Problem]) -> None:
+    value = given.value(keys)
+    if value == "" or (isinstance(value, list) and "" in value):
+        said = "".join(given.place(keys))
+        problems.append((f"{said} is an empty path", "leave it out, or write . for this folder"))
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:

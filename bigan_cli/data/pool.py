@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from bigan_cli.data.load import (
 )
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.splits import Labels
-from bigan_cli.errors import DataError, PluginError
+from bigan_cli.errors import BiganError, DataError, PluginError, is_out_of_memory
+from bigan_cli.plugins.checks import in_words
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 _ROWS = 4096
 
@@ -43,10 +46,11 @@ class Pool:
 
         Raises:
             DataError: There is nothing to train on.
-            PluginError: The contract is broken.
+            PluginError: The contract is broken, or the data set's own code raises something.
         """
-        train, test = dataset.train_items(), dataset.test_items()
-        names = dataset.classes()
+        train = _ask(dataset, dataset.train_items)
+        test = _ask(dataset, dataset.test_items)
+        names = _ask(dataset, dataset.classes)
         for items in (train, test):
             _check_contract(dataset.name, items, len(names))
         if not len(train):
@@ -58,7 +62,7 @@ class Pool:
             np.asarray(train.labels, np.int64),
             np.asarray(test.labels, np.int64),
             names,
-            dataset.normal_classes(),
+            _ask(dataset, dataset.normal_classes),
             dataset.name,
         )
         return cls(train, test, labels)
@@ -111,6 +115,22 @@ class Pool:
         masks = [_mask(split[name], i) for name, i in places]
         outlier = ~np.isin(labels, normal_classes)
         return ImageSet(pixels, labels, outlier, names, masks if any(masks) else None)
+
+
+def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
+    """Return what *method* of *dataset* returns; what a stranger's code raises is told as its."""
+    try:
+        return method()
+    except BiganError:
+        raise
+    except Exception as error:
+        # A file that cannot be opened, and memory that ran out, are nobody's defect.
+        if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
+            raise
+        raise PluginError(
+            f"the data set {dataset.name} is broken: {in_words(error)}",
+            "'bigan plugins check' tries out all that it must do",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -126,8 +128,12 @@ def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
         raise UsageError(
             f"the data set {cls.name} needs the folder with the images", "pass --data-root FOLDER"
         )
-    root = cache_root() / "data" if config.root is None else config.root.expanduser()
+    root = cache_root() / "data" if config.root is None else _home(config.root)
     return cls(options, DataLocation(root, config.download))
+
+
+def _home(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  pathlib's own raises for a stranger
 
 
 def prepare(

@@ -20,8 +20,10 @@ from bigan_cli.files import atomic_write
 from bigan_cli.report.film import Film
 from bigan_cli.report.palette import shared_palette
 
-FASTEST = 50.0
-"""Frames a second; most viewers slow a GIF down that asks for more."""
+SLOWEST, FASTEST = 0.01, 50.0
+"""Frames a second. A GIF cannot show a frame for longer than 11 minutes; and most viewers slow one
+down that asks for more.
+"""
 
 LAST_FRAME_HELD = 1.0
 """Seconds for which the last frame stays longer than the others."""
@@ -46,8 +48,8 @@ def check_request(path: Path, fps: float) -> None:
             "cannot write .mp4: the package 'av' (PyAV) is not installed",
             "pip install av, or write .gif or .webp",
         )
-    if not 0 < fps <= FASTEST:
-        raise UsageError(f"--fps must be more than 0 and at most {FASTEST:g}, got {fps:g}")
+    if not SLOWEST <= fps <= FASTEST:
+        raise UsageError(f"--fps must be {SLOWEST:g} to {FASTEST:g}, got {fps:g}")
 
 
 def save_animation(path: Path, film: Film, fps: float = 2.0) -> float:
@@ -57,7 +59,7 @@ def save_animation(path: Path, film: Film, fps: float = 2.0) -> float:
         path: The suffix picks the format: .gif (one palette of at most 255 colours for all
             frames), .webp (lossless) or .mp4 (H.264; not repeated by itself).
         film: What to show.
-        fps: Frames a second, more than 0 and at most :data:`FASTEST`.
+        fps: Frames a second, :data:`SLOWEST` to :data:`FASTEST`.
 
     Returns:
         How long it lasts, in seconds.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import read_file
+from bigan_cli.data.decode import open_image, read_file
 from bigan_cli.report.epochs import PictureFolder
 from bigan_cli.report.ink import (
     CALM,
@@ -27,7 +27,6 @@ from bigan_cli.report.ink import (
 )
 
 _EXIF_ORIENTATION = 0x0112
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _LONGEST_NAME = 220
 
 
@@ -97,7 +96,8 @@ class Film:
         thickness = max(2, round(3 * self._scale))
         done = round(width * (index + 1) / len(self))
         draw.rectangle((0, height - thickness, width - 1, height - 1), fill=RULE)
-        draw.rectangle((0, height - thickness, done - 1, height - 1), fill=CALM)
+        if done:  # of very many frames, the first ones fill no pixel
+            draw.rectangle((0, height - thickness, done - 1, height - 1), fill=CALM)
         return np.asarray(canvas)
 
     def _draw_panel(
@@ -150,7 +150,7 @@ def _scaled(size: Size, scale: float) -> Size:
 def _upright_size(path: Path) -> Size:
     """Return width and height of the picture as it is shown, from its header where possible."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with open_image(path) as image:
             sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
             return (image.height, image.width) if sideways else image.size
     except Exception:  # noqa: BLE001  damaged files raise nearly anything; told in one way only

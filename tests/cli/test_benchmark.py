@@ -253,13 +253,13 @@ def test_a_plan_of_everything(bigan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     variants = ["--variant", "plain=", "--variant", "short=--set train.epochs=3 --set train.lr=0.1"]
     words = ["--dataset", "fashion-mnist", "--dataset", "digits", "--seed", "0", "--seed", "7"]
-    cells = plan_of(bigan, *words, *variants, "--preset", "paper")
+    cells = plan_of(bigan, *words, *variants, "--preset", "fast")
     assert len(cells) == 2 * 10 * 2 * 2
     assert {cell["state"] for cell in cells} == {"new"}
     names = [cell["cell"] for cell in cells]
-    assert names[0] == "fashion_mnist-t-shirt-top-s0-paper-plain"
-    assert names[-1] == "digits-9-s7-paper-short"
-    assert "--inlier T-shirt/top --seed 0 --preset paper" in cells[0]["command"]
+    assert names[0] == "fashion_mnist-t-shirt-top-s0-fast-plain"
+    assert names[-1] == "digits-9-s7-fast-short"
+    assert "--inlier T-shirt/top --seed 0 --preset fast" in cells[0]["command"]
     assert "--set train.epochs=3 --set train.lr=0.1" in cells[-1]["command"]
     assert list(tmp_path.iterdir()) == []
 
@@ -288,6 +288,9 @@ def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
         (["--set", "train.epoch=1"], "--set: unknown key 'epoch' in [train]"),
         (["--set", "epochs"], "--set epochs: not TABLE.KEY=VALUE"),
         (["--set", "train.seed=3"], "--set train.seed=3 has no place in a benchmark"),
+        (["--set", "train.preset=fast"], "--set train.preset=fast has no place in a benchmark"),
+        (["--preset", "nosuch"], "--preset must be "),
+        (["--preset", "fast", "--preset", "nosuch", "--dry-run"], "--preset must be "),
         (["--variant", "short"], "--variant short: not NAME=OPTIONS"),
         (["--variant", "a=--epochs 3"], "--variant a may hold --set TABLE.KEY=VALUE only"),
         (["--variant", "a=--set train.lr=x"], "train.lr must be a number"),

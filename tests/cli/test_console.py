@@ -78,6 +78,18 @@ class TestStreams:
         Terminal().warn("skipped \x1b[2Jbad\x07.png")
         assert capsys.readouterr().err == "warning: skipped \\x1b[2Jbad\\x07.png\n"
 
+    def test_nor_does_one_in_a_result_or_a_table(self, on_terminal, monkeypatch):
+        monkeypatch.setenv("TERM", "dumb")
+        out, _ = on_terminal("stdout")
+        Terminal().result("bad\x9b2J\r.png")
+        Terminal().table(("name",), [("bad\x1b[2J.png",)])
+        assert "bad\\x9b2J\\x0d.png\n" in out.getvalue()
+        assert "bad\\x1b[2J.png" in out.getvalue()
+
+    def test_a_pipe_gets_a_result_as_it_is(self, capsys):
+        Terminal().result("bad\x1b[2J.png")
+        assert capsys.readouterr().out == "bad\x1b[2J.png\n"
+
 
 class TestColour:
     def fails_in_colour(self, err: io.StringIO, **options: bool) -> bool:

@@ -24,6 +24,19 @@ def bigan_datasets():
 """
 
 
+KINDS = """
+from enum import Enum
+from pathlib import Path
+
+class Kind(Enum):
+    TREE = "tree"
+
+class Kinds(Options):
+    kind: Kind = Kind.TREE
+    pond: Path = Path("ponds/deep")
+"""
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Install a package with one module as a plugin."""
@@ -131,6 +144,20 @@ class TestPlugins:
         assert row["from"] == "bigan_test_frogs 1.2"
         row = next(r for r in rows(bigan("plugins").out) if r["plugin"] == "bigan_test_frogs")
         assert row["provides"] == "data set frogs"
+
+    def test_defaults_are_told_as_a_run_file_has_them(self, bigan, install):
+        source = GOOD.replace("import Dataset", "import Dataset, Options").replace(
+            "class Frogs", f"{KINDS}\nclass Frogs"
+        )
+        install("bigan_frogs", source.replace("    name =", "    Options = Kinds\n    name ="))
+        told = bigan("datasets", "frogs", "--json")
+        assert (told.code, told.err) == (0, "")
+        (frogs,) = json.loads(told.out)["datasets"]
+        assert {option["name"]: option["default"] for option in frogs["options"]} == {
+            "kind": "tree",
+            "pond": "ponds/deep",
+        }
+        assert 'kind\t"tree"\t' in bigan("datasets", "frogs").out
 
     def test_a_broken_one_stops_nothing(self, bigan, install):
         install("bigan_test_broken", "import no_such_module_anywhere")

@@ -139,6 +139,21 @@ class TestWrongCommandLines:
         assert hint in second
         assert (told.code, told.out) == (2, "")
 
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (["score", ""], "PATHS"),
+            (["reconstruct", "a.png", ""], "PATHS"),
+            (["train", "--data-root", ""], "--data-root"),
+            (["train", "--plugin", "a.py", "--plugin="], "--plugin"),
+            (["evaluate", "--run", ""], "--run"),
+        ],
+    )
+    def test_an_empty_path_is_not_the_current_folder(self, bigan, words, name):
+        told = bigan(*words)
+        assert told.err == f"error: {name} is an empty path\nhint: write . for the current folder\n"
+        assert (told.code, told.out) == (2, "")
+
     def test_nothing_on_stdout_when_json_was_asked_for(self, bigan):
         told = bigan("datasets", "no_such_set", "--json")
         assert told.out == ""

@@ -326,6 +326,13 @@ def test_an_empty_list_is_a_failure(listed):
     assert done.out == ""
 
 
+def test_a_closed_standard_input_is_told(score, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after <&-
+    done = score("-")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: standard input is closed\nhint: ")
+
+
 def test_rows_come_while_the_list_is_still_open(trained, pictures):
     paths = sorted(pictures.glob("*.png"))[:3]
     words = ["score", "-", "--run", str(trained), "--device", "cpu", "--json"]
@@ -351,6 +358,7 @@ def test_rows_come_while_the_list_is_still_open(trained, pictures):
 def test_a_person_at_a_terminal_sees_columns(trained, damaged):
     import pty
 
+    next(damaged.glob("*.png")).rename(damaged / "a\n\x1b[2Jb.png")
     leader, follower = pty.openpty()
     words = ["--no-color", "score", str(damaged), "--run", str(trained), "--device", "cpu"]
     process = subprocess.run(
@@ -371,6 +379,7 @@ def test_a_person_at_a_terminal_sees_columns(trained, damaged):
     starts = {line.split()[0] for line in lines[1:]}
     assert "error" in starts
     assert starts <= {"error", "normal", "anomaly"}
+    assert sum(line.endswith("/a\\n\\x1b[2Jb.png") for line in lines) == 1
     assert len({line.index(str(damaged)) for line in lines[1:]}) == 1
 
 

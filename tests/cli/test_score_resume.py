@@ -252,6 +252,15 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
     assert len(rows_of_partial(partial)) == 1
 
 
+@pytest.mark.parametrize("words", [(), ("--sort",)])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_scored(score, tmp_path, words):
+    (tmp_path / "image.png").write_text("not a picture")
+    failed = score(tmp_path, "--output", tmp_path / "image.png" / "out.csv", *words)
+    assert failed.code == 1
+    assert failed.err.startswith(f"error: {tmp_path / 'image.png'}")
+    assert "skipped" not in failed.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

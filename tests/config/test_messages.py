@@ -51,6 +51,16 @@ KEYS_OF_DCGAN = (
             'train.lr must be a number more than 0 and less than 1, got "fast"',
             "",
         ),
+        (
+            "[data]\nroot = ''",
+            "data.root is an empty path",
+            "leave it out, or write . for this folder",
+        ),
+        (
+            "[output]\nsave_dir = ''",
+            "output.save_dir is an empty path",
+            "leave it out, or write . for this folder",
+        ),
         ("[train]\nlr = 1.0", "train.lr must be a number more than 0 and less than 1, got 1.0", ""),
         (
             "[train]\nepochs = '5'",
@@ -329,6 +339,27 @@ def test_a_flag_for_another_architecture_is_named(problems: Problems, tmp_path: 
             "the architecture plain takes no options",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ("train = 5", "train.epochs", "train must be a table, got 5"),
+        ("train = []", "train.epochs", "train must be a table, got []"),
+        (
+            "[model]\noptions = 3",
+            "model.options.feature_maps_gen",
+            "model.options must be a table, got 3",
+        ),
+    ],
+)
+def test_a_value_in_place_of_a_table_is_told_whatever_lies_above(
+    text: str, key: str, message: str, run_file: RunFile, problems: Problems
+) -> None:
+    file = run_file(text)
+    assert problems(file=file) == [(f"run.toml: {message}", "")]
+    assert problems(file=file, sets=[f"{key}=8"]) == [(f"run.toml: {message}", "")]
+    assert problems(file=file, flags={key: 8}) == [(f"run.toml: {message}", "")]
 
 
 def test_all_problems_are_told_at_once(run_file: RunFile, problems: Problems) -> None:

@@ -244,6 +244,8 @@ def test_default_place_is_the_cache_of_this_machine() -> None:
     assert dataset.location == DataLocation(cache_root() / "data", download=True)
     dataset = open_dataset(load_registry(), DataConfig(dataset="mnist", root=Path("~/here")))
     assert dataset.location.root == Path.home() / "here"
+    dataset = open_dataset(load_registry(), DataConfig(dataset="mnist", root=Path("~nosuchuser/x")))
+    assert dataset.location.root == Path("~nosuchuser/x")
 
 
 def test_calibration_is_checked_before_training() -> None:
@@ -362,6 +364,30 @@ def test_lists_of_arrays_and_pictures_are_taken() -> None:
 def test_data_set_that_breaks_its_contract_is_told(items: Items, words: str) -> None:
     with pytest.raises(PluginError, match=words):
         lists(lambda: items)
+
+
+@pytest.mark.parametrize("error", [ValueError("no pond"), RuntimeError(), OSError("no pond")])
+def test_data_set_that_raises_anything_is_named(error: Exception) -> None:
+    def make() -> Items:
+        raise error
+
+    with pytest.raises(PluginError, match="the data set lists is broken: ") as told:
+        lists(make)
+    assert f"{type(error).__name__}{': ' if str(error) else ''}{error} ({__file__}:" in str(
+        told.value
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("no frogs"), FileNotFoundError(2, "No such file", "x"), MemoryError()]
+)
+def test_what_is_no_defect_of_a_data_set_is_not_told_as_one(error: Exception) -> None:
+    def make() -> Items:
+        raise error
+
+    with pytest.raises(type(error)) as told:
+        lists(make)
+    assert told.value is error
 
 
 def test_data_set_without_images_is_told() -> None:

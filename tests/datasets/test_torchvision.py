@@ -76,6 +76,7 @@ def test_files_at_hand_are_read_without_torch(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", "is not an IDX file"),
+        (b"\0\0\x08", "is not an IDX file"),
         (b"<html>not found</html>", "is not an IDX file"),
         (idx(np.zeros((5, 28, 28)))[:-1], "is damaged: 3935 bytes, 3936 expected"),
         (idx(np.zeros((4, 28, 28))), "do not belong together"),

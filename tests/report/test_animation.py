@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from PIL import Image, ImageSequence
 from bigan_cli.data.decode import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.report import ink
-from bigan_cli.report.animation import LAST_FRAME_HELD, _durations, check_request, save_animation
+from bigan_cli.report.animation import (
+    LAST_FRAME_HELD,
+    SLOWEST,
+    _durations,
+    check_request,
+    save_animation,
+)
 from bigan_cli.report.epochs import epoch_of, find_pictures
 from bigan_cli.report.film import Film
 from bigan_cli.report.palette import MOST_COLOURS, shared_palette
@@ -220,6 +227,15 @@ class TestFilm:
         ys, xs = np.nonzero((film_of(tmp_path).frame(0) == RED).all(axis=2))
         assert (np.ptp(xs) + 1, np.ptp(ys) + 1) == (200, 300)
 
+    def test_of_very_many_frames_each_can_be_drawn(self, tmp_path: Path) -> None:
+        paint(tmp_path / "0.png", RED)
+        for epoch in range(1, 2000):
+            (tmp_path / f"{epoch}.png").hardlink_to(tmp_path / "0.png")
+        film = film_of(tmp_path)
+        assert film.size[0] < 1000
+        for index in (0, 1999):
+            assert shares(film.frame(index), RED) == [1200]
+
     def test_an_unreadable_picture_is_named(self, tmp_path: Path) -> None:
         folder_of(tmp_path, {1: RED, 2: GREEN})
         whole = (tmp_path / "epoch-2.png").read_bytes()
@@ -230,6 +246,13 @@ class TestFilm:
         with pytest.raises(UnreadableImage, match=r"epoch-2\.png"):
             film_of(tmp_path)
         assert sorted(p.name for p in tmp_path.iterdir()) == ["epoch-1.png", "epoch-2.png"]
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_a_named_pipe_among_the_pictures_is_not_waited_for(self, tmp_path: Path) -> None:
+        folder_of(tmp_path, {1: RED})
+        os.mkfifo(tmp_path / "2.png")
+        with pytest.raises(UnreadableImage, match=r"2\.png: not a regular file"):
+            film_of(tmp_path)
 
 
 class TestPalette:
@@ -334,10 +357,18 @@ def test_rounding_never_adds_up(count: int, fps: float) -> None:
     assert sum(ticks) / 100 == pytest.approx(count / fps + LAST_FRAME_HELD, abs=0.0051)
 
 
-@pytest.mark.parametrize("fps", [0, -1, 51, float("nan"), float("inf")])
+@pytest.mark.parametrize("fps", [0, -1, 0.0001, 51, float("nan"), float("inf")])
 def test_speeds_out_of_range_are_refused(fps: float) -> None:
-    with pytest.raises(UsageError, match="--fps must be more than 0 and at most 50"):
+    with pytest.raises(UsageError, match=r"--fps must be 0\.01 to 50"):
         check_request(Path("film.gif"), fps)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_the_slowest_speed_can_be_written(tmp_path: Path, suffix: str) -> None:
+    film = film_of(folder_of(tmp_path / "true", {1: RED, 2: GREEN}))
+    path = tmp_path / f"film{suffix}"
+    assert save_animation(path, film, fps=SLOWEST) == pytest.approx(200 + LAST_FRAME_HELD)
+    assert reopened(path)[1] == [100_000, 101_000]
 
 
 def test_unknown_formats_are_refused_with_the_known_ones() -> None:
