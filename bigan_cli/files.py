@@ -45,6 +45,11 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise
 
 
+def expanded(path: Path | str) -> Path:
+    """Return *path* with ``~`` as the home folder; that of a user who does not exist stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  pathlib's own raises for a stranger
+
+
 def write_text(path: Path, text: str) -> None:
     """Write *text* to *path*, whole or not at all."""
     with atomic_write(path, "w") as stream:

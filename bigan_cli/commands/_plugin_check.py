@@ -10,6 +10,7 @@ from typing import Any
 from bigan_cli.config.load import load_config
 from bigan_cli.console import Terminal, count
 from bigan_cli.errors import GateFailed, UsageError
+from bigan_cli.files import expanded
 from bigan_cli.plugins import Provided, Registry, load_registry
 from bigan_cli.plugins.names import fold, listed
 from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind
@@ -111,7 +112,7 @@ def _checks(target: Target, request: Request) -> list[Check]:
     cls = target.provided.cls
     options = _options(target, request)
     if target.kind is DATASET:
-        root = request.data_root and request.data_root.expanduser()
+        root = request.data_root and expanded(request.data_root)
         return dataset_checks(cls, options, root, download=request.download)
     if target.kind is ARCHITECTURE:
         return architecture_checks(cls, options)

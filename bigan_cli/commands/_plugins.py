@@ -9,6 +9,7 @@ from typing import Any
 from bigan_cli.commands._listing import warn_of_clashes
 from bigan_cli.console import Terminal
 from bigan_cli.errors import UsageError
+from bigan_cli.files import expanded
 from bigan_cli.plugins import load_registry
 from bigan_cli.plugins.names import SWITCH, listed
 from bigan_cli.plugins.registry import KINDS
@@ -94,6 +95,6 @@ def new_plugin(terminal: Terminal, text: str, kind: str, parent: Path) -> None:
         raise UsageError(
             f"there is a {wanted.word} '{name}' already, in {taken.source}", "choose another name"
         )
-    package = write_package(name, kind, parent.expanduser())
+    package = write_package(name, kind, expanded(parent))
     terminal.result(str(package))
     terminal.note(f"next: pip install -e {package}, then bigan plugins check {name}")

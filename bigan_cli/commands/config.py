@@ -48,7 +48,7 @@ def init(
     from bigan_cli.config.reference import template
     from bigan_cli.config.settle import DEFAULT_ARCHITECTURE, DEFAULT_DATASET
     from bigan_cli.errors import UsageError
-    from bigan_cli.files import write_text
+    from bigan_cli.files import expanded, write_text
     from bigan_cli.plugins import load_registry
 
     terminal: Terminal = ctx.obj
@@ -58,7 +58,7 @@ def init(
     data = registry.dataset(dataset or DEFAULT_DATASET)
     suited = data.preset.get("model", {}).get("architecture", DEFAULT_ARCHITECTURE)
     networks = registry.architecture(architecture or suited)
-    files = [str(path.expanduser().absolute()) for path in plugin or []]
+    files = [str(expanded(path).absolute()) for path in plugin or []]
     text = template(registry, data, networks, files)
     if output is None:
         terminal.result(text.rstrip("\n"))

@@ -124,9 +124,10 @@ def _torch() -> dict[str, Any]:
 def _data_folder() -> dict[str, Any]:
     """Return where data sets are looked for by default, and what is there."""
     from bigan_cli.data.cache import cache_root
+    from bigan_cli.files import expanded
 
     chosen = os.environ.get("BIGAN_DATA_DIR")
-    root = Path(chosen).expanduser() if chosen else cache_root() / "data"
+    root = expanded(chosen) if chosen else cache_root() / "data"
     try:
         there = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     except OSError:

@@ -10,6 +10,7 @@ import tomli
 import tomli_w
 
 from bigan_cli.errors import ConfigError
+from bigan_cli.files import expanded
 
 if TYPE_CHECKING:
     from bigan_cli.config.schema import RunConfig
@@ -91,8 +92,8 @@ def to_toml(config: RunConfig) -> str:
     """
     tree = config.model_dump(mode="json", by_alias=True)
     if config.data.root is not None:
-        tree["data"]["root"] = str(config.data.root.expanduser().absolute())
-    tree["plugins"] = [str(Path(path).expanduser().absolute()) for path in config.plugins]
+        tree["data"]["root"] = str(expanded(config.data.root).absolute())
+    tree["plugins"] = [str(expanded(path).absolute()) for path in config.plugins]
     return tomli_w.dumps(without_none(tree))
 
 

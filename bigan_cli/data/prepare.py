@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -22,6 +20,7 @@ from bigan_cli.data.images import ImageSet
 from bigan_cli.data.pool import Pool, Progress
 from bigan_cli.data.splits import Splits, make_splits
 from bigan_cli.errors import ConfigError, DataError, UsageError
+from bigan_cli.files import expanded
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
@@ -128,12 +127,8 @@ def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
         raise UsageError(
             f"the data set {cls.name} needs the folder with the images", "pass --data-root FOLDER"
         )
-    root = cache_root() / "data" if config.root is None else _home(config.root)
+    root = cache_root() / "data" if config.root is None else expanded(config.root)
     return cls(options, DataLocation(root, config.download))
-
-
-def _home(path: Path) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111  pathlib's own raises for a stranger
 
 
 def prepare(
