@@ -69,7 +69,7 @@ demo: install
 	$(BIN)/bigan train --dataset digits $(DEMO_NORMAL) --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
 	$(BIN)/bigan score $(DEMO_IMAGES) --run $(DEMO_RUN) --output $(DEMO_RUN)/stats/demo-scores.csv
-	$(BIN)/bigan reconstruct $(DEMO_IMAGES) --run $(DEMO_RUN)
+	$(BIN)/bigan reconstruct --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode multi --run $(DEMO_RUN)
 	$(BIN)/bigan evaluate --run $(DEMO_RUN) > $(DEMO_FIGURES)

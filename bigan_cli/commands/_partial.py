@@ -85,6 +85,11 @@ class Earlier:
         self.scored = len(self._digests)
         self.anomalies = anomalies
 
+    @property
+    def untaken(self) -> int:
+        """How many rows no input has taken yet."""
+        return self.scored - int(self._taken.sum())
+
     def take(self, path: str) -> bool:
         """Return whether *path* has a row not taken before; an input given twice has two.
 
@@ -192,6 +197,8 @@ def _open(partial: Path, *, resumed: bool) -> IO[str]:
         partial.unlink()
     try:
         return partial.open("a" if resumed else "x", encoding="utf-8", newline="")
+    except FileNotFoundError as error:
+        raise UsageError(f"cannot write {partial}: {error.strerror}") from error
     except FileExistsError as error:
         # There was none when this command started.
         raise _InUseError(

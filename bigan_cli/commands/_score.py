@@ -94,6 +94,11 @@ def score(terminal: Terminal, request: Request) -> None:
                     write(batch)
             if not tally.scored and not tally.skipped:
                 raise _no_images(request)
+            if earlier.untaken:
+                terminal.warn(
+                    f"{count(earlier.untaken, 'row')} of {request.output} are of inputs that "
+                    "this command does not name"
+                )
     except KeyboardInterrupt:
         if request.output is not None and is_unfinished(request.output):
             terminal.note(f"{partial_path(request.output)} holds what is done: see --resume")
@@ -148,7 +153,10 @@ def _earlier(terminal: Terminal, request: Request, stamp: Stamp) -> Earlier:
     if output is None or not request.resume:
         return Earlier()
     if not is_unfinished(output):
-        terminal.note(f"no {partial_path(output)} to resume: starting with the first input")
+        replaced = f"; {output} will be replaced" if output.exists() else ""
+        terminal.note(
+            f"no {partial_path(output)} to resume: starting with the first input{replaced}"
+        )
         return Earlier()
     earlier = take_up(output, stamp, file_format(output, stamp.components))
     terminal.note(f"resuming after {count(earlier.scored, 'row')} in {partial_path(output)}")

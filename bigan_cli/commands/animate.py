@@ -42,7 +42,7 @@ def animate(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="File to write; .gif, .webp or .mp4. "
+            help="File to write; .gif, .webp or, with PyAV installed, .mp4. "
             "[animation.gif or multi_animation.gif in the run]",
             metavar="FILE",
         ),

@@ -45,7 +45,9 @@ def score(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write to this file instead; .csv or .jsonl.", metavar="FILE"),
+        typer.Option(
+            help="Write to this file instead, and replace it; .csv or .jsonl.", metavar="FILE"
+        ),
     ] = None,
     resume: Annotated[
         bool,

@@ -170,6 +170,23 @@ def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_pat
     assert [row["path"] for row in rows[:6]] == [str(names[i]) for i in (0, 1, 3, 4, 5, 2)]
 
 
+def test_rows_of_inputs_that_are_not_named_are_told(score, pictures, partial):
+    output = partial.with_suffix("")
+    names = sorted(pictures.glob("*.png"))
+    there = len(partial.read_text(encoding="utf-8").splitlines()) - 2  # a stamp, and the headings
+    done = score(*names[10:50], "--output", output, "--resume")
+    assert done.code == 0
+    assert f"warning: 10 rows of {output} are of inputs that this command does not" in done.err
+    assert len(rows_of(output)) == there + 10
+
+
+def test_resuming_what_is_finished_says_that_it_is_replaced(score, pictures, tmp_path):
+    output = tmp_path / "scores.csv"
+    (image, *_) = sorted(pictures.glob("*.png"))
+    assert "will be replaced" not in score(image, "--output", output, "--resume").err
+    assert f"{output} will be replaced" in score(image, "--output", output, "--resume").err
+
+
 def test_an_input_given_twice_has_two_rows_and_new_ones_are_scored(score, pictures, partial):
     output = partial.with_suffix("")
     names = sorted(pictures.glob("*.png"))[:42]
