@@ -157,7 +157,10 @@ def _fit_memories(
         points = {component.name: component.embed(seen) for component in components}
         return {name: p[:count].cpu() for name, p in points.items() if p is not None}
 
-    embedded: dict[str, list[Tensor]] = {component.name: [] for component in components}
+    # Filled as they come: small tensors that are kept would lie between the large ones that are
+    # given back, and the memory of those could not be used again.
+    embedded: dict[str, Tensor] = {}
+    filled = dict.fromkeys(drawn, 0)
     # The images may be mapped from a file that is larger than the memory: a few batches of
     # them are read at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
@@ -166,15 +169,17 @@ def _fit_memories(
         batches = look_at_batches(networks, fit[places], batch_size, embed, pairs=False)
         for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
             for name, found in points.items():
-                own = drawn[name][places[first : first + batch_size]]
-                embedded[name].append(found[torch.from_numpy(own)])
+                if name not in embedded:
+                    embedded[name] = found.new_empty((int(drawn[name].sum()), *found.shape[1:]))
+                own = found[torch.from_numpy(drawn[name][places[first : first + batch_size]])]
+                embedded[name][filled[name] : filled[name] + len(own)] = own
+                filled[name] += len(own)
     device = networks.device
     memories: dict[str, dict[str, Tensor]] = {}
     for component in components:
-        kept = embedded[component.name]
         fitted: dict[str, Tensor] = {}
-        if kept:
-            normals = torch.cat(kept)
+        normals = embedded.pop(component.name, None)
+        if normals is not None:
             if not torch.isfinite(normals).all():
                 raise _not_finite(component)
             fitted = component.fit(normals, torch.Generator().manual_seed(seed))
@@ -193,8 +198,10 @@ def _raw_scores(
         values = [component.score(seen, memories[component.name]) for component in components]
         return torch.stack([value[:count].float() for value in values]).cpu()
 
-    rows = torch.cat(list(look_at_batches(networks, pixels, batch_size, look)), dim=1)
-    values = rows.numpy().astype(np.float64)
+    values = np.empty((len(components), len(pixels)))
+    batches = look_at_batches(networks, pixels, batch_size, look)
+    for found, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
+        values[:, start : start + batch_size] = found.numpy()
     return {component.name: row for component, row in zip(components, values, strict=True)}
 
 

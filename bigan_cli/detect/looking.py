@@ -88,7 +88,8 @@ def _batch(
 ) -> tuple[NetworkObservation, int]:
     """Return *chunk*, filled up, as the networks see it, and how many of its images are real."""
     count = len(chunk)
-    chunk = np.ascontiguousarray(chunk)
+    # A copy of what may not be written to, such as a mapped file: torch warns of it.
+    chunk = np.require(chunk, requirements=["C", "W"])
     if count < batch_size:
         filling = np.repeat(chunk[:1], batch_size - count, axis=0)
         chunk = np.concatenate([chunk, filling])

@@ -96,8 +96,10 @@ class Member:
             table: NDArray[np.float64] = torch.stack(values).cpu().numpy().astype(np.float64)
             return table
 
-        tables = list(look_at_batches(self._ready, pixels, batch_size, look))
-        columns = np.concatenate(tables, axis=1) if tables else np.empty((len(self.parts), 0))
+        columns = np.empty((len(self.parts), len(pixels)))
+        batches = look_at_batches(self._ready, pixels, batch_size, look)
+        for table, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
+            columns[:, start : start + batch_size] = table
         return {
             name: (column - part.centre) / part.spread
             for (name, part), column in zip(self.parts.items(), columns, strict=True)

@@ -59,6 +59,7 @@ def test_the_documented_layout(run):
     }
     models = {"best", "last", "epoch-0000", "epoch-0002", "epoch-0004"}
     assert names == {
+        ".lock",
         "config.toml",
         "run.json",
         "stats/metrics.jsonl",

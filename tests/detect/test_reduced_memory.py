@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.load import load_config
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.detect.components.image_neighbours import ImageNeighbours
 from bigan_cli.detect.components.latent_mahalanobis import LatentMahalanobis
 from bigan_cli.detect.components.latent_neighbours import LatentNeighbours
@@ -88,7 +89,7 @@ def test_a_score_does_not_depend_on_its_batch(detector, pixels, data):
 def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
     loaded = load_config(flags=FLAGS)
     path = tmp_path / "model.safetensors"
-    about = {"class_names": ("slant",), "normal_classes": (0,), "preprocessing": {}}
+    about = {"class_names": ("slant",), "normal_classes": (0,), "preprocessing": PREPROCESSING}
     save_detector(path, detector, config=loaded.config, fingerprint="", **about)
     again = load_detector(path, torch.device("cpu"), loaded.registry)
     parts = again.members[0].parts
