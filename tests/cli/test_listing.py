@@ -50,7 +50,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     monkeypatch.syspath_prepend(tmp_path)
-    return put
+    before = set(sys.modules)
+    yield put
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def rows(out: str) -> list[dict[str, str]]:
@@ -149,7 +153,7 @@ class TestPlugins:
         source = GOOD.replace("import Dataset", "import Dataset, Options").replace(
             "class Frogs", f"{KINDS}\nclass Frogs"
         )
-        install("bigan_frogs", source.replace("    name =", "    Options = Kinds\n    name ="))
+        install("bigan_test_kinds", source.replace("    name =", "    Options = Kinds\n    name ="))
         told = bigan("datasets", "frogs", "--json")
         assert (told.code, told.err) == (0, "")
         (frogs,) = json.loads(told.out)["datasets"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +117,6 @@ def test_from_nothing_to_a_trained_model(bigan, site, tmp_path, monkeypatch):
         done = in_package(tmp_path, *words, "--target", str(site), str(package))
         assert done.returncode == 0, done.stderr
 
-    importlib.invalidate_caches()  # the folder may have been looked into in the same instant
     listed = bigan("datasets")
     assert "frogs\t1x16x16\t2\t" in listed.out
     assert "\tbigan-frogs 0.1.0\n" in listed.out
