@@ -9,11 +9,9 @@ from pathlib import Path
 MOST = 2 * 2**30
 # Decoded images come together with a copy sorted into splits, the networks and everything else.
 _SHARE = 0.2
-# Where Linux says what a container may use: control groups of version 2 and 1.
-_LIMIT_FILES = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+# Where Linux says which control groups this process is in, and what each may use.
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 def resident_bytes() -> int:
@@ -27,7 +25,7 @@ def resident_bytes() -> int:
 
 def memory_bytes() -> int:
     """Return how much memory this process may use, the least of what the system says."""
-    limits = [_physical_bytes(), _process_limit(), *map(_group_limit, _LIMIT_FILES)]
+    limits = [_physical_bytes(), _process_limit(), *map(_group_limit, _group_files())]
     return min(limit for limit in limits if limit)
 
 
@@ -46,6 +44,30 @@ def _process_limit() -> int:
 
     soft, _hard = resource.getrlimit(resource.RLIMIT_DATA)
     return 0 if soft == resource.RLIM_INFINITY else soft
+
+
+def _group_files() -> list[Path]:
+    """Return the files with the memory limits of this process's control groups and all above.
+
+    Groups of version 2 have one tree for everything, those of version 1 one for memory.
+    """
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # not Linux
+        return []
+    files = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            root, name = _GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = _GROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        # In a container the group may be named as the host sees it: only the root is there then.
+        own = Path(group.lstrip("/"))
+        files += [root / folder / name for folder in (own, *own.parents)]
+    return files
 
 
 def _group_limit(file: Path) -> int:

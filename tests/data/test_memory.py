@@ -31,11 +31,24 @@ def test_limit_of_the_process_counts():
 @pytest.mark.parametrize(
     ("text", "limit"), [("max\n", 0), ("1073741824\n", GIB), ("", 0), (None, 0)]
 )
-def test_limit_of_a_container_counts(text, limit, tmp_path, monkeypatch):
-    file = tmp_path / "memory.max"
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [
+        ("0::/\n", "memory.max"),
+        ("0::/user.slice/run-1.scope\n", "user.slice/run-1.scope/memory.max"),
+        ("0::/user.slice/run-1.scope\n", "user.slice/memory.max"),
+        ("4:cpu,memory:/jobs/7\n1:name=x:/\n", "memory/jobs/7/memory.limit_in_bytes"),
+        ("4:memory:/of/the/host\n", "memory/memory.limit_in_bytes"),
+    ],
+)
+def test_limits_of_the_control_groups_count(text, limit, own, file, tmp_path, monkeypatch):
+    groups = tmp_path / "cgroup"
+    (tmp_path / "own").write_text(own)
     if text is not None:
-        file.write_text(text)
-    monkeypatch.setattr(memory, "_LIMIT_FILES", (file,))
+        (groups / file).parent.mkdir(parents=True)
+        (groups / file).write_text(text)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_GROUPS", groups)
     machine = memory._physical_bytes()
     assert memory.memory_bytes() == min(limit or machine, machine)
 
