@@ -170,8 +170,11 @@ class Examiner:
     def __init__(
         self, fit: NDArray[np.uint8], validation: NDArray[np.uint8], latent_dim: int
     ) -> None:
-        missing = max(0, _BATCH // 2 - len(validation))
-        self._pixels = np.concatenate([validation[:_BATCH], fit[:missing]])
+        least = _BATCH // 2
+        # Large images take much memory, and half of them tell as much.
+        most = max(least, images_at_once(_BATCH, *validation.shape[2:]))
+        missing = max(0, least - len(validation))
+        self._pixels = np.concatenate([validation[:most], fit[:missing]])
         # A generator of its own, so that looking changes nothing of the run.
         own = torch.Generator().manual_seed(0)
         self._z = torch.randn(len(self._pixels), latent_dim, generator=own)
