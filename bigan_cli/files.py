@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from bigan_cli.errors import RunDirectoryError
+
+# What network file systems without locks answer.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -60,11 +64,11 @@ def write_text(path: Path, text: str) -> None:
 def write_lock(folder: Path) -> Iterator[None]:
     """Keep other processes that ask for this lock from writing into *folder* meanwhile.
 
-    The system gives the lock back when this process ends, however it ends. Where the file system
-    has no locks, none is taken.
+    The system gives the lock back when this process ends, however it ends. A file system that
+    has no locks is written to without one.
 
     Raises:
-        RunDirectoryError: Another process has it, or *folder* cannot be made.
+        RunDirectoryError: Another process has it, or *folder* cannot be made or locked.
     """
     from filelock import FileLock, Timeout
 
@@ -79,8 +83,11 @@ def write_lock(folder: Path) -> Iterator[None]:
         raise RunDirectoryError(
             f"another process is writing into {folder}", "wait for it, or name another folder"
         ) from error
-    except (OSError, NotImplementedError):
-        pass
+    except NotImplementedError:
+        pass  # filelock's word for a file system without locks
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise RunDirectoryError(f"cannot lock {folder}: {error.strerror}") from error
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ _PACKAGES = (
 )  # fmt: skip
 # What may change how the program runs; never the whole environment, which may hold secrets.
 _VARIABLES = (
-    "BIGAN_DATA_DIR", "BIGAN_DEBUG", "BIGAN_DEVICE", "BIGAN_OUT", "BIGAN_PLUGINS",
+    "BIGAN_DATA_DIR", "BIGAN_DEBUG", "BIGAN_DEVICE", "BIGAN_PLUGINS",
     "CUDA_VISIBLE_DEVICES", "FORCE_COLOR", "GOMP_SPINCOUNT", "MKL_NUM_THREADS", "NO_COLOR",
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
     "PYTORCH_ENABLE_MPS_FALLBACK", "TERM", "XDG_CACHE_HOME",

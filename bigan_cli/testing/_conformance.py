@@ -5,6 +5,7 @@ pytest asks a test class for ``pytest_generate_tests``, so nothing of pytest is 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,15 +14,15 @@ from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponen
 from bigan_cli.testing._checks import Check
 
 
-class _Conformance:
+class _Conformance(ABC):
     """One test for each check of :meth:`conformance_checks`."""
 
     options: ClassVar[Mapping[str, Any] | None] = None
 
     @classmethod
+    @abstractmethod
     def conformance_checks(cls) -> list[Check]:
         """Return the checks that are to be run."""
-        raise NotImplementedError
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Make a test of each check."""

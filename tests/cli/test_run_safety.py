@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def test_a_model_file_that_does_not_suit_is_told(run, bigan, write_digits, chang
 
 
 def test_a_disk_that_is_full_is_told_with_the_file(run, tmp_path, small_options):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
     folder = tmp_path / "new"
     words = ["train", "--outlier", "8", *small_options, "--epochs", "3", "--save-dir", str(folder)]
     limited = subprocess.run(
@@ -154,3 +155,20 @@ def test_a_disk_that_is_full_is_told_with_the_file(run, tmp_path, small_options)
     error = limited.stderr.splitlines()[-1]
     assert "File too large" in error
     assert f"{folder}/models/" in error
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(RunDirectoryError, match="cannot lock"), write_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOLCK, "No locks")])
+def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch, error):
+    def refuse(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with write_lock(tmp_path):
+        (tmp_path / "written").touch()
+    assert (tmp_path / "written").exists()
