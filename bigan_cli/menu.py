@@ -92,6 +92,8 @@ def _make(name: str, entry: Entry) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     epilog = f"\b\nExample:\n  {entry.example}"
     if hasattr(module, "app"):
+        for subcommand in module.app.registered_commands:
+            subcommand.cls = Command
         alone.add_typer(module.app, name=name, cls=Group, epilog=epilog)
     else:
         alone.command(name, cls=Command, epilog=epilog)(getattr(module, name))

@@ -173,12 +173,27 @@ def _load_parts(
         )
         parts[name] = Standardised(
             component,
-            _under(fitted, f"{name}."),
+            _Fitted(name, _under(fitted, f"{name}.")),
             scale["centre"],
             scale["spread"],
             scale["weight"],
         )
     return parts
+
+
+class _Fitted(dict[str, Tensor]):
+    """What a component keeps of the normals, which another version of it may look for in vain."""
+
+    def __init__(self, component: str, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self._component = component
+
+    def __missing__(self, key: str) -> Tensor:
+        raise PluginError(
+            f"the model file holds no '{key}' of score component '{self._component}', which the "
+            "one that is installed here looks for",
+            "install the version of the plugin that the run was trained with",
+        )
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
@@ -29,6 +29,8 @@ _RENAMED = {
 }
 
 _WORDS = "bigan_cli.words"
+# What stands for a value that names no placeholder of its own; typer would show Python's types.
+_PLACEHOLDERS = {str: "TEXT", int: "N", float: "NUMBER", Path: "PATH"}
 # Where these name a data set or an architecture, help shows its options, too.
 _SELECTORS = {"--dataset", "--architecture"}
 
@@ -163,8 +165,13 @@ def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value
 
 
 def _takes_paths(parameter: Any) -> bool:
+    return _kind(parameter) is Path or parameter.name == "paths"  # these are text: one may be -
+
+
+def _kind(parameter: Any) -> Any:
+    """Return the type of the value of *parameter*, or of each where there may be several."""
     kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
-    return kind in (Path, list[Path]) or parameter.name == "paths"  # these are text: one may be -
+    return get_args(kind)[0] if get_origin(kind) is list else kind
 
 
 def _option_hint(option: str, context: Any) -> str:
@@ -210,10 +217,14 @@ def _panel(item: Any) -> str:
 def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for parameter in command.get_params(ctx):
+        if parameter.metavar is None:
+            parameter.metavar = _PLACEHOLDERS.get(_kind(parameter))
         record = parameter.get_help_record(ctx)
         if record is not None:
-            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            sections.setdefault(_panel(parameter) or usual, []).append(record)
+            argument = parameter.param_type_name == "argument"
+            usual = "Arguments" if argument else "Options"
+            name = (argument and parameter.metavar) or record[0]  # no type behind its name
+            sections.setdefault(_panel(parameter) or usual, []).append((name, record[1]))
     # What every command has comes last.
     sections["Options"] = sections.pop("Options")
     write_sections(sections, formatter)

@@ -16,7 +16,8 @@ CheckpointOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="BIGAN_DEVICE")
+    str,
+    typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="BIGAN_DEVICE", metavar="DEVICE"),
 ]
 PluginOption = Annotated[
     list[Path] | None,

@@ -1,4 +1,4 @@
-"""What ``bigan train`` does, step by step: resolve, prepare, build, train, report."""
+"""What ``bigan train`` does with its configuration: prepare, build, train, report."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 import typer
 
 from bigan_cli import __version__
-from bigan_cli.commands._complete import origins_of_run, with_options, with_weights
+from bigan_cli.commands._complete import origins_of_run
 from bigan_cli.commands._resolved import Resolved, resolve
 from bigan_cli.commands._run_models import RunModels
 from bigan_cli.commands._session import TrainingSession, check_training_state, stop_on_signals
 from bigan_cli.commands._train_words import announce, report, write_profile
 from bigan_cli.commands._training_display import TrainingDisplay
-from bigan_cli.config.load import Loaded, load_config
-from bigan_cli.config.schema import RunConfig
+from bigan_cli.config.load import Loaded
 from bigan_cli.console import Terminal, count
 from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
 from bigan_cli.files import write_lock
@@ -32,71 +28,7 @@ from bigan_cli.model.profile import StepProfiler
 from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.modelfile import load_detector
-from bigan_cli.plugins.origins import origins_from
 from bigan_cli.rundir import RunDirectory
-
-# What may differ between a run and its continuation: nothing that changes what was learned. More
-# epochs stretch what falls over all of them, the instance noise, from there on.
-_FREE_ON_RESUME = ("train.epochs", "train.device", "output.", "data.root", "data.download")
-
-
-def load(
-    file: Path | None, sets: Sequence[str], flags: Mapping[str, Any], *, resume: bool
-) -> Loaded:
-    """Return the configuration; of the run to continue, where there is one.
-
-    Raises:
-        RunDirectoryError: *resume*, and there is no run.
-        UsageError: *resume*, and a changed value would make it another run.
-    """
-    if not resume:
-        return _completed(load_config(file=file, sets=sets, flags=flags))
-    wanted = load_config(file=file, sets=sets, flags=flags)
-    run = RunDirectory(wanted.config.output.save_dir)
-    if not run.run_file.exists():
-        raise RunDirectoryError(
-            f"no run in {run.path} to resume (run.json missing)",
-            "name its folder with --save-dir, or start a run without --resume",
-        )
-    stored = run.config()
-    made_with = origins_from(run.info().get("made_with", ()))
-    continued = _completed(
-        load_config(file=file or run.config_file, sets=sets, flags=flags, made_with=made_with)
-    )
-    # Earlier versions stored runs without the weights of their components, and with fewer options.
-    stored = with_options(with_weights(stored, continued.registry), continued.registry)
-    _check_resumable(stored, continued.config)
-    return continued
-
-
-def _completed(loaded: Loaded) -> Loaded:
-    return replace(loaded, config=with_weights(loaded.config, loaded.registry))
-
-
-def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
-    before, after = (
-        _flatten(stored.model_dump(mode="json")),
-        _flatten(wanted.model_dump(mode="json")),
-    )
-    for key in sorted(before.keys() | after.keys()):
-        if key.startswith(_FREE_ON_RESUME) or before.get(key) == after.get(key):
-            continue
-        if key == "train.members" and after[key] > before[key]:
-            continue  # more members change nothing of those that are there
-        raise UsageError(
-            f"cannot change {key} on resume ({before.get(key)} -> {after.get(key)})",
-            "leave it as it was, or start a new run with --save-dir",
-        )
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def run(

@@ -58,7 +58,7 @@ def benchmark(
         typer.Option("--baselines", help="Add classical detectors on the very same images."),
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]")
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]", metavar="DEVICE")
     ] = None,
     data_root: Annotated[
         Path | None,

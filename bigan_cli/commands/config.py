@@ -34,10 +34,12 @@ def init(
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set whose defaults and options to write. [digits]")
+        str | None,
+        typer.Option(help="Data set whose defaults and options to write. [digits]", metavar="NAME"),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Architecture whose options to write. [dcgan]")
+        str | None,
+        typer.Option(help="Architecture whose options to write. [dcgan]", metavar="NAME"),
     ] = None,
     plugin: _Plugins = None,
     overwrite: Annotated[

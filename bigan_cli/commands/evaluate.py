@@ -28,18 +28,24 @@ def evaluate(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Evaluate on another data set. [the run's own test images]"),
+        typer.Option(
+            help="Evaluate on another data set. [the run's own test images]", metavar="NAME"
+        ),
     ] = None,
     data_root: Annotated[
         Path | None, typer.Option(help="Folder with the data. [where it was]", metavar="DIR")
     ] = None,
     inlier: Annotated[
         list[str] | None,
-        typer.Option(help="Normal class of that data set, index or name; repeatable."),
+        typer.Option(
+            help="Normal class of that data set, index or name; repeatable.", metavar="CLASS"
+        ),
     ] = None,
     outlier: Annotated[
         list[str] | None,
-        typer.Option(help="Anomalous class of that data set, index or name; repeatable."),
+        typer.Option(
+            help="Anomalous class of that data set, index or name; repeatable.", metavar="CLASS"
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -21,7 +21,7 @@ def reconstruct(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Image files or folders; by default test images of the run.", metavar="[PATH...]"
+            help="Image files or folders; by default test images of the run.", metavar="PATH"
         ),
     ] = None,
     run: RunOption = Path("results"),

@@ -16,7 +16,7 @@ def score(
         list[str],
         typer.Argument(
             help="Image files, folders, or - for a list of paths on standard input.",
-            metavar="PATH...",
+            metavar="PATH",
         ),
     ],
     run: RunOption = Path("results"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
 # Every option that stands for a configuration key defaults to None here: a default of its own
 # would hide the value of a run file. The true defaults stand in the configuration schema.
+
+_data = partial(typer.Option, rich_help_panel="Data")
+_networks = partial(typer.Option, rich_help_panel="Networks")
+_training = partial(typer.Option, rich_help_panel="Training")
+_results = partial(typer.Option, rich_help_panel="Results")
 
 
 def train(
@@ -30,96 +36,122 @@ def train(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
+        _data(
             help="Data set; 'bigan datasets' lists them, --dataset NAME --help shows its "
-            "options. [digits]"
+            "options. [digits]",
+            metavar="NAME",
         ),
     ] = None,
     data_root: Annotated[
-        Path | None, typer.Option(help="Folder with the data. [this machine's data cache]")
+        Path | None,
+        _data(help="Folder with the data. [this machine's data cache]", metavar="DIR"),
     ] = None,
     download: Annotated[
-        bool | None, typer.Option("--download/--no-download", help="May data be downloaded.")
+        bool | None, _data("--download/--no-download", help="May data be downloaded.")
     ] = None,
     inlier: Annotated[
         list[str] | None,
-        typer.Option(help="Normal class, index or name; repeatable. All others are anomalies."),
+        _data(
+            help="Normal class, index or name; repeatable. All others are anomalies.",
+            metavar="CLASS",
+        ),
     ] = None,
     outlier: Annotated[
         list[str] | None,
-        typer.Option(help="Anomalous class, index or name; repeatable. All others are normal."),
+        _data(
+            help="Anomalous class, index or name; repeatable. All others are normal.",
+            metavar="CLASS",
+        ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="auto, one-class, leave-one-out or folder. [auto]")
+        str | None,
+        _data(help="auto, one-class, leave-one-out or folder. [auto]", metavar="NAME"),
     ] = None,
     outlier_portion: Annotated[
         str | None,
-        typer.Option(help="Share of anomalies in the test set, or 'all' of them. [all]"),
+        _data(help="Share of anomalies in the test set, or 'all' of them. [all]", metavar="SHARE"),
     ] = None,
     image_size: Annotated[
-        str | None, typer.Option(help="Side, or HxW, in pixels. [the data set's own]")
+        str | None,
+        _data(help="Side, or HxW, in pixels. [the data set's own]", metavar="SIZE"),
     ] = None,
     input_channels: Annotated[
-        int | None, typer.Option(help="1 grey, 3 RGB, 4 RGBA. [the data set's own]")
+        int | None, _data(help="1 grey, 3 RGB, 4 RGBA. [the data set's own]")
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="'bigan architectures' lists them. [dcgan]")
+        str | None, _networks(help="'bigan architectures' lists them. [dcgan]", metavar="NAME")
     ] = None,
-    latent_dim: Annotated[int | None, typer.Option(help="Length of the latent vector.")] = None,
+    latent_dim: Annotated[int | None, _networks(help="Length of the latent vector. [32]")] = None,
     feature_maps_gen: Annotated[
-        int | None, typer.Option(help="Base feature maps of generator and encoder.")
+        int | None, _networks(help="Base feature maps of generator and encoder. [32]")
     ] = None,
     feature_maps_disc: Annotated[
-        int | None, typer.Option(help="Base feature maps of the discriminator.")
+        int | None, _networks(help="Base feature maps of the discriminator. [32]")
     ] = None,
     dropout_rate: Annotated[
-        float | None, typer.Option(help="Dropout in the discriminator.")
+        float | None, _networks(help="Dropout in the discriminator. [0]", metavar="RATE")
     ] = None,
     tanh: Annotated[
-        bool | None, typer.Option("--tanh/--sigmoid", help="The generator's output. [tanh]")
+        bool | None, _networks("--tanh/--sigmoid", help="The generator's output. [tanh]")
     ] = None,
     spectral_norm: Annotated[
         bool | None,
-        typer.Option(
+        _networks(
             "--spectral-norm/--no-spectral-norm", help="In the discriminator. [no-spectral-norm]"
         ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
+        _training(
             help="auto, fast, balanced or best: how far to go, in about a third, all or six "
-            "times the usual time. [auto: balanced]"
+            "times the usual time. [auto: balanced]",
+            metavar="NAME",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random choice. [0]")] = None,
+    epochs: Annotated[
+        int | None, _training(help="Passes over the training images. [30; digits: 100]")
+    ] = None,
+    batch_size: Annotated[int | None, _training(help="Images a step. [64]")] = None,
+    lr: Annotated[float | None, _training(help="Learning rate. [0.0004]", metavar="RATE")] = None,
+    seed: Annotated[int | None, _training(help="Decides every random choice. [0]")] = None,
     members: Annotated[
         int | None,
-        typer.Option(help="Networks to train, with different seeds; the score is their mean. [1]"),
+        _training(
+            help="Networks to train, with different seeds; the score is their mean. [1]",
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]")
+        str | None, _training(help="auto, cpu, cuda, cuda:N or mps. [auto]", metavar="DEVICE")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16. [auto]")] = None,
+    precision: Annotated[
+        str | None, _training(help="auto, fp32 or bf16. [auto]", metavar="NAME")
+    ] = None,
     compile_: Annotated[
         str | None,
-        typer.Option("--compile", help="auto, on or off: torch.compile, a minute first. [auto]"),
+        _training(
+            "--compile",
+            help="auto, on or off: torch.compile, a minute first. [auto]",
+            metavar="WHEN",
+        ),
     ] = None,
     fpr: Annotated[
-        float | None, typer.Option(help="False-positive rate of the threshold. [0.05]")
+        float | None,
+        _results(help="False-positive rate of the threshold. [0.05]", metavar="SHARE"),
     ] = None,
-    save_dir: Annotated[Path | None, typer.Option(help="The run directory. [results]")] = None,
+    save_dir: Annotated[
+        Path | None, _results(help="The run directory. [results]", metavar="DIR")
+    ] = None,
     save_interval: Annotated[
-        int | None, typer.Option(help="Epochs between two saves of pictures and models.")
+        int | None,
+        _results(help="Epochs between two saves of pictures and models. [10]"),
     ] = None,
     plugin: Annotated[
-        list[Path] | None, typer.Option(help="A local plugin file to load; repeatable.")
+        list[Path] | None,
+        typer.Option(help="A local plugin file to load; repeatable.", metavar="FILE"),
     ] = None,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="Tell where a step's time goes, and write a trace."),
+        _results("--profile", help="Tell where a step's time goes, and write a trace."),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --save-dir exactly.")
@@ -133,7 +165,7 @@ def train(
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a BiGAN on normal images and calibrate its score."""
-    from bigan_cli.commands import _train
+    from bigan_cli.commands import _train_config
     from bigan_cli.commands._listing import warn_of_broken
     from bigan_cli.errors import UsageError
 
@@ -173,8 +205,12 @@ def train(
     if profile and dry_run:
         raise UsageError("--profile watches a training, and --dry-run has none")
     terminal: Terminal = ctx.obj
-    loaded: Loaded = _train.load(config, set_ or [], flags, resume=resume)
+    loaded: Loaded = _train_config.load(config, set_ or [], flags, resume=resume)
     warn_of_broken(terminal, loaded.registry)
+
+    # Only now, so that a wrong configuration is told before PyTorch has been imported.
+    from bigan_cli.commands import _train
+
     if dry_run:
         _train.dry_run(terminal, loaded, as_json=json_)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -16,8 +17,10 @@ import typer
 
 import bigan_cli
 from bigan_cli import main as main_module
+from bigan_cli.config.reference import all_tables
 from bigan_cli.errors import BiganError, ConfigError, GateFailed, SomeInputsSkipped, UsageError
 from bigan_cli.menu import Entry
+from bigan_cli.plugins import load_registry
 
 Run = Callable[..., object]
 
@@ -72,6 +75,7 @@ class TestHelp:
         shown = bigan(*path, "--help")
         assert (shown.code, shown.err) == (0, "")
         assert shown.out.startswith(f"Usage: bigan {' '.join(path)} ")
+        assert not re.search(r"<\w", shown.out), "a Python type for a placeholder"
 
     @pytest.mark.parametrize("name", [path[0] for path in command_paths() if len(path) == 1])
     def test_every_command_has_an_example(self, bigan, name):
@@ -82,6 +86,14 @@ class TestHelp:
         listed = {n: e for part in main_module.COMMANDS.values() for n, e in part.items()}
         explained = " ".join(bigan(name, "--help").out.split())
         assert f" {listed[name].summary} " in explained
+
+    def test_the_defaults_that_the_help_of_train_names_are_those_of_the_schema(self, bigan):
+        defaults = {k.flag: k.default for t in all_tables(load_registry()) for k in t.rows}
+        words = " ".join(bigan("train", "--help").out.split())
+        shown = re.findall(r" (--[a-z-]+) [A-Z]+ [^\[]*\[([\d.]+)[];]", words)
+        assert {float(value) == defaults[flag] for flag, value in shown} == {True}
+        numbers = {f for f, d in defaults.items() if f and type(d) in (int, float)}
+        assert dict(shown).keys() == numbers
 
     def test_no_help_line_is_cut(self, bigan):
         assert "..." not in bigan("--help").out.replace("[ARGS]...", "")

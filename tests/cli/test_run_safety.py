@@ -172,3 +172,16 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkey
     with write_lock(tmp_path):
         (tmp_path / "written").touch()
     assert (tmp_path / "written").exists()
+
+
+def test_a_component_that_looks_for_what_the_model_does_not_hold_is_told(run, bigan, write_digits):
+    path = run / "models/best.safetensors"
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    del tensors["members.0.fitted.image_neighbours.scale"]
+    save_file(tensors, path, metadata)
+    (image,) = write_digits(run.parent / "images", 0, 1)
+    code, said = bigan("score", image, "--run", run)
+    assert code == 2
+    assert "holds no 'scale' of score component 'image_neighbours'" in said
