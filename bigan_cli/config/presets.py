@@ -1,6 +1,6 @@
-"""Presets: how much time a run may take, in one word.
+"""Presets: how much time a run may take, in one word, and what suits several normal classes.
 
-A data set says what suits it (its own preset); these say how far to go. They lie below
+A data set says what suits it (its own preset); the words say how far to go. They lie below
 everything that is given, so any single value can still be chosen.
 """
 
@@ -34,6 +34,24 @@ PRESETS: Mapping[str, Preset] = {
     "balanced": Preset(epochs=1, members=1),
     "best": Preset(epochs=2, members=3),
 }
+
+SEVERAL_CLASSES: Mapping[str, Mapping[str, Any]] = {
+    "score": {
+        "weights": {
+            "distortion": 0.0,
+            "rotation": 0.0,
+            "encoder_neighbours": 0.0,
+            "latent_neighbours": 0.0,
+        },
+        "options": {"image_neighbours": {"bank_size": 65_536, "dimensions": 64}},
+    }
+}
+"""What suits runs whose normals are of several classes, below what the data set wants.
+
+What D sees of an image tells most by far, once each of many kinds of normals is well represented
+among the neighbours. The other components judge normals as a whole: the more kinds there are,
+the more room there is between them for anomalies that look normal to these.
+"""
 
 
 def values_of(name: str, dataset_preset: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

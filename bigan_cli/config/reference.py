@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from bigan_cli.config.flags import FLAGS
 from bigan_cli.config.layers import Keys, flatten
+from bigan_cli.config.presets import SEVERAL_CLASSES
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.settle import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
 from bigan_cli.config.toml import without_none
@@ -221,12 +222,13 @@ def _markdown_row(row: Key) -> str:
 
 
 def _markdown_presets(registry: Registry) -> Iterator[str]:
-    presets = {name: provided.cls.preset for name, provided in registry.datasets.items()}
-    if any(presets.values()):
-        yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")
-    for name, preset in sorted(presets.items()):
+    presets: dict[str, Mapping[str, Any]] = {"several normal classes": SEVERAL_CLASSES}
+    for name, provided in sorted(registry.datasets.items()):
+        presets[f"`{name}`"] = provided.cls.preset
+    yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")
+    for name, preset in presets.items():
         for keys, value in flatten(without_none(preset)):
-            yield f"| `{name}` | `{'.'.join(keys)}` | `{toml_value(value)}` |"
+            yield f"| {name} | `{'.'.join(keys)}` | `{toml_value(value)}` |"
 
 
 def with_origins(text: str, origins: Mapping[str, str]) -> str:

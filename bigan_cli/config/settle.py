@@ -72,6 +72,14 @@ def settle_protocol(layers: Sequence[Layer], problems: list[Problem]) -> list[La
     return settled[::-1]
 
 
+def has_several_classes(layers: Sequence[Layer]) -> bool:
+    """Return whether the settled *layers* name more than one normal class."""
+    inlier = highest(layers, _INLIER)
+    if highest(layers, _OUTLIER) or highest(layers, _PROTOCOL) == "leave-one-out":
+        return True
+    return isinstance(inlier, list | tuple) and len(inlier) > 1
+
+
 def _exclude_each_other(layer: Layer) -> Problem:
     names = [".".join(keys) for keys in (_INLIER, _OUTLIER)]
     if layer.kind == "flags":

@@ -160,6 +160,31 @@ def test_a_preset_needs_no_data_set_of_its_own() -> None:
         load_config(flags={"train.preset": "fine"})
 
 
+@pytest.mark.parametrize(
+    ("given", "several"),
+    [
+        ({"data.outlier": ["3"]}, True),
+        ({"data.inlier": ["3", "8"]}, True),
+        ({"data.inlier": ["3"]}, False),
+        ({}, False),
+    ],
+)
+def test_several_normal_classes_are_scored_in_their_own_way(
+    given: dict[str, Any], several: bool
+) -> None:
+    loaded = load_config(flags={"data.dataset": "mnist", **given})
+    key = "score.options.image_neighbours.bank_size"
+    if several:
+        assert value_of(loaded, key) == 65_536
+        assert loaded.origins[key] == "preset of several normal classes"
+    else:
+        assert set(loaded.origins.values()) <= {"default", "--dataset", "--inlier"}
+    # It lies below everything else, a list of other components included.
+    for sets, bank in ([f"{key}=7"], 7), (['score.components=["distortion"]'], None):
+        other = load_config(sets=sets, flags={"data.dataset": "mnist", **given}).config.score
+        assert other.options.get("image_neighbours", {}).get("bank_size") == bank
+
+
 def test_only_what_differs_between_machines_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
