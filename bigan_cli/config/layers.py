@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigan_cli.config.flags import flag_of, read_flags
-from bigan_cli.config.presets import SEVERAL_CLASSES, values_of
+from bigan_cli.config.presets import LEAVE_ONE_OUT, values_of
 from bigan_cli.config.toml import parse_value, read_toml
 from bigan_cli.contracts import Dataset
 
@@ -171,10 +171,9 @@ def layers_of_presets(dataset: type[Dataset] | None, preset: str) -> list[Layer]
     return layers
 
 
-def layer_of_several_classes() -> Layer:
-    """Return what suits runs whose normals are of several classes."""
-    label = "preset of several normal classes"
-    return Layer("preset", label, dict(flatten(SEVERAL_CLASSES)), Path.cwd())
+def layer_of_leave_one_out() -> Layer:
+    """Return what suits runs whose normals are all classes but one."""
+    return Layer("preset", "preset of leave-one-out", dict(flatten(LEAVE_ONE_OUT)), Path.cwd())
 
 
 def layer_of_environment(dataset: type[Dataset] | None, environ: Mapping[str, str]) -> Layer:

@@ -1,9 +1,9 @@
 """Puts one frozen :class:`RunConfig` together, and tells all that is wrong with it at once.
 
-From the lowest to the highest: the schema's defaults, what suits several normal classes where
-there are several, the data set's preset, the preset asked for, the run file, the environment
-(which device and which data folder, nothing else), ``--set``, flags. Tables are merged key by
-key. Files named in ``plugins`` add up; any other list replaces the one below.
+From the lowest to the highest: the schema's defaults, what suits leave-one-out where that is
+asked for, the data set's preset, the preset asked for, the run file, the environment (which
+device and which data folder, nothing else), ``--set``, flags. Tables are merged key by key.
+Files named in ``plugins`` add up; any other list replaces the one below.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from bigan_cli.config.layers import (
     layer_of_environment,
     layer_of_file,
     layer_of_flags,
+    layer_of_leave_one_out,
     layer_of_sets,
-    layer_of_several_classes,
     layers_of_presets,
 )
 from bigan_cli.config.messages import problems_of
@@ -42,7 +42,7 @@ from bigan_cli.config.settle import (
     find_architecture,
     find_components,
     find_dataset,
-    has_several_classes,
+    is_leave_one_out,
     owner_of,
     resolve_options,
     settle_options,
@@ -108,8 +108,8 @@ def load_config(
     preset = layers_of_presets(dataset, str(highest([*below, *above], _PRESET, DEFAULT)))
     environment = layer_of_environment(dataset, os.environ)
     layers = settle_protocol([*preset, *below, environment, *above], problems)
-    if has_several_classes(layers):
-        layers = [layer_of_several_classes(), *layers]
+    if is_leave_one_out(layers):
+        layers = [layer_of_leave_one_out(), *layers]
     settled = settle_options(layers, notes)
     given = Given(settled)
     _refuse_hidden(settled, given, problems)

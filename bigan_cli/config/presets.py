@@ -1,4 +1,4 @@
-"""Presets: how much time a run may take, in one word, and what suits several normal classes.
+"""Presets: how much time a run may take, in one word, and what suits leave-one-out.
 
 A data set says what suits it (its own preset); the words say how far to go. They lie below
 everything that is given, so any single value can still be chosen.
@@ -35,7 +35,7 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(epochs=2, members=3),
 }
 
-SEVERAL_CLASSES: Mapping[str, Mapping[str, Any]] = {
+LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
         "weights": {
             "distortion": 0.0,
@@ -46,7 +46,7 @@ SEVERAL_CLASSES: Mapping[str, Mapping[str, Any]] = {
         "options": {"image_neighbours": {"bank_size": 65_536, "dimensions": 64}},
     }
 }
-"""What suits runs whose normals are of several classes, below what the data set wants.
+"""What suits runs whose normals are all classes but one, below what the data set wants.
 
 What D sees of an image tells most by far, once each of many kinds of normals is well represented
 among the neighbours. The other components judge normals as a whole: the more kinds there are,

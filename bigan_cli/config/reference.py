@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from bigan_cli.config.flags import FLAGS
 from bigan_cli.config.layers import Keys, flatten
-from bigan_cli.config.presets import SEVERAL_CLASSES
+from bigan_cli.config.presets import LEAVE_ONE_OUT
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.settle import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
 from bigan_cli.config.toml import without_none
@@ -222,7 +222,7 @@ def _markdown_row(row: Key) -> str:
 
 
 def _markdown_presets(registry: Registry) -> Iterator[str]:
-    presets: dict[str, Mapping[str, Any]] = {"several normal classes": SEVERAL_CLASSES}
+    presets: dict[str, Mapping[str, Any]] = {"leave-one-out": LEAVE_ONE_OUT}
     for name, provided in sorted(registry.datasets.items()):
         presets[f"`{name}`"] = provided.cls.preset
     yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")

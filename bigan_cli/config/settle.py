@@ -72,12 +72,9 @@ def settle_protocol(layers: Sequence[Layer], problems: list[Problem]) -> list[La
     return settled[::-1]
 
 
-def has_several_classes(layers: Sequence[Layer]) -> bool:
-    """Return whether the settled *layers* name more than one normal class."""
-    inlier = highest(layers, _INLIER)
-    if highest(layers, _OUTLIER) or highest(layers, _PROTOCOL) == "leave-one-out":
-        return True
-    return isinstance(inlier, list | tuple) and len(inlier) > 1
+def is_leave_one_out(layers: Sequence[Layer]) -> bool:
+    """Return whether the settled *layers* name anomalous classes, so that all others are normal."""
+    return bool(highest(layers, _OUTLIER))
 
 
 def _exclude_each_other(layer: Layer) -> Problem:

@@ -161,22 +161,15 @@ def test_a_preset_needs_no_data_set_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "several"),
-    [
-        ({"data.outlier": ["3"]}, True),
-        ({"data.inlier": ["3", "8"]}, True),
-        ({"data.inlier": ["3"]}, False),
-        ({}, False),
-    ],
+    ("given", "left_out"),
+    [({"data.outlier": ["3"]}, True), ({"data.inlier": ["3"]}, False), ({}, False)],
 )
-def test_several_normal_classes_are_scored_in_their_own_way(
-    given: dict[str, Any], several: bool
-) -> None:
+def test_leave_one_out_is_scored_in_its_own_way(given: dict[str, Any], left_out: bool) -> None:
     loaded = load_config(flags={"data.dataset": "mnist", **given})
     key = "score.options.image_neighbours.bank_size"
-    if several:
+    if left_out:
         assert value_of(loaded, key) == 65_536
-        assert loaded.origins[key] == "preset of several normal classes"
+        assert loaded.origins[key] == "preset of leave-one-out"
     else:
         assert set(loaded.origins.values()) <= {"default", "--dataset", "--inlier"}
     # It lies below everything else, a list of other components included.
