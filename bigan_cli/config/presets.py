@@ -37,20 +37,19 @@ PRESETS: Mapping[str, Preset] = {
 
 LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
-        "weights": {
-            "distortion": 0.0,
-            "rotation": 0.0,
-            "encoder_neighbours": 0.0,
-            "latent_neighbours": 0.0,
+        "weights": {"distortion": 0.0, "rotation": 0.0, "image_neighbours": 4.0},
+        "options": {
+            "image_neighbours": {"bank_size": 65_536, "neighbours": 1},
+            "encoder_neighbours": {"bank_size": 65_536, "neighbours": 1, "dimensions": 64},
+            "latent_neighbours": {"bank_size": 65_536, "neighbours": 1},
         },
-        "options": {"image_neighbours": {"bank_size": 65_536, "dimensions": 64}},
     }
 }
 """What suits runs whose normals are all classes but one, below what the data set wants.
 
-What D sees of an image tells most by far, once each of many kinds of normals is well represented
-among the neighbours. The other components judge normals as a whole: the more kinds there are,
-the more room there is between them for anomalies that look normal to these.
+Each of many kinds of normals must be well represented among the neighbours, so all of them are
+kept, and the nearest one tells most. Heads that judge normals as a whole tell less: the more
+kinds there are, the more room there is between them for anomalies that look normal.
 """
 
 
