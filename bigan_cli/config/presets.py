@@ -35,21 +35,23 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(epochs=2, members=3),
 }
 
+_NEAREST = {"bank_size": 65_536, "neighbours": 1, "metric": "cosine"}
 LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
-        "weights": {"distortion": 0.0, "rotation": 0.0, "image_neighbours": 4.0},
+        "weights": {"distortion": 0.0, "rotation": 0.0, "image_neighbours": 2.0},
         "options": {
-            "image_neighbours": {"bank_size": 65_536, "neighbours": 1},
-            "encoder_neighbours": {"bank_size": 65_536, "neighbours": 1, "dimensions": 64},
-            "latent_neighbours": {"bank_size": 65_536, "neighbours": 1},
+            "image_neighbours": _NEAREST,
+            "encoder_neighbours": {**_NEAREST, "dimensions": 64},
+            "latent_neighbours": _NEAREST,
         },
     }
 }
 """What suits runs whose normals are all classes but one, below what the data set wants.
 
 Each of many kinds of normals must be well represented among the neighbours, so all of them are
-kept, and the nearest one tells most. Heads that judge normals as a whole tell less: the more
-kinds there are, the more room there is between them for anomalies that look normal.
+kept, and the nearest one tells most; by angle, since kinds differ in how strongly they are seen.
+Heads that judge normals as a whole tell less: the more kinds there are, the more room there is
+between them for anomalies that look normal.
 """
 
 
