@@ -40,7 +40,13 @@ def load(
     stored = run.config()
     made_with = origins_from(run.info().get("made_with", ()))
     continued = _completed(
-        load_config(file=file or run.config_file, sets=sets, flags=flags, made_with=made_with)
+        load_config(
+            file=file or run.config_file,
+            sets=sets,
+            flags=flags,
+            made_with=made_with,
+            complete=file is None,
+        )
     )
     # Earlier versions stored runs without the weights of their components, and with fewer options.
     stored = with_options(with_weights(stored, continued.registry), continued.registry)

@@ -82,6 +82,7 @@ def load_config(
     flags: Mapping[str, Any] | None = None,
     made_with: Sequence[PluginOrigin] = (),
     registry: Registry | None = None,
+    complete: bool = False,
 ) -> Loaded:
     """Return the configuration of a run.
 
@@ -91,6 +92,8 @@ def load_config(
         flags: Dotted key -> value; None means not given.
         made_with: Of a run that goes on, whence its plugins came.
         registry: What was loaded before, so that no plugin file is to be loaded now.
+        complete: *file* is what a run was made with: presets are in it already, and what an
+            earlier version left out is as by default.
 
     Raises:
         ConfigError: With all problems found.
@@ -105,10 +108,11 @@ def load_config(
         registry = load_registry([Path(path) for path in plugin_files], made_with=made_with)
 
     dataset = find_dataset(registry, Given([*below, *above]), problems)
-    preset = layers_of_presets(dataset, str(highest([*below, *above], _PRESET, DEFAULT)))
+    wanted = str(highest([*below, *above], _PRESET, DEFAULT))
+    preset = [] if complete else layers_of_presets(dataset, wanted)
     environment = layer_of_environment(dataset, os.environ)
     layers = settle_protocol([*preset, *below, environment, *above], problems)
-    if is_leave_one_out(layers):
+    if is_leave_one_out(layers) and not complete:
         layers = [layer_of_leave_one_out(), *layers]
     settled = settle_options(layers, notes)
     given = Given(settled)

@@ -9,10 +9,13 @@ import tomli_w
 def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
     assert weights["latent_neighbours"] == 1.0
-    assert (weights["distortion"], weights["reconstruction"]) == (2.0, 0.0)
+    assert (weights["image_neighbours"], weights["distortion"]) == (2.0, 0.0)  # leave-one-out
+    assert weights["reconstruction"] == 0.0
 
 
-def test_a_run_without_weights_written_resumes_and_gets_them(run, bigan):
+def test_a_run_without_weights_written_resumes_and_gets_them(bigan, tmp_path, small_options):
+    run = tmp_path / "run"
+    assert bigan("train", "--inlier", "8", *small_options, "--save-dir", run).code == 0
     file = run / "config.toml"
     whole = tomli.loads(file.read_text(encoding="utf-8"))
     old = {**whole, "score": {**whole["score"], "weights": {}}}
@@ -28,7 +31,7 @@ def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(big
     run = tmp_path / "run"
     small = ("--epochs", "1", "--device", "cpu", "--feature-maps-gen", "4", "--latent-dim", "4")
     named = ("--set", "score.options.latent_neighbours.bank_size=20")
-    assert bigan("train", "--outlier", "8", *small, *named, "--save-dir", run).code == 0
+    assert bigan("train", "--inlier", "8", *small, *named, "--save-dir", run).code == 0
     file = run / "config.toml"
     whole = tomli.loads(file.read_text(encoding="utf-8"))
     fewer = {"latent_neighbours": {"bank_size": 20}}
@@ -42,6 +45,20 @@ def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(big
     told = bigan("train", "--resume", *words, "--save-dir", run)
     assert told.code == 2
     assert "selection on resume (random -> coreset)" in told.err
+
+
+def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
+    file = run / "config.toml"
+    whole = tomli.loads(file.read_text(encoding="utf-8"))
+    score = whole["score"]
+    assert score["options"]["latent_neighbours"]["neighbours"] == 1
+    old = {**whole, "score": {**score, "weights": {}, "options": {}}}
+    file.write_text(tomli_w.dumps(old), encoding="utf-8")
+    told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
+    assert told.code == 0, told.err
+    written = tomli.loads(file.read_text(encoding="utf-8"))["score"]
+    assert written["weights"]["distortion"] == 2.0
+    assert written["options"] == {}
 
 
 def test_another_weight_on_resume_is_refused(run, bigan):
