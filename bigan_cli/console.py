@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1
 
 # What a file name could do to a terminal, it shall not.
+_LONGEST_NAME = 30
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _BREAKS = {**_CONTROL, ord("\t"): "\\t", ord("\n"): "\\n", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
@@ -101,7 +102,12 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        longest = max((len(row[0]) for row in cells), default=0)
+        for place, column in enumerate(columns):
+            # A name that is cut cannot be typed; a path may be too long to stay whole.
+            whole = place == 0 and longest <= _LONGEST_NAME
+            table.add_column(column, overflow="fold", no_wrap=whole)
         for row in cells:
             table.add_row(*(Text(cell.translate(_CONTROL)) for cell in row))
         self._console(sys.stdout).print(table)

@@ -46,19 +46,21 @@ def is_folder(path: Path | os.DirEntry[str]) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders directly in *folder*, hidden ones left out, in natural order.
+    """Return the folders directly in *folder*, in natural order, without hidden ones and runs.
 
     Raises:
         DataError: *folder* cannot be listed.
     """
-    return [folder / name for name, is_folder in _entries(folder) if is_folder]
+    below = (folder / name for name, is_folder in _entries(folder) if is_folder)
+    return [path for path in below if not _is_run(path)]
 
 
 def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
     """Yield the image files under *folder*, in natural order, one folder in memory at a time.
 
-    Hidden files and folders are passed over. Links to folders are followed, but no folder is
-    entered twice, so links that form a loop do no harm.
+    Hidden files and folders are passed over, and so are run directories below *folder*: the
+    pictures that a run draws are no images to learn or to judge. Links to folders are followed,
+    but no folder is entered twice, so links that form a loop do no harm.
 
     Raises:
         DataError: A folder cannot be listed.
@@ -78,8 +80,16 @@ def _walk(folder: Path, recursive: bool, entered: set[tuple[int, int]]) -> Itera
     for name, is_below in _entries(folder):
         if not is_below:
             yield folder / name
-        elif recursive:
+        elif recursive and not _is_run(folder / name):
             yield from _walk(folder / name, recursive, entered)
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether *folder* looks like a run directory."""
+    try:
+        return (folder / "run.json").is_file() and (folder / "models").is_dir()
+    except OSError:  # told when it is listed
+        return False
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, bool]]:

@@ -28,6 +28,7 @@ class TrainingDisplay:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
         self._terminal = terminal
         self._epochs = epochs
@@ -37,9 +38,10 @@ class TrainingDisplay:
         self._live = terminal.interactive
         self._progress = terminal.progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            # Where the terminal is narrow, this one is broken into lines, and no other.
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=False)),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )

@@ -42,6 +42,15 @@ def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     assert found(tmp_path) == ["ok.gif"]
 
 
+def test_the_pictures_of_a_run_are_no_images_of_the_folder_it_lies_in(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "good/b.png")
+    for run in ("run", "good/run"):
+        touch(tmp_path, f"{run}/run.json", f"{run}/models/best.safetensors", f"{run}/true/1.png")
+    assert found(tmp_path) == ["a.png", "good/b.png"] or found(tmp_path) == ["good/b.png", "a.png"]
+    assert subfolders(tmp_path) == [tmp_path / "good"]
+    assert found(tmp_path / "run") == ["true/1.png"]  # asked for
+
+
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
 def test_every_known_suffix_is_found(tmp_path: Path, suffix: str) -> None:
     touch(tmp_path, f"x{suffix}", f"y{suffix.upper()}")
