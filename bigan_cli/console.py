@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 JSON_SCHEMA = 1
 
-# What a file name could do to a terminal, it shall not.
 _LONGEST_NAME = 30
+# What a file name could do to a terminal, it shall not.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _BREAKS = {**_CONTROL, ord("\t"): "\\t", ord("\n"): "\\n", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
