@@ -90,11 +90,8 @@ def run_networks(detector: Detector, paths: list[Path], device: torch.device) ->
         for batch in pixels.split(size):
             x = to_model_range(batch)
             z = networks.encoder(x)
-            reconstruction = networks.generator(z)
+            networks.generator(z)
             networks.discriminator(x, z)
-            networks.discriminator(reconstruction, z)
-            if networks.has_image_features:
-                networks.discriminator.image_features(x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 

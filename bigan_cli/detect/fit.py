@@ -165,8 +165,7 @@ def _fit_memories(
     # them are read at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
         places = chosen[start : start + _READ_TOGETHER * batch_size]
-        # What is kept of a normal is where it lies itself, not its reconstruction.
-        batches = look_at_batches(networks, fit[places], batch_size, embed, pairs=False)
+        batches = look_at_batches(networks, fit[places], batch_size, embed)
         for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
             for name, found in points.items():
                 if name not in embedded:

@@ -23,8 +23,6 @@ def observe(
     networks: Networks | ReadyNetworks,
     pixels: NDArray[np.uint8],
     batch_size: int,
-    *,
-    pairs: bool = True,
 ) -> Iterator[tuple[NetworkObservation, int]]:
     """Yield each batch as the networks see it, with how many of its images are real.
 
@@ -34,7 +32,7 @@ def observe(
     prepared = ready(networks)
     for start in range(0, len(pixels), batch_size):
         with _computing(prepared):
-            yield _batch(prepared, pixels[start : start + batch_size], batch_size, pairs=pairs)
+            yield _batch(prepared, pixels[start : start + batch_size], batch_size)
 
 
 def look_at_batches(
@@ -42,8 +40,6 @@ def look_at_batches(
     pixels: NDArray[np.uint8],
     batch_size: int,
     look: Callable[[NetworkObservation, int], T],
-    *,
-    pairs: bool = True,
 ) -> Iterator[T]:
     """Yield what *look* makes of each batch of :func:`observe`, in order, several at a time.
 
@@ -52,7 +48,6 @@ def look_at_batches(
         pixels: uint8 ``[N, C, H, W]``.
         batch_size: Images in a batch.
         look: Called with a batch and how many of its images are real, in any thread.
-        pairs: Whether *look* is about reconstructions as well.
     """
     prepared = ready(networks)
 
@@ -60,12 +55,12 @@ def look_at_batches(
         # What is seen is computed when it is looked at.
         with _computing(prepared):
             chunk = pixels[start : start + batch_size]
-            return look(*_batch(prepared, chunk, batch_size, pairs=pairs))
+            return look(*_batch(prepared, chunk, batch_size))
 
     starts = range(0, len(pixels), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
     if min(threads, len(starts)) < 2:
-        for seen, count in observe(prepared, pixels, batch_size, pairs=pairs):
+        for seen, count in observe(prepared, pixels, batch_size):
             yield look(seen, count)
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:
@@ -84,7 +79,7 @@ def _computing(networks: ReadyNetworks) -> Iterator[None]:
 
 
 def _batch(
-    networks: ReadyNetworks, chunk: NDArray[np.uint8], batch_size: int, *, pairs: bool
+    networks: ReadyNetworks, chunk: NDArray[np.uint8], batch_size: int
 ) -> tuple[NetworkObservation, int]:
     """Return *chunk*, filled up, as the networks see it, and how many of its images are real."""
     count = len(chunk)
@@ -95,4 +90,4 @@ def _batch(
         chunk = np.concatenate([chunk, filling])
     x = to_model_range(torch.from_numpy(chunk).to(networks.device))
     x = x.contiguous(memory_format=networks.layout)
-    return NetworkObservation(networks, x, pairs=pairs), count
+    return NetworkObservation(networks, x), count

@@ -19,15 +19,12 @@ class NetworkObservation:
     Args:
         networks: Ready to judge images.
         x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
-        pairs: Whether reconstructions will be judged as well, which is cheapest together.
     """
 
-    def __init__(self, networks: ReadyNetworks, x: Tensor, *, pairs: bool = True) -> None:
+    def __init__(self, networks: ReadyNetworks, x: Tensor) -> None:
         self._networks = networks
         self.x = x
-        self._pairs = pairs
-        # What D saw in the images while it judged the pairs, if it told.
-        self._image_features: Tensor | None = None
+        networks.begin(x)
 
     @cached_property
     def z(self) -> Tensor:
@@ -44,9 +41,7 @@ class NetworkObservation:
         """
         if self._networks.encoder_features is None:
             raise UsageError("this architecture's encoder has no features but z")
-        _ = self.z  # which E makes of them, so that they need not be computed again
-        met = self._networks.encoder_features.recall(self.x)
-        return self._networks.encoder_features(self.x) if met is None else met
+        return self._networks.encoder_features(self.x)
 
     @cached_property
     def heads(self) -> Mapping[str, Tensor]:
@@ -71,30 +66,16 @@ class NetworkObservation:
         return x
 
     @cached_property
-    def _judged(self) -> tuple[Tensor, Tensor]:
-        # Both pairs in one pass.
-        images = torch.cat([self.x, self.reconstruction]) if self._pairs else self.x
-        latents = torch.cat([self.z, self.z]) if self._pairs else self.z
-        logits, features = self._networks.discriminator(images, latents)
-        if self._networks.image_features is not None:
-            seen = self._networks.image_features.recall(images)
-            self._image_features = None if seen is None else seen[: len(self.x)]
-        return logits, features
-
-    @cached_property
     def real(self) -> tuple[Tensor, Tensor]:
         """Logits ``[N]`` and features ``[N, F]`` of D(x, E(x))."""
-        logits, features = self._judged
-        return logits[: len(self.x)], features[: len(self.x)]
+        logits, features = self._networks.discriminator(self.x, self.z)
+        return logits, features
 
     @cached_property
     def fake(self) -> tuple[Tensor, Tensor]:
         """Logits ``[N]`` and features ``[N, F]`` of D(G(E(x)), E(x))."""
-        if not self._pairs:
-            logits, features = self._networks.discriminator(self.reconstruction, self.z)
-            return logits, features
-        logits, features = self._judged
-        return logits[len(self.x) :], features[len(self.x) :]
+        logits, features = self._networks.discriminator(self.reconstruction, self.z)
+        return logits, features
 
     @cached_property
     def image_pair_features(self) -> tuple[Tensor, Tensor]:
@@ -119,6 +100,4 @@ class NetworkObservation:
         """
         if self._networks.image_features is None:
             raise UsageError("this architecture's discriminator has no image features")
-        if self._image_features is not None:
-            return self._image_features
         return self._networks.image_features(self.x)

@@ -56,35 +56,46 @@ class ReadyNetworks:
         self.encoder = copied.encoder
         self.generator = copied.generator
         self.discriminator = copied.discriminator
-        self.image_features: _Remembered | None = None
+        # D(x, z) and E(x) call these too, and then they need not be computed again.
+        self.image_features: _OncePerBatch | None = None
         if self.has_image_features:
-            self.image_features = _Remembered(self.discriminator.image_features)  # type: ignore[arg-type]
-            # D(x, z) calls it too, and what it gave there need not be computed again.
+            self.image_features = _OncePerBatch(self.discriminator.image_features)  # type: ignore[arg-type]
             self.discriminator.__dict__["image_features"] = self.image_features
-        self.encoder_features: _Remembered | None = None
+        self.encoder_features: _OncePerBatch | None = None
         if copied.has_encoder_features:
-            self.encoder_features = _Remembered(self.encoder.features)  # type: ignore[arg-type]
+            self.encoder_features = _OncePerBatch(self.encoder.features)  # type: ignore[arg-type]
             self.encoder.__dict__["features"] = self.encoder_features
         self.heads = dict(copied.heads.items())
         self.conditional = dict(copied.conditional.items())
 
+    def begin(self, x: Tensor) -> None:
+        """Let what E and D see in *x* be computed once, in this thread, until the next batch."""
+        for function in (self.image_features, self.encoder_features):
+            if function is not None:
+                function.begin(x)
 
-class _Remembered:
-    """A function of a tensor that can tell what it last gave, to the thread that called it."""
+
+class _OncePerBatch:
+    """A function of a batch that several ask for and that need be computed only once.
+
+    Each thread has a batch of its own; other tensors are passed through.
+    """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self._function = function
-        self._last = threading.local()
+        self._local = threading.local()
+
+    def begin(self, x: Tensor) -> None:
+        """Let *x* be the batch of this thread from now on."""
+        self._local.batch, self._local.result = x, None
 
     def __call__(self, x: Tensor) -> Tensor:
-        result = self._function(x)
-        self._last.call = (x, result)
+        if x is not self._local.__dict__.get("batch"):
+            return self._function(x)
+        if self._local.result is None:
+            self._local.result = self._function(x)
+        result: Tensor = self._local.result
         return result
-
-    def recall(self, x: Tensor) -> Tensor | None:
-        """Return what the last call gave if it was about *x*, and forget it."""
-        given, result = self._last.__dict__.pop("call", (None, None))
-        return result if given is x else None
 
 
 def ready(networks: Networks | ReadyNetworks) -> ReadyNetworks:

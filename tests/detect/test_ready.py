@@ -65,15 +65,33 @@ def test_they_compute_the_same_and_leave_the_trained_ones_alone(networks, pixels
     assert all(p.grad is not None for p in networks.discriminator.parameters())
 
 
-def test_image_features_are_computed_once_with_the_pairs(networks, pixels):
+@pytest.mark.parametrize("first", ["real", "image_features", "encoder_features"])
+def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels, first):
     calls = []
-    trunk = networks.discriminator.image_trunk
-    trunk.register_forward_hook(lambda *_: calls.append(1))
-    ((seen, _),) = observe(networks, pixels, len(pixels))
+    networks.discriminator.image_trunk.register_forward_hook(lambda *_: calls.append("D"))
+    networks.encoder.trunk.register_forward_hook(lambda *_: calls.append("E"))
+    networks.generator.register_forward_hook(lambda *_: calls.append("G"))
+    ready = ReadyNetworks(networks)
     calls.clear()
-    features = seen.real[1], seen.image_features
-    assert len(calls) == 1
-    assert features[1].shape == (50, 256)
+    with torch.no_grad():
+        ((seen, _),) = observe(ready, pixels, len(pixels))
+        getattr(seen, first)
+        assert seen.real[1].shape == (50, 256)
+        assert seen.image_features.shape == (50, 256)
+        assert seen.encoder_features.shape[0] == 50
+    assert sorted(calls) == ["D", "E"]
+
+
+def test_two_batches_are_not_taken_for_each_other(networks, pixels):
+    ready = ReadyNetworks(networks)
+    with torch.no_grad():
+        alone = [seen.image_features for seen, _ in observe(ready, pixels, 25)]
+        together = [seen for seen, _ in observe(ready, pixels, 25)]
+        assert torch.equal(together[0].image_features, alone[0])
+        assert torch.equal(together[1].image_features, alone[1])
+        for seen, wanted in zip(together, alone, strict=True):
+            assert torch.equal(seen.real[0], ready.discriminator(seen.x, seen.z)[0])
+            assert torch.equal(seen.image_features, wanted)
 
 
 class Viewing(nn.Module):

@@ -16,7 +16,7 @@ from pydantic import Field
 from bigan_cli.contracts import Observation, Options, ScoreComponent
 from bigan_cli.detect.components._coreset import coreset
 from bigan_cli.detect.components._principal import principal_axes
-from bigan_cli.detect.components._rows import times
+from bigan_cli.detect.components._rows import WIDTH, times
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 # Points of the bank that are searched together.
 _GROUP = 64
+# A space of so many dimensions is searched in the leading ones, if there are so many points: in
+# three eighths of them, but no more than these.
+_WIDE = 256
+_MANY = 1024
+_LEADING = 256
+# Points that tell which they are.
+_SAMPLE = 512
+# What such a search finds at least, for a closer look.
+_FOUND = 16
 # From how many normals for each one that it keeps a coreset is chosen, at the most: more would
 # have to be embedded and passed over for each choice.
 _CANDIDATES = 8
@@ -90,16 +99,19 @@ class NeighbourComponent(ScoreComponent):
 
     def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean distance to the nearest of the bank, ``[N]``."""
+        import torch
+
         points = self._measured(self.embed(seen).float())
         if "axes" in fitted:
             points = times(points, fitted["axes"])
         bank = self._opened(fitted)
         nearest = min(self.options.neighbours, len(bank.points))
-        candidates = bank.near(points, min(2 * nearest, len(bank.points)))
-        # The search by matrix product loses small distances to rounding: those of the few that
-        # it found are computed once more, from the differences.
-        chosen = bank.points[candidates] - points[:, None]
-        distances = chosen.square().sum(dim=2).sqrt()
+        candidates = bank.candidates(points, nearest)
+        # The search leaves dimensions out, and loses small distances to rounding: those of the
+        # few that it found are computed once more, from the differences.
+        found = bank.points.index_select(0, candidates.flatten())
+        apart = found.unflatten(0, candidates.shape).sub_(points[:, None])
+        distances = torch.linalg.vector_norm(apart, dim=2)
         mean: Tensor = distances.topk(nearest, dim=1, largest=False).values.mean(dim=1)
         return mean
 
@@ -141,25 +153,51 @@ class _Bank:
         self._centre = points.mean(dim=0)
         centred = points - self._centre
         groups = -(-len(points) // _GROUP)
-        self._short = groups * _GROUP - len(points)
-        self._directions = -2 * centred.T.contiguous()
-        self._lengths = torch.nn.functional.pad(
-            centred.square().sum(dim=1), (0, self._short), value=float("inf")
-        )
-        self._directions = torch.nn.functional.pad(self._directions, (0, self._short))
+        short = groups * _GROUP - len(points)
+        lengths = centred.square().sum(dim=1)
+        self._lengths = torch.nn.functional.pad(lengths, (0, short), value=float("inf"))
+        self._axes = _leading_axes(centred)
+        if self._axes is not None:
+            centred = centred @ self._axes
+        self._directions = torch.nn.functional.pad(-2 * centred.T, (0, short)).contiguous()
 
-    def near(self, points: Tensor, number: int) -> Tensor:
-        """Return the indices ``[N, number]`` of the points of the bank nearest to each of *points*.
+    def candidates(self, points: Tensor, nearest: int) -> Tensor:
+        """Return which points of the bank may be the *nearest* to each of *points*, ``[N, C]``.
 
-        Those at nearly the same distance may be taken for each other.
+        C is a few times *nearest*, since those at nearly the same distance may be taken for each
+        other.
         """
-        # The squared distances, less the length of the point itself, which changes no order.
-        apart = (self._lengths + (points - self._centre) @ self._directions).unflatten(
-            1, (-1, _GROUP)
-        )
+        centred = points - self._centre
+        number = 2 * nearest
+        if self._axes is not None:
+            centred = centred @ self._axes
+            number = max(4 * nearest, _FOUND)
+        number = min(number, len(self.points))
+        # The squared distances, less the length of the point itself, which changes no order. In
+        # the leading dimensions alone: as if what two points have in the others were at right
+        # angles, as it nearly is where these are many.
+        apart = (self._lengths + centred @ self._directions).unflatten(1, (-1, _GROUP))
         # The nearest lie in the groups whose own nearest are so: a look at these is enough.
         groups = apart.amin(dim=2).topk(min(number, apart.shape[1]), dim=1, largest=False).indices
         within = apart.gather(1, groups[..., None].expand(-1, -1, _GROUP)).flatten(1)
         found = within.topk(number, dim=1, largest=False).indices
         indices: Tensor = groups.gather(1, found // _GROUP) * _GROUP + found % _GROUP
         return indices
+
+
+def _leading_axes(centred: Tensor) -> Tensor | None:
+    """Return the directions in which points ``[M, K]`` differ most, ``[K, L]``.
+
+    None where the space is not wide, or the points are few. A sample of them tells: which
+    directions exactly is of little consequence, as they only decide what is looked at closely.
+    """
+    import torch
+
+    count, dimensions = centred.shape
+    if dimensions < _WIDE or count < _MANY:
+        return None
+    leading = min(dimensions * 3 // 8 // WIDTH * WIDTH, _LEADING)
+    sample = centred[:_SAMPLE].cpu()  # Metal has no eigendecomposition
+    _, vectors = torch.linalg.eigh(sample @ sample.T)
+    axes, _ = torch.linalg.qr(sample.T @ vectors[:, -leading:])
+    return axes.contiguous().to(centred.device)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # The columns that the widest vector registers (AVX-512) hold.
-_WIDTH = 16
+WIDTH = 16
 
 
 def times(points: Tensor, matrix: Tensor) -> Tensor:
@@ -21,4 +21,4 @@ def times(points: Tensor, matrix: Tensor) -> Tensor:
     from torch.nn.functional import pad
 
     columns = matrix.shape[1]
-    return (points @ pad(matrix, (0, -columns % _WIDTH)))[:, :columns]
+    return (points @ pad(matrix, (0, -columns % WIDTH)))[:, :columns]
