@@ -200,4 +200,5 @@ def _leading_axes(centred: Tensor) -> Tensor | None:
     sample = centred[:_SAMPLE].cpu()  # Metal has no eigendecomposition
     _, vectors = torch.linalg.eigh(sample @ sample.T)
     axes, _ = torch.linalg.qr(sample.T @ vectors[:, -leading:])
-    return axes.contiguous().to(centred.device)
+    leading_axes: Tensor = axes.contiguous().to(centred.device)
+    return leading_axes
