@@ -252,6 +252,10 @@ class RunDirectory:
         found = (re.fullmatch(r"epoch-(\d+)\.safetensors", f.name) for f in self.models.glob("*"))
         return sorted(int(match[1]) for match in found if match)
 
+    def model_files(self) -> list[Path]:
+        """Return all model files that there are, in the order of their names."""
+        return sorted(self.models.glob("*.safetensors"))
+
     def model_file(self, checkpoint: str) -> Path:
         """Return the model file that *checkpoint* names.
 

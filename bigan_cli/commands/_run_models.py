@@ -65,7 +65,15 @@ class RunModels:
         if self._data.config.train.members > 1 and path.exists():
             others = {other.origin.seed: other for other in self._reopen(path).members}
             members = others | members
-        detector = self._calibrate([members[seed] for seed in sorted(members)])
+        return self._save(path, [members[seed] for seed in sorted(members)])
+
+    def refit(self, path: Path) -> Detector:
+        """Fit the run's score components anew to the networks in the model file *path*."""
+        old = self._reopen(path).members
+        return self._save(path, [self.fit(member.networks, member.origin) for member in old])
+
+    def _save(self, path: Path, members: list[Member]) -> Detector:
+        detector = self._calibrate(members)
         save_detector(
             path,
             detector,

@@ -18,6 +18,7 @@ from bigan_cli.commands._complete import origins_of_run
 from bigan_cli.commands._resolved import Resolved, resolve
 from bigan_cli.commands._run_models import RunModels
 from bigan_cli.commands._session import TrainingSession, check_training_state, stop_on_signals
+from bigan_cli.commands._train_config import score_has_changed
 from bigan_cli.commands._train_words import announce, report, write_profile
 from bigan_cli.commands._training_display import TrainingDisplay
 from bigan_cli.config.load import Loaded
@@ -69,12 +70,15 @@ def run(
         else:
             run = RunDirectory.create(save_dir, overwrite=overwrite)
             run.write_info(status="running", **_run_info(resolved))
-        run.write_config(config)
         announce(terminal, resolved)
         made_with = origins_of_run(config, loaded.registry)
-        run.write_info(made_with=[origin.as_dict() for origin in made_with])
         reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
         models = RunModels(resolved.data, resolved.components, reopen, made_with)
+        rescored = resume and score_has_changed(run, loaded)
+        if rescored:
+            _refit(terminal, run, models)
+        run.write_config(config)
+        run.write_info(made_with=[origin.as_dict() for origin in made_with])
         session = TrainingSession(run, resolved.data, models, make_trainer, display)
         with stop_on_signals(stop), display:
             finished = session.train()
@@ -87,9 +91,22 @@ def run(
             f"hint: continue with: bigan train --resume --save-dir {save_dir}"
         )
         raise typer.Exit(INTERRUPTED)
-    if not session.trained_epochs:
+    if not session.trained_epochs and not rescored:
         terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
     report(terminal, run, time.monotonic() - started, rows, as_json=as_json)
+
+
+def _refit(terminal: Terminal, run: RunDirectory, models: RunModels) -> None:
+    """Fit the score, which has changed, to the networks that there are.
+
+    The configuration is written afterwards: if this is stopped, it is done again.
+    """
+    files = run.model_files()
+    for number, path in enumerate(files, start=1):
+        terminal.note(f"fitting the changed score to {path.name} ({number}/{len(files)})")
+        models.refit(path)
+    if run.evaluation_file.exists():
+        terminal.note(f"{run.stats} tells of the score as it was: evaluate the run again")
 
 
 def _check_continuable(run: RunDirectory, resolved: Resolved) -> None:

@@ -11,12 +11,21 @@ from bigan_cli.commands._complete import with_options, with_weights
 from bigan_cli.config.load import Loaded, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.plugins import Registry
 from bigan_cli.plugins.origins import origins_from
 from bigan_cli.rundir import RunDirectory
 
 # What may differ between a run and its continuation: nothing that changes what was learned. More
-# epochs stretch what falls over all of them, the instance noise, from there on.
-_FREE_ON_RESUME = ("train.epochs", "train.device", "output.", "data.root", "data.download")
+# epochs stretch what falls over all of them, the instance noise, from there on. Another score is
+# fitted to the networks that there are.
+_FREE_ON_RESUME = (
+    "train.epochs",
+    "train.device",
+    "output.",
+    "score.",
+    "data.root",
+    "data.download",
+)
 
 
 def load(
@@ -48,10 +57,19 @@ def load(
             complete=file is None,
         )
     )
-    # Earlier versions stored runs without the weights of their components, and with fewer options.
-    stored = with_options(with_weights(stored, continued.registry), continued.registry)
-    _check_resumable(stored, continued.config)
+    _check_resumable(_complete(stored, continued.registry), continued.config)
     return continued
+
+
+def score_has_changed(run: RunDirectory, continued: Loaded) -> bool:
+    """Return whether a run that goes on is to score in another way than it did."""
+    stored = _complete(run.config(), continued.registry)
+    return stored.score != _complete(continued.config, continued.registry).score
+
+
+def _complete(config: RunConfig, registry: Registry) -> RunConfig:
+    # Earlier versions stored runs without the weights of their components, and with fewer options.
+    return with_options(with_weights(config, registry), registry)
 
 
 def _completed(loaded: Loaded) -> Loaded:

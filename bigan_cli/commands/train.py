@@ -154,7 +154,10 @@ def train(
         _results("--profile", help="Tell where a step's time goes, and write a trace."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --save-dir exactly.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run in --save-dir exactly; score.* may change."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in --save-dir.")

@@ -41,10 +41,7 @@ def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(big
     assert told.code == 0, told.err
     written = tomli.loads(file.read_text(encoding="utf-8"))
     assert written["score"]["options"] == whole["score"]["options"]
-    words = ("--set", "score.options.latent_neighbours.selection=coreset")
-    told = bigan("train", "--resume", *words, "--save-dir", run)
-    assert told.code == 2
-    assert "selection on resume (random -> coreset)" in told.err
+    assert "fitting the changed score" not in told.err
 
 
 def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
@@ -56,16 +53,10 @@ def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
     told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
     assert told.code == 0, told.err
+    assert "fitting the changed score" not in told.err
     written = tomli.loads(file.read_text(encoding="utf-8"))["score"]
     assert written["weights"]["distortion"] == 2.0
     assert written["options"] == {}
-
-
-def test_another_weight_on_resume_is_refused(run, bigan):
-    words = ("--set", "score.weights.reconstruction=0.5")
-    told = bigan("train", "--resume", *words, "--save-dir", run)
-    assert told.code == 2
-    assert "cannot change score.weights.reconstruction on resume (0.0 -> 0.5)" in told.err
 
 
 def test_weights_that_are_all_zero_are_refused_before_training(bigan, tmp_path):
