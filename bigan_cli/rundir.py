@@ -37,7 +37,7 @@ _FILES = (
     "stats/profile.json",
     *(
         f"{folder}/{name}"
-        for folder in ("stats", "stats/*")
+        for folder in ("stats", "stats/*", "stats/*/*")
         for name in ("evaluation.json", "scores.csv", "roc.png", "pr.png", "histogram.png")
     ),
     "animation.gif",
@@ -149,7 +149,8 @@ class RunDirectory:
                 except OSError as error:
                     raise RunDirectoryError(f"cannot remove {path}: {error.strerror}") from error
         for folder in _FOLDERS:
-            for path in (*(self.path / folder).glob("*/"), self.path / folder):
+            found = (path for path in (self.path / folder).glob("**/") if path.is_dir())
+            for path in sorted(found, key=lambda path: -len(path.parts)):  # the deepest first
                 with suppress(OSError):  # not empty, or not there
                     path.rmdir()
 
@@ -230,6 +231,16 @@ class RunDirectory:
     def epoch_model(self, epoch: int) -> Path:
         """Return the model file of *epoch*; 0 is the untrained network."""
         return self.models / f"epoch-{epoch:04d}.safetensors"
+
+    def evaluation_folder(self, dataset: str | None, model: Path) -> Path:
+        """Return where the evaluation of *model* goes, so that none replaces another.
+
+        Args:
+            dataset: Another data set than the run's own, by its name.
+            model: The model file; that of the best epoch is the one meant where none is named.
+        """
+        folder = self.stats if dataset is None else self.stats / dataset
+        return folder if model == self.best_model else folder / model.stem
 
     def training_state(self, member: int) -> Path:
         """Return the file that continues the training of *member*, counted from 0."""

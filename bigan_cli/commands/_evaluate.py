@@ -105,7 +105,7 @@ def run_evaluation(terminal: Terminal, request: Request) -> None:
         untrained=compared,
         seed=request.seed,
     )
-    folder = source.run.stats if request.dataset is None else source.run.stats / request.dataset
+    folder = source.run.evaluation_folder(request.dataset, source.file)
     files = Files.of(source.run, folder)
     document = _document(source.file, model, test, request, result)
     write_all(files, document, model.detector, test, scores, untrained, result)

@@ -15,7 +15,7 @@ from bigan_cli.console import Terminal, count
 from bigan_cli.data.discover import IMAGE_SUFFIXES
 from bigan_cli.data.stream import decode_ahead, find_inputs
 from bigan_cli.errors import DataError, RunDirectoryError, SomeInputsSkipped, UsageError
-from bigan_cli.report.grids import comparison_grid
+from bigan_cli.report.grids import comparison_grid, score_caption
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,27 @@ def reconstruct(terminal: Terminal, request: Request) -> None:
     else:
         chosen = _from_test(terminal, model, source, request)
     epoch = model.header.epoch
+    scores = model.detector.score(chosen.pixels)
     comparison_grid(
         output,
         chosen.pixels,
         model.detector.reconstruct(chosen.pixels),
         heading="untrained" if epoch == 0 else f"epoch {epoch}",
+        captions=[
+            f"{Path(name).name}\n{score_caption(score, p_value)}"
+            for name, score, p_value in zip(chosen.names, scores.score, scores.p_value, strict=True)
+        ],
     )
     if request.as_json:
         terminal.json(
-            {"path": output, "model": source.file, "epoch": epoch, "images": list(chosen.names)}
+            {
+                "path": output,
+                "model": source.file,
+                "epoch": epoch,
+                "images": list(chosen.names),
+                "scores": scores.score.tolist(),
+                "p_values": scores.p_value.tolist(),
+            }
         )
     else:
         terminal.result(str(output))

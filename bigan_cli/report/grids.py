@@ -43,7 +43,11 @@ _TITLES = ("original", "reconstruction", "difference")
 
 
 def comparison_grid(
-    path: Path, originals: Pixels, reconstructions: Pixels, heading: str = ""
+    path: Path,
+    originals: Pixels,
+    reconstructions: Pixels,
+    heading: str = "",
+    captions: Sequence[str] = (),
 ) -> None:
     """Write a picture of every image beside its reconstruction and their difference.
 
@@ -55,20 +59,27 @@ def comparison_grid(
         originals: uint8 ``[N, C, H, W]``, N at least 1.
         reconstructions: The same shape.
         heading: One line above the grid, such as ``epoch 10``.
+        captions: One text per image, or none at all; lines are split at newlines and shortened
+            where they are too wide.
 
     Raises:
-        ValueError: The arrays are empty, not images, or of different shapes.
+        ValueError: The arrays are empty, not images, or of different shapes, or there are other
+            than N captions.
     """
     _check(originals)
     _check_alike(originals, reconstructions)
+    if captions and len(captions) != len(originals):
+        raise ValueError(f"{len(captions)} captions of {len(originals)} images")
+    lines = [caption.split("\n") for caption in captions]
+    below = max(map(len, lines), default=0) * line_height(_TEXT)
     tile = Tile.of(originals)
     column = max(tile.width, *(text_width(title, _TEXT) for title in _TITLES))
     inner = 4
     page = Page.of(
         len(originals),
-        (3 * column + 2 * inner, tile.height),
+        (3 * column + 2 * inner, tile.height + below),
         titles=line_height(_TEXT) + 2,
-        row_gap=inner,
+        row_gap=GAP if below else inner,
         footer=line_height(_TEXT) + line_height(_SMALL) + 10,
     )
     canvas, draw = page.start(heading)
@@ -84,6 +95,10 @@ def comparison_grid(
         images = to_rgb(one), to_rgb(other), difference_image(one, other)
         for k, image in enumerate(images):
             tile.paste(canvas, draw, image, (left + k * (column + inner) + inset, top))
+        for n, line in enumerate(lines[i] if lines else ()):
+            down = top + tile.height + 4 + n * line_height(_TEXT) + line_height(_TEXT) // 2
+            text = fit(line, _TEXT, 3 * column + 2 * inner - inset)
+            write(draw, (left + inset, down), text, _TEXT)
     middle = page.height - MARGIN - line_height(_SMALL) - line_height(_TEXT) // 2
     _difference_legend(draw, (MARGIN, middle))
     _save(path, canvas)

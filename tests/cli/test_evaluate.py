@@ -86,6 +86,24 @@ def test_the_untrained_network_stands_beside_the_trained_one(evaluated, evaluate
     )
 
 
+def test_other_checkpoints_and_data_replace_no_evaluation(bigan, evaluate, run):
+    assert evaluate(run).code == 0
+    usual = (run / "stats" / "evaluation.json").read_bytes()
+    untrained = evaluate(run, "--checkpoint", "0")
+    assert f"written to {run / 'stats' / 'epoch-0000'}: " in untrained.err
+    assert evaluate(run, "--checkpoint", "last").code == 0
+    other = ("--dataset", "digits", "--inlier", "3")
+    assert evaluate(run, *other).code == 0
+    assert evaluate(run, *other, "--checkpoint", "0").code == 0
+    folders = ("epoch-0000", "last", "digits", "digits/epoch-0000")
+    found = [strict_json((run / "stats" / f / "evaluation.json").read_text()) for f in folders]
+    assert [each["epoch"] for each in found] == [0, 2, 1 + (found[2]["epoch"] == 2), 0]
+    assert (run / "stats" / "evaluation.json").read_bytes() == usual
+    words = ("train", "--outlier", "8", "--epochs", "1", "--device", "cpu", "--overwrite")
+    assert bigan(*words, "--feature-maps-gen", "4", "--save-dir", run).code == 0
+    assert sorted(p.name for p in (run / "stats").iterdir()) == ["losses.png", "metrics.jsonl"]
+
+
 def test_it_names_the_protocol_and_leaves_its_files(evaluated):
     found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
     assert found["schema"] == 1

@@ -49,13 +49,17 @@ def test_half_of_the_test_images_are_anomalies(bigan, reconstruct, run):
     assert sum(outlier[name] for name in shown) == 5
 
 
-def test_given_images(reconstruct, pictures, tmp_path):
+def test_given_images(bigan, run, reconstruct, pictures, tmp_path):
     paths = sorted(pictures.glob("*.png"))[:3]
     done = reconstruct(*paths, "--output", tmp_path / "out.png", "--json")
     assert done.code == 0
     document = json.loads(done.out)
     assert document["images"] == [str(path) for path in paths]
     assert document["path"] == str(tmp_path / "out.png")
+    scored = bigan("score", *paths, "--run", run, "--device", "cpu", "--json")
+    rows = [json.loads(line) for line in scored.out.splitlines()]
+    assert document["scores"] == [row["score"] for row in rows]
+    assert document["p_values"] == [row["p_value"] for row in rows]
     few = reconstruct(pictures, "-n", "5", "--output", tmp_path / "few.png", "--json")
     assert len(json.loads(few.out)["images"]) == 5
 

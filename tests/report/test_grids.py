@@ -269,3 +269,17 @@ def test_the_same_images_give_the_same_bytes(tmp_path: Path) -> None:
         files.append(path.read_bytes())
     assert files[0] == files[1]
     assert Image.open(io.BytesIO(files[0])).info.get("Software") is None
+
+
+def test_captions_take_room_below_each_image_and_there_is_one_for_each(tmp_path):
+    images = noise((6, 1, 8, 8), 0)
+    plain, captioned, other = (tmp_path / f"{name}.png" for name in ("plain", "captioned", "other"))
+    grids.comparison_grid(plain, images, images)
+    grids.comparison_grid(captioned, images, images, captions=["a\nscore 1"] * 6)
+    grids.comparison_grid(other, images, images, captions=["a name much too long " * 9 + "\nb"] * 6)
+    with Image.open(plain) as one, Image.open(captioned) as two, Image.open(other) as three:
+        assert two.width * two.height > one.width * one.height
+        assert two.size == three.size
+        assert two.tobytes() != three.tobytes()
+    with pytest.raises(ValueError, match="5 captions of 6 images"):
+        grids.comparison_grid(plain, images, images, captions=["a"] * 5)
