@@ -12,7 +12,7 @@ from bigan_cli.console import JSON_SCHEMA
 from bigan_cli.data.prepare import ReopenedTest
 from bigan_cli.detect.detector import Detector, Scores
 from bigan_cli.detect.evaluation import Evaluation
-from bigan_cli.detect.metrics import Rate
+from bigan_cli.detect.metrics import Estimate, Floats, Rate
 from bigan_cli.files import atomic_write, write_text
 from bigan_cli.rundir import RunDirectory
 
@@ -112,7 +112,7 @@ def _draw(
         files.roc.unlink(missing_ok=True)
         files.precision_recall.unlink(missing_ok=True)
         return
-    before = result.untrained.auroc if result.untrained else None
+    before = result.untrained
     roc(
         files.roc,
         outlier,
@@ -120,7 +120,7 @@ def _draw(
         auroc=area.value,
         interval=(area.low, area.high),
         operating_point=_point(point.observed_fpr, point.observed_tpr),
-        untrained=None if untrained is None or before is None else (untrained.score, before.value),
+        untrained=_with_area(untrained, before.auroc if before else None),
     )
     precision_recall(
         files.precision_recall,
@@ -129,7 +129,12 @@ def _draw(
         average_precision=precision.value,
         interval=(precision.low, precision.high),
         operating_point=_point(point.observed_tpr, point.precision),
+        untrained=_with_area(untrained, before.average_precision if before else None),
     )
+
+
+def _with_area(scores: Scores | None, area: Estimate | None) -> tuple[Floats, float] | None:
+    return None if scores is None or area is None else (scores.score, area.value)
 
 
 def _point(x: Rate | None, y: Rate | None) -> tuple[float, float] | None:

@@ -17,6 +17,9 @@ COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 # With an AUROC beyond this there is little left to gain.
 _SOLVED = 0.99
 
+# Of fewer images than this, resampling cannot tell how much others like them would differ.
+_FEW = 20
+
 
 def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
     """Yield the cells of :data:`COLUMNS`: the last one says what was counted."""
@@ -131,6 +134,13 @@ def warnings(result: Evaluation) -> Iterator[str]:
         yield (
             f"training gained nothing that can be told from chance: AUROC {gain.value:+.3f} "
             f"(95 % interval {gain.low:+.3f} to {gain.high:+.3f}) over the untrained network"
+        )
+    few = min(result.normals, result.anomalies)
+    if area and few < _FEW:
+        kind = ("anomaly", "anomalies") if few == result.anomalies else ("normal image",)
+        yield (
+            f"there {'is' if few == 1 else 'are'} only {count(few, *kind)} to test with: the "
+            "intervals of AUROC and average precision are narrower than what is known"
         )
     point, expected = result.operating_point, result.operating_point.expected_fpr
     if point.surprising and point.observed_fpr is not None:

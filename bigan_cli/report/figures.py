@@ -138,6 +138,7 @@ def precision_recall(
     average_precision: float,
     interval: tuple[float, float] | None = None,
     operating_point: tuple[float, float] | None = None,
+    untrained: tuple[ArrayLike, float] | None = None,
     dpi: int = DPI,
 ) -> None:
     """Draw precision against recall, and the prevalence that a useless detector would have.
@@ -149,6 +150,8 @@ def precision_recall(
         average_precision: The area under the steps, for the title.
         interval: Its 95 % interval (low, high).
         operating_point: Recall and precision at the calibrated threshold.
+        untrained: The untrained network's scores of the same images, ``[N]``, and their average
+            precision.
         dpi: Dots per inch.
 
     Raises:
@@ -164,7 +167,13 @@ def precision_recall(
         label = f"prevalence, {prevalence:.3f}"
         axis.axhline(prevalence, color=FAINT, linewidth=1, linestyle="--", label=label)
         # The precision of a threshold holds from the recall of the threshold before it.
-        axis.step(recall, precision, where="post", color=CALM, linewidth=2.2, label="trained")
+        if untrained is not None:
+            before, area = untrained
+            below, reached, _ = precision_recall_curve(*_both_kinds(outlier, before))
+            label = f"untrained network, {area:.3f}"
+            axis.step(reached, below, where="post", color=FAINT, linewidth=1.4, label=label)
+        label = f"trained network, {average_precision:.3f}"
+        axis.step(recall, precision, where="post", color=CALM, linewidth=2.2, label=label)
         axis.fill_between(recall, precision, step="post", color=CALM, alpha=0.08, linewidth=0)
         if operating_point is not None:
             x, y = operating_point

@@ -104,6 +104,18 @@ def test_other_checkpoints_and_data_replace_no_evaluation(bigan, evaluate, run):
     assert sorted(p.name for p in (run / "stats").iterdir()) == ["losses.png", "metrics.jsonl"]
 
 
+def test_a_handful_of_anomalies_is_told(bigan, evaluate, tmp_path, small_options):
+    run = tmp_path / "few"
+    words = ("train", "--outlier", "8", "--outlier-portion", "0.01", *small_options)
+    assert bigan(*words, "--save-dir", run).code == 0
+    done = evaluate(run, "--json")
+    found = strict_json(done.out)
+    number = found["anomalies"]
+    assert 0 < number < 20
+    anomalies = "is only 1 anomaly" if number == 1 else f"are only {number} anomalies"
+    assert f"warning: there {anomalies} to test with: the intervals of AUROC" in done.err
+
+
 def test_it_names_the_protocol_and_leaves_its_files(evaluated):
     found = strict_json((evaluated / "stats" / "evaluation.json").read_text())
     assert found["schema"] == 1

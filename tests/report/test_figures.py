@@ -164,9 +164,10 @@ def test_the_operating_point_is_marked_where_it_is_known(
     assert amount(tmp_path / "without.png", ink.ALARM) == 0
 
 
-def test_the_untrained_network_has_its_own_curve(tmp_path: Path) -> None:
-    draw_roc(tmp_path / "with.png", untrained=(RNG.normal(0, 1, 200), 0.51))
-    draw_roc(tmp_path / "without.png")
+@pytest.mark.parametrize("draw", [draw_roc, draw_precision_recall])
+def test_the_untrained_network_has_its_own_curve(tmp_path: Path, draw: Callable[..., None]) -> None:
+    draw(tmp_path / "with.png", untrained=(RNG.normal(0, 1, 200), 0.51))
+    draw(tmp_path / "without.png")
     assert amount(tmp_path / "with.png", ink.FAINT) > 2 * amount(
         tmp_path / "without.png", ink.FAINT
     )
