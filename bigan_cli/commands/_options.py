@@ -7,17 +7,25 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.commands import _completion
+
 RunOption = Annotated[Path, typer.Option(help="The run directory.", metavar="DIR")]
 CheckpointOption = Annotated[
     str,
     typer.Option(
         help="best, last, a saved epoch (0 is the untrained network), or a model file.",
         metavar="WHICH",
+        autocompletion=_completion.words(*_completion.CHECKPOINTS),
     ),
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="BIGAN_DEVICE", metavar="DEVICE"),
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N or mps.",
+        envvar="BIGAN_DEVICE",
+        metavar="DEVICE",
+        autocompletion=_completion.words(*_completion.DEVICES),
+    ),
 ]
 PluginOption = Annotated[
     list[Path] | None,

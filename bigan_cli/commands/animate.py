@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bigan_cli.commands import _completion
 from bigan_cli.commands._options import JsonOption, RunOption
 from bigan_cli.errors import DataError, UsageError, did_you_mean
 
@@ -23,7 +24,12 @@ _SCALES = (0.1, 8.0)
 def animate(
     ctx: typer.Context,
     mode: Annotated[
-        str, typer.Option(help="single: one folder; multi: several, side by side.", metavar="MODE")
+        str,
+        typer.Option(
+            help="single: one folder; multi: several, side by side.",
+            metavar="MODE",
+            autocompletion=_completion.words(*_MODES),
+        ),
     ] = "single",
     run: RunOption = Path("results"),
     dirs: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.commands import _completion
 from bigan_cli.commands._options import JsonOption, PluginOption
 
 
@@ -23,7 +24,12 @@ def benchmark(
         ),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Data set; repeatable. [digits]", metavar="NAME")
+        list[str] | None,
+        typer.Option(
+            help="Data set; repeatable. [digits]",
+            metavar="NAME",
+            autocompletion=_completion.datasets,
+        ),
     ] = None,
     inlier: Annotated[
         list[str] | None,
@@ -44,7 +50,11 @@ def benchmark(
     ] = None,
     preset: Annotated[
         list[str] | None,
-        typer.Option(help="Preset handed on to 'bigan train'; repeatable.", metavar="NAME"),
+        typer.Option(
+            help="Preset handed on to 'bigan train'; repeatable.",
+            metavar="NAME",
+            autocompletion=_completion.values_of("train", "preset"),
+        ),
     ] = None,
     variant: Annotated[
         list[str] | None,
@@ -58,7 +68,12 @@ def benchmark(
         typer.Option("--baselines", help="Add classical detectors on the very same images."),
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps. [auto]", metavar="DEVICE")
+        str | None,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps. [auto]",
+            metavar="DEVICE",
+            autocompletion=_completion.words(*_completion.DEVICES),
+        ),
     ] = None,
     data_root: Annotated[
         Path | None,

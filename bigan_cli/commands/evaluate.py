@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.commands import _completion
 from bigan_cli.commands._options import (
     CheckpointOption,
     DeviceOption,
@@ -29,7 +30,9 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Evaluate on another data set. [the run's own test images]", metavar="NAME"
+            help="Evaluate on another data set. [the run's own test images]",
+            metavar="NAME",
+            autocompletion=_completion.datasets,
         ),
     ] = None,
     data_root: Annotated[

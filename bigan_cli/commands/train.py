@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bigan_cli.commands import _completion
+
 if TYPE_CHECKING:
     from bigan_cli.config.load import Loaded
     from bigan_cli.console import Terminal
@@ -40,6 +42,7 @@ def train(
             help="Data set; 'bigan datasets' lists them, --dataset NAME --help shows its "
             "options. [digits]",
             metavar="NAME",
+            autocompletion=_completion.datasets,
         ),
     ] = None,
     data_root: Annotated[
@@ -65,7 +68,11 @@ def train(
     ] = None,
     protocol: Annotated[
         str | None,
-        _data(help="auto, one-class, leave-one-out or folder. [auto]", metavar="NAME"),
+        _data(
+            help="auto, one-class, leave-one-out or folder. [auto]",
+            metavar="NAME",
+            autocompletion=_completion.values_of("data", "protocol"),
+        ),
     ] = None,
     outlier_portion: Annotated[
         str | None,
@@ -79,7 +86,12 @@ def train(
         int | None, _data(help="1 grey, 3 RGB, 4 RGBA. [the data set's own]")
     ] = None,
     architecture: Annotated[
-        str | None, _networks(help="'bigan architectures' lists them. [dcgan]", metavar="NAME")
+        str | None,
+        _networks(
+            help="'bigan architectures' lists them. [dcgan]",
+            metavar="NAME",
+            autocompletion=_completion.architectures,
+        ),
     ] = None,
     latent_dim: Annotated[int | None, _networks(help="Length of the latent vector. [32]")] = None,
     feature_maps_gen: Annotated[
@@ -106,6 +118,7 @@ def train(
             help="auto, fast, balanced or best: how far to go, in about a third, all or six "
             "times the usual time. [auto: balanced]",
             metavar="NAME",
+            autocompletion=_completion.values_of("train", "preset"),
         ),
     ] = None,
     epochs: Annotated[
@@ -121,10 +134,20 @@ def train(
         ),
     ] = None,
     device: Annotated[
-        str | None, _training(help="auto, cpu, cuda, cuda:N or mps. [auto]", metavar="DEVICE")
+        str | None,
+        _training(
+            help="auto, cpu, cuda, cuda:N or mps. [auto]",
+            metavar="DEVICE",
+            autocompletion=_completion.words(*_completion.DEVICES),
+        ),
     ] = None,
     precision: Annotated[
-        str | None, _training(help="auto, fp32 or bf16. [auto]", metavar="NAME")
+        str | None,
+        _training(
+            help="auto, fp32 or bf16. [auto]",
+            metavar="NAME",
+            autocompletion=_completion.values_of("train", "precision"),
+        ),
     ] = None,
     compile_: Annotated[
         str | None,
@@ -132,6 +155,7 @@ def train(
             "--compile",
             help="auto, on or off: torch.compile, a minute first. [auto]",
             metavar="WHEN",
+            autocompletion=_completion.values_of("train", "compile"),
         ),
     ] = None,
     fpr: Annotated[

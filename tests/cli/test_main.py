@@ -319,6 +319,17 @@ class TestCompletion:
             ("bigan train --epochs many --lat", {"--latent-dim"}),
             ("bigan score --inlier", set()),
             ("bigan config in", {"init"}),
+            ("bigan train --dataset mn", {"mnist"}),
+            ("bigan train --architecture d", {"dcgan"}),
+            ("bigan train --preset ", {"auto", "fast", "balanced", "best"}),
+            ("bigan train --protocol le", {"leave-one-out"}),
+            ("bigan train --precision ", {"auto", "fp32", "bf16"}),
+            ("bigan train --compile o", {"on", "off"}),
+            ("bigan score --device c", {"cpu", "cuda"}),
+            ("bigan score --checkpoint b", {"best"}),
+            ("bigan evaluate --dataset fash", {"fashion_mnist"}),
+            ("bigan benchmark --preset b", {"balanced", "best"}),
+            ("bigan animate --mode m", {"multi"}),
         ],
     )
     def test_the_shell_completes(self, bigan_process, line, offered):
