@@ -201,8 +201,10 @@ class Architecture(ABC):
           means "a real image with its encoding". It may also have a method
           ``image_features(x)`` -> ``[N, K]``, its view of the image alone.
 
-        In ``eval()`` an output must not depend on the other images of its batch. Draw weights
-        from torch's global generator, so that the run's seed decides them.
+        In ``eval()`` an output must not depend on the other images of its batch, and what
+        ``features`` and ``image_features`` return must not be changed in place afterwards:
+        scores use it too, and it is computed once. Draw weights from torch's global generator,
+        so that the run's seed decides them.
 
         Raises:
             UsageError: The image shape is not supported.

@@ -164,6 +164,24 @@ class ArchitectureKit(PluginKit):
         return ""
 
     @promise
+    def features_are_left_as_they_are(self) -> str:
+        """E(x) and D(x, z) do not change what features(x) and image_features(x) gave them."""
+        for shape, networks in self._networks():
+            networks.eval()
+            x, z = _images(shape), _latents(networks)
+            for name, module, inputs in (
+                ("features", networks.encoder, (x,)),
+                ("image_features", networks.discriminator, (x, z)),
+            ):
+                given = _given_by(name, module, inputs)
+                require(
+                    all(torch.equal(kept, tensor) for kept, tensor in given),
+                    f"what {name}(x) gave is changed in place afterwards for images {shape}: "
+                    "scores use it too",
+                )
+        return ""
+
+    @promise
     def the_seed_decides_the_weights(self) -> str:
         """The same seed of torch draws the same weights, another seed others."""
         one, same, other = (self._build(self._smallest, seed) for seed in (1, 1, 2))
@@ -236,6 +254,29 @@ def _outputs(networks: Networks, x: Tensor, start: int = 0) -> dict[str, Tensor]
     if networks.has_image_features:
         outputs["discriminator's image_features"] = networks.discriminator.image_features(x)  # type: ignore[operator]
     return outputs
+
+
+@torch.no_grad()
+def _given_by(
+    name: str, module: nn.Module, inputs: tuple[Tensor, ...]
+) -> list[tuple[Tensor, Tensor]]:
+    """Return what the method *name* gave *module* while it ran: as it was, and as it is then."""
+    method = getattr(module, name, None)
+    given: list[tuple[Tensor, Tensor]] = []
+    if not callable(method):
+        return given
+
+    def watched(x: Tensor) -> Tensor:
+        result: Tensor = method(x)
+        given.append((result.clone(), result))
+        return result
+
+    module.__dict__[name] = watched
+    try:
+        module(*inputs)
+    finally:
+        del module.__dict__[name]
+    return given
 
 
 def _check_outputs(shape: ImageShape, networks: Networks) -> None:

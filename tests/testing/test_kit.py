@@ -304,6 +304,17 @@ def never_calm(e, g, d, shape):
     return e, g, d
 
 
+def tampering(e, g, d, shape):
+
+    class InPlace(type(d)):
+        def forward(self, x, z):
+            self.image_features(x).mul_(2)
+            return super().forward(x, z)
+
+    d.__class__ = InPlace
+    return e, g, d
+
+
 def forgetful(e, g, d, shape):
     import torch
 
@@ -345,6 +356,7 @@ ARCHITECTURES = {
     out_of_range: ("outputs_have_their_shapes", "the generator leaves [-1, 1]"),
     looks_across: ("eval_is_independent_of_the_batch", "encoder's output of an image 1x8x8"),
     never_calm: ("eval_is_repeatable", "discriminator's logit differs from call to call"),
+    tampering: ("features_are_left_as_they_are", "what image_features(x) gave is changed"),
     forgetful: ("weights_survive_saving", "not in its state_dict()"),
     idle: ("gradients_are_finite", "no gradient reaches encoder.unused.weight"),
     self_seeded: ("the_seed_decides_the_weights", "encoder's weights are the same for two seeds"),
