@@ -35,23 +35,23 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(epochs=2, members=3),
 }
 
-_NEAREST = {"bank_size": 65_536, "neighbours": 1, "metric": "cosine"}
+_OF_ALL = {"bank_size": 65_536, "metric": "root"}
 LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
-        "weights": {"distortion": 0.0, "rotation": 0.0, "image_neighbours": 2.0},
+        "weights": {"distortion": 0.0, "rotation": 0.0, "latent_neighbours": 0.25},
         "options": {
-            "image_neighbours": _NEAREST,
-            "encoder_neighbours": {**_NEAREST, "dimensions": 64},
-            "latent_neighbours": _NEAREST,
+            "image_neighbours": _OF_ALL,
+            "encoder_neighbours": {**_OF_ALL, "dimensions": 64},
+            "latent_neighbours": _OF_ALL,
         },
     }
 }
 """What suits runs whose normals are all classes but one, below what the data set wants.
 
 Each of many kinds of normals must be well represented among the neighbours, so all of them are
-kept, and the nearest one tells most; by angle, since kinds differ in how strongly they are seen.
-Heads that judge normals as a whole tell less: the more kinds there are, the more room there is
-between them for anomalies that look normal.
+kept. How strongly the networks see an image differs from kind to kind, and so tells less of what
+is normal than among one kind, but not nothing. Heads that judge normals as a whole tell less: the
+more kinds there are, the more room there is between them for anomalies that look normal.
 """
 
 

@@ -8,8 +8,8 @@ import tomli_w
 
 def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
-    assert weights["latent_neighbours"] == 1.0
-    assert (weights["image_neighbours"], weights["distortion"]) == (2.0, 0.0)  # leave-one-out
+    assert weights["image_neighbours"] == 1.0
+    assert (weights["latent_neighbours"], weights["distortion"]) == (0.25, 0.0)  # leave-one-out
     assert weights["reconstruction"] == 0.0
 
 
@@ -48,7 +48,7 @@ def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
     file = run / "config.toml"
     whole = tomli.loads(file.read_text(encoding="utf-8"))
     score = whole["score"]
-    assert score["options"]["latent_neighbours"]["neighbours"] == 1
+    assert score["options"]["latent_neighbours"]["metric"] == "root"
     old = {**whole, "score": {**score, "weights": {}, "options": {}}}
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
     told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)

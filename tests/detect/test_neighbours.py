@@ -27,18 +27,19 @@ def fitted_to(points, **options):
 
 def by_looking_at_all(points, kept, neighbours, metric):
     bank = (kept["bank"].float() * kept["scale"]).double()
-    if metric == "cosine":
-        points = torch.nn.functional.normalize(points, dim=1)
+    if metric != "euclidean":
+        length = points.norm(dim=1, keepdim=True)
+        points = points / (length if metric == "cosine" else length.sqrt())
     apart = torch.cdist(points.double(), bank)
     return apart.topk(neighbours, largest=False).values.mean(dim=1).float()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     dimensions=st.sampled_from([8, 40, 255, 256, 700]),
     bank=st.sampled_from([3, 64, 1000, 1024, 2500]),
     neighbours=st.sampled_from([1, 5, 30]),
-    metric=st.sampled_from(["euclidean", "cosine"]),
+    metric=st.sampled_from(["euclidean", "cosine", "root"]),
     seed=st.integers(0, 1000),
 )
 def test_distances_are_those_of_the_nearest(dimensions, bank, neighbours, metric, seed):
@@ -75,3 +76,17 @@ def test_the_place_in_a_batch_changes_no_bit(dimensions):
     order = torch.randperm(64, generator=generator)
     straight = component.score(SimpleNamespace(z=points), kept)
     assert torch.equal(component.score(SimpleNamespace(z=points[order]), kept), straight[order])
+
+
+def test_how_strongly_something_is_seen_tells_by_its_square_root():
+    points = torch.eye(4) * torch.tensor([[1.0], [1.0], [4.0], [9.0]])
+    far = {}
+    for metric in ("euclidean", "cosine", "root"):
+        component, kept = fitted_to(points[:1], metric=metric, neighbours=1)
+        seen = SimpleNamespace(z=torch.cat([4 * points[:1], points[2:]]))
+        far[metric] = component.score(seen, kept)
+    torch.testing.assert_close(far["euclidean"], torch.tensor([3.0, 17**0.5, 82**0.5]))
+    torch.testing.assert_close(far["cosine"], torch.tensor([0.0, 2**0.5, 2**0.5]))
+    torch.testing.assert_close(far["root"], torch.tensor([1.0, 5**0.5, 10**0.5]))
+    component, kept = fitted_to(torch.zeros(3, 4), metric="root")
+    assert component.score(SimpleNamespace(z=torch.zeros(2, 4)), kept).tolist() == [0.0, 0.0]

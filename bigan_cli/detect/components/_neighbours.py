@@ -39,14 +39,18 @@ _FOUND = 16
 _CANDIDATES = 8
 
 
+Metric = Literal["euclidean", "cosine", "root"]
+METRICS = (
+    "How distance is measured; cosine compares what is seen, not how strongly, and root lies "
+    "between: it takes the square root of how strongly."
+)
+
+
 class NeighbourOptions(Options):
     """Options of every nearest-neighbour component."""
 
     neighbours: int = Field(5, ge=1, le=1000, description="How many nearest normals count.")
-    metric: Literal["euclidean", "cosine"] = Field(
-        "euclidean",
-        description="How distance is measured; cosine compares what is seen, not how strongly.",
-    )
+    metric: Metric = Field("euclidean", description=METRICS)
     bank_size: int = Field(
         4096, ge=1, description="Training normals kept; selection says which where there are more."
     )
@@ -129,9 +133,11 @@ class NeighbourComponent(ScoreComponent):
 
         That of unit vectors grows with their angle, as the cosine distance does.
         """
-        from torch.nn.functional import normalize
-
-        return normalize(points, dim=1) if self.options.metric == "cosine" else points
+        if self.options.metric == "euclidean":
+            return points
+        length = points.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        measured: Tensor = points / (length if self.options.metric == "cosine" else length.sqrt())
+        return measured
 
     def _opened(self, fitted: Mapping[str, Tensor]) -> _Bank:
         """Return the bank in single precision, made once and kept while *fitted* is the same."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from bigan_cli.contracts import Observation, ScoreComponent
-from bigan_cli.detect.components._neighbours import NeighbourComponent, NeighbourOptions
+from bigan_cli.detect.components._neighbours import (
+    METRICS,
+    Metric,
+    NeighbourComponent,
+    NeighbourOptions,
+)
 from bigan_cli.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -17,10 +22,7 @@ if TYPE_CHECKING:
 class ImageNeighbourOptions(NeighbourOptions):
     """Options of ``image_neighbours``."""
 
-    metric: Literal["euclidean", "cosine"] = Field(
-        "cosine",
-        description="How distance is measured; cosine compares what is seen, not how strongly.",
-    )
+    metric: Metric = Field("cosine", description=METRICS)
 
 
 class ImageNeighbours(NeighbourComponent):
