@@ -93,7 +93,8 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not session.trained_epochs and not rescored:
         terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
-    report(terminal, run, time.monotonic() - started, rows, as_json=as_json)
+    spent = time.monotonic() - started
+    report(terminal, run, session.trained_epochs, spent, rows, as_json=as_json)
 
 
 def _refit(terminal: Terminal, run: RunDirectory, models: RunModels) -> None:

@@ -36,12 +36,22 @@ def announce(terminal: Terminal, resolved: Resolved) -> None:
 def report(
     terminal: Terminal,
     run: RunDirectory,
+    trained: int,
     seconds: float,
     profile: Sequence[ProfileRow],
     *,
     as_json: bool,
 ) -> None:
-    """Say how a finished run went, and what is wrong with it at the end."""
+    """Say how a finished run went, and what is wrong with it at the end.
+
+    Args:
+        terminal: Where to say it.
+        run: The run.
+        trained: Epochs trained by this call, of all members.
+        seconds: That they took.
+        profile: Where a step's time went, if that was asked for.
+        as_json: Whether all of it goes to standard output as JSON.
+    """
     info = run.info()
     if as_json:
         rows = {"profile": [row.as_dict() for row in profile]} if profile else {}
@@ -50,24 +60,28 @@ def report(
         terminal.result(str(run.path))
         if profile:
             _show_profile(terminal, profile)
-        _say_how_it_went(terminal, info["members"], seconds)
+        _say_how_it_went(terminal, info["members"], trained, seconds)
     _warn_of_alarms(terminal, info["members"])
     if not as_json:
         terminal.note(f"next: bigan evaluate --run {run.path}")
 
 
 def _say_how_it_went(
-    terminal: Terminal, members: Sequence[Mapping[str, Any]], seconds: float
+    terminal: Terminal, members: Sequence[Mapping[str, Any]], trained: int, seconds: float
 ) -> None:
-    epochs = count(members[0]["epoch"], "epoch")
     best = [
         f"best epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
         for member in members
     ]
+    of_members = f" of {len(members)} members" if len(members) > 1 else ""
+    in_all = sum(member["epoch"] for member in members)
+    words = f"trained {count(trained, 'epoch')}{of_members} in {human_time(seconds)}"
+    if trained < in_all:
+        words = f"{count(in_all, 'epoch')}{of_members} in all" + (f", {words}" if trained else "")
     if len(members) == 1:
-        terminal.note(f"trained {epochs} in {human_time(seconds)}; {best[0]}")
+        terminal.note(f"{words}; {best[0]}")
         return
-    terminal.note(f"trained {len(members)} members of {epochs} in {human_time(seconds)}")
+    terminal.note(words)
     for number, text in enumerate(best, 1):
         terminal.note(f"member {number}: {text}")
 

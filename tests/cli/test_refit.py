@@ -36,6 +36,9 @@ def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options
     assert told.code == 0, told.err
     assert "fitting the changed score to epoch-0000.safetensors (2/4)" in told.err
     assert "raise --epochs" not in told.err
+    of_members = " of 2 members" if members > 1 else ""
+    assert f"{2 * members} epochs{of_members} in all" in told.err
+    assert "trained 2" not in told.err
     assert epochs_of(changed) == trained
     assert [file.name for file in models_of(changed)] == [file.name for file in models_of(fresh)]
     for one, two in zip(models_of(changed), models_of(fresh), strict=True):
@@ -55,7 +58,9 @@ def test_training_goes_on_with_it(bigan, tmp_path, small_options):
     words = ("train", "--inlier", "3", *small_options)
     changed, fresh = tmp_path / "changed", tmp_path / "fresh"
     assert bigan(*words, "--save-dir", changed).code == 0
-    assert bigan("train", "--resume", "--epochs", "3", *SCORE, "--save-dir", changed).code == 0
+    told = bigan("train", "--resume", "--epochs", "3", *SCORE, "--save-dir", changed)
+    assert told.code == 0
+    assert "3 epochs in all, trained 1 epoch in " in told.err
     assert bigan(*words, "--save-dir", fresh).code == 0
     assert bigan("train", "--resume", "--epochs", "3", "--save-dir", fresh).code == 0
     assert bigan("train", "--resume", *SCORE, "--save-dir", fresh).code == 0
