@@ -6,8 +6,10 @@ import platform
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,10 +20,11 @@ from bigan_cli.commands._complete import origins_of_run
 from bigan_cli.commands._resolved import Resolved, resolve
 from bigan_cli.commands._run_models import RunModels
 from bigan_cli.commands._session import TrainingSession, check_training_state, stop_on_signals
-from bigan_cli.commands._train_config import score_has_changed
+from bigan_cli.commands._train_config import scored_otherwise
 from bigan_cli.commands._train_words import announce, report, write_profile
 from bigan_cli.commands._training_display import TrainingDisplay
 from bigan_cli.config.load import Loaded
+from bigan_cli.config.schema import RunConfig
 from bigan_cli.console import Terminal, count
 from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
 from bigan_cli.files import write_lock
@@ -74,9 +77,9 @@ def run(
         made_with = origins_of_run(config, loaded.registry)
         reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
         models = RunModels(resolved.data, resolved.components, reopen, made_with)
-        rescored = resume and score_has_changed(run, loaded)
+        rescored = scored_otherwise(run, loaded) if resume else []
         if rescored:
-            _refit(terminal, run, models)
+            _refit(terminal, run, models, rescored, config)
         run.write_config(config)
         run.write_info(made_with=[origin.as_dict() for origin in made_with])
         session = TrainingSession(run, resolved.data, models, make_trainer, display)
@@ -97,15 +100,33 @@ def run(
     report(terminal, run, session.trained_epochs, spent, rows, as_json=as_json)
 
 
-def _refit(terminal: Terminal, run: RunDirectory, models: RunModels) -> None:
-    """Fit the score, which has changed, to the networks that there are.
+def _refit(
+    terminal: Terminal,
+    run: RunDirectory,
+    models: RunModels,
+    files: Sequence[Path],
+    config: RunConfig,
+) -> None:
+    """Fit the score, which has changed, to the networks of *files*.
 
-    The configuration is written afterwards: if this is stopped, it is done again.
+    One that cannot be fitted changes nothing. Once the first file has it, so has the
+    configuration: if this is stopped, the next resumption does the rest.
     """
-    files = run.model_files()
-    for number, path in enumerate(files, start=1):
-        terminal.note(f"fitting the changed score to {path.name} ({number}/{len(files)})")
-        models.refit(path)
+    done = 0
+    try:
+        for done, path in enumerate(files):
+            terminal.note(f"fitting the changed score to {path.name} ({done + 1}/{len(files)})")
+            models.refit(path)
+            if not done:
+                run.write_config(config)
+                run.write_info(rescored=_now())
+    except KeyboardInterrupt:
+        if done:
+            terminal.note(
+                f"{len(files) - done} of {len(files)} model files have the score as it was\n"
+                f"hint: change the rest with: bigan train --resume --save-dir {run.path}"
+            )
+        raise
     if run.evaluation_file.exists():
         terminal.note(f"{run.stats} tells of the score as it was: evaluate the run again")
 
@@ -139,7 +160,7 @@ def _run_info(resolved: Resolved) -> dict[str, Any]:
     data, config = resolved.data, resolved.data.config
     return {
         "argv": sys.argv[1:],
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": _now(),
         "seed": config.train.seed,
         "device": str(resolved.device),
         "precision": resolved.precision,
@@ -162,6 +183,10 @@ def _run_info(resolved: Resolved) -> dict[str, Any]:
         "epoch": 0,
         "epochs": config.train.epochs,
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def dry_run(terminal: Terminal, loaded: Loaded, *, as_json: bool) -> None:

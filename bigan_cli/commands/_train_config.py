@@ -61,10 +61,20 @@ def load(
     return continued
 
 
-def score_has_changed(run: RunDirectory, continued: Loaded) -> bool:
-    """Return whether a run that goes on is to score in another way than it did."""
-    stored = _complete(run.config(), continued.registry)
-    return stored.score != _complete(continued.config, continued.registry).score
+def scored_otherwise(run: RunDirectory, continued: Loaded) -> list[Path]:
+    """Return the model files of *run* that do not score as it is to when it goes on.
+
+    Raises:
+        DataError: One is damaged.
+    """
+    from bigan_cli.modelheader import read_header
+
+    wanted = _complete(continued.config, continued.registry).score
+    return [
+        path
+        for path in run.model_files()
+        if _complete(read_header(path).config, continued.registry).score != wanted
+    ]
 
 
 def _complete(config: RunConfig, registry: Registry) -> RunConfig:

@@ -118,7 +118,7 @@ def roc(
             label = f"untrained network, {area:.3f}"
             axis.plot(false, true, color=FAINT, linewidth=1.4, label=label)
         false, true, _ = roc_curve(truth, values)
-        axis.plot(false, true, color=CALM, linewidth=2.2, label=f"trained network, {auroc:.3f}")
+        axis.plot(false, true, color=CALM, linewidth=2.2, label=f"{_which(untrained)}, {auroc:.3f}")
         axis.fill_between(false, true, color=CALM, alpha=0.08, linewidth=0)
         if operating_point is not None:
             x, y = operating_point
@@ -172,7 +172,7 @@ def precision_recall(
             below, reached, _ = precision_recall_curve(*_both_kinds(outlier, before))
             label = f"untrained network, {area:.3f}"
             axis.step(reached, below, where="post", color=FAINT, linewidth=1.4, label=label)
-        label = f"trained network, {average_precision:.3f}"
+        label = f"{_which(untrained)}, {average_precision:.3f}"
         axis.step(recall, precision, where="post", color=CALM, linewidth=2.2, label=label)
         axis.fill_between(recall, precision, step="post", color=CALM, alpha=0.08, linewidth=0)
         if operating_point is not None:
@@ -182,6 +182,11 @@ def precision_recall(
         axis.set_ylabel("Precision: flagged images that are anomalies")
         _unit_square(axis)
         legend_below(axis, columns=1)
+
+
+def _which(untrained: object) -> str:
+    """Return what a network is called, which is only known to be trained beside one that is not."""
+    return "network" if untrained is None else "trained network"
 
 
 def histogram(

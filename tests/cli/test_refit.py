@@ -8,6 +8,7 @@ import pytest
 import tomli
 from safetensors.numpy import load_file
 
+from bigan_cli.commands._run_models import RunModels
 from bigan_cli.modelheader import read_header
 
 SCORE = (
@@ -52,6 +53,35 @@ def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options
     told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
     assert "fitting" not in told.err
     assert "raise --epochs" in told.err
+
+
+@pytest.mark.parametrize("again", [(), SCORE])
+def test_a_change_that_was_interrupted_is_finished_by_the_next_resumption(
+    bigan, tmp_path, small_options, monkeypatch, again
+):
+    words = ("train", "--outlier", "8", *small_options)
+    changed, fresh = tmp_path / "changed", tmp_path / "fresh"
+    assert bigan(*words, "--save-dir", changed).code == 0
+    assert bigan(*words, *SCORE, "--save-dir", fresh).code == 0
+    refit, seen = RunModels.refit, []
+
+    def interrupted(self, path):
+        seen.append(path.name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return refit(self, path)
+
+    monkeypatch.setattr(RunModels, "refit", interrupted)
+    told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
+    assert told.code == 130
+    assert f"change the rest with: bigan train --resume --save-dir {changed}" in told.err
+    monkeypatch.undo()
+    told = bigan("train", "--resume", *again, "--save-dir", changed)
+    assert told.code == 0, told.err
+    assert "fitting the changed score to epoch-0002.safetensors (1/2)" in told.err
+    for one, two in zip(models_of(changed), models_of(fresh), strict=True):
+        found, expected = load_file(one), load_file(two)
+        assert all(value.tobytes() == found[key].tobytes() for key, value in expected.items())
 
 
 def test_training_goes_on_with_it(bigan, tmp_path, small_options):
