@@ -56,11 +56,15 @@ class Chosen:
     Attributes:
         pixels: uint8 ``[N, C, H, W]``.
         names: What they are called.
+        captions: What is said of each in the picture, beside its score.
+        outlier: Which are anomalies, where that is known.
         skipped: How many more could not be read.
     """
 
     pixels: NDArray[np.uint8]
     names: Sequence[str]
+    captions: Sequence[str]
+    outlier: Sequence[bool] | None = None
     skipped: int = 0
 
 
@@ -87,8 +91,10 @@ def reconstruct(terminal: Terminal, request: Request) -> None:
         model.detector.reconstruct(chosen.pixels),
         heading="untrained" if epoch == 0 else f"epoch {epoch}",
         captions=[
-            f"{Path(name).name}\n{score_caption(score, p_value)}"
-            for name, score, p_value in zip(chosen.names, scores.score, scores.p_value, strict=True)
+            f"{caption}\n{score_caption(score, p_value)}"
+            for caption, score, p_value in zip(
+                chosen.captions, scores.score, scores.p_value, strict=True
+            )
         ],
     )
     if request.as_json:
@@ -98,6 +104,7 @@ def reconstruct(terminal: Terminal, request: Request) -> None:
                 "model": source.file,
                 "epoch": epoch,
                 "images": list(chosen.names),
+                "outlier": chosen.outlier,
                 "scores": scores.score.tolist(),
                 "p_values": scores.p_value.tolist(),
             }
@@ -149,7 +156,7 @@ def _from_files(terminal: Terminal, model: Model, request: Request) -> Chosen:
         if skipped:
             raise DataError(nothing_read(skipped))
         raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")
-    return Chosen(np.stack(pixels), names, skipped)
+    return Chosen(np.stack(pixels), names, [Path(name).name for name in names], skipped=skipped)
 
 
 def _from_test(terminal: Terminal, model: Model, source: Source, request: Request) -> Chosen:
@@ -159,7 +166,8 @@ def _from_test(terminal: Terminal, model: Model, source: Source, request: Reques
             f"no run in {request.run} (run.json missing)",
             "a model file alone does not know its test images: name some, or pass --run DIR",
         )
-    images = open_test(terminal, source.run, model, request.data_root).images
+    test = open_test(terminal, source.run, model, request.data_root)
+    images = test.images
     if not len(images):
         raise DataError("this run has no test images", "name some: bigan reconstruct PATH...")
     random = np.random.default_rng(request.seed)
@@ -169,4 +177,9 @@ def _from_test(terminal: Terminal, model: Model, source: Source, request: Reques
     anomalous = min(len(anomalies), max(number // 2, number - len(normals)))
     index = np.concatenate([normals[: number - anomalous], anomalies[:anomalous]])
     taken = images.take(index.astype(np.int64))
-    return Chosen(taken.pixels, list(taken.names))
+    outlier = taken.outlier.tolist()
+    captions = [
+        f"{Path(name).name}: {test.class_names[int(label)]}" + (", an anomaly" if anomalous else "")
+        for name, label, anomalous in zip(taken.names, taken.labels, outlier, strict=True)
+    ]
+    return Chosen(taken.pixels, list(taken.names), captions, outlier)

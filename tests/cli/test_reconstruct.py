@@ -45,8 +45,9 @@ def test_half_of_the_test_images_are_anomalies(bigan, reconstruct, run):
     assert bigan("evaluate", "--run", run, "--device", "cpu").code == 0
     lines = (run / "stats" / "scores.csv").read_text().splitlines()[1:]
     outlier = {line.split(",")[0]: line.split(",")[2] == "1" for line in lines}
-    shown = json.loads(reconstruct("-n", "10", "--json").out)["images"]
-    assert sum(outlier[name] for name in shown) == 5
+    document = json.loads(reconstruct("-n", "10", "--json").out)
+    assert document["outlier"] == [outlier[name] for name in document["images"]]
+    assert sum(document["outlier"]) == 5
 
 
 def test_given_images(bigan, run, reconstruct, pictures, tmp_path):
@@ -56,6 +57,7 @@ def test_given_images(bigan, run, reconstruct, pictures, tmp_path):
     document = json.loads(done.out)
     assert document["images"] == [str(path) for path in paths]
     assert document["path"] == str(tmp_path / "out.png")
+    assert document["outlier"] is None
     scored = bigan("score", *paths, "--run", run, "--device", "cpu", "--json")
     rows = [json.loads(line) for line in scored.out.splitlines()]
     assert document["scores"] == [row["score"] for row in rows]
