@@ -150,5 +150,5 @@ def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     assert rows[-1]["extra"]["sample_variance"] < 0.1
     assert bigan("evaluate", "--run", folder, "--device", "cpu", "--checkpoint", "last") == 0
     assert sentence in capsys.readouterr().err
-    document = json.loads((folder / "stats/evaluation.json").read_text())
+    document = json.loads((folder / "stats/last/evaluation.json").read_text())
     assert "mode_collapse" in [alarm["name"] for alarm in document["health"][0]["alarms"]]
