@@ -23,7 +23,7 @@ NAME = "bigan train"
 def main() -> int:
     """Run the benchmark."""
     parser = arguments(__doc__, repeats=3)
-    parser.add_argument("--epochs", type=int, default=10, help="of each run [%(default)s]")
+    parser.add_argument("--epochs", type=int, default=30, help="of each run [%(default)s]")
     parser.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
     parser.add_argument(
         "--data-root",
@@ -33,7 +33,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.quick:
-        options.repeats, options.data_root = min(options.repeats, 1), None
+        options.repeats, options.epochs, options.data_root = 1, min(options.epochs, 10), None
     settings = {
         "data": "MNIST 8" if options.data_root else "digits 8 at 28x28",
         "epochs": options.epochs,

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -168,7 +169,8 @@ class _Flow(Generic[T]):
         except BaseException as error:  # noqa: BLE001  it is raised where the results are taken
             if self._stopped:
                 return
-            self._dispatch(wait=True)
+            with suppress(Exception):  # should that be what failed, it is told below
+                self._dispatch(wait=True)
             failed: Future[T] = Future()
             failed.set_exception(error)
             self._order.put(failed)
@@ -203,9 +205,10 @@ class _Flow(Generic[T]):
                 self._slots.release()
                 return
             batch = _Batch(items, self._shape, self._work)
-            self._order.put(batch.future)
             for start in range(0, len(items), self._share):
                 self._pool.submit(batch.decode, start, start + self._share)
+            # Only now, since nobody would ever finish what could not be submitted.
+            self._order.put(batch.future)
 
 
 class _Batch(Generic[T]):

@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +103,23 @@ def test_an_error_of_the_inputs_comes_in_its_turn(folder: Path) -> None:
     assert next(batches)[0].path.name == "2.png"
     with pytest.raises(RuntimeError, match="gone"):
         next(batches)
+
+
+@pytest.mark.parametrize("started", [0, 1, 5])
+def test_threads_that_cannot_be_started_are_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    real_submit, calls = ThreadPoolExecutor.submit, iter(range(100))
+
+    def submit(*args: Any) -> Any:
+        if next(calls) >= started:
+            raise RuntimeError("can't start new thread")
+        return real_submit(*args)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    inputs = [folder / f"{i}.png" for i in range(6)]
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(decode_ahead(inputs, SHAPE, 4, workers=2))
 
 
 def test_no_inputs_no_batches() -> None:
