@@ -63,7 +63,7 @@ class NeighbourOptions(Options):
         None,
         ge=1,
         description="Principal components of the bank that distances are measured in, for a "
-        "smaller model file; by default the whole space.",
+        "smaller model file; by default, and where it has no more, the whole space.",
         examples=[64],
     )
 
