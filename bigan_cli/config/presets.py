@@ -38,7 +38,10 @@ PRESETS: Mapping[str, Preset] = {
 _OF_ALL = {"bank_size": 65_536, "metric": "root"}
 LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
-        "weights": {"distortion": 0.0, "rotation": 0.0, "latent_neighbours": 0.25},
+        "weights": {
+            **dict.fromkeys(("distortion", "rotation", "shift", "flip"), 0.0),
+            "latent_neighbours": 0.25,
+        },
         "options": {
             "image_neighbours": _OF_ALL,
             "encoder_neighbours": {**_OF_ALL, "dimensions": 64},
