@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.commands._complete import with_options, with_weights
+from bigan_cli.config.layers import flatten
 from bigan_cli.config.load import Loaded, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.errors import RunDirectoryError, UsageError
@@ -57,7 +58,7 @@ def load(
             complete=file is None,
         )
     )
-    _check_resumable(_complete(stored, continued.registry), continued.config)
+    _check_resumable(_with_all(stored, continued.registry), continued.config)
     return continued
 
 
@@ -69,15 +70,15 @@ def scored_otherwise(run: RunDirectory, continued: Loaded) -> list[Path]:
     """
     from bigan_cli.modelheader import read_header
 
-    wanted = _complete(continued.config, continued.registry).score
+    wanted = _with_all(continued.config, continued.registry).score
     return [
         path
         for path in run.model_files()
-        if _complete(read_header(path).config, continued.registry).score != wanted
+        if _with_all(read_header(path).config, continued.registry).score != wanted
     ]
 
 
-def _complete(config: RunConfig, registry: Registry) -> RunConfig:
+def _with_all(config: RunConfig, registry: Registry) -> RunConfig:
     # Earlier versions stored runs without the weights of their components, and with fewer options.
     return with_options(with_weights(config, registry), registry)
 
@@ -88,8 +89,12 @@ def _completed(loaded: Loaded) -> Loaded:
 
 def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
     before, after = (
-        _flatten(stored.model_dump(mode="json")),
-        _flatten(wanted.model_dump(mode="json")),
+        {
+            ".".join(path): value
+            for path, value in flatten(config.model_dump(mode="json"))
+            if value != {}
+        }
+        for config in (stored, wanted)
     )
     for key in sorted(before.keys() | after.keys()):
         if key.startswith(_FREE_ON_RESUME) or before.get(key) == after.get(key):
@@ -100,13 +105,3 @@ def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
             f"cannot change {key} on resume ({before.get(key)} -> {after.get(key)})",
             "leave it as it was, or start a new run with --save-dir",
         )
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,22 +85,83 @@ def difference_image(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArra
     return coloured
 
 
+# After Pillow's own typeface, which has little more than English: the one that comes with
+# matplotlib (Latin, Cyrillic, Greek, Hebrew, Arabic), then those that systems have for Chinese,
+# Japanese and Korean, where they are installed.
+_MATPLOTLIB_TYPEFACE = "mpl-data/fonts/ttf/DejaVuSans.ttf"
+_SYSTEM_TYPEFACES = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "DroidSansFallbackFull.ttf",
+    "wqy-microhei.ttc",
+    "Arial Unicode.ttf",
+    "PingFang.ttc",
+    "msyh.ttc",
+    "malgun.ttf",
+)
+_NOWHERE = "\uffff"  # never a character, so drawn as what is missing
+
+
 @cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's built-in typeface; no font file is needed."""
-    return ImageFont.load_default(size)
+def _typeface(name: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont | None:
+    """Return a typeface by its file's name, or None where there is none; "" is Pillow's own."""
+    if not name:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(name, size)
+    except OSError:
+        return None
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    # matplotlib is looked up, not imported, which would take a second.
+    found = find_spec("matplotlib")
+    places = [] if found is None else found.submodule_search_locations or []
+    return ("", *(str(Path(p) / _MATPLOTLIB_TYPEFACE) for p in places), *_SYSTEM_TYPEFACES)
+
+
+@cache
+def _has(name: str, character: str) -> bool:
+    typeface = _typeface(name, 16)
+    if typeface is None or not character.isprintable():
+        return False
+    if " " <= character <= "~":
+        return True
+    drawn, missing = typeface.getmask(character), typeface.getmask(_NOWHERE)
+    return drawn.size != missing.size or bytes(drawn) != bytes(missing)
 
 
 def plain(text: str) -> str:
-    """Return *text* on one line, in the characters the built-in typeface has."""
-    split = unicodedata.normalize("NFKD", " ".join(text.split()))
-    kept = "".join(c for c in split if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" else "?" for c in kept)
+    """Return *text* on one line, without what no typeface here can draw."""
+    return _lettering(text)[1]
+
+
+@lru_cache(maxsize=4096)
+def _lettering(text: str) -> tuple[str, str]:
+    """Return the first typeface that has all of *text*, else most of it, and what it draws."""
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
+    if text.isascii():
+        return "", "".join(c if c.isprintable() else "?" for c in text)
+    had = {name: sum(_has(name, c) for c in text) for name in _names()}
+    name = max(had, key=had.__getitem__)  # the first of equals
+    return name, "".join(c if _has(name, c) else _without_accents(name, c) for c in text)
+
+
+def _without_accents(name: str, character: str) -> str:
+    bare = unicodedata.normalize("NFKD", character)[:1]
+    return bare if _has(name, bare) else "?"
+
+
+def font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the typeface for *text*, *size* pixels high."""
+    typeface = _typeface(_lettering(text)[0], size)
+    return ImageFont.load_default(size) if typeface is None else typeface
 
 
 def text_width(text: str, size: int) -> int:
     """Return the width of *text* in pixels, rounded up."""
-    return int(np.ceil(font(size).getlength(plain(text))))
+    return int(np.ceil(font(text, size).getlength(plain(text))))
 
 
 def line_height(size: int) -> int:
@@ -118,4 +181,4 @@ def fit(text: str, size: int, width: int) -> str:
 
 def write(draw: ImageDraw.ImageDraw, at: Size, text: str, size: int, colour: Colour = INK) -> None:
     """Draw one line of *text*; *at* is its left end, halfway up the line."""
-    draw.text(at, plain(text), fill=colour, font=font(size), anchor="lm")
+    draw.text(at, plain(text), fill=colour, font=font(text, size), anchor="lm")

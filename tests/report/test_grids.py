@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from bigan_cli.report import grids, ink, page
 
@@ -209,8 +209,21 @@ def test_text_is_shortened_only_where_it_must_be(size: int) -> None:
     assert ink.fit(text, size, 0) == ""
 
 
-def test_letters_the_typeface_lacks_become_ones_it_has() -> None:
-    assert ink.plain("Café\n 日\udc80") == "Cafe ??"
+def test_letters_no_typeface_has_are_marked() -> None:
+    assert ink.plain("Cafe\n x\udc80\x07") == "Cafe x??"
+
+
+@pytest.mark.parametrize("name", ["Café", "größe", "Жук", "Σκύλος", "ארנב"])
+def test_names_keep_their_letters(name: str) -> None:
+    assert ink.plain(name) == name
+    assert _drawn(name) != _drawn(name[::2])
+    assert _drawn(name) != _drawn("?" * len(name))
+
+
+def _drawn(text: str) -> bytes:
+    page = Image.new("RGB", (200, 30), ink.PAPER)
+    ink.write(ImageDraw.Draw(page), (5, 15), text, 14)
+    return page.tobytes()
 
 
 @pytest.mark.parametrize(
