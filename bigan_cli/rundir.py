@@ -284,8 +284,12 @@ class RunDirectory:
             path = Path(checkpoint)
         if path.is_file():
             return path
-        epochs = ", ".join(map(str, self.saved_epochs())) or "none"
+        epochs = [str(epoch) for epoch in self.saved_epochs()]
+        there = [p.stem for p in (self.best_model, self.last_model) if p.is_file()] + epochs
         raise RunDirectoryError(
-            f"no checkpoint '{checkpoint}' in {self.path} (epochs saved: {epochs})",
-            "pass best, last, a saved epoch or a model file's path",
+            f"no checkpoint '{checkpoint}' in {self.path} "
+            f"(epochs saved: {', '.join(epochs) or 'none'})",
+            f"pass --checkpoint {' or '.join(there[:3])}, or a model file's path"
+            if there
+            else "nothing was saved here yet; pass a model file's path",
         )

@@ -73,7 +73,7 @@ def run(
         else:
             run = RunDirectory.create(save_dir, overwrite=overwrite)
             run.write_info(status="running", **_run_info(resolved))
-        announce(terminal, resolved)
+        announce(terminal, resolved, _steps_in_all(trainers[0]))
         made_with = origins_of_run(config, loaded.registry)
         reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
         models = RunModels(resolved.data, resolved.components, reopen, made_with)
@@ -98,6 +98,10 @@ def run(
         terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
     spent = time.monotonic() - started
     report(terminal, run, session.trained_epochs, spent, rows, as_json=as_json)
+
+
+def _steps_in_all(trainer: Trainer) -> int:
+    return trainer.config.epochs * trainer.steps_per_epoch
 
 
 def _refit(
@@ -207,7 +211,7 @@ def dry_run(terminal: Terminal, loaded: Loaded, *, as_json: bool) -> None:
             }
         )
         return
-    announce(terminal, resolved)
+    announce(terminal, resolved, _steps_in_all(trainer))
     terminal.table(
         ("layer", "kind", "output", "parameters"),
         [(row.name, row.kind, row.output, f"{row.parameters:,}") for row in rows],

@@ -36,10 +36,13 @@ def load(
 
     Raises:
         RunDirectoryError: *resume*, and there is no run.
-        UsageError: *resume*, and a changed value would make it another run.
+        UsageError: *resume*, and a changed value would make it another run; or images are named
+            and no data set that would read them.
     """
     if not resume:
-        return _completed(load_config(file=file, sets=sets, flags=flags))
+        loaded = load_config(file=file, sets=sets, flags=flags)
+        _check_data_root_is_read(loaded, flags)
+        return _completed(loaded)
     wanted = load_config(file=file, sets=sets, flags=flags)
     run = RunDirectory(wanted.config.output.save_dir)
     if not run.run_file.exists():
@@ -60,6 +63,16 @@ def load(
     )
     _check_resumable(_with_all(stored, continued.registry), continued.config)
     return continued
+
+
+def _check_data_root_is_read(loaded: Loaded, flags: Mapping[str, Any]) -> None:
+    # Else the default data set, which comes with the installation, would be trained on instead.
+    if flags.get("data.root") is not None and loaded.origins["data.dataset"] == "default":
+        raise UsageError(
+            f"--data-root without --dataset: {loaded.config.data.dataset}, the default, "
+            "reads no files",
+            "for images of your own pass --dataset folder",
+        )
 
 
 def scored_otherwise(run: RunDirectory, continued: Loaded) -> list[Path]:

@@ -9,12 +9,16 @@ from bigan_cli.commands._resolved import Resolved
 from bigan_cli.console import Terminal, count, human_time
 from bigan_cli.files import write_text
 from bigan_cli.model.health import Alarm
-from bigan_cli.model.profile import ProfileRow, StepProfiler
+from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.rundir import RunDirectory
 
 
-def announce(terminal: Terminal, resolved: Resolved) -> None:
-    """Say what will be trained on what."""
+# With fewer steps the networks hardly differ from untrained ones.
+_FEW_STEPS = 100
+
+
+def announce(terminal: Terminal, resolved: Resolved, steps: int) -> None:
+    """Say what will be trained on what, in *steps* training steps in all."""
     data = resolved.data
     counts = ", ".join(f"{len(images)} {name}" for name, images in resolved.splits.items())
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
@@ -31,6 +35,8 @@ def announce(terminal: Terminal, resolved: Resolved) -> None:
     members, seed = data.config.train.members, data.config.train.seed
     if members > 1:
         terminal.note(f"{members} members one after another, seeds {seed} to {seed + members - 1}")
+    if steps < _FEW_STEPS:
+        terminal.note(f"{count(steps, 'step')} in all, too few to learn much: raise --epochs")
 
 
 def report(
@@ -73,15 +79,15 @@ def _say_how_it_went(
         f"best epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
         for member in members
     ]
-    of_members = f" of {len(members)} members" if len(members) > 1 else ""
-    in_all = sum(member["epoch"] for member in members)
-    words = f"trained {count(trained, 'epoch')}{of_members} in {human_time(seconds)}"
-    if trained < in_all:
-        words = f"{count(in_all, 'epoch')}{of_members} in all" + (f", {words}" if trained else "")
+    epochs = members[0]["epoch"]
+    words = f"trained {count(trained, 'epoch')} in {human_time(seconds)}"
     if len(members) == 1:
+        if trained < epochs:
+            words = f"{count(epochs, 'epoch')} in all" + (f", {words}" if trained else "")
         terminal.note(f"{words}; {best[0]}")
         return
-    terminal.note(words)
+    each = f"{len(members)} members of {count(epochs, 'epoch')} each"
+    terminal.note(f"{words}; {each}" if trained else each)
     for number, text in enumerate(best, 1):
         terminal.note(f"member {number}: {text}")
 
@@ -103,7 +109,7 @@ def write_profile(
         write_text(run.profile_file, profiler.trace())
         terminal.note(f"trace: {run.profile_file} (for chrome://tracing or ui.perfetto.dev)")
     else:
-        terminal.warn("there were too few steps for a profile")
+        terminal.warn(f"there were too few steps for a profile, which needs {STEPS_NEEDED}")
     return rows
 
 

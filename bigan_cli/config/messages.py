@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,7 +112,9 @@ def _wrong(
 
 def _hint(value: Any, part: Json, key: str) -> str:
     if part.get("type") == "array":
-        return "" if isinstance(value, list | Mapping) else f"write {key} = [{shown(value)}]"
+        if isinstance(value, list | Mapping) or not _could_be_item(value, part):
+            return ""
+        return f"write {key} = [{shown(value)}]"
     if not isinstance(value, str):
         return ""
     if part.get("type") in ("integer", "number") and _is_number(value):
@@ -119,6 +122,12 @@ def _hint(value: Any, part: Json, key: str) -> str:
     if part.get("type") == "boolean" and value.lower() in ("true", "false"):
         return f"write {key} = {value.lower()}, without quotes"
     return did_you_mean(value, [c for c in part.get("enum", ()) if isinstance(c, str)])
+
+
+def _could_be_item(value: Any, part: Json) -> bool:
+    # TOML knows fractions from whole numbers, and no key is a list of fractions and text.
+    items = json.dumps(part.get("items", {}))
+    return not isinstance(value, float) or '"number"' in items
 
 
 def _is_number(text: str) -> bool:

@@ -86,6 +86,11 @@ class TrainConfig(Table):
         "of them, best twice as many for each of three members; auto is balanced.",
     )
     epochs: int = Field(30, ge=1, description="Passes over the training normals.")
+    min_epoch_steps: int = Field(
+        1,
+        ge=1,
+        description="Steps of an epoch at least: over few images it passes several times.",
+    )
     batch_size: int = Field(64, ge=2, description="Images a step.")
     lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")
     seed: int = Field(0, ge=0, lt=2**31, description="Decides every random choice of the run.")

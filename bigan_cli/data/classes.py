@@ -55,8 +55,9 @@ def _fold(name: str) -> str:
 
 def _listing(class_names: Sequence[str]) -> str:
     """Return ``0-9: 0 T-shirt/top, 1 Trouser, ...``, shorter where the names are the indices."""
-    last = len(class_names) - 1
-    span = f"0-{last}" if last else "0"
+    if len(class_names) == 1:
+        return f"the only one is {class_names[0]}"
+    span = f"0-{len(class_names) - 1}"
     if all(name == str(index) for index, name in enumerate(class_names)):
         return span
     shown = ", ".join(f"{index} {name}" for index, name in enumerate(class_names[:_LISTED]))

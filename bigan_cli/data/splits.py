@@ -222,8 +222,8 @@ def _choose_test(
     if kept >= len(normals):
         return np.flatnonzero(in_test), ()
     note = (
-        f"the test set has only {len(outliers)} anomalies: {kept} of its {len(normals)} normal "
-        f"images are used, so that anomalies are {portion:.1%} of it"
+        f"the test set has too few anomalies, {len(outliers)}: of its {len(normals)} normal "
+        f"images it keeps {kept}, so that anomalies are {portion:.1%} of it"
     )
     fewer = _generator(seed, _NORMALS).permutation(normals)[:kept]
     return np.sort(np.concatenate([fewer, outliers])), (note,)

@@ -10,6 +10,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -90,9 +91,13 @@ def download(
     import torchvision
 
     fetch: Callable[..., object] = getattr(torchvision.datasets, torchvision_name)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         fetch(root=location.root, download=True)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
+        for path in made:
+            with suppress(OSError):  # it is not empty, or was not made
+                path.rmdir()
         raise missing(dataset, folder, expected, _why(error)) from error
 
 

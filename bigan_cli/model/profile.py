@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Steps that are let pass (memory is claimed, kernels are chosen), and steps that are watched.
 _WARM_UP = 3
 _WATCHED = 20
+STEPS_NEEDED = _WARM_UP + 1
 _OPERATORS = 12
 _PHASE = "step: "
 

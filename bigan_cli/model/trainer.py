@@ -69,7 +69,8 @@ class Trainer:
         self.batch_size = min(config.batch_size, len(fit))
         # Every batch is full: batch statistics and step time stay the same throughout. Which
         # images are left out changes with every epoch's order.
-        self.steps_per_epoch = len(fit) // self.batch_size
+        self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(fit))
+        self.steps_per_epoch = self._passes * len(fit) // self.batch_size
         self._fit = make_batches(fit, device)
         self._validation = make_batches(validation, device)
         self._examiner = Examiner(fit, validation, networks.latent_dim)
@@ -194,9 +195,13 @@ class Trainer:
         return not last and self._should_stop is not None and self._should_stop()
 
     def _order(self) -> NDArray[np.int64]:
-        """Return the epoch's order of the fit images, from the seed and the epoch alone."""
+        """Return the epoch's order of the fit images, from the seed and the epoch alone.
+
+        Each pass of the epoch has an order of its own.
+        """
         generator = torch.Generator().manual_seed(_epoch_seed(self.config.seed, self.epoch))
-        order: NDArray[np.int64] = torch.randperm(len(self._fit), generator=generator).numpy()
+        passes = [torch.randperm(len(self._fit), generator=generator) for _ in range(self._passes)]
+        order: NDArray[np.int64] = torch.cat(passes).numpy()
         return order
 
     def _noise(self) -> float:

@@ -129,11 +129,11 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
     folder = tmp_path / "run"
     process = start(folder)
-    process.send_signal(sent)
+    process.send_signal(getattr(signal, sent))
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 130, rest
     assert "Traceback" not in rest
