@@ -12,7 +12,6 @@ from bigan_cli.model.health import Alarm
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.rundir import RunDirectory
 
-
 # With fewer steps the networks hardly differ from untrained ones.
 _FEW_STEPS = 100
 

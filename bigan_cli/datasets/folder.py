@@ -72,7 +72,8 @@ class Folder(Dataset):
     summary = "your own images: all normal, in class folders, or good and defects"
     needs_root = True
     Options = FolderOptions
-    # A hundred images are one step or two; more passes than this tell MNIST better and Fashion worse.
+    # A hundred images are one step or two. More passes than this were no better on 120 images of
+    # MNIST, and worse on 120 of Fashion-MNIST.
     preset: ClassVar = {"train": {"min_epoch_steps": 4}}
 
     def train_items(self) -> Items:
