@@ -73,7 +73,7 @@ def run(
         else:
             run = RunDirectory.create(save_dir, overwrite=overwrite)
             run.write_info(status="running", **_run_info(resolved))
-        announce(terminal, resolved, _steps_in_all(trainers[0]))
+        announce(terminal, resolved, None if resume else _steps_in_all(trainers[0]))
         made_with = origins_of_run(config, loaded.registry)
         reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
         models = RunModels(resolved.data, resolved.components, reopen, made_with)

@@ -16,8 +16,8 @@ from bigan_cli.rundir import RunDirectory
 _FEW_STEPS = 100
 
 
-def announce(terminal: Terminal, resolved: Resolved, steps: int) -> None:
-    """Say what will be trained on what, in *steps* training steps in all."""
+def announce(terminal: Terminal, resolved: Resolved, steps: int | None = None) -> None:
+    """Say what will be trained on what; of a new run, also when its *steps* in all are few."""
     data = resolved.data
     counts = ", ".join(f"{len(images)} {name}" for name, images in resolved.splits.items())
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
@@ -34,7 +34,7 @@ def announce(terminal: Terminal, resolved: Resolved, steps: int) -> None:
     members, seed = data.config.train.members, data.config.train.seed
     if members > 1:
         terminal.note(f"{members} members one after another, seeds {seed} to {seed + members - 1}")
-    if steps < _FEW_STEPS:
+    if steps is not None and steps < _FEW_STEPS:
         terminal.note(f"{count(steps, 'step')} in all, too few to learn much: raise --epochs")
 
 
