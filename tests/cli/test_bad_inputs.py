@@ -146,3 +146,11 @@ def test_15_diverged_training_names_the_step(bigan, tmp_path, small_options):
     assert "loss became NaN or infinite at epoch 1, step 1" in outcome.err
     assert "last good checkpoint: " in outcome.err
     assert "hint: lower --lr" in outcome.err
+
+
+def test_images_without_a_data_set_that_reads_them_are_refused(bigan, tmp_path):
+    told = bigan("train", "--data-root", tmp_path, "--save-dir", tmp_path / "run")
+    assert told.code == 2
+    assert "--data-root without --dataset: digits, the default, reads no files" in told.err
+    assert "--dataset folder" in told.err
+    assert not (tmp_path / "run").exists()

@@ -225,3 +225,17 @@ def test_objectives_and_precisions_train(images, options):
             trainer.networks.parameters(), trainer.average.parameters(), strict=True
         ):
             torch.testing.assert_close(mine, averaged)
+
+
+def test_an_epoch_passes_over_few_images_several_times(images):
+    once, often = make(images), make(images, min_epoch_steps=7)
+    assert once.steps_per_epoch == 5
+    assert often.steps_per_epoch == 10  # two whole passes
+    shown = []
+    often._on_step = lambda *place: shown.append(place)
+    places = often._order()
+    assert [np.bincount(half).tolist() for half in np.split(places, 2)] == [[1] * 160] * 2
+    assert places[:160].tolist() == once._order().tolist()
+    assert places[160:].tolist() != places[:160].tolist()
+    list(often.epochs())
+    assert shown == [(epoch, step, 10) for epoch in (1, 2, 3) for step in range(1, 11)]
