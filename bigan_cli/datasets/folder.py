@@ -72,8 +72,7 @@ class Folder(Dataset):
     summary = "your own images: all normal, in class folders, or good and defects"
     needs_root = True
     Options = FolderOptions
-    # A hundred images are one step or two. More passes than this were no better on 120 images of
-    # MNIST, and worse on 120 of Fashion-MNIST.
+    # A hundred images are one step or two, and many more passes overfit: docs/results.md.
     preset: ClassVar = {"train": {"min_epoch_steps": 4}}
 
     def train_items(self) -> Items:
