@@ -128,7 +128,16 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def heeds_hangups():
+    """Let child processes have the default for SIGHUP, which under nohup is ignored."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)  # what is handled is not inherited
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
     folder = tmp_path / "run"
