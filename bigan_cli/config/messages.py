@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,13 @@ from bigan_cli.config.layers import Given, Keys, Problem
 from bigan_cli.config.words import Json, TableSchema, shown
 from bigan_cli.errors import did_you_mean
 
+# What JSON Schema may call a value of TOML.
+_TYPES: Mapping[type, tuple[str, ...]] = {
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    str: ("string",),
+}
 # What a validator of the class itself says; the schema does not know of it.
 _OWN_WORDS = ("value_error", "assertion_error")
 
@@ -125,9 +131,9 @@ def _hint(value: Any, part: Json, key: str) -> str:
 
 
 def _could_be_item(value: Any, part: Json) -> bool:
-    # TOML knows fractions from whole numbers, and no key is a list of fractions and text.
-    items = json.dumps(part.get("items", {}))
-    return not isinstance(value, float) or '"number"' in items
+    items = part.get("items", {})
+    allowed = {kind.get("type") for kind in items.get("anyOf", [items])}
+    return not allowed.isdisjoint(_TYPES.get(type(value), ()))
 
 
 def _is_number(text: str) -> bool:

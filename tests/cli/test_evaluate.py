@@ -200,6 +200,17 @@ def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, code, said
     assert not (run / "stats" / "evaluation.json").exists()
 
 
+def test_a_missing_checkpoint_names_those_that_are_there(evaluate, run):
+    told = evaluate(run, "--checkpoint", "1").err
+    assert "hint: pass --checkpoint best or last or " in told
+    (empty := run.parent / "stopped" / "models").mkdir(parents=True)
+    (empty / "epoch-0000.safetensors").write_bytes(
+        (run / "models/epoch-0000.safetensors").read_bytes()
+    )
+    (empty.parent / "run.json").write_bytes((run / "run.json").read_bytes())
+    assert "hint: pass --checkpoint 0, or a model file's path" in evaluate(empty.parent).err
+
+
 def test_no_run(bigan, tmp_path):
     done = bigan("evaluate", "--run", tmp_path)
     assert done.code == 2

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,41 @@ def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
         for f in (whole, folder)
     )
     assert one == two
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
+@pytest.mark.usefixtures("heeds_hangups")
+def test_a_closed_terminal_loses_nothing(whole, tmp_path):
+    folder = tmp_path / "run"
+    terminal, other_end = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bigan_cli", "train", *LONGER, "--save-dir", str(folder)],
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    os.close(other_end)
+    metrics = folder / "stats/metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and len(metrics_of(folder)) >= 3) and time.monotonic() < deadline:
+        with suppress(BlockingIOError, OSError):
+            os.read(terminal, 65536)
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)  # as the shell of the terminal does
+    process.wait(timeout=60)
+    info = json.loads((folder / "run.json").read_text())
+    assert info["status"] == "interrupted"
+    assert bigan("--resume", "--save-dir", folder) == 0
+    assert_same_models(whole, folder)
+
+
+def test_few_steps_are_told_of(tmp_path, capsys):
+    assert bigan(*FAST, "--epochs", "1", "--save-dir", tmp_path / "run") == 0
+    assert "too few to learn much: raise --epochs" in capsys.readouterr().err
+    assert bigan(*FAST, "--epochs", "30", "--dry-run", "--save-dir", tmp_path / "more") == 0
+    assert "too few to learn much" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

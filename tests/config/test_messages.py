@@ -113,6 +113,21 @@ KEYS_OF_DCGAN = (
             "write inlier = [3]",
         ),
         (
+            "[data]\ninlier = 3.5",
+            "data.inlier must be a list, each item a whole number or text, got 3.5",
+            "",
+        ),
+        (
+            "[data]\ninlier = true",
+            "data.inlier must be a list, each item a whole number or text, got true",
+            "",
+        ),
+        (
+            "[score]\ncomponents = 'distortion'",
+            'score.components must be a list, each item text, got "distortion"',
+            'write components = ["distortion"]',
+        ),
+        (
             "[data]\ninlier = [1, 2.5, true]",
             "data.inlier must be a list, each item a whole number or text, got [1, 2.5, true]",
             "",
@@ -200,7 +215,7 @@ KEYS_OF_DCGAN = (
         (
             "[score]\ncomponents = 3",
             "score.components must be a list, each item text, got 3",
-            "write components = [3]",
+            "",
         ),
         (
             "[score]\ncomponents = ['reconstruction']\n[score.weights]\ndiscriminator = 1",

@@ -130,7 +130,8 @@ def test_failed_download_says_why_and_where_to_put_the_files(
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the proxies it found
     with pytest.raises(DataError) as caught:
-        at(cls, tmp_path, download=True).train_items()
+        at(cls, tmp_path / "new", download=True).train_items()
+    assert list(tmp_path.iterdir()) == []
     assert caught.value.message == f"cannot download {cls.name} (connection refused)"
     assert f"put the files in {tmp_path}" in caught.value.hint
     assert "--data-root" in caught.value.hint
