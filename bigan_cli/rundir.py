@@ -285,11 +285,13 @@ class RunDirectory:
         if path.is_file():
             return path
         epochs = [str(epoch) for epoch in self.saved_epochs()]
-        there = [p.stem for p in (self.best_model, self.last_model) if p.is_file()] + epochs
+        there = [p.stem for p in (self.best_model, self.last_model) if p.is_file()]
+        # In the message they are all listed; of many, the hint needs no more than one.
+        there += epochs[-1:]
         raise RunDirectoryError(
             f"no checkpoint '{checkpoint}' in {self.path} "
             f"(epochs saved: {', '.join(epochs) or 'none'})",
-            f"pass --checkpoint {' or '.join(there[:3])}, or a model file's path"
+            f"pass --checkpoint {' or '.join(there)}, or a model file's path"
             if there
             else "nothing was saved here yet; pass a model file's path",
         )

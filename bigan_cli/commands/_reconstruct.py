@@ -83,7 +83,7 @@ def reconstruct(terminal: Terminal, request: Request) -> None:
         chosen = _from_files(terminal, model, request)
     else:
         chosen = _from_test(terminal, model, source, request)
-    epoch = model.header.epoch
+    epoch = model.detector.members[0].origin.epoch  # it is the first one's pictures
     scores = model.detector.score(chosen.pixels)
     comparison_grid(
         output,

@@ -95,7 +95,9 @@ def run(
         )
         raise typer.Exit(INTERRUPTED)
     if not session.trained_epochs and not rescored:
-        terminal.note(f"all {config.train.epochs} epochs were trained before; raise --epochs")
+        terminal.note(
+            f"all {config.train.epochs} epochs were trained before; raise --epochs or --members"
+        )
     spent = time.monotonic() - started
     report(terminal, run, session.trained_epochs, spent, rows, as_json=as_json)
 

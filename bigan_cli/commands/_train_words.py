@@ -8,7 +8,7 @@ from typing import Any
 from bigan_cli.commands._resolved import Resolved
 from bigan_cli.console import Terminal, count, human_time
 from bigan_cli.files import write_text
-from bigan_cli.model.health import Alarm
+from bigan_cli.model.health import GRACE_STEPS, Alarm
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.rundir import RunDirectory
 
@@ -17,7 +17,7 @@ _FEW_STEPS = 100
 
 
 def announce(terminal: Terminal, resolved: Resolved, steps: int | None = None) -> None:
-    """Say what will be trained on what; of a new run, also when its *steps* in all are few."""
+    """Say what will be trained on what; of a new run, also when each member's *steps* are few."""
     data = resolved.data
     counts = ", ".join(f"{len(images)} {name}" for name, images in resolved.splits.items())
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
@@ -35,7 +35,13 @@ def announce(terminal: Terminal, resolved: Resolved, steps: int | None = None) -
     if members > 1:
         terminal.note(f"{members} members one after another, seeds {seed} to {seed + members - 1}")
     if steps is not None and steps < _FEW_STEPS:
-        terminal.note(f"{count(steps, 'step')} in all, too few to learn much: raise --epochs")
+        each = " for each member" if members > 1 else ""
+        terminal.note(f"{count(steps, 'step')}{each}, too few to learn much: raise --epochs")
+    elif steps is not None and steps < GRACE_STEPS:
+        terminal.note(
+            f"{count(steps, 'step')} in all: whether the networks collapse is not judged "
+            f"below {GRACE_STEPS}"
+        )
 
 
 def report(

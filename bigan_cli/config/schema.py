@@ -59,10 +59,18 @@ class DataConfig(Table):
         examples=[3],
     )
     validation_portion: float = Field(
-        0.1, gt=0, lt=0.5, description="Share of the training normals that chooses the epoch."
+        0.1,
+        gt=0,
+        lt=0.5,
+        description="Share of the training normals that chooses the epoch; of "
+        "few images at least 50 of them, or 15 % where that is less.",
     )
     calibration_portion: float = Field(
-        0.1, gt=0, lt=0.5, description="Share of the training normals that sets the threshold."
+        0.1,
+        gt=0,
+        lt=0.5,
+        description="Share of the training normals that sets the threshold; of "
+        "few images at least 100 of them, or 25 % where that is less.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="The data set's own options.")
 

@@ -200,9 +200,13 @@ def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, code, said
     assert not (run / "stats" / "evaluation.json").exists()
 
 
+def saved_epochs(run):
+    return [int(path.stem[-4:]) for path in (run / "models").glob("epoch-*.safetensors")]
+
+
 def test_a_missing_checkpoint_names_those_that_are_there(evaluate, run):
     told = evaluate(run, "--checkpoint", "1").err
-    assert "hint: pass --checkpoint best or last or " in told
+    assert f"hint: pass --checkpoint best or last or {max(saved_epochs(run))}," in told
     (empty := run.parent / "stopped" / "models").mkdir(parents=True)
     (empty / "epoch-0000.safetensors").write_bytes(
         (run / "models/epoch-0000.safetensors").read_bytes()

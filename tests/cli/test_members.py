@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,3 +153,26 @@ def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     assert sentence in capsys.readouterr().err
     document = json.loads((folder / "stats/last/evaluation.json").read_text())
     assert "mode_collapse" in [alarm["name"] for alarm in document["health"][0]["alarms"]]
+
+
+def test_pictures_name_the_epoch_of_the_member_that_made_them(ensemble, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(ensemble, run)
+    best = run / "models/best.safetensors"
+    with safe_open(best, "np") as file:
+        metadata = file.metadata()
+    (key,) = metadata
+    header = json.loads(metadata[key])
+    header["members"][0]["epoch"] = 4  # the first one was best long before the second
+    header["members"][1]["epoch"] = header["epoch"] = 12
+    save_file(load_file(best), best, metadata={key: json.dumps(header)})
+    capsys.readouterr()
+    assert bigan("reconstruct", "--run", run, "--device", "cpu", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["epoch"] == 4
+
+
+def test_few_steps_and_those_not_judged_are_told_of_each_member(tmp_path, capsys):
+    assert bigan("train", *SMALL, "--dry-run", "--epochs", "2", "--save-dir", tmp_path) == 0
+    assert "steps for each member, too few to learn much" in capsys.readouterr().err
+    assert bigan("train", *SMALL, "--dry-run", "--epochs", "8", "--save-dir", tmp_path) == 0
+    assert "whether the networks collapse is not judged below 300" in capsys.readouterr().err
