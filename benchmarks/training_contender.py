@@ -95,7 +95,8 @@ def main() -> None:
     clock = Clock(options.device, options.warm_up, options.steps)
     if options.contender.startswith("bigan"):
         precision = "fp32" if options.contender.endswith("fp32") else "auto"
-        config = config.model_copy(update={"precision": precision})
+        compiled = "on" if options.contender.endswith("compiled") else "auto"
+        config = config.model_copy(update={"precision": precision, "compile": compiled})
         train_ours(networks, config, images, clock)
     else:
         networks.to(options.device)

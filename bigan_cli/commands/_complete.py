@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bigan_cli.config.schema import RunConfig
+from bigan_cli.contracts import Options
 from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import PluginOrigin, Registry
@@ -50,16 +54,30 @@ def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
 
 
 def with_options(config: RunConfig, registry: Registry) -> RunConfig:
-    """Return *config* with the options that its components have gained since, as by default.
+    """Return *config* with the options that what it uses has gained since, as by default.
 
-    An option that a later version adds does by default what was done before.
+    That is its data set, its architecture and its components. An option that a later version
+    adds does by default what was done before.
 
     Raises:
-        PluginError: A component is not there.
+        PluginError: One of them is not there.
     """
-    options = {}
-    for name, table in config.score.options.items():
-        # Not validated: an option may be gone, which is for the comparison of runs to tell.
-        usual = registry.component(name).Options.model_construct()
-        options[name] = {**usual.model_dump(mode="json"), **table}
-    return config.model_copy(update={"score": config.score.model_copy(update={"options": options})})
+    data, model, score = config.data, config.model, config.score
+    options = {
+        name: _with_defaults(registry.component(name).Options, table)
+        for name, table in score.options.items()
+    }
+    of_data = _with_defaults(registry.dataset(data.dataset).Options, data.options)
+    of_model = _with_defaults(registry.architecture(model.architecture).Options, model.options)
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update={"options": of_data}),
+            "model": model.model_copy(update={"options": of_model}),
+            "score": score.model_copy(update={"options": options}),
+        }
+    )
+
+
+def _with_defaults(kind: type[Options], table: Mapping[str, Any]) -> dict[str, Any]:
+    # Not validated: an option may be gone, which is for the comparison of runs to tell.
+    return {**kind.model_construct().model_dump(mode="json"), **table}

@@ -121,8 +121,9 @@ class TrainConfig(Table):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether torch.compile makes kernels for the networks first; auto is off, "
-        "since on CPUs it was measured to gain nothing.",
+        description="How training steps are prepared: auto records them once on a CUDA GPU and "
+        "replays them; on has torch.compile make kernels for the networks as well, which takes a "
+        "minute or more; off does neither.",
     )
     loss: Literal["hinge", "logistic"] = Field(
         "hinge", description="Adversarial loss; logistic is the papers' own."

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.conditional import IMAGE
+from bigan_cli.model.layout import takes_channels_last
 from bigan_cli.model.networks import Networks
 
 # Pixels of all images of a batch together; larger ones no longer fit a core's cache.
@@ -36,8 +36,7 @@ class ReadyNetworks:
     """A copy of networks for judging images; later training does not change it.
 
     Weights that are computed from others (spectral normalisation) are computed once. On a CPU
-    images and weights lie channels last, which its convolutions prefer, unless the
-    architecture cannot have it.
+    images and weights lie channels last, unless the architecture cannot have it.
 
     Args:
         networks: Left as they are, but for being put into ``eval()``.
@@ -50,9 +49,11 @@ class ReadyNetworks:
             _settle_weights(module)
         self.has_image_features = copied.has_image_features
         self.layout = torch.contiguous_format
-        if self.device.type == "cpu" and _takes_channels_last(copied):
-            self.layout = torch.channels_last
-            copied.to(memory_format=torch.channels_last)
+        with one_thread(self.device):
+            if self.device.type == "cpu" and takes_channels_last(copied):
+                self.layout = torch.channels_last
+        # However they were trained: the arithmetic is to be the same as from a model file.
+        copied.to(memory_format=self.layout)
         self.encoder = copied.encoder
         self.generator = copied.generator
         self.discriminator = copied.discriminator
@@ -132,31 +133,3 @@ def _settle_weights(module: nn.Module) -> None:
     del module.parametrizations
     for name, value in values.items():
         module.register_parameter(name, nn.Parameter(value, requires_grad=False))
-
-
-@torch.no_grad()
-def _takes_channels_last(networks: Networks) -> bool:
-    """Return whether *networks* compute the same with channels last (a ``view`` may not)."""
-    shape = networks.image_shape
-    x = torch.linspace(-1, 1, shape.channels * shape.height * shape.width)
-    x = x.reshape(1, shape.channels, shape.height, shape.width)
-    trial = copy.deepcopy(networks).to(memory_format=torch.channels_last)
-    try:
-        with one_thread(x.device):
-            usual = _outputs(networks, x)
-            other = _outputs(trial, x.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return False
-    return all(
-        torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(usual, other, strict=True)
-    )
-
-
-def _outputs(networks: Networks, x: Tensor) -> list[Tensor]:
-    z = networks.encoder(x)
-    outputs = [z, networks.generator(z), *networks.discriminator(x, z)]
-    if networks.has_image_features:
-        outputs.append(networks.discriminator.image_features(x))  # type: ignore[operator]
-    if IMAGE in networks.conditional:
-        outputs += networks.conditional[IMAGE](x, x)
-    return outputs

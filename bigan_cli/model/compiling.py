@@ -15,9 +15,14 @@ def compile_networks(networks: Networks, device: torch.device) -> None:
     """
     networks.encoder.compile(dynamic=False)
     networks.generator.compile(dynamic=False)
-    if device.type != "cpu":
-        for network in (networks.discriminator, *networks.conditional.values()):
-            network.compile(dynamic=False)
+    if device.type == "cpu":
+        return
+    for network in (networks.discriminator, *networks.conditional.values()):
+        network.compile(dynamic=False)
+    if networks.has_image_features:
+        seen = torch.compile(networks.discriminator.image_features, dynamic=False)  # type: ignore[arg-type]
+        # Not as an attribute of the module: that would be one more submodule.
+        networks.discriminator.__dict__["image_features"] = seen
 
 
 def is_compile_error(error: BaseException) -> bool:

@@ -22,8 +22,9 @@ Distortion = Callable[[Tensor], Tensor]
 def distort(x: Tensor, names: Sequence[str]) -> Tensor:
     """Return one distorted copy of each image, the kinds in equal shares.
 
-    Draws from torch's global generators (that of the CPU for what a whole group shares), so the
-    run's seed decides them; never waits for the device.
+    Draws from the global generator of the device, so the run's seed decides them; never waits
+    for the device, and always asks it for the same operations, so that a CUDA graph can hold
+    them.
 
     Args:
         x: Images ``[N, C, H, W]`` in [-1, 1], at least 2 x 2 pixels.
@@ -73,18 +74,20 @@ def _sampled(x: Tensor, grid: Tensor, *, pads: bool) -> Tensor:
 
 def shuffle_quarters(x: Tensor) -> Tensor:
     """Put the four quarters of the images into another order, the same for all of them."""
+    rows, columns = _places(x)
     height, width = x.shape[2] // 2, x.shape[3] // 2
-    corners = [(top, left) for top in (0, height) for left in (0, width)]
-    order = torch.randperm(4).numpy().tolist()
-    if order == [0, 1, 2, 3]:  # any other will do
-        order = [1, 0, 3, 2]
-    shuffled = x.clone()
-    for (top, left), source in zip(corners, order, strict=True):
-        from_top, from_left = corners[source]
-        shuffled[..., top : top + height, left : left + width] = x[
-            ..., from_top : from_top + height, from_left : from_left + width
-        ]
-    return shuffled
+    still = torch.arange(4, device=x.device)
+    order = torch.randperm(4, device=x.device)
+    order = torch.where((order == still).all(), still ^ 1, order)  # any other will do
+    # Number 2 is the lower left. Odd rows and columns belong to no quarter and stay.
+    quarter = 2 * (rows >= height) + (columns >= width)
+    source = order[quarter]
+    from_rows = rows % height + source // 2 * height
+    from_columns = columns % width + source % 2 * width
+    inside = (rows < 2 * height) & (columns < 2 * width)
+    return _taken(
+        x, torch.where(inside, from_rows, rows), torch.where(inside, from_columns, columns)
+    )
 
 
 def stitch(x: Tensor) -> Tensor:
@@ -94,21 +97,27 @@ def stitch(x: Tensor) -> Tensor:
     foreign part comes from its own place, in the other half from the opposite side, which is
     wrong even where all images have the same parts in the same places.
     """
-    dim = 2 + _draw(0, 2)
-    side = x.shape[dim]
-    cut = _draw(side // 4, 3 * side // 4 + 1)
-    cut = min(max(cut, 1), side - 1)
-    neighbour = x.roll(1, dims=0)
-    own_place = _draw(0, 2) and len(x) > 1  # a single image is its own neighbour
-    start = cut if own_place else 0
-    return torch.cat([x.narrow(dim, 0, cut), neighbour.narrow(dim, start, side - cut)], dim=dim)
+    rows, columns = _places(x)
+    height, width = x.shape[2:]
+    upright = _draw(x, 0, 2) == 1
+    across = _draw(x, height // 4, 3 * height // 4 + 1).clamp(1, height - 1)
+    down = (across * width // height).clamp(1, width - 1)
+    own_place = _draw(x, 0, 2) == 1
+    cut = torch.where(upright, down, across)
+    foreign = torch.where(upright, columns, rows) >= cut
+    # A single image is its own neighbour.
+    back = torch.where(own_place, 0, cut) if len(x) > 1 else cut
+    from_rows = torch.where(upright, rows, rows - back) % height
+    from_columns = torch.where(upright, columns - back, columns) % width
+    return torch.where(foreign, _taken(x.roll(1, dims=0), from_rows, from_columns), x)
 
 
 def turn(x: Tensor) -> Tensor:
     """Turn the images by 90, 180 or 270 degrees; those that are not square by 180."""
     if x.shape[2] != x.shape[3]:
         return x.rot90(2, (2, 3))
-    return x.rot90(1 + _draw(0, 3), (2, 3))
+    turned = torch.stack([x.rot90(times, (2, 3)) for times in (1, 2, 3)])
+    return turned.index_select(0, _draw(x, 0, 3).view(1)).squeeze(0)
 
 
 def stretch(x: Tensor, least: float = 1.3, most: float = 2.0) -> Tensor:
@@ -131,9 +140,28 @@ def stretch(x: Tensor, least: float = 1.3, most: float = 2.0) -> Tensor:
     return _sampled(x, grid, pads=x.device.type != "mps")
 
 
-def _draw(least: int, end: int) -> int:
-    """Return a whole number from *least* to below *end*, drawn on the host."""
-    return int(torch.randint(least, end, ()).numpy())
+def _draw(x: Tensor, least: int, end: int) -> Tensor:
+    """Return a whole number from *least* to below *end*, a scalar drawn where *x* is."""
+    return torch.randint(least, end, (), device=x.device)
+
+
+def _places(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the row and the column of every pixel, ``[H, 1]`` and ``[1, W]``."""
+    height, width = x.shape[2:]
+    rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+    return rows[:, None], columns[None, :]
+
+
+def _taken(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the images with the pixel at each place taken from *rows* and *columns*.
+
+    Args:
+        x: Images ``[N, C, H, W]``.
+        rows: Where each pixel comes from; with *columns* it broadcasts to ``[H, W]``.
+        columns: The same.
+    """
+    places = (rows * x.shape[3] + columns).flatten()
+    return x.flatten(2).index_select(2, places).view(x.shape)
 
 
 def _warp_widely(x: Tensor) -> Tensor:

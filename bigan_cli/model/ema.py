@@ -26,24 +26,44 @@ class MovingAverage:
         self.decay = decay
         self.updates = 0
         self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
-        self._copied: list[tuple[Tensor, Tensor]] = []
+        # By type: one call copies all tensors of one type.
+        self._copied: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         source = dict(_tensors(module))
         for name, target in _tensors(self.module):
             if target.is_floating_point() and not _is_parametrisation_buffer(name):
                 self._averaged[0].append(target)
                 self._averaged[1].append(source[name])
             else:
-                self._copied.append((target, source[name]))
+                copies, originals = self._copied.setdefault(target.dtype, ([], []))
+                copies.append(target)
+                originals.append(source[name])
 
-    @torch.no_grad()
     def update(self) -> None:
         """Move the average one step towards the original's present weights."""
+        self.move(self.next_weight())
+
+    def next_weight(self) -> float:
+        """Count one update, and return the share of the present weights in it."""
         self.updates += 1
-        weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        return 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+
+    @torch.no_grad()
+    def move(self, weight: float | Tensor) -> None:
+        """Move the average by *weight* of its distance to the original's present weights.
+
+        Args:
+            weight: 0 to 1; where operations are recorded to be repeated, a scalar tensor, which
+                can be changed between the repetitions.
+        """
         targets, sources = self._averaged
-        torch._foreach_lerp_(targets, sources, weight)
-        for target, source in self._copied:
-            target.copy_(source)
+        if isinstance(weight, Tensor):
+            changes = torch._foreach_sub(sources, targets)  # noqa: SLF001  as PyTorch's own does
+            torch._foreach_mul_(changes, weight)
+            torch._foreach_add_(targets, changes)
+        else:
+            torch._foreach_lerp_(targets, sources, weight)
+        for copies, originals in self._copied.values():
+            torch._foreach_copy_(copies, originals)
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:

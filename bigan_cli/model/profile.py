@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +18,12 @@ from torch._C._autograd import DeviceType
 if TYPE_CHECKING:
     from torch.profiler import profile
 
-# Steps that are let pass (memory is claimed, kernels are chosen), and steps that are watched.
-_WARM_UP = 3
+# Steps that are let pass (memory is claimed, kernels are chosen, on a GPU the step is recorded),
+# and steps that are watched.
+_WARM_UP = 5
 _WATCHED = 20
 STEPS_NEEDED = _WARM_UP + 1
-_OPERATORS = 12
+_ROWS = 12
 _PHASE = "step: "
 
 
@@ -38,11 +41,13 @@ class ProfileRow:
 
     Attributes:
         part: Name of the part of the step (``phase``) or of the operator.
-        kind: ``phase``, ``operator`` (its own time, without what it calls), or ``total``.
+        kind: ``phase``, ``operator`` (its own time, without what it calls), on a GPU ``kernel``
+            in its place, or ``total``. Steps that are replayed have no phases.
         calls: How often a step.
         milliseconds: Of the host.
         device_milliseconds: Of the GPU's kernels; None on a CPU.
-        share: Of the step's wall-clock time: the host's, or on a GPU the kernels'.
+        share: Of the step's wall-clock time: the host's, or on a GPU the kernels'; of the total,
+            how much of it the GPU was busy.
     """
 
     part: str
@@ -104,7 +109,7 @@ class StepProfiler:
         activities = [ProfilerActivity.CPU]
         if self._device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
-        self._profile = profile(activities=activities)
+        self._profile = profile(activities=activities, acc_events=True)
         self._wait()
         self._profile.start()
         self._started = time.perf_counter()
@@ -149,22 +154,46 @@ class StepProfiler:
             for event in events
             if event.key.startswith(_PHASE) and event.device_type == DeviceType.CPU
         ]
-        operators = [
-            row(
-                event.key,
-                "operator",
-                event.count,
-                event.self_cpu_time_total,
-                event.self_device_time_total,
-            )
-            for event in events
-            if not event.key.startswith((_PHASE, "ProfilerStep", "autograd::"))
-        ]
-        operators.sort(key=lambda r: r.share, reverse=True)
-        busy = sum(r.device_milliseconds or 0.0 for r in operators) if on_gpu else None
-        share = 1.0 if busy is None else busy / wall
-        return [
-            *sorted(phases, key=lambda r: r.share, reverse=True),
-            ProfileRow("whole step", "total", 1.0, wall, busy, share),
-            *operators[:_OPERATORS],
-        ]
+        if on_gpu:
+            rows, busy = _kernels(watched, row)
+        else:
+            rows, busy = _operators(events, row), None
+        rows.sort(key=lambda r: r.share, reverse=True)
+        total = ProfileRow(
+            "whole step",
+            "total",
+            1.0,
+            wall,
+            None if busy is None else busy / 1e3 / self._watched,
+            1.0 if busy is None else busy / 1e3 / self._watched / wall,
+        )
+        return [*sorted(phases, key=lambda r: r.share, reverse=True), total, *rows[:_ROWS]]
+
+
+# (part, kind, calls, microseconds of the host, microseconds of the device) of all steps -> row
+_MakeRow = Callable[[str, str, int, float, float], ProfileRow]
+
+
+def _operators(events: Iterable[Any], row: _MakeRow) -> list[ProfileRow]:
+    return [
+        row(e.key, "operator", e.count, e.self_cpu_time_total, e.self_device_time_total)
+        for e in events
+        if not e.key.startswith((_PHASE, "ProfilerStep", "autograd::"))
+    ]
+
+
+def _kernels(watched: profile, row: _MakeRow) -> tuple[list[ProfileRow], float]:
+    """Return what the GPU did, and for how many microseconds it did anything."""
+    calls: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    busy = end = 0.0
+    kernels = [
+        e for e in watched.events() if e.device_type == DeviceType.CUDA and not e.is_user_annotation
+    ]
+    for kernel in sorted(kernels, key=lambda e: e.time_range.start):
+        took = kernel.time_range.end - kernel.time_range.start
+        calls[kernel.name] += 1
+        spent[kernel.name] += took
+        busy += max(0.0, kernel.time_range.end - max(end, kernel.time_range.start))
+        end = max(end, kernel.time_range.end)
+    return [row(name, "kernel", calls[name], 0.0, time) for name, time in spent.items()], busy

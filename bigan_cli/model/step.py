@@ -8,12 +8,14 @@ encoder and generator. Real and generated pairs share one pass of the discrimina
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.utils import parametrize
 from torch.optim import Adam
 
@@ -83,8 +85,16 @@ class AdversarialStep:
         ]
         # The fused kernels update all parameters in one call; on Metal PyTorch may choose.
         self._fused = True if device.type in ("cpu", "cuda") else None
+        # What a CUDA graph can hold.
+        self._capturable = device.type == "cuda"
         self.d_optimiser, self.eg_optimiser = (
-            Adam(parameters, lr=config.lr, betas=_BETAS, fused=self._fused)
+            Adam(
+                parameters,
+                lr=config.lr,
+                betas=_BETAS,
+                fused=self._fused,
+                capturable=self._capturable,
+            )
             for parameters in (self._d_parameters, self._eg_parameters)
         )
 
@@ -93,7 +103,12 @@ class AdversarialStep:
         for optimiser, state in ((self.d_optimiser, d_state), (self.eg_optimiser, eg_state)):
             optimiser.load_state_dict(state)
             for group in optimiser.param_groups:
-                group["fused"] = self._fused  # not that of the device it comes from
+                # Not those of the device it comes from.
+                group["fused"], group["capturable"] = self._fused, self._capturable
+            for parameter, kept in optimiser.state.items():
+                for name, value in kept.items():
+                    if value.shape == parameter.shape:  # nor its layout
+                        kept[name] = torch.empty_like(parameter).copy_(value)
 
     def __call__(self, x: Tensor, noise: float) -> Tensor:
         """Train on one batch.
@@ -106,6 +121,19 @@ class AdversarialStep:
             One value for each of :data:`LOSSES`, float32, on the device: reading them on the
             host waits for the device, so that is left to the caller.
         """
+        return self.run(x, noise, self.average.next_weight())
+
+    def run(self, x: Tensor, noise: float | Tensor, average_weight: float | Tensor) -> Tensor:
+        """Do the work of a step, and nothing that only the host would notice.
+
+        Where operations are recorded to be repeated, what changes from step to step is given as
+        tensors.
+
+        Args:
+            x: As for a call.
+            noise: The same; a scalar tensor adds noise even where it is 0.
+            average_weight: How far the averaged weights move towards the new ones.
+        """
         z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
         with autocast(self.precision, self.device):
             with phase("forward of E and G"):
@@ -115,16 +143,13 @@ class AdversarialStep:
             d_total, told = self._judging(x, encoded.detach(), generated.detach(), z, cycles, noise)
         self._update("D", self.d_optimiser, d_total)
 
-        for parameter in self._d_parameters:
-            parameter.requires_grad_(False)
-        with autocast(self.precision, self.device):
-            eg_total, more = self._opposing(x, encoded, generated, z, cycled, cycles, noise)
-        self._update("E and G", self.eg_optimiser, eg_total)
-        for parameter in self._d_parameters:
-            parameter.requires_grad_(True)
+        with frozen(self._d_parameters):
+            with autocast(self.precision, self.device):
+                eg_total, more = self._opposing(x, encoded, generated, z, cycled, cycles, noise)
+            self._update("E and G", self.eg_optimiser, eg_total)
 
         with phase("averaging of the weights"):
-            self.average.update()
+            self.average.move(average_weight)
         told |= more
         nothing = d_total.new_zeros(())
         return torch.stack([told.get(name, nothing) for name in LOSSES]).detach()
@@ -136,7 +161,7 @@ class AdversarialStep:
         generated: Tensor,
         z: Tensor,
         cycles: Cycles,
-        noise: float,
+        noise: float | Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what D, its heads and the conditional discriminators minimise, and its parts."""
         with phase("forward of D"):
@@ -160,7 +185,7 @@ class AdversarialStep:
         z: Tensor,
         cycled: Tensor | None,
         cycles: Cycles,
-        noise: float,
+        noise: float | Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what E and G minimise against the frozen discriminators, and its parts."""
         with phase("forward of the frozen D"):
@@ -217,7 +242,7 @@ class AdversarialStep:
         return image_cycle_loss(x, self.networks.generator(encoded).float())
 
     def _judge(
-        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return D's loss and its logits of real and generated pairs."""
         real, fake = self._discriminate(x, encoded, generated, z, noise)
@@ -225,7 +250,7 @@ class AdversarialStep:
         return loss, real, fake
 
     def _discriminate(
-        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
         images = self._shown(torch.cat([x, generated.to(x.dtype)]), noise)
@@ -235,7 +260,7 @@ class AdversarialStep:
         return real, fake
 
     def _oppose(
-        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float
+        self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the same logits of the frozen D, for a gradient into E and G alone.
 
@@ -251,13 +276,27 @@ class AdversarialStep:
             fake, _ = discriminator(self._shown(generated.to(x.dtype), noise), z)
         return real.float(), fake.float()
 
-    def _shown(self, images: Tensor, noise: float) -> Tensor:
+    def _shown(self, images: Tensor, noise: float | Tensor) -> Tensor:
         """Return *images* as D sees them in the game: augmented, and under noise."""
         return _noisy(augment(images, self.config.augmentations), noise)
 
 
-def _noisy(images: Tensor, noise: float) -> Tensor:
-    return images + noise * torch.randn_like(images) if noise > 0 else images
+def _noisy(images: Tensor, noise: float | Tensor) -> Tensor:
+    if not isinstance(noise, Tensor) and noise == 0:
+        return images
+    return images + noise * torch.randn_like(images)
+
+
+@contextmanager
+def frozen(parameters: Sequence[Parameter]) -> Iterator[None]:
+    """Let no gradient be made for *parameters*."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 def in_present_order(rows: Tensor, names: Sequence[str] | None) -> Tensor:

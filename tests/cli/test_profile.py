@@ -47,7 +47,7 @@ def test_too_few_steps_for_a_profile(bigan, small_options, tmp_path):
     words = ("train", *small_options, "--epochs", 1, "--batch-size", 64)
     done = bigan(*words, "--save-dir", tmp_path / "run", "--profile", "--json")
     assert done.code == 0
-    assert "too few steps for a profile, which needs 4" in done.err
+    assert "too few steps for a profile, which needs 6" in done.err
     assert "profile" not in json.loads(done.out)
 
 

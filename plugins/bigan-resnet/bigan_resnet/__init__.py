@@ -3,7 +3,8 @@
 Residual blocks as in He et al. 2016 (arXiv 1603.05027: activation before convolution), in the
 roles they have in Miyato et al. 2018 (arXiv 1802.05957): batch normalisation in the encoder and
 the generator, spectral normalisation in the discriminator. Self-attention, where asked for,
-follows Zhang et al. 2018 (arXiv 1805.08318).
+follows Zhang et al. 2018 (arXiv 1805.08318), group normalisation Wu and He 2018 (arXiv
+1803.08494).
 """
 
 from __future__ import annotations
@@ -42,6 +43,27 @@ class ResnetOptions(Options):
     )
     spectral_norm: bool = Field(
         False, description="Spectral normalisation of every layer of the discriminator."
+    )
+    full_size_disc: bool = Field(
+        False,
+        description="Start the discriminator's maps of the image at its full size, and not at "
+        "half of it; slower.",
+    )
+    blocks_disc: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="Residual blocks at each size of the discriminator's maps of the image.",
+    )
+    norm_disc: Literal["none", "group"] = Field(
+        "none",
+        description="Group normalisation before every activation of the discriminator's maps of "
+        "the image, or none.",
+    )
+    pool_disc: bool = Field(
+        False,
+        description="Average the discriminator's last maps of the image over their places, and "
+        "do not flatten them.",
     )
 
 

@@ -6,7 +6,7 @@ Shapes in the comments: N images, C channels, H x W pixels, d latent dimensions.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bigan_resnet import ResnetOptions
 
 Size = tuple[int, int]
+Norm = Literal["none", "batch", "group"]
 
 # Each side is halved as long as at least this is left of it.
 _SMALLEST_SIDE = 4
@@ -26,15 +27,19 @@ _SMALLEST_SIDE = 4
 _WIDEST = 8
 _JOINT_FEATURES = 256
 _SLOPE = 0.2
+# Channels that are normalised together, at most.
+_GROUP = 8
 
 
-def map_sizes(image_shape: ImageShape) -> list[Size]:
+def map_sizes(image_shape: ImageShape, *, full_size: bool = False) -> list[Size]:
     """Return (height, width) of the feature maps, from half the image's own to the smallest.
 
-    The sides are halved each for itself, so that a long image ends small as well. There are two
-    sizes at least, the same one twice where the image is small, and so one block.
+    With *full_size* the image's own comes before them. The sides are halved each for itself, so
+    that a long image ends small as well. There are two sizes at least, the same one twice where
+    the image is small, and so one block.
     """
-    sizes = [(image_shape.height // 2, image_shape.width // 2)]
+    first = 1 if full_size else 2
+    sizes = [(image_shape.height // first, image_shape.width // first)]
     while max(sizes[-1]) >= 2 * _SMALLEST_SIDE or len(sizes) < 2:
         height, width = sizes[-1]
         sizes.append((_halved(height), _halved(width)))
@@ -54,7 +59,7 @@ class Down(nn.Module):
     """A residual block to smaller maps: ``[N, before, *large]`` -> ``[N, after, *small]``."""
 
     def __init__(
-        self, before: int, after: int, sizes: tuple[Size, Size], *, norm: bool, dropout: float = 0
+        self, before: int, after: int, sizes: tuple[Size, Size], *, norm: Norm, dropout: float = 0
     ) -> None:
         super().__init__()
         large, small = sizes
@@ -76,6 +81,23 @@ class Down(nn.Module):
         return result
 
 
+class Keep(nn.Module):
+    """A residual block to maps of the same size: ``[N, width, ...]`` -> ``[N, width, ...]``."""
+
+    def __init__(self, width: int, *, norm: Norm, dropout: float = 0) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.norms = nn.ModuleList(_norm(width, norm) for _ in range(2))
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep = self.first(F.leaky_relu(self.norms[0](x), _SLOPE))
+        deep = self.second(F.leaky_relu(self.norms[1](deep), _SLOPE))
+        result: Tensor = x + self.dropout(deep)
+        return result
+
+
 class Up(nn.Module):
     """A residual block to larger maps: ``[N, before, ...]`` -> ``[N, after, *size]``."""
 
@@ -85,7 +107,7 @@ class Up(nn.Module):
         self.first = nn.Conv2d(before, after, 3, padding=1)
         self.second = nn.Conv2d(after, after, 3, padding=1)
         self.skip = nn.Conv2d(before, after, 1)
-        self.norms = nn.ModuleList(_norm(width, norm=True) for width in (before, after))
+        self.norms = nn.ModuleList(_norm(width, "batch") for width in (before, after))
 
     def forward(self, x: Tensor) -> Tensor:
         # Convolved before they grow, where that costs a quarter.
@@ -122,7 +144,7 @@ class Encoder(nn.Module):
         sizes = map_sizes(shape)
         widths = map_widths(options.feature_maps_gen, sizes)
         self.trunk = nn.Sequential(
-            *_going_down(shape.channels, sizes, widths, options.attention, norm=True),
+            *_going_down(shape.channels, sizes, widths, options.attention, norm="batch"),
             nn.BatchNorm2d(widths[-1]),
             nn.LeakyReLU(_SLOPE),
             nn.Flatten(),
@@ -177,16 +199,27 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: ImageShape, latent_dim: int, options: ResnetOptions) -> None:
         super().__init__()
-        sizes = map_sizes(shape)
+        sizes = map_sizes(shape, full_size=options.full_size_disc)
         widths = map_widths(options.feature_maps_disc, sizes)
-        dropout = options.dropout_rate
+        dropout, norm = options.dropout_rate, options.norm_disc
+        places = 1 if options.pool_disc else sizes[-1][0] * sizes[-1][1]
+        # What is not asked for has no place in the sequence: saved weights are named by theirs.
         self.image_trunk = nn.Sequential(
             *_going_down(
-                shape.channels, sizes, widths, options.attention, norm=False, dropout=dropout
+                shape.channels,
+                sizes,
+                widths,
+                options.attention,
+                norm=norm,
+                dropout=dropout,
+                blocks=options.blocks_disc,
+                full_size=options.full_size_disc,
             ),
+            *([] if norm == "none" else [_norm(widths[-1], norm)]),
             nn.LeakyReLU(_SLOPE),
+            *([nn.AdaptiveAvgPool2d(1)] if options.pool_disc else []),
             nn.Flatten(),
-            nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], _JOINT_FEATURES),
+            nn.Linear(widths[-1] * places, _JOINT_FEATURES),
             nn.LeakyReLU(_SLOPE),
         )
         self.latent_trunk = nn.Sequential(
@@ -221,16 +254,38 @@ def _going_down(
     widths: list[int],
     attention: int,
     *,
-    norm: bool,
+    norm: Norm,
     dropout: float = 0,
+    blocks: int = 1,
+    full_size: bool = False,
 ) -> list[nn.Module]:
-    """Return the layers from an image to maps of the smallest of *sizes*."""
+    """Return the layers from an image to maps of the smallest of *sizes*.
+
+    Args:
+        channels: Of the image.
+        sizes: Of the maps, one after the other.
+        widths: How many maps there are at each of them.
+        attention: Self-attention on the largest maps with no side above this.
+        norm: Before every activation.
+        dropout: In every block.
+        blocks: At each size, the one that leads to it included.
+        full_size: Whether the first of *sizes* is the image's own, and not half of it.
+    """
     attended = _attended(sizes, attention)
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1)]
+
+    def kept(width: int, times: int) -> list[nn.Module]:
+        return [Keep(width, norm=norm, dropout=dropout) for _ in range(times)]
+
+    layers: list[nn.Module] = []
+    if full_size:
+        layers += [nn.Conv2d(channels, widths[0], 3, padding=1), *kept(widths[0], blocks)]
+    else:
+        layers.append(nn.Conv2d(channels, widths[0], 4, stride=2, padding=1))
     if sizes[0] == attended:
         layers.append(Attention(widths[0]))
     for (before, after), pair in zip(pairwise(widths), pairwise(sizes), strict=True):
         layers.append(Down(before, after, pair, norm=norm, dropout=dropout))
+        layers += kept(after, blocks - 1)
         if pair[1] == attended:
             layers.append(Attention(after))
     return layers
@@ -241,8 +296,11 @@ def _attended(sizes: list[Size], attention: int) -> Size | None:
     return max((size for size in sizes if max(size) <= attention), default=None)
 
 
-def _norm(width: int, norm: bool) -> nn.Module:
-    return nn.BatchNorm2d(width) if norm else nn.Identity()
+def _norm(width: int, norm: Norm) -> nn.Module:
+    if norm == "group":
+        group = next(size for size in range(min(width, _GROUP), 0, -1) if width % size == 0)
+        return nn.GroupNorm(width // group, width)
+    return nn.BatchNorm2d(width) if norm == "batch" else nn.Identity()
 
 
 def initialise(network: nn.Module) -> None:

@@ -1,0 +1,127 @@
+"""A training step recorded once as a CUDA graph and replayed.
+
+A step is some hundreds of small kernels. Asking for each of them takes the host longer than the
+GPU takes to compute it; replayed, all of them are asked for at once. The kernels are the same,
+and so are the random numbers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from bigan_cli.errors import TrainingError, is_out_of_memory
+from bigan_cli.model.networks import to_model_range
+from bigan_cli.model.step import AdversarialStep
+
+# Ordinary steps before the recording: libraries choose their kernels, and the optimisers and the
+# compiler make what they need, in the first ones.
+ORDINARY_STEPS = 3
+
+
+class RecordedStep:
+    """An adversarial step on batches of one size, replayed from a CUDA graph.
+
+    The first steps are ordinary ones, on a stream of their own as recording wants it. Networks
+    that wait for the device somewhere cannot be recorded: they go on in ordinary steps.
+
+    Args:
+        step: What to do; its networks are on a CUDA device.
+    """
+
+    def __init__(self, step: AdversarialStep) -> None:
+        self._step = step
+        self._stream = torch.cuda.Stream(step.device)
+        self._ordinary_steps = 0
+        self._waits = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._adds_noise = False
+        self._noise = torch.zeros((), device=step.device)
+        self._average_weight = torch.zeros((), device=step.device)
+        self._pixels: Tensor
+        self._losses: Tensor
+
+    def __call__(self, pixels: Tensor, noise: float) -> Tensor:
+        """Train on one batch.
+
+        Args:
+            pixels: Normal images, uint8 ``[N, C, H, W]`` on the device, N always the same.
+            noise: Standard deviation of the noise added to every image D sees.
+
+        Returns:
+            One value for each of ``LOSSES``, as from the step itself.
+
+        Raises:
+            TrainingError: The networks cannot be recorded.
+        """
+        if self._waits or self._ordinary_steps < ORDINARY_STEPS:
+            return self._ordinary(pixels, noise)
+        if self._graph is None or self._adds_noise != (noise > 0):
+            self._record(pixels, adds_noise=noise > 0)
+        self._pixels.copy_(pixels)
+        self._noise.fill_(noise)
+        self._average_weight.fill_(self._step.average.next_weight())
+        self._graph.replay()  # type: ignore[union-attr]
+        return self._losses.clone()
+
+    def _ordinary(self, pixels: Tensor, noise: float) -> Tensor:
+        self._ordinary_steps += 1
+        current = torch.cuda.current_stream(self._step.device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream), _watched() as waits:
+            losses = self._step(to_model_range(pixels), noise)
+        current.wait_stream(self._stream)
+        losses.record_stream(current)
+        if self._ordinary_steps == ORDINARY_STEPS:
+            self._waits = bool(waits)
+        return losses
+
+    def _record(self, pixels: Tensor, *, adds_noise: bool) -> None:
+        """Record the step; nothing is computed, and so nothing learned."""
+        self._graph = None  # its memory first
+        self._adds_noise = adds_noise
+        self._pixels = pixels.clone()
+        graph = torch.cuda.CUDAGraph()
+        noise = self._noise if adds_noise else 0.0
+        try:
+            with torch.cuda.device(self._step.device), self._capturing(graph):
+                x = to_model_range(self._pixels)
+                self._losses = self._step.run(x, noise, self._average_weight)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            first = next(iter(str(error).strip().splitlines()), "")
+            raise TrainingError(
+                f"the training step cannot be recorded as a CUDA graph: {first}",
+                "train with --compile off",
+            ) from error
+        self._graph = graph
+
+    def _capturing(self, graph: torch.cuda.CUDAGraph) -> torch.cuda.graph:
+        # Other threads go on meanwhile: one may gather the next batches.
+        return torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local")
+
+
+@contextmanager
+def _watched() -> Iterator[list[str]]:
+    """Give a list that holds, afterwards, what PyTorch said of waiting for the device."""
+    said: list[str] = []
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield said
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    for warning in caught:
+        if "synchronizing CUDA operation" in str(warning.message):
+            said.append(str(warning.message))
+        elif "debug mode is a prototype" not in str(warning.message):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
