@@ -71,17 +71,22 @@ def report(
         terminal.result(str(run.path))
         if profile:
             _show_profile(terminal, profile)
-        _say_how_it_went(terminal, info["members"], trained, seconds)
+        chosen = "last" if run.config().train.selection == "last" else "best"
+        _say_how_it_went(terminal, info["members"], chosen, trained, seconds)
     _warn_of_alarms(terminal, info["members"])
     if not as_json:
         terminal.note(f"next: bigan evaluate --run {run.path}")
 
 
 def _say_how_it_went(
-    terminal: Terminal, members: Sequence[Mapping[str, Any]], trained: int, seconds: float
+    terminal: Terminal,
+    members: Sequence[Mapping[str, Any]],
+    chosen: str,
+    trained: int,
+    seconds: float,
 ) -> None:
     best = [
-        f"best epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
+        f"{chosen} epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
         for member in members
     ]
     epochs = members[0]["epoch"]

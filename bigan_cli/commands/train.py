@@ -153,7 +153,7 @@ def train(
         str | None,
         _training(
             "--compile",
-            help="auto, on or off: torch.compile, a minute first. [auto]",
+            help="auto, on (torch.compile, half a minute first) or off. [auto]",
             metavar="WHEN",
             autocompletion=_completion.values_of("train", "compile"),
         ),

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _VALIDATION_BATCH = 256
 
 
 class Trainer:
-    """Trains the networks on the fit images and keeps the epoch that validates best.
+    """Trains the networks on the fit images and keeps the epoch that validates best, or the last.
 
     Args:
         networks: Freshly built networks; they are moved to *device* and trained in place.
@@ -121,9 +122,11 @@ class Trainer:
                 if not math.isfinite(validation):  # the last step's update broke the weights
                     raise self._diverged(f"step {self.steps_per_epoch}")
                 steps = (self.epoch + 1) * self.steps_per_epoch
-                self.health = self._examiner(self.average, self.device, steps)
+                peak = max(losses["d_loss"], self.health.peak_d_loss if self.health else 0.0)
+                health = self._examiner(self.average, self.device, steps)
+                self.health = replace(health, peak_d_loss=peak)
             self.epoch += 1
-            best = validation < self.best_validation
+            best = self.config.selection == "last" or validation < self.best_validation
             if best:
                 self.best_validation, self.best_epoch = validation, self.epoch
                 self.best_health = self.health

@@ -76,6 +76,22 @@ def test_a_generator_that_does_not_learn_loses_to_the_discriminator(images):
     assert "discriminator_won" in raised(trainer)[-1]
 
 
+def test_a_run_that_is_thrown_off_says_so_to_its_end(images):
+    trainer = make(images, epochs=24)
+    names = []
+    for record in trainer.epochs():
+        names.append({alarm.name for alarm in alarms(Health.from_dict(record.extra))})
+        if record.epoch == 20:
+            with torch.no_grad():
+                trainer.networks.discriminator.head.bias.fill_(1e4)
+    assert "thrown_off" not in set().union(*names[:20])
+    assert all("thrown_off" in after for after in names[20:])
+    later = make(images, epochs=25)
+    later.load_state(trainer.state())
+    (record,) = later.epochs()
+    assert "thrown_off" in {alarm.name for alarm in alarms(Health.from_dict(record.extra))}
+
+
 def test_a_discriminator_that_says_always_the_same(images):
     trainer = make(images, epochs=1, spectral_norm=False)
     with torch.no_grad():

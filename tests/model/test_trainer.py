@@ -239,3 +239,16 @@ def test_an_epoch_passes_over_few_images_several_times(images):
     assert places[160:].tolist() != places[:160].tolist()
     list(often.epochs())
     assert shown == [(epoch, step, 10) for epoch in (1, 2, 3) for step in range(1, 11)]
+
+
+def test_the_last_epoch_is_the_one_kept_where_that_is_asked_for(images):
+    trainer = make(images, epochs=3, selection="last", lr=0.02)
+    records = list(trainer.epochs())
+    assert [record.best for record in records] == [True, True, True]
+    assert trainer.best_epoch == 3
+    assert trainer.best_validation == records[-1].validation
+    assert_same(trainer.best_weights, trainer.average.state_dict())
+    usual = make(images, epochs=3, lr=0.02)
+    values = [record.validation for record in usual.epochs()]
+    assert usual.best_epoch == 1 + values.index(min(values))
+    assert values == [record.validation for record in records]
