@@ -217,6 +217,31 @@ def test_more_epochs_on_resume(run, tmp_path, capsys):
     assert "cannot change model.latent_dim on resume (6 -> 7)" in capsys.readouterr().err
 
 
+def test_a_run_from_before_its_architecture_had_an_option_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    assert bigan(*FAST, "--epochs", "2", "--save-dir", folder) == 0
+    config = folder / "config.toml"
+    lines = config.read_text().splitlines()
+    gained = ('initialisation = "orthogonal"', 'selection = "validation"')
+    earlier = [line for line in lines if line not in gained]
+    assert len(earlier) == len(lines) - 2
+    config.write_text("\n".join(earlier) + "\n")
+    assert bigan("--resume", "--epochs", "3", "--save-dir", folder) == 0
+    # What was left out is written in as it was by default.
+    assert 'initialisation = "orthogonal"' in config.read_text()
+
+
+def test_the_last_epoch_is_scored_with_where_that_is_asked_for(tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = ("--epochs", "3", "--lr", "0.05", "--set", "train.selection=last")
+    assert bigan(*FAST, *words, "--save-dir", folder) == 0
+    assert "; last epoch 3 (validation" in capsys.readouterr().err
+    best, last = (models_of(folder)[f"{name}.safetensors"] for name in ("best", "last"))
+    assert {name: value.tobytes() for name, value in best.items()} == {
+        name: value.tobytes() for name, value in last.items()
+    }
+
+
 def test_nothing_to_resume(tmp_path, capsys):
     assert bigan("--resume", "--save-dir", tmp_path / "none") == 2
     assert "no run in" in capsys.readouterr().err
