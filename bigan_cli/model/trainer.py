@@ -28,6 +28,7 @@ from bigan_cli.model.health import Examiner, Health
 from bigan_cli.model.layout import lay_channels_last, takes_channels_last
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.networks import Networks, to_model_range
+from bigan_cli.model.random_state import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep, in_present_order
 
 # Validation runs in batches of this many images, of large images of fewer.
@@ -149,9 +150,9 @@ class Trainer:
         if self._pending_rng is None:
             # Each epoch draws from its own seed: what happens between epochs (a picture, a
             # save) cannot change the run.
-            torch.manual_seed(_epoch_seed(self.config.seed, self.epoch))
+            torch.manual_seed(epoch_seed(self.config.seed, self.epoch))
         else:
-            self._restore_rng(self._pending_rng)
+            restore_random_states(self._pending_rng, self.device)
             self._pending_rng = None
         places = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
         noise = self._noise()
@@ -215,7 +216,7 @@ class Trainer:
 
         Each pass of the epoch has an order of its own.
         """
-        generator = torch.Generator().manual_seed(_epoch_seed(self.config.seed, self.epoch))
+        generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, self.epoch))
         passes = [torch.randperm(len(self._fit), generator=generator) for _ in range(self._passes)]
         order: NDArray[np.int64] = torch.cat(passes).numpy()
         return order
@@ -269,7 +270,7 @@ class Trainer:
             "steps_done": self.steps_done,
             "losses": list(LOSSES),
             "sums": torch.stack(self._sums).cpu() if self._sums else torch.empty(0, len(LOSSES)),
-            "rng": self._rng(),
+            "rng": random_states(self.device),
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
             "best_weights": self.best_weights,
@@ -296,23 +297,3 @@ class Trainer:
             Health.from_dict(figures) if (figures := state.get(key)) else None
             for key in ("health", "best_health")
         )
-
-    def _rng(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.device)
-        elif self.device.type == "mps":
-            states["mps"] = torch.mps.get_rng_state()
-        return states
-
-    def _restore_rng(self, states: dict[str, Tensor]) -> None:
-        torch.set_rng_state(states["cpu"])
-        if "cuda" in states and self.device.type == "cuda":
-            torch.cuda.set_rng_state(states["cuda"], self.device)
-        elif "mps" in states and self.device.type == "mps":
-            torch.mps.set_rng_state(states["mps"])
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    # Spread (seed, epoch) over the generator's 64 bits; any fixed odd multiplier would do.
-    return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63

@@ -1,0 +1,33 @@
+"""Torch's random numbers: a seed for every epoch, and states that are kept and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed of one epoch of the run that *seed* decides."""
+    # Spread (seed, epoch) over the generator's 64 bits; any fixed odd multiplier would do.
+    return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the global generators of the CPU and of *device*, by kind."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what :func:`random_states` gave, as far as *device* is of the same kind."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif "mps" in states and device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
