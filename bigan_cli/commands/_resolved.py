@@ -16,7 +16,7 @@ from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
 from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.model.conditional import wanted_conditional
-from bigan_cli.model.device import resolve_device, resolve_precision, share_work
+from bigan_cli.model.device import prefer_repeatable, resolve_device, resolve_precision, share_work
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -111,6 +111,7 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     for note in data.notes:
         terminal.note(f"note: {note}")
     share_work(data.image_shape)
+    prefer_repeatable(device)
     data.calibration_check(loaded.config.score.fpr)
     config = data.config
     architecture_class = loaded.registry.architecture(config.model.architecture)
