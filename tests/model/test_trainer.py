@@ -9,6 +9,7 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.conditional import wanted_conditional
+from bigan_cli.model.layout import lay_channels_last
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import LOSSES, in_present_order
@@ -252,3 +253,36 @@ def test_the_last_epoch_is_the_one_kept_where_that_is_asked_for(images):
     values = [record.validation for record in usual.epochs()]
     assert usual.best_epoch == 1 + values.index(min(values))
     assert values == [record.validation for record in records]
+
+
+def test_an_average_moves_alike_by_a_number_and_by_a_tensor(images):
+    one, two = (make(images).step for _ in range(2))
+    for step in (one, two):
+        with torch.no_grad():
+            for parameter in step.networks.parameters():
+                parameter.add_(1)
+    one.average.update()
+    weight = two.average.next_weight()
+    two.average.move(torch.tensor(weight))
+    assert 0 < weight < 1
+    for (name, a), b in zip(
+        one.average.module.state_dict().items(),
+        two.average.module.state_dict().values(),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, msg=name)
+
+
+def test_the_optimisers_state_takes_the_layout_of_the_weights(images, tmp_path):
+    usual, laid = make(images, epochs=1), make(images, epochs=2)
+    lay_channels_last(laid.networks)
+    list(usual.epochs())
+    laid.load_state(through_a_file(usual.state(), tmp_path))
+    (record,) = laid.epochs()
+    plain = make(images, epochs=2)
+    plain.load_state(through_a_file(usual.state(), tmp_path))
+    (expected,) = plain.epochs()
+    assert record.losses == pytest.approx(expected.losses, abs=1e-3)
+    for group in (laid.step.d_optimiser, laid.step.eg_optimiser):
+        for parameter, state in group.state.items():
+            assert state["exp_avg"].stride() == parameter.stride()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
@@ -37,6 +38,19 @@ class Counted(TorchDispatchMode):
         if name == "aten.convolution_backward":
             to_input, to_weight, _ = args[10]
             self.gradients[to_input, to_weight] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Listed(TorchDispatchMode):
+    """Lists every operator that runs, with the shapes it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, list[tuple[int, ...]]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        shapes = [tuple(a.shape) for a in tree_leaves(args) if isinstance(a, torch.Tensor)]
+        self.calls.append((str(func), shapes))
         return func(*args, **(kwargs or {}))
 
 
@@ -72,6 +86,31 @@ def test_nothing_in_a_step_waits_for_the_device(precision, config):
     calls = count_step(config, precision).calls
     # How a value, a condition or a list of places comes to the host.
     assert {"aten._local_scalar_dense", "aten.is_nonzero", "aten.nonzero"}.isdisjoint(calls)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [TrainConfig(), EVERYTHING, ADVERSARIAL],
+    ids=["usual", "everything", "adversarial"],
+)
+def test_every_step_asks_for_the_same_operations(config):
+    # Whatever is drawn: only then can a CUDA graph of one step stand for all of them.
+    options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4, spectral_norm=True)
+    shape = ImageShape(3, 12, 12)
+    heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
+    networks = build_networks(Dcgan(options), shape, 6, 0, heads, conditional)
+    step = AdversarialStep(networks, config, CPU, "fp32")
+    noise, weight = torch.tensor(0.1), torch.tensor(0.01)
+    step(torch.rand(16, 3, 12, 12), 0.1)  # Adam makes its state in the first one
+    lists = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        x = torch.rand(16, 3, 12, 12) * 2 - 1
+        with Listed() as listed:
+            step.run(x, noise, weight)
+        lists.append(listed.calls)
+    assert len(lists[0]) > 300
+    assert all(calls == lists[0] for calls in lists[1:])
 
 
 def test_each_network_runs_forward_no_more_than_it_must():
