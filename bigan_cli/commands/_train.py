@@ -83,8 +83,15 @@ def run(
         run.write_config(config)
         run.write_info(made_with=[origin.as_dict() for origin in made_with])
         session = TrainingSession(run, resolved.data, models, make_trainer, display)
-        with stop_on_signals(stop), display:
-            finished = session.train()
+        try:
+            with stop_on_signals(stop), display:
+                finished = session.train()
+        except KeyboardInterrupt:
+            terminal.note(
+                "stopped at once, without saving: what came after the last save is lost\n"
+                f"hint: continue from there with: bigan train --resume --save-dir {save_dir}"
+            )
+            raise
         rows = write_profile(terminal, run, profiler) if profiler is not None else []
     if not finished:
         which = f" of member {session.number + 1}" if config.train.members > 1 else ""

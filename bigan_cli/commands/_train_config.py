@@ -22,6 +22,7 @@ from bigan_cli.rundir import RunDirectory
 _FREE_ON_RESUME = (
     "train.epochs",
     "train.device",
+    "train.compile",
     "output.",
     "score.",
     "data.root",

@@ -39,8 +39,8 @@ def announce(terminal: Terminal, resolved: Resolved, steps: int | None = None) -
         terminal.note(f"{count(steps, 'step')}{each}, too few to learn much: raise --epochs")
     elif steps is not None and steps < GRACE_STEPS:
         terminal.note(
-            f"{count(steps, 'step')} in all: whether the networks collapse is not judged "
-            f"below {GRACE_STEPS}"
+            f"{count(steps, 'step')} in all are few: whether the networks collapse is not judged "
+            f"below {GRACE_STEPS}, and photographs want more: raise --epochs"
         )
 
 
