@@ -26,6 +26,11 @@ from typing import ClassVar
 INTERRUPTED = 130
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what *error* says, or nothing where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether *error* says that the machine or the device ran out of memory.
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from bigan_cli.errors import TrainingError, is_out_of_memory
+from bigan_cli.errors import TrainingError, first_line, is_out_of_memory
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.model.step import AdversarialStep
 
@@ -94,7 +94,7 @@ class RecordedStep:
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            first = next(iter(str(error).strip().splitlines()), "")
+            first = first_line(error)
             raise TrainingError(
                 f"the training step cannot be recorded as a CUDA graph: {first}",
                 "train with --compile off",

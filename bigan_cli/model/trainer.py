@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
-from bigan_cli.errors import TrainingError, UsageError, is_out_of_memory
+from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_memory
 from bigan_cli.model.batches import images_at_once, make_batches
 from bigan_cli.model.compiling import compile_networks, is_compile_error
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
@@ -188,7 +188,7 @@ class Trainer:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            first = next(iter(str(error).strip().splitlines()), "")
+            first = first_line(error)
             if is_out_of_memory(error):
                 raise TrainingError(
                     f"out of memory at epoch {self.epoch + 1}{': ' if first else ''}{first}",
