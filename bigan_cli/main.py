@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -153,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
         build_command()(prog_name="bigan")
     share_the_processor()
+    if arguments is None:  # a process of its own, whose signals nobody else handles
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Good until the global options are read.
     terminal = Terminal(

@@ -77,6 +77,9 @@ class ModelHeader:
     bigan_version: str = __version__
 
 
+_ANOTHER = "a copy can be made anew; --checkpoint last, or another path, takes another model"
+
+
 def read_header(path: Path) -> ModelHeader:
     """Return what the model file *path* says of itself, without loading its tensors.
 
@@ -89,9 +92,9 @@ def read_header(path: Path) -> ModelHeader:
     except FileNotFoundError as error:
         raise DataError(f"no model file {path}") from error
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a model file ({error})") from error
+        raise DataError(f"{path} is not a model file ({error})", _ANOTHER) from error
     if FORMAT not in metadata:
-        raise DataError(f"{path} is a safetensors file, but not a model file of bigan")
+        raise DataError(f"{path} is a safetensors file, but not a model file of bigan", _ANOTHER)
     try:
         return _parsed(path, json.loads(metadata[FORMAT]))
     except ValidationError as error:
@@ -100,7 +103,7 @@ def read_header(path: Path) -> ModelHeader:
             "it was written by another version of bigan",
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the header of {path} is damaged ({error!r})") from error
+        raise DataError(f"the header of {path} is damaged ({error!r})", _ANOTHER) from error
 
 
 def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:

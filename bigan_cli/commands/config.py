@@ -111,7 +111,8 @@ def check(
     from bigan_cli.errors import ConfigError
 
     terminal: Terminal = ctx.obj
-    found = {file: _problems_of(file) for file in files}
+    checked = {file: _check(file) for file in files}
+    found = {file: problems for file, (problems, _) in checked.items()}
     problems = [problem for each in found.values() for problem in each]
     if as_json:
         terminal.json(
@@ -121,15 +122,16 @@ def check(
                         "file": file,
                         "ok": not each,
                         "problems": [{"message": m, "hint": h} for m, h in each],
+                        "wants_data_root": wants_root,
                     }
-                    for file, each in found.items()
+                    for file, (each, wants_root) in checked.items()
                 ]
             }
         )
         raise typer.Exit(ConfigError.exit_code if problems else 0)
-    for file, each in found.items():
+    for file, (each, wants_root) in checked.items():
         if not each:
-            terminal.result(f"{file}: ok")
+            terminal.result(f"{file}: ok{', with --data-root FOLDER' if wants_root else ''}")
     if problems:
         raise ConfigError(problems)
 
@@ -184,16 +186,20 @@ def keys(
     )
 
 
-def _problems_of(file: Path) -> list[tuple[str, str]]:
+def _check(file: Path) -> tuple[list[tuple[str, str]], bool]:
+    """Return the problems of a run file, and whether it leaves the images' folder to be named."""
     from bigan_cli.config.load import load_config
     from bigan_cli.errors import BiganError, ConfigError
 
     try:
-        return _problems_with_data(file, load_config(file=file))
+        loaded = load_config(file=file)
+        data = loaded.config.data
+        wants_root = loaded.registry.dataset(data.dataset).needs_root and data.root is None
+        return _problems_with_data(file, loaded), wants_root
     except ConfigError as error:
-        return list(error.problems)
+        return list(error.problems), False
     except BiganError as error:
-        return [(f"{file}: {error.message}", error.hint)]
+        return [(f"{file}: {error.message}", error.hint)], False
 
 
 def _problems_with_data(file: Path, loaded: Loaded) -> list[tuple[str, str]]:
@@ -204,12 +210,11 @@ def _problems_with_data(file: Path, loaded: Loaded) -> list[tuple[str, str]]:
     data = loaded.config.data
     dataset = loaded.registry.dataset(data.dataset)
     problems = []
-    if dataset.needs_root and data.root is None:
-        problems.append((f"{file}: data set {dataset.name} needs data.root, its folder", ""))
-    for option, refs in (("inlier", data.inlier), ("outlier", data.outlier)):
+    chosen = [("inlier", ref) for ref in data.inlier] + [("outlier", ref) for ref in data.outlier]
+    for option, ref in chosen:
         try:
             if dataset.class_names is not None:
-                resolve_classes(refs, dataset.class_names, option, dataset.name)
+                resolve_classes([ref], dataset.class_names, option, dataset.name)
         except UsageError as error:
             problems.append((f"{file}: {error.message}", error.hint))
     return problems

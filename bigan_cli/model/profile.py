@@ -25,6 +25,7 @@ _WATCHED = 20
 STEPS_NEEDED = _WARM_UP + 1
 _ROWS = 12
 _PHASE = "step: "
+_REST = "between the steps: batches, ends of epochs"
 
 
 def phase(name: str) -> AbstractContextManager[object]:
@@ -42,7 +43,8 @@ class ProfileRow:
     Attributes:
         part: Name of the part of the step (``phase``) or of the operator.
         kind: ``phase``, ``operator`` (its own time, without what it calls), on a GPU ``kernel``
-            in its place, or ``total``. Steps that are replayed have no phases.
+            in its place, or ``total``. Steps that are replayed have no phases; on a CPU the
+            phases make up the whole.
         calls: How often a step.
         milliseconds: Of the host.
         device_milliseconds: Of the GPU's kernels; None on a CPU.
@@ -158,6 +160,9 @@ class StepProfiler:
             rows, busy = _kernels(watched, row)
         else:
             rows, busy = _operators(events, row), None
+            # Steps that are few to an epoch are watched over the ends of several epochs.
+            rest = max(0.0, wall - sum(each.milliseconds for each in phases))
+            phases.append(ProfileRow(_REST, "phase", 1.0, rest, None, rest / wall))
         rows.sort(key=lambda r: r.share, reverse=True)
         total = ProfileRow(
             "whole step",

@@ -242,9 +242,14 @@ class Registry:
     def _hints(self, kinds: Sequence[Kind], name: str) -> Iterator[str]:
         known = [each for kind in kinds for each in self.all_of(kind)]
         listing = kinds[0].listing if len(kinds) == 1 else "bigan plugins"
-        lists = f"'{listing}' lists all {len(known)}"
         near = did_you_mean(name, known)
-        yield f"{near} {lists}" if near else lists
+        if near and len(known) == 1:
+            yield near
+        else:
+            lists = (
+                f"'{listing}' lists {f'all {len(known)}' if len(known) > 1 else 'what there is'}"
+            )
+            yield f"{near} {lists}" if near else lists
         if self.kept_off and not near:
             yield f"{SWITCH} keeps off {listed(map(str, self.kept_off))}"
         # Files that a run names beside what is asked for here.

@@ -23,7 +23,7 @@ HEARING = """
 import signal, sys
 from bigan_cli.main import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
 
 
@@ -243,9 +243,10 @@ def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tm
     assert not partial.exists()
 
 
-def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path, sent):
     if sys.platform == "win32":
-        pytest.skip("no SIGINT to send there")
+        pytest.skip("no such signals to send there")
     output = tmp_path / "scores.csv"
     words = ["score", "-", "--run", str(trained), "--device", "cpu", "--output", str(output)]
     partial = Path(f"{output}.partial")
@@ -261,10 +262,11 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path):
         while not partial.is_file() or partial.read_bytes().count(b"\n") < 3:
             assert time.monotonic() < limit
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, getattr(signal, sent))
         told = process.stderr.read()
         assert process.wait(timeout=30) == 130
     assert f"{partial} holds what is done: see --resume" in told
+    assert "error: interrupted" in told
     assert "Traceback" not in told
     assert len(rows_of_partial(partial)) == 1
 

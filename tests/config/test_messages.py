@@ -175,7 +175,7 @@ KEYS_OF_DCGAN = (
         (
             "[model]\narchitecture = 'dcgen'",
             "unknown architecture 'dcgen'",
-            "did you mean 'dcgan'? 'bigan architectures' lists all 1",
+            "did you mean 'dcgan'?",
         ),
         (
             "[score]\ncomponents = ['reconstuction']",
