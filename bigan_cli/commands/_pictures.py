@@ -18,7 +18,8 @@ class RunPictures:
     Args:
         run: Where to write.
         data: Normal images come from the validation set, which is never trained on; test
-            images half and half from normals and anomalies, as far as there are any.
+            images half and half from normals and anomalies, as far as there are any; in their
+            place calibration normals where there is no test set, which the picture says.
     """
 
     def __init__(self, run: RunDirectory, data: PreparedData) -> None:
@@ -28,6 +29,7 @@ class RunPictures:
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
         self._tests = _choose_tests(data, count, rng)
+        self._no_tests = "" if len(data.test) else ": calibration normals, for want of a test set"
         self._class_names = data.class_names
         self._latents: NDArray[np.float32] = rng.standard_normal(
             (count, config.model.latent_dim), dtype=np.float32
@@ -60,7 +62,7 @@ class RunPictures:
             ],
             outlier=self._tests.outlier.tolist(),
             flagged=(scores.p_value <= detector.default_fpr).tolist(),
-            heading=heading,
+            heading=heading + self._no_tests,
         )
 
 

@@ -246,9 +246,8 @@ class Registry:
         if near and len(known) == 1:
             yield near
         else:
-            lists = (
-                f"'{listing}' lists {f'all {len(known)}' if len(known) > 1 else 'what there is'}"
-            )
+            them = f"all {len(known)}" if len(known) > 1 else "what there is"
+            lists = f"'{listing}' lists {them}"
             yield f"{near} {lists}" if near else lists
         if self.kept_off and not near:
             yield f"{SWITCH} keeps off {listed(map(str, self.kept_off))}"
