@@ -91,7 +91,7 @@ class TrainConfig(Table):
     preset: Literal["auto", "fast", "balanced", "best"] = Field(
         "auto",
         description="How far to go: fast is a third of the data set's usual epochs, balanced all "
-        "of them, best twice as many for each of three members; auto is balanced.",
+        "of them, best as many for each of three members; auto is balanced.",
     )
     epochs: int = Field(30, ge=1, description="Passes over the training normals.")
     min_epoch_steps: int = Field(
