@@ -34,6 +34,8 @@ def announce(terminal: Terminal, resolved: Resolved, steps: int | None = None) -
     members, seed = data.config.train.members, data.config.train.seed
     if members > 1:
         terminal.note(f"{members} members one after another, seeds {seed} to {seed + members - 1}")
+    if data.config.train.compile == "on":
+        terminal.note("kernels are made in the first steps, which may take minutes")
     if steps is not None and steps < _FEW_STEPS:
         each = " for each member" if members > 1 else ""
         terminal.note(f"{count(steps, 'step')}{each}, too few to learn much: raise --epochs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from bigan_cli.model.networks import Networks
@@ -13,6 +15,8 @@ def compile_networks(networks: Networks, device: torch.device) -> None:
     On a CPU the discriminators are left out: compiled spectral normalisation made whole steps a
     third slower there (and took a minute and a half to compile).
     """
+    # The compiler looks for CUDA even for a CPU, and tells of what it does not find.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     networks.encoder.compile(dynamic=False)
     networks.generator.compile(dynamic=False)
     if device.type == "cpu":
