@@ -2,7 +2,8 @@
 
 ``results/detection-NAME.json`` is the results.json of a benchmark. It goes between
 ``<!-- results:NAME -->`` and ``<!-- /results -->``: every table of it, or, after
-``<!-- results:NAME summary -->``, the means over the classes alone.
+``<!-- results:NAME summary -->``, the means over the classes alone. ``NAME+NAME`` there makes one
+table of several, whose rows have these names.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ DOCUMENTS = (PAGE, ROOT / "README.md")
 _PREFIX = "detection-"
 _NOT_MEASURED = "Not measured yet."
 _BLOCK = re.compile(
-    r"(?P<head><!-- results:(?P<name>[\w-]+)(?P<summary> summary)? -->)\n.*?<!-- /results -->",
+    r"(?P<head><!-- results:(?P<names>[\w+-]+)(?P<summary> summary)? -->)\n.*?<!-- /results -->",
     re.DOTALL,
 )
 
@@ -45,7 +46,7 @@ def update(documents: Sequence[Path], results: Path, *, check: bool) -> int:
     Returns:
         The exit code: 1 where a result has no place, or, with *check*, a document differs.
     """
-    places = {found["name"] for found in _BLOCK.finditer(documents[0].read_text("utf-8"))}
+    places = {found["names"] for found in _BLOCK.finditer(documents[0].read_text("utf-8"))}
     for name in sorted(names_of(results) - places):
         print(f"{documents[0].name} has no place for {_PREFIX}{name}", file=sys.stderr)
         return 1
@@ -67,11 +68,13 @@ def render(text: str, results: Path) -> str:
     """Return the document *text* with the results of a folder between its markers."""
 
     def block(found: re.Match[str]) -> str:
-        path = results / f"{_PREFIX}{found['name']}.json"
-        lines = [_NOT_MEASURED]
-        if path.exists():
-            document = json.loads(path.read_text(encoding="utf-8"))
-            lines = summary(document) if found["summary"] else section(document)
+        paths = {n: results / f"{_PREFIX}{n}.json" for n in found["names"].split("+")}
+        there = {n: json.loads(p.read_text("utf-8")) for n, p in paths.items() if p.exists()}
+        if found["summary"] and there:
+            lines = summary(there)
+        else:
+            lines = [line for document in there.values() for line in section(document)]
+        lines = lines or [_NOT_MEASURED]
         return "\n".join([found["head"], "", *lines, "", "<!-- /results -->"])
 
     return _BLOCK.sub(block, text)
@@ -87,9 +90,15 @@ def section(document: dict[str, Any]) -> list[str]:
     return [_origin(document), "", *markdown(document["cells"], heading="###")]
 
 
-def summary(document: dict[str, Any]) -> list[str]:
-    """Return the lines of the means alone."""
-    return [*summary_lines(document["cells"]), "", _origin(document)]
+def summary(documents: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of the means alone, of one benchmark or several by their names."""
+    cells = [
+        {**cell, "dataset": name if len(documents) > 1 else cell["dataset"]}
+        for name, document in documents.items()
+        for cell in document["cells"]
+    ]
+    origins = [f"* {_origin(document)}" for document in documents.values()]
+    return [*summary_lines(cells), "", *origins]
 
 
 def _origin(document: dict[str, Any]) -> str:

@@ -99,6 +99,20 @@ def test_a_result_goes_between_its_markers(results_page, results, tmp_path):
     assert results_page.update([page, readme], results, check=True) == 0
 
 
+def test_several_results_make_one_table(results_page, results, tmp_path):
+    first = json.loads((results / "detection-made-up.json").read_text())
+    first["command"] = "bigan benchmark --dataset other"
+    first["cells"] = [cell("newt", 0.5, dataset="other")]
+    (results / "detection-other-one.json").write_text(json.dumps(first))
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results:other-one+not-there+made-up summary -->\n<!-- /results -->\n")
+    made = results_page.render(readme.read_text(), results)
+    assert "| other-one, one-class, mean of 1 | 0.500 |" in made
+    assert "| made-up, one-class, mean of 2 | 0.875 |" in made
+    assert made.count("| AUROC |") == 1
+    assert made.count("finished on 2026-01-31.") == 2
+
+
 def test_a_result_without_a_place_is_told(results_page, results, tmp_path, capsys):
     page = tmp_path / "results.md"
     page.write_text("nothing here\n")
