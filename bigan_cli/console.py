@@ -78,14 +78,6 @@ class Terminal:
         document = {"schema": JSON_SCHEMA, **_plain(value)}
         _write(sys.stdout, json.dumps(document, indent=2, allow_nan=False))
 
-    def json_line(self, value: Mapping[str, Any]) -> None:
-        """Print *value* on standard output as one line of JSON, at once."""
-        import json
-
-        _write(sys.stdout, json.dumps(_plain(value), allow_nan=False))
-        if sys.stdout is not None:
-            sys.stdout.flush()
-
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table on standard output: drawn on a terminal, else tab-separated.
 

@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,37 +61,59 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def write_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for this lock from writing into *folder* meanwhile.
+def file_lock(file: Path, busy: Exception) -> Iterator[None]:
+    """Hold the lock that *file* stands for, which is made where it is missing.
 
     The system gives the lock back when this process ends, however it ends. A file system that
-    has no locks is written to without one.
+    has no locks goes without one.
+
+    Args:
+        file: In a folder that exists.
+        busy: Raised where another process has the lock.
 
     Raises:
-        RunDirectoryError: Another process has it, or *folder* cannot be made or locked.
+        OSError: It cannot be locked.
     """
     from filelock import FileLock, Timeout
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunDirectoryError(f"cannot make {folder}: {error.strerror}") from error
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(file, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunDirectoryError(
-            f"another process is writing into {folder}", "wait for it, or name another folder"
-        ) from error
+        raise busy from error
     except NotImplementedError:
         pass  # filelock's word for a file system without locks
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise RunDirectoryError(f"cannot lock {folder}: {error.strerror}") from error
+            raise
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def write_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for this lock from writing into *folder* meanwhile.
+
+    See :func:`file_lock`.
+
+    Raises:
+        RunDirectoryError: Another process has it, or *folder* cannot be made or locked.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot make {folder}: {error.strerror}") from error
+    busy = RunDirectoryError(
+        f"another process is writing into {folder}", "wait for it, or name another folder"
+    )
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(folder / ".lock", busy))
+        except OSError as error:
+            raise RunDirectoryError(f"cannot lock {folder}: {error.strerror}") from error
+        yield
 
 
 def _umask() -> int:

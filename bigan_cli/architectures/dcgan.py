@@ -24,10 +24,17 @@ class DcganOptions(Options):
     """Options of the ``dcgan`` architecture."""
 
     feature_maps_gen: int = Field(
-        32, ge=4, le=512, description="Feature maps of the generator's and encoder's widest layer."
+        32,
+        ge=4,
+        le=512,
+        description="Feature maps of the generator's and encoder's layer next to the image; they "
+        "double with every halving of the size, up to eight times as many.",
     )
     feature_maps_disc: int = Field(
-        32, ge=4, le=512, description="Feature maps of the discriminator's widest layer."
+        32,
+        ge=4,
+        le=512,
+        description="Feature maps of the discriminator's layer next to the image, likewise.",
     )
     dropout_rate: float = Field(
         0.0, ge=0, lt=1, description="Dropout in the discriminator's trunks."

@@ -136,7 +136,8 @@ def _report(terminal: Terminal, request: Request, results: Results, asked: Seque
     else:
         terminal.table(*figures_table(list(results.rows.values())))
     terminal.note(f"written to {request.output}: results.json, results.csv, results.md, runs/")
-    failed = [row for row in asked if row["error"]]
+    # A finished run without its baselines is a failure where they are asked for.
+    failed = [row for row in asked if row["error"] and (row["status"] != DONE or request.baselines)]
     if failed:
         raise BiganError(
             f"{len(failed)} of {count(len(asked), 'run')} failed: {failed[0]['cell']}: "

@@ -97,12 +97,18 @@ class CellRunner:
         if status_of(run) == DONE:
             return None
         words = train_words(cell, self.request)
-        if can_resume(run):
+        resumed = can_resume(run)
+        if resumed:
             words = ["train", "--resume", *_place(self.request), "--device", cell.device]
         elif run.path.exists():
             words.append("--overwrite")
         words += ["--save-dir", str(run.path), "--json"]
-        return self.children.run(words, self.folder.log(cell.name)).peak_bytes
+        try:
+            return self.children.run(words, self.folder.log(cell.name)).peak_bytes
+        except ChildError as error:
+            if not resumed:
+                raise
+            raise ChildError(f"{error}; to start it anew, delete {run.path}") from error
 
     def _evaluate(self, cell: Cell) -> dict[str, Any]:
         words = ["evaluate", "--run", str(self.folder.run(cell.name).path), "--json"]

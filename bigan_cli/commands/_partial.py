@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from bigan_cli.commands._rows import ANOMALY, Format, csv_line
 from bigan_cli.errors import BiganError, UsageError
-from bigan_cli.files import atomic_write
+from bigan_cli.files import atomic_write, file_lock
 
 _MARK = "bigan score, unfinished"
 _DIGEST = 16
@@ -123,6 +123,29 @@ def model_digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Keep other processes from writing *output* and its partial file meanwhile.
+
+    Raises:
+        UsageError: Another one does.
+        OSError: Nothing can be written there.
+    """
+    lock = output.with_name(f".{output.name}.lock")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(lock, _in_use(output)))
+        except OSError as error:
+            # The user knows the file that was asked for, not its lock.
+            raise OSError(error.errno, error.strerror, str(output)) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no file that is open
+                lock.unlink(missing_ok=True)
+
+
 def take_up(output: Path, stamp: Stamp, kind: Format) -> Earlier:
     """Make the partial file of *output* ready to be continued; return what it holds.
 
@@ -192,6 +215,12 @@ class _InUseError(UsageError):
     """The rows there are another process's."""
 
 
+def _in_use(what: Path) -> _InUseError:
+    return _InUseError(
+        f"another process is writing {what}", "wait for it, or name another --output"
+    )
+
+
 def _open(partial: Path, *, resumed: bool) -> IO[str]:
     if not resumed and partial.is_file() and partial.stat().st_size == 0:
         partial.unlink()
@@ -201,9 +230,7 @@ def _open(partial: Path, *, resumed: bool) -> IO[str]:
         raise UsageError(f"cannot write {partial}: {error.strerror}") from error
     except FileExistsError as error:
         # There was none when this command started.
-        raise _InUseError(
-            f"another process is writing {partial}", "wait for it, or name another --output"
-        ) from error
+        raise _in_use(partial) from error
 
 
 def _finish(partial: Path, output: Path) -> None:

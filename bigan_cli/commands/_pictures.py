@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.detect.detector import Detector
 from bigan_cli.report.grids import comparison_grid, sample_grid, score_caption, test_grid
@@ -28,7 +27,7 @@ class RunPictures:
         count = config.output.probe_images
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
-        self._tests = _choose_tests(data, count, rng)
+        self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
         self._no_tests = "" if len(data.test) else ": calibration normals, for want of a test set"
         self._class_names = data.class_names
         self._latents: NDArray[np.float32] = rng.standard_normal(
@@ -64,13 +63,3 @@ class RunPictures:
             flagged=(scores.p_value <= detector.default_fpr).tolist(),
             heading=heading + self._no_tests,
         )
-
-
-def _choose_tests(data: PreparedData, count: int, rng: np.random.Generator) -> ImageSet:
-    """Return *count* test images, half of them anomalies where there are enough."""
-    pool = data.test if len(data.test) else data.calibration
-    anomalies = rng.permutation(np.flatnonzero(pool.outlier))
-    normals = rng.permutation(np.flatnonzero(~pool.outlier))
-    wanted = min(len(anomalies), max(count // 2, count - len(normals)))
-    chosen = np.concatenate([normals[: count - wanted], anomalies[:wanted]])
-    return pool.take(chosen.astype(np.int64))

@@ -170,13 +170,7 @@ def _from_test(terminal: Terminal, model: Model, source: Source, request: Reques
     images = test.images
     if not len(images):
         raise DataError("this run has no test images", "name some: bigan reconstruct PATH...")
-    random = np.random.default_rng(request.seed)
-    normals = random.permutation(np.flatnonzero(~images.outlier))
-    anomalies = random.permutation(np.flatnonzero(images.outlier))
-    number = min(request.number, len(images))
-    anomalous = min(len(anomalies), max(number // 2, number - len(normals)))
-    index = np.concatenate([normals[: number - anomalous], anomalies[:anomalous]])
-    taken = images.take(index.astype(np.int64))
+    taken = images.drawn(request.number, np.random.default_rng(request.seed))
     outlier = taken.outlier.tolist()
     captions = [
         f"{Path(name).name}: {test.class_names[int(label)]}" + (", an anomaly" if anomalous else "")

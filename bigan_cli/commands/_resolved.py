@@ -13,7 +13,7 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.console import Terminal
 from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
-from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
+from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
 from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.device import prefer_repeatable, resolve_device, resolve_precision, share_work
@@ -56,13 +56,7 @@ class Resolved:
     @property
     def splits(self) -> dict[str, ImageSet]:
         """The sets of images by their names."""
-        data = self.data
-        return {
-            "fit": data.fit,
-            "validation": data.validation,
-            "calibration": data.calibration,
-            "test": data.test,
-        }
+        return {name: getattr(self.data, name) for name in PARTS}
 
     def trainer(
         self,
@@ -75,6 +69,8 @@ class Resolved:
         All members learn from the same images. Member m has the seed of the run plus m, which
         decides its first weights, its order of the images and its noise.
         """
+        if member:
+            self.__dict__.pop("networks", None)  # those of the first need no longer be kept
         train = self.data.config.train
         train = train.model_copy(update={"seed": train.seed + member})
         return Trainer(

@@ -24,6 +24,7 @@ from bigan_cli.commands._model import (
 from bigan_cli.commands._partial import (
     Earlier,
     Stamp,
+    alone,
     is_unfinished,
     model_digest,
     partial_output,
@@ -80,14 +81,21 @@ def score(terminal: Terminal, request: Request) -> None:
     threshold, meaning = _threshold(model, request)
     names = model.detector.component_names
     stamp = Stamp(model_digest(source.file), threshold, names)
-    earlier = _earlier(terminal, request, stamp)
-    tally = Tally(scored=earlier.scored, anomalies=earlier.anomalies)
-    new = (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
-    rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
-    if request.sort:
-        rows = _sorted(rows)
+    tally = Tally()
     try:
         with ExitStack() as stack:
+            if request.output is not None:
+                stack.enter_context(alone(request.output))
+            earlier = _earlier(terminal, request, stamp)
+            tally.scored, tally.anomalies = earlier.scored, earlier.anomalies
+            new = (
+                item
+                for item in inputs
+                if isinstance(item, Read) or not earlier.take(path_text(item))
+            )
+            rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
+            if request.sort:
+                rows = _sorted(rows)
             writers = _writers(terminal, request, stamp, stack)
             for batch in rows:
                 for write in writers:
@@ -161,6 +169,10 @@ def _earlier(terminal: Terminal, request: Request, stamp: Stamp) -> Earlier:
     earlier = take_up(output, stamp, file_format(output, stamp.components))
     terminal.note(f"resuming after {count(earlier.scored, 'row')} in {partial_path(output)}")
     return earlier
+
+
+def _not_taken(inputs: Iterable[Path | Read], earlier: Earlier) -> Iterator[Path | Read]:
+    return (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
 
 
 def _writers(

@@ -99,6 +99,7 @@ class TrainingSession:
     def _take_up(self, number: int) -> None:
         """Make member *number* the present one."""
         self.number = number
+        self.__dict__.pop("trainer", None)  # first, since a device may not hold two
         self.trainer = self._make_trainer(number)
         if self.run.training_state(number).exists():
             self.trainer.load_state(load_training_state(self.run, number))
@@ -178,7 +179,7 @@ class TrainingSession:
         best = trainer.best_epoch
         if best and best != self._best_written:
             of_best = member
-            if best != epoch:
+            if best != epoch or trainer.steps_done:  # stopped some steps after it
                 origin = self._origin(best, trainer.best_health)
                 of_best = self.models.fit(self._best_networks(), origin)
             self.models.write(self.run.best_model, of_best)

@@ -115,7 +115,7 @@ def train(
     preset: Annotated[
         str | None,
         _training(
-            help="auto, fast, balanced or best: how far to go, in about a third, all or six "
+            help="auto, fast, balanced or best: how far to go, in about a third, all or three "
             "times the usual time. [auto: balanced]",
             metavar="NAME",
             autocompletion=_completion.values_of("train", "preset"),

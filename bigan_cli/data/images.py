@@ -31,6 +31,18 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def drawn(self, count: int, rng: np.random.Generator) -> ImageSet:
+        """Return *count* images drawn at random, the normals first; all where there are fewer.
+
+        Half of them are anomalies as far as there are any, and more where normals are few.
+        """
+        count = min(count, len(self))
+        anomalies = rng.permutation(np.flatnonzero(self.outlier))
+        normals = rng.permutation(np.flatnonzero(~self.outlier))
+        wanted = min(len(anomalies), max(count // 2, count - len(normals)))
+        chosen = np.concatenate([normals[: count - wanted], anomalies[:wanted]])
+        return self.take(chosen.astype(np.int64))
+
     def take(self, index: NDArray[np.int64]) -> ImageSet:
         """Return the images at *index*, in that order."""
         return ImageSet(

@@ -31,7 +31,8 @@ def other_test(
         progress: Told (images done, images in all) while files are decoded.
 
     Raises:
-        UsageError: The images of *dataset* have a fixed shape, and it is another one.
+        UsageError: The images of *dataset* have a fixed shape, and it is another one; or nothing
+            says which of its classes are normal.
         DataError: Images are missing or unreadable.
         PluginError: The data set breaks its contract.
     """
@@ -40,6 +41,11 @@ def other_test(
         raise UsageError(f"model expects {shape}, {dataset.name} gives {native}")
     pool = Pool.of(dataset)
     protocol, normal_classes = resolve_protocol(pool.labels, config)
+    if protocol == "one-class" and not config.inlier:
+        raise UsageError(
+            f"which classes of {dataset.name} are normal for this model is not known",
+            "name them with --inlier, or the anomalous ones with --outlier",
+        )
     train, test = len(pool.train), len(pool.test)
     chosen = np.arange(train, train + test) if test else np.arange(train)
     (images,) = pool.image_sets([chosen], normal_classes, shape, workers, progress)

@@ -18,7 +18,7 @@ from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING, find_shape
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.pool import Pool, Progress
-from bigan_cli.data.splits import Splits, make_splits
+from bigan_cli.data.splits import Splits, make_splits, normals_needed
 from bigan_cli.errors import ConfigError, DataError, UsageError
 from bigan_cli.files import expanded
 
@@ -75,7 +75,7 @@ class PreparedData:
         have = len(self.calibration)
         if 1 / (have + 1) > fpr:
             raise DataError(
-                f"a false-positive rate of {fpr:g} needs at least {math.ceil(1 / fpr) - 1} "
+                f"a false-positive rate of {fpr:g} needs at least {normals_needed(fpr)} "
                 f"calibration images, and there are {have}",
                 f"ask for --fpr {math.ceil(1e4 / (have + 1)) / 1e4:g} or more, add normal images, "
                 "or raise data.calibration_portion",

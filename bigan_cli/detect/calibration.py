@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bigan_cli.data.splits import normals_needed
 from bigan_cli.errors import DataError, UsageError
 
 
@@ -139,16 +140,6 @@ class Calibration:
         while m > 0 and m / (self.n + 1) > fpr:
             m -= 1
         return m
-
-
-def normals_needed(fpr: float) -> int:
-    """Return the smallest number of calibration images that can guarantee *fpr* (above 0)."""
-    n = max(1, math.ceil(1 / fpr) - 1)
-    while 1 / (n + 1) > fpr:
-        n += 1
-    while n > 1 and 1 / n <= fpr:
-        n -= 1
-    return n
 
 
 def _round_up(rate: float) -> float:

@@ -99,7 +99,7 @@ def fit_member(
         )
         for component in usable
     }
-    return Member(networks, parts, origin)
+    return Member(networks, parts, origin, prepared)
 
 
 def calibrate(members: Sequence[Member], normals: Normals, fpr: float, batch_size: int) -> Detector:

@@ -14,7 +14,7 @@ from torch import Tensor
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.detect.looking import look_at_batches
 from bigan_cli.detect.observation import NetworkObservation
-from bigan_cli.detect.ready import ready
+from bigan_cli.detect.ready import ReadyNetworks, ready
 from bigan_cli.model.health import Health
 from bigan_cli.model.networks import Networks, to_pixels
 
@@ -64,6 +64,7 @@ class Member:
         networks: Trained networks, on the device to use.
         parts: The components, in the order in which they are reported.
         origin: How the networks came about.
+        prepared: *networks* made ready to judge, where that has been done.
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class Member:
         networks: Networks,
         parts: Mapping[str, Standardised],
         origin: Origin | None = None,
+        prepared: ReadyNetworks | None = None,
     ) -> None:
         self.networks = networks.eval()
-        self._ready = ready(networks)
+        self._ready = prepared or ready(networks)
         self.parts = dict(parts)
         self.origin = origin or Origin()
 

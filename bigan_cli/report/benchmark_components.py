@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -44,16 +44,16 @@ def component_rows(cells: Sequence[Row]) -> list[tuple[str, float, float | None]
     """
     done = [cell for cell in cells if cell["status"] == "done" and cell.get("components")]
     names = dict.fromkeys(name for cell in done for name in cell["components"])
-    rows = [(name, *_means(done, name)) for name in names]
-    if rows:
-        untrained = [c["untrained_auroc"] for c in done if c["untrained_auroc"] is not None]
-        whole = statistics.fmean(cell["auroc"] for cell in done)
-        rows.append(("score", whole, statistics.fmean(untrained) if untrained else None))
+    trained = {name: _mean(cell["components"].get(name) for cell in done) for name in names}
+    before = [cell.get("untrained_components") or {} for cell in done]
+    untrained = {name: _mean(values.get(name) for values in before) for name in names}
+    trained["score"] = _mean(cell["auroc"] for cell in done)
+    untrained["score"] = _mean(cell["untrained_auroc"] for cell in done)
+    # Where there are no anomalies, there is no AUROC.
+    rows = [(name, mean, untrained[name]) for name, mean in trained.items() if mean is not None]
     return sorted(rows, key=lambda row: -row[1])
 
 
-def _means(cells: Sequence[Row], name: str) -> tuple[float, float | None]:
-    trained = [cell["components"][name] for cell in cells if name in cell["components"]]
-    before = [cell.get("untrained_components") or {} for cell in cells]
-    untrained = [values[name] for values in before if values.get(name) is not None]
-    return statistics.fmean(trained), statistics.fmean(untrained) if untrained else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return statistics.fmean(there) if there else None

@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bigan_cli.config.load import load_config
 from bigan_cli.data.prepare import open_dataset, prepare
@@ -247,6 +249,33 @@ def plan_of(bigan, *words):
     told = bigan("benchmark", *words, "--dry-run", "--json")
     assert told.code == 0, told.err
     return json.loads(told.out)["cells"]
+
+
+def test_normals_alone_make_a_benchmark(tmp_path, bigan):
+    normal = np.random.default_rng(0).integers(0, 256, (120, 8, 8), np.uint8)
+    (tmp_path / "good").mkdir()
+    for number, pixels in enumerate(normal):
+        Image.fromarray(pixels).save(tmp_path / "good" / f"{number}.png")
+    words = ["--dataset", "folder", "--data-root", tmp_path / "good", *TINY]
+    done = bigan("benchmark", *words, "--output", tmp_path / "out")
+    assert done.code == 0, done.err
+    (row,) = rows_of(tmp_path / "out")
+    assert (row["status"], row["auroc"]) == ("done", None)
+
+
+def test_a_run_that_cannot_go_on_says_what_to_do(tmp_path, bigan):
+    words = ["--dataset", "digits", "--inlier", "1", *TINY, "--output", tmp_path / "out"]
+    assert bigan("benchmark", *words).code == 0
+    run = tmp_path / "out/runs/digits-1-s0"
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "status": "interrupted"}))
+    (run / "models/training-state.pt").write_bytes(b"not a state")
+    results = tmp_path / "out/results.json"
+    found = json.loads(results.read_text())
+    results.write_text(json.dumps({**found, "cells": []}))
+    again = bigan("benchmark", *words)
+    assert again.code == 1
+    assert f"to start it anew, delete {run}" in again.err
 
 
 def test_a_plan_of_everything(bigan, tmp_path, monkeypatch):

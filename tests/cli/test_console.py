@@ -192,14 +192,6 @@ class TestJson:
             "b": [1.0, None],
         }
 
-    def test_lines(self, capsys):
-        Terminal().json_line({"a": (1, 2)})
-        Terminal().json_line({"a": "one\ntwo"})
-        assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
-            {"a": [1, 2]},
-            {"a": "one\ntwo"},
-        ]
-
     @settings(max_examples=50)
     @given(
         st.dictionaries(

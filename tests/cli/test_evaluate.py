@@ -189,6 +189,8 @@ def test_the_gate(evaluate, run):
         (["--inlier", "3"], 2, "--inlier, --outlier and --set are for another data set"),
         (["--dataset", "cifar-10x"], 2, "did you mean 'cifar10'?"),
         (["--dataset", "cifar10"], 2, "model expects 1x8x8, cifar10 gives 3x32x32"),
+        (["--fpr", "1e-30"], 1, "needs at least 99999"),
+        (["--dataset", "digits"], 2, "which classes of digits are normal for this model is not"),
         (["--dataset", "mnist", "--set", "train.lr=1"], 2, "--set train.lr=1 has no bearing"),
     ],
 )

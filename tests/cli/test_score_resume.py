@@ -223,7 +223,8 @@ def test_nothing_to_resume_starts_with_the_first(score, pictures, whole, tmp_pat
     assert output.read_bytes() == whole[0].read_bytes()
 
 
-def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tmp_path):
+@pytest.mark.parametrize("more", [(), ("--resume",), ("--sort",)])
+def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tmp_path, more):
     output = tmp_path / "out.csv"
     words = ("score", "-", "--run", trained, "--device", "cpu", "--output", output)
     with subprocess.Popen(
@@ -233,14 +234,14 @@ def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tm
         while not partial.exists():
             assert first.poll() is None
             time.sleep(0.05)
-        second = score(pictures, "--output", output)
+        second = score(pictures, "--output", output, *more)
         assert second.code == 2
-        assert str(partial) in second.err
+        assert str(output) in second.err
         files = sorted(pictures.rglob("*.png"))
         first.communicate("".join(f"{file}\n" for file in files), timeout=60)
     assert first.returncode == 0
     assert [row["path"] for row in rows_of(output)] == [str(file) for file in files]
-    assert not partial.exists()
+    assert list(tmp_path.glob("*out.csv*")) == [output]
 
 
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])

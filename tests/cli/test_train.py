@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -152,6 +153,13 @@ def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
     info = json.loads((folder / "run.json").read_text())
     assert info["status"] == "interrupted"
     assert 3 <= info["epoch"] < 24
+    # Some steps of an epoch later, the best networks are still those of the best epoch.
+    state = torch.load(folder / "models/training-state.pt", weights_only=True)
+    best = models_of(folder)["best.safetensors"]
+    for name, weights in state["best_weights"].items():
+        if (kept := best.get(f"members.0.networks.{name}")) is not None:
+            assert kept.tobytes() == weights.numpy().tobytes(), name
+    assert any(name.startswith("members.0.networks.generator.") for name in best)
     assert bigan("--resume", "--save-dir", folder) == 0
     assert_same_models(whole, folder)
     one, two = (

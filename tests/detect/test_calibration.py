@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigan_cli.detect.calibration import Calibration, normals_needed
+from bigan_cli.data.splits import normals_needed
+from bigan_cli.detect.calibration import Calibration
 from bigan_cli.errors import DataError, UsageError
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -67,6 +68,13 @@ def test_normals_needed_is_the_least_that_suffices(n: int) -> None:
     if n > 1:
         with pytest.raises(DataError):
             Calibration(np.zeros(n - 1)).check(fpr)
+
+
+def test_a_rate_that_no_number_of_images_reaches_is_told_at_once() -> None:
+    assert normals_needed(1e-18) == pytest.approx(1e18)
+    for fpr in (1e-18, 1e-30, 5e-324):
+        with pytest.raises(DataError, match="needs at least"):
+            Calibration(np.zeros(50)).check(fpr)
 
 
 def test_too_few_normals_says_how_many_are_needed() -> None:

@@ -171,6 +171,19 @@ def test_components_are_listed_from_the_best_with_the_whole_score_among_them():
         ("poor", 0.375, None),
     ]
     assert component_rows(GRID) == []
+    without_anomalies = row(
+        "a",
+        auroc=None,
+        untrained_auroc=None,
+        average_precision=None,
+        components={"good": None},
+        untrained_components={"good": None},
+    )
+    assert component_rows([without_anomalies]) == []
+    assert markdown([without_anomalies])
+    assert as_csv([without_anomalies])
+    assert summary_lines([without_anomalies])
+    assert figures_table([without_anomalies])
     text = "\n".join(markdown(told))
     assert "| good | 0.750 | 0.500 |" in text
     assert "| poor | 0.375 | - |" in text
