@@ -14,6 +14,7 @@ from bigan_cli.console import Terminal
 from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
+from bigan_cli.detect.fit import usable_components
 from bigan_cli.detect.recommended import RECOMMENDED
 from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.device import prefer_repeatable, resolve_device, resolve_precision, share_work
@@ -112,9 +113,10 @@ def resolve(terminal: Terminal, loaded: Loaded) -> Resolved:
     config = data.config
     architecture_class = loaded.registry.architecture(config.model.architecture)
     architecture = architecture_class(architecture_class.Options.from_table(config.model.options))
-    return Resolved(
-        data, architecture, score_components(loaded.registry, config), device, loaded.registry
-    )
+    components = score_components(loaded.registry, config)
+    resolved = Resolved(data, architecture, components, device, loaded.registry)
+    usable_components(resolved.networks, components, config.score.weights)  # or no training
+    return resolved
 
 
 def score_components(registry: Registry, config: RunConfig) -> list[ScoreComponent]:

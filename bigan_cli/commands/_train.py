@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 import threading
 import time
@@ -48,6 +49,7 @@ def run(
     save_dir = loaded.config.output.save_dir
     if not resume:
         RunDirectory(save_dir).check_free(overwrite=overwrite)
+    going_on = f"bigan train --resume --save-dir {shlex.quote(str(save_dir))}"
     resolved = resolve(terminal, loaded)
     config = resolved.data.config
     stop = threading.Event()
@@ -89,7 +91,7 @@ def run(
         except KeyboardInterrupt:
             terminal.note(
                 "stopped at once, without saving: what came after the last save is lost\n"
-                f"hint: continue from there with: bigan train --resume --save-dir {save_dir}"
+                f"hint: continue from there with: {going_on}"
             )
             raise
         rows = write_profile(terminal, run, profiler) if profiler is not None else []
@@ -98,7 +100,7 @@ def run(
         terminal.note(
             f"stopped in epoch {session.trainer.epoch + 1} of {config.train.epochs}{which}; "
             "all work is saved\n"
-            f"hint: continue with: bigan train --resume --save-dir {save_dir}"
+            f"hint: continue with: {going_on}"
         )
         raise typer.Exit(INTERRUPTED)
     if not session.trained_epochs and not rescored:

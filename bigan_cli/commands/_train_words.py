@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def report(
         _say_how_it_went(terminal, info["members"], chosen, trained, seconds)
     _warn_of_alarms(terminal, info["members"])
     if not as_json:
-        terminal.note(f"next: bigan evaluate --run {run.path}")
+        terminal.note(f"next: bigan evaluate --run {shlex.quote(str(run.path))}")
 
 
 def _say_how_it_went(

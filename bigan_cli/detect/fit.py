@@ -84,12 +84,7 @@ def fit_member(
         UsageError: No component is left, or all weights are zero.
         TrainingError: A component is not finite on normal images.
     """
-    usable = [c for c in components if _can_score(c, networks)]
-    if not usable or sum(weights.get(c.name, c.weight) for c in usable) <= 0:
-        raise UsageError(
-            "no score component with a weight above zero is left",
-            "see [score] components and weights",
-        )
+    usable = usable_components(networks, components, weights)
     prepared = ready(networks)
     memories = _fit_memories(prepared, usable, normals.fit, batch_size, origin.seed)
     raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
@@ -100,6 +95,23 @@ def fit_member(
         for component in usable
     }
     return Member(networks, parts, origin, prepared)
+
+
+def usable_components(
+    networks: Networks, components: Sequence[ScoreComponent], weights: Mapping[str, float]
+) -> list[ScoreComponent]:
+    """Return those of *components* that *networks* have all the parts for.
+
+    Raises:
+        UsageError: None is left, or all weights are zero.
+    """
+    usable = [c for c in components if _can_score(c, networks)]
+    if sum(weights.get(c.name, c.weight) for c in usable) <= 0:
+        raise UsageError(
+            "no score component with a weight above zero is left",
+            "see [score] components and weights",
+        )
+    return usable
 
 
 def calibrate(members: Sequence[Member], normals: Normals, fpr: float, batch_size: int) -> Detector:

@@ -81,3 +81,14 @@ def test_negative_weights_are_refused(bigan, tmp_path):
     assert told.err == (
         "error: --set: score.weights.reconstruction must be a number of 0 or more, got -3\n"
     )
+
+
+def test_weights_that_leave_no_score_leave_no_run(bigan, small_options, tmp_path):
+    names = ("distortion", "encoder_neighbours", "latent_neighbours", "image_neighbours")
+    sets = [word for name in names for word in ("--set", f"score.weights.{name}=0")]
+    done = bigan("train", *small_options, *sets, "--save-dir", tmp_path / "a run")
+    assert done.code == 2
+    assert "no score component with a weight above zero is left" in done.err
+    assert not (tmp_path / "a run").exists()
+    done = bigan("train", *small_options, "--save-dir", tmp_path / "a run")
+    assert done.err.splitlines()[-1] == f"next: bigan evaluate --run '{tmp_path / 'a run'}'"
