@@ -9,7 +9,7 @@ from bigan_cli.console import count
 from bigan_cli.detect.evaluation import Evaluation, Ranking
 from bigan_cli.detect.member import Origin
 from bigan_cli.detect.metrics import Estimate, Rate
-from bigan_cli.model.health import Alarm, alarms
+from bigan_cli.model.health import GRACE_STEPS, Alarm, alarms
 from bigan_cli.modelheader import ModelHeader
 
 COLUMNS = ("figure", "value", "95% low", "95% high", "of")
@@ -175,6 +175,12 @@ def health_warnings(header: ModelHeader) -> Iterator[str]:
         which = f"member {number}, " if len(header.members) > 1 else ""
         for alarm in _alarms(member.origin):
             yield f"{which}when this model was saved: {alarm}"
+        health = member.origin.health
+        if health is not None and 0 < health.steps < GRACE_STEPS:
+            yield (
+                f"{which}trained for {count(health.steps, 'step')} alone, too few to judge whether "
+                "the networks have collapsed: look at reconstruction/comparison, raise --epochs"
+            )
 
 
 def _alarms(origin: Origin) -> tuple[Alarm, ...]:

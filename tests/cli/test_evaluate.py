@@ -110,6 +110,7 @@ def test_a_handful_of_anomalies_is_told(bigan, evaluate, tmp_path, small_options
     assert bigan(*words, "--save-dir", run).code == 0
     done = evaluate(run, "--json")
     found = strict_json(done.out)
+    assert "steps alone, too few to judge whether the networks have collapsed" in done.err
     number = found["anomalies"]
     assert 0 < number < 20
     anomalies = "is only 1 anomaly" if number == 1 else f"are only {number} anomalies"
