@@ -396,7 +396,7 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
             Registry.architecture,
             "dcgn",
             "unknown architecture 'dcgn'",
-            "did you mean 'dcgan'? 'bigan architectures' lists all 1",
+            "did you mean 'dcgan'?",
         ),
         (
             Registry.component,

@@ -135,7 +135,7 @@ def test_scoring_needs_no_data_set(with_files, picture, bigan):
         "error: unknown data set 'dots'",
         f"hint: this run was made with the plugin file {with_files / 'dots.py'}, {GONE}",
     ]
-    other = bigan("evaluate", "--run", with_files / "run", "--dataset", "digits")
+    other = bigan("evaluate", "--run", with_files / "run", "--dataset", "digits", "--inlier", "0")
     assert other.code == 0, other.err
     (with_files / "moved.py").write_text(DOTS, encoding="utf-8")
     moved = ("--run", with_files / "run", "--plugin", with_files / "moved.py")
