@@ -155,7 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_command()(prog_name="bigan")
     share_the_processor()
     if arguments is None:  # a process of its own, whose signals nobody else handles
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(ValueError):  # a thread that is not the main one may not
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Good until the global options are read.
     terminal = Terminal(

@@ -77,7 +77,7 @@ class ModelHeader:
     bigan_version: str = __version__
 
 
-_ANOTHER = "a copy can be made anew; --checkpoint last, or another path, takes another model"
+_ANOTHER = "if it was copied, copy it again; else take another: --checkpoint last, or its path"
 
 
 def read_header(path: Path) -> ModelHeader:

@@ -88,11 +88,7 @@ def score(terminal: Terminal, request: Request) -> None:
                 stack.enter_context(alone(request.output))
             earlier = _earlier(terminal, request, stamp)
             tally.scored, tally.anomalies = earlier.scored, earlier.anomalies
-            new = (
-                item
-                for item in inputs
-                if isinstance(item, Read) or not earlier.take(path_text(item))
-            )
+            new = _not_taken(inputs, earlier)
             rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
             if request.sort:
                 rows = _sorted(rows)
@@ -172,6 +168,7 @@ def _earlier(terminal: Terminal, request: Request, stamp: Stamp) -> Earlier:
 
 
 def _not_taken(inputs: Iterable[Path | Read], earlier: Earlier) -> Iterator[Path | Read]:
+    """Return the inputs that have no row yet."""
     return (item for item in inputs if isinstance(item, Read) or not earlier.take(path_text(item)))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigan_cli.commands._partial import is_unfinished, partial_path
+from bigan_cli.commands._partial import alone, is_unfinished, partial_path
 from bigan_cli.errors import UsageError
 
 STDIN = "-"
@@ -89,7 +89,8 @@ def _check_output(request: Request, output: Path) -> None:
             "--resume and --sort exclude each other", "sorted rows are written when all are known"
         )
     if not request.resume and not request.sort and is_unfinished(output):
-        raise UsageError(
-            f"{partial_path(output)} holds rows of a run that was stopped",
-            "--resume goes on with it; delete it to start anew",
-        )
+        with alone(output):  # or they are those of a process that still writes
+            raise UsageError(
+                f"{partial_path(output)} holds rows of a run that was stopped",
+                "--resume goes on with it; delete it to start anew",
+            )

@@ -236,7 +236,7 @@ def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tm
             time.sleep(0.05)
         second = score(pictures, "--output", output, *more)
         assert second.code == 2
-        assert str(output) in second.err
+        assert f"error: another process is writing {output}\n" in second.err
         files = sorted(pictures.rglob("*.png"))
         first.communicate("".join(f"{file}\n" for file in files), timeout=60)
     assert first.returncode == 0
