@@ -10,7 +10,7 @@ from pathlib import Path
 _COUNTING = """
 import sys
 from PIL import ImageFile
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 decodes = 0
 prepare = ImageFile.ImageFile.load_prepare

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from machine import cores
 
-from bigan_cli.main import share_the_processor
+from bigan_cli.cli.main import limit_omp_spinning
 
-share_the_processor()  # as the command does, and before torch is imported
+limit_omp_spinning()  # as the command does, and before torch is imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -22,11 +22,11 @@ from PIL import Image  # noqa: E402
 
 from bigan_cli.contracts import ImageShape  # noqa: E402
 from bigan_cli.data.decode import read_file  # noqa: E402
-from bigan_cli.detect.detector import Detector  # noqa: E402
 from bigan_cli.model.networks import to_model_range  # noqa: E402
-from bigan_cli.modelfile import load_detector  # noqa: E402
 from bigan_cli.plugins import load_registry  # noqa: E402
-from bigan_cli.rundir import RunDirectory  # noqa: E402
+from bigan_cli.scoring.detector import Detector  # noqa: E402
+from bigan_cli.storage.model_file import load_detector  # noqa: E402
+from bigan_cli.storage.run_directory import RunDirectory  # noqa: E402
 
 # Files that one task of a pool reads.
 _CHUNK = 32

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.main import share_the_processor
+from bigan_cli.cli.main import limit_omp_spinning
 
 if sys.argv[1].startswith("bigan"):
-    share_the_processor()  # as the command does, and before torch is imported
+    limit_omp_spinning()  # as the command does, and before torch is imported
 
 import numpy as np
 import torch

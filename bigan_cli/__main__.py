@@ -2,7 +2,7 @@
 
 import sys
 
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

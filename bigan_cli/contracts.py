@@ -211,7 +211,7 @@ class Architecture(ABC):
         """
 
 
-class Observation(Protocol):
+class NetworkOutputs(Protocol):
     """One batch seen through the trained networks; each part is computed once, when asked for.
 
     Attributes:
@@ -260,8 +260,8 @@ class ScoreComponent(ABC):
         needs_image_features: Whether the discriminator must offer ``image_features``.
         needs_encoder_features: Whether the encoder must offer ``features``.
         needs_head: The head that must have been trained, or an empty string.
-        needs_conditional: The conditional discriminator that must have been trained, ``image`` or
-            ``latent``, or an empty string.
+        requires_cycle_discriminator: The cycle discriminator that must have been trained,
+            ``image`` or ``latent``, or an empty string.
     """
 
     name: ClassVar[str]
@@ -271,12 +271,12 @@ class ScoreComponent(ABC):
     needs_image_features: ClassVar[bool] = False
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""
-    needs_conditional: ClassVar[str] = ""
+    requires_cycle_discriminator: ClassVar[str] = ""
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
 
-    def embed(self, seen: Observation) -> Tensor | None:
+    def embed(self, seen: NetworkOutputs) -> Tensor | None:
         """Return what :meth:`fit` needs of each training normal, finite ``[N, K]``, or None."""
         return None
 
@@ -295,14 +295,14 @@ class ScoreComponent(ABC):
         return {}
 
     @abstractmethod
-    def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return one finite float per image, ``[N]``; higher is more anomalous.
 
         The value of an image must not depend on the other images of the batch. Several threads
         may call it at the same time.
         """
 
-    def heatmap(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor | None:
+    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
         """Return where the anomaly is, ``[N, H, W]``, or None where this component cannot tell."""
         return None
 

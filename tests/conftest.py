@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 # Small networks, and other work on the same machine: one thread is the fastest here. Processes
 # that the tests start inherit it.

@@ -17,7 +17,23 @@ from typing import Any, TypeGuard
 
 from pydantic import ValidationError
 
-from bigan_cli.config.layers import (
+from bigan_cli.config.constraints import Json, TableSchema, shown
+from bigan_cli.config.presets import DEFAULT
+from bigan_cli.config.resolve import (
+    OptionsTable,
+    expand_home,
+    find_architecture,
+    find_components,
+    find_dataset,
+    is_leave_one_out,
+    owner_of,
+    resolve_options,
+    settle_options,
+    settle_paths,
+    settle_protocol,
+)
+from bigan_cli.config.schema import DataConfig, RunConfig
+from bigan_cli.config.sources import (
     Given,
     Keys,
     Layer,
@@ -33,32 +49,16 @@ from bigan_cli.config.layers import (
     layer_of_sets,
     layers_of_presets,
 )
-from bigan_cli.config.messages import problems_of
-from bigan_cli.config.presets import DEFAULT
-from bigan_cli.config.schema import DataConfig, RunConfig
-from bigan_cli.config.settle import (
-    Owner,
-    expand_home,
-    find_architecture,
-    find_components,
-    find_dataset,
-    is_leave_one_out,
-    owner_of,
-    resolve_options,
-    settle_options,
-    settle_paths,
-    settle_protocol,
-)
-from bigan_cli.config.words import Json, TableSchema, shown
+from bigan_cli.config.validation_errors import problems_of
 from bigan_cli.errors import ConfigError
-from bigan_cli.plugins import PluginOrigin, Registry, load_registry
+from bigan_cli.plugins import PluginVersion, Registry, load_registry
 
 _PLUGINS: Keys = ("plugins",)
 _PRESET: Keys = ("train", "preset")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A configuration, and how it came about.
 
     Attributes:
@@ -80,17 +80,17 @@ def load_config(
     file: Path | None = None,
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
-    made_with: Sequence[PluginOrigin] = (),
+    plugin_versions: Sequence[PluginVersion] = (),
     registry: Registry | None = None,
     complete: bool = False,
-) -> Loaded:
+) -> LoadedConfig:
     """Return the configuration of a run.
 
     Args:
         file: A run file (TOML).
         sets: Texts ``TABLE.KEY=VALUE``; a value that is not TOML is taken as text.
         flags: Dotted key -> value; None means not given.
-        made_with: Of a run that goes on, whence its plugins came.
+        plugin_versions: Of a run that goes on, whence its plugins came.
         registry: What was loaded before, so that no plugin file is to be loaded now.
         complete: *file* is what a run was made with: presets are in it already, and what an
             earlier version left out is as by default.
@@ -105,7 +105,9 @@ def load_config(
     above = [layer_of_sets(sets, problems), layer_of_flags(flags or {})]
     plugin_files = list(dict.fromkeys(_plugin_files([*below, *above])))
     if registry is None:
-        registry = load_registry([Path(path) for path in plugin_files], made_with=made_with)
+        registry = load_registry(
+            [Path(path) for path in plugin_files], plugin_versions=plugin_versions
+        )
 
     dataset = find_dataset(registry, Given([*below, *above]), problems)
     wanted = str(highest([*below, *above], _PRESET, DEFAULT))
@@ -129,7 +131,7 @@ def load_config(
     components = find_components(registry, given, problems).values()
     owners = [owner_of(cls) for cls in (dataset, architecture, *components) if cls is not None]
     config = _validated(given, owners, problems)
-    return Loaded(config, registry, _origins(config, given), tuple(notes))
+    return LoadedConfig(config, registry, _origins(config, given), tuple(notes))
 
 
 def _plugin_files(layers: Sequence[Layer]) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _refuse_odd(given: Given, problems: list[Problem]) -> None:
             given.drop(keys)
 
 
-def _validated(given: Given, owners: Sequence[Owner], problems: list[Problem]) -> RunConfig:
+def _validated(given: Given, owners: Sequence[OptionsTable], problems: list[Problem]) -> RunConfig:
     options: dict[Keys, dict[str, Any]] = {}
     for owner in owners:
         settle_paths(given, owner.options, problems, owner.table)

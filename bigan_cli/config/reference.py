@@ -16,13 +16,13 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from bigan_cli.config.constraints import TableSchema
 from bigan_cli.config.flags import FLAGS
-from bigan_cli.config.layers import Keys, flatten
 from bigan_cli.config.presets import LEAVE_ONE_OUT
+from bigan_cli.config.resolve import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.config.settle import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
+from bigan_cli.config.sources import Keys, flatten
 from bigan_cli.config.toml import without_none
-from bigan_cli.config.words import TableSchema
 from bigan_cli.contracts import Architecture, Dataset
 from bigan_cli.plugins import Registry
 

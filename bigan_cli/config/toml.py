@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import tomli
 import tomli_w
 
+from bigan_cli.atomic import expanded
 from bigan_cli.errors import ConfigError
-from bigan_cli.files import expanded
 
 if TYPE_CHECKING:
     from bigan_cli.config.schema import RunConfig

@@ -70,7 +70,7 @@ class UnreadableImage(DataError):  # noqa: N818 - it names the finding, like its
 
 
 @dataclass(frozen=True, slots=True)
-class AsFound:
+class SourceFormat:
     """What an image was before it was brought to the networks' shape.
 
     Attributes:
@@ -110,7 +110,7 @@ def read_image(raw: RawImage, shape: ImageShape) -> NDArray[np.uint8]:
     return read_file(raw, shape)[0]
 
 
-def read_file(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], AsFound]:
+def read_file(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], SourceFormat]:
     """Return the pixels of the file *path* as :func:`read_image` does, and how it was found.
 
     Raises:
@@ -223,11 +223,11 @@ def _shrink_while_decoding(image: Image.Image, shape: ImageShape) -> None:
     image.draft(None, (side, side))
 
 
-def _as_found(image: Image.Image) -> AsFound:
+def _as_found(image: Image.Image) -> SourceFormat:
     transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
     channels = 4 if transparent else 1 if image.mode in _GREY_MODES else 3
     width, height = image.size if _orientation(image) < 5 else image.size[::-1]
-    return AsFound(channels, height, width)
+    return SourceFormat(channels, height, width)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -33,7 +33,7 @@ _ROWS = 4096
 
 
 @dataclass(frozen=True)
-class Pool:
+class ImagePool:
     """The items of a data set, and their labels as the protocols want them."""
 
     train: Items
@@ -41,7 +41,7 @@ class Pool:
     labels: Labels
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Pool:
+    def of(cls, dataset: Dataset) -> ImagePool:
         """Ask *dataset* for what it has, and check that it keeps its contract.
 
         Raises:

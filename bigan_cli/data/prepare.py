@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from bigan_cli.atomic import expanded
 from bigan_cli.config.schema import DataConfig, RunConfig
 from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items
-from bigan_cli.data.audit import SplitAudit, audit_splits, content_digests
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING, find_shape
 from bigan_cli.data.images import ImageSet
-from bigan_cli.data.pool import Pool, Progress
+from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
+from bigan_cli.data.pool import ImagePool, Progress
 from bigan_cli.data.splits import Splits, make_splits, normals_needed
 from bigan_cli.errors import ConfigError, DataError, UsageError
-from bigan_cli.files import expanded
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
@@ -60,7 +60,7 @@ class PreparedData:
     validation: ImageSet
     calibration: ImageSet
     test: ImageSet
-    audit: SplitAudit
+    audit: LeakageReport
     fingerprint: str
     test_fingerprint: str
     config: RunConfig
@@ -83,7 +83,7 @@ class PreparedData:
 
 
 @dataclass(frozen=True)
-class ReopenedTest:
+class TestSet:
     """The test set of a run, as it was when the run was trained.
 
     Attributes:
@@ -137,7 +137,7 @@ def prepare(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> PreparedData:
-    """Read, resize, split and audit the images of a run.
+    """DecodedImage, resize, split and audit the images of a run.
 
     Args:
         dataset: From :func:`open_dataset`.
@@ -150,7 +150,7 @@ def prepare(
         UsageError: The options contradict each other or name no class of the data set.
         PluginError: The data set breaks its contract.
     """
-    pool = Pool.of(dataset)
+    pool = ImagePool.of(dataset)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     parts = [splits.fit, splits.validation, splits.calibration, splits.test]
@@ -178,7 +178,7 @@ def reopen_test(
     config: RunConfig,
     workers: int = 0,
     progress: Progress | None = None,
-) -> ReopenedTest:
+) -> TestSet:
     """Return the test set of a run from its resolved configuration; nothing else is decoded.
 
     Raises:
@@ -186,12 +186,12 @@ def reopen_test(
         UsageError: The configuration does not fit the data set.
         PluginError: The data set breaks its contract.
     """
-    pool = Pool.of(dataset)
+    pool = ImagePool.of(dataset)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress)
     fingerprint = _fingerprint(shape, {"test": images}, {"test": content_digests(images.pixels)})
-    return ReopenedTest(
+    return TestSet(
         images,
         tuple(pool.labels.class_names),
         splits.normal_classes,

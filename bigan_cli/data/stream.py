@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import AsFound, UnreadableImage, read_file
-from bigan_cli.data.discover import find_images
+from bigan_cli.data.decode import SourceFormat, UnreadableImage, read_file
 from bigan_cli.errors import DataError
+from bigan_cli.image_files import find_images
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _AHEAD_BYTES = 256 * 2**20
 
 
 @dataclass(slots=True)
-class Read:
+class DecodedImage:
     """One input: its pixels, or why there are none.
 
     Attributes:
@@ -44,7 +44,7 @@ class Read:
 
     path: Path
     pixels: NDArray[np.uint8] | None = None
-    found: AsFound | None = None
+    found: SourceFormat | None = None
     error: str = ""
 
 
@@ -52,7 +52,7 @@ def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
     r"""Yield the paths of a list read from an open file, each as soon as it is there.
 
     Args:
-        descriptor: Read with ``os.read``, so that a reader waiting for more holds no lock.
+        descriptor: DecodedImage with ``os.read``, so that a reader waiting for more holds no lock.
         separator: ``b"\n"`` (a ``\r`` before it is dropped) or ``b"\0"``; empty entries are
             passed over.
     """
@@ -70,34 +70,34 @@ def _as_paths(entries: Iterable[bytes], separator: bytes) -> Iterator[Path]:
             yield Path(os.fsdecode(name))
 
 
-def find_inputs(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | Read]:
-    """Yield the images that *paths* stand for, and a :class:`Read` for what cannot be listed."""
+def find_inputs(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | DecodedImage]:
+    """Yield the images under *paths*, and a failed DecodedImage for an unreadable folder."""
     for path in paths:
         try:
             yield from find_images([path], recursive)
         except DataError as error:
-            yield Read(path, error=error.message)
+            yield DecodedImage(path, error=error.message)
         except OSError as error:  # a name that is too long, a folder one may not enter
-            yield Read(path, error=(error.strerror or str(error)).lower())
+            yield DecodedImage(path, error=(error.strerror or str(error)).lower())
 
 
 def decode_ahead(
-    inputs: Iterable[Path | Read],
+    inputs: Iterable[Path | DecodedImage],
     shape: ImageShape,
     batch_size: int,
     *,
     workers: int = 0,
     patience: float = 0.1,
-) -> Iterator[list[Read]]:
-    """Yield the inputs in batches, in their order; :func:`work_ahead` without work."""
-    return work_ahead(inputs, shape, batch_size, _as_it_is, workers=workers, patience=patience)
+) -> Iterator[list[DecodedImage]]:
+    """Yield the inputs in batches, in their order; :func:`map_batches` without work."""
+    return map_batches(inputs, shape, batch_size, _as_it_is, workers=workers, patience=patience)
 
 
-def work_ahead(
-    inputs: Iterable[Path | Read],
+def map_batches(
+    inputs: Iterable[Path | DecodedImage],
     shape: ImageShape,
     batch_size: int,
-    work: Callable[[list[Read]], T],
+    work: Callable[[list[DecodedImage]], T],
     *,
     workers: int = 0,
     patience: float = 0.1,
@@ -110,7 +110,7 @@ def work_ahead(
     or *work* raise is raised here in its turn.
 
     Args:
-        inputs: Paths to decode; what is a :class:`Read` already is passed on.
+        inputs: Paths to decode; what is a :class:`DecodedImage` already is passed on.
         shape: Of the pixels wanted.
         batch_size: Inputs in a batch; fewer in the last one, and where *inputs* stall.
         work: Called in one of several threads, for several batches at a time.
@@ -138,14 +138,18 @@ class _Flow(Generic[T]):
     """
 
     def __init__(
-        self, shape: ImageShape, batch_size: int, work: Callable[[list[Read]], T], workers: int
+        self,
+        shape: ImageShape,
+        batch_size: int,
+        work: Callable[[list[DecodedImage]], T],
+        workers: int,
     ) -> None:
         self._shape = shape
         self._batch_size = batch_size
         self._work = work
         self._share = max(1, -(-batch_size // (_SHARES * workers)))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-        self._gathered: list[Path | Read] = []
+        self._gathered: list[Path | DecodedImage] = []
         self._lock = threading.Lock()
         self._order: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
         self._stopped = False
@@ -154,7 +158,7 @@ class _Flow(Generic[T]):
         most = max(2, _AHEAD_BYTES // (image_bytes * batch_size))
         self._slots = threading.Semaphore(min(workers + 2, most))
 
-    def feed(self, inputs: Iterable[Path | Read]) -> None:
+    def feed(self, inputs: Iterable[Path | DecodedImage]) -> None:
         """Gather *inputs* into batches until there are no more, or nobody wants them."""
         try:
             for item in inputs:
@@ -215,7 +219,10 @@ class _Batch(Generic[T]):
     """Inputs that are worked on together, once each is decoded."""
 
     def __init__(
-        self, items: list[Path | Read], shape: ImageShape, work: Callable[[list[Read]], T]
+        self,
+        items: list[Path | DecodedImage],
+        shape: ImageShape,
+        work: Callable[[list[DecodedImage]], T],
     ) -> None:
         self.future: Future[T] = Future()
         self._items = items
@@ -223,7 +230,7 @@ class _Batch(Generic[T]):
         self._work = work
         self._missing = len(items)
         self._lock = threading.Lock()
-        self._reads: list[Read | None] = [None] * len(items)
+        self._reads: list[DecodedImage | None] = [None] * len(items)
 
     def decode(self, start: int, stop: int) -> None:
         """Decode a part of the inputs; whoever is the last does the work."""
@@ -239,15 +246,15 @@ class _Batch(Generic[T]):
             self.future.set_exception(error)
 
 
-def _as_it_is(batch: list[Read]) -> list[Read]:
+def _as_it_is(batch: list[DecodedImage]) -> list[DecodedImage]:
     return batch
 
 
-def _read(item: Path | Read, shape: ImageShape) -> Read:
-    if isinstance(item, Read):
+def _read(item: Path | DecodedImage, shape: ImageShape) -> DecodedImage:
+    if isinstance(item, DecodedImage):
         return item
     try:
         pixels, found = read_file(item, shape)
     except UnreadableImage as error:
-        return Read(item, error=error.reason)
-    return Read(item, pixels, found)
+        return DecodedImage(item, error=error.reason)
+    return DecodedImage(item, pixels, found)

@@ -13,7 +13,7 @@ from pydantic import Field
 from bigan_cli.contracts import Dataset, Items, Options
 from bigan_cli.errors import DataError
 from bigan_cli.hookspecs import hookimpl
-from bigan_cli.walk import IMAGE_SUFFIXES, natural_key, subfolders, walk_images
+from bigan_cli.image_files import IMAGE_SUFFIXES, natural_key, subfolders, walk_images
 
 _NORMAL_NAMES = ("good", "normal", "ok")
 

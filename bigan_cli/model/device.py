@@ -58,7 +58,7 @@ def resolve_device(name: str) -> torch.device:
     raise DeviceError(f"{wanted} does not exist; {len(cuda)} CUDA {plural}: {', '.join(cuda)}")
 
 
-def share_work(image_shape: ImageShape) -> None:
+def limit_threads(image_shape: ImageShape) -> None:
     """Choose how many CPU threads share one operation, from the size of the images alone.
 
     On the smallest images an operation is over before a second thread has woken up. A number
@@ -69,7 +69,7 @@ def share_work(image_shape: ImageShape) -> None:
         torch.set_num_threads(1)
 
 
-def prefer_repeatable(device: torch.device) -> None:
+def set_deterministic(device: torch.device) -> None:
     """Have cuDNN choose kernels that add up in the same order every time, on a CUDA *device*.
 
     In a training step that was recorded they cost nothing that could be measured.

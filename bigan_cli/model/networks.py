@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.errors import PluginError
-from bigan_cli.model.conditional import make_conditional
+from bigan_cli.model.cycle_discriminators import make_conditional
 
 
 class Networks(nn.Module):

@@ -21,13 +21,13 @@ from torch.optim import Adam
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.model.augmentation import augment
-from bigan_cli.model.conditional import (
+from bigan_cli.model.cycle_discriminators import (
     IMAGE,
     LATENT,
     Cycles,
+    adversarial_losses,
     adversarial_weights,
-    judging_losses,
-    opposing_losses,
+    discriminator_losses,
 )
 from bigan_cli.model.device import autocast
 from bigan_cli.model.ema import MovingAverage
@@ -168,7 +168,7 @@ class AdversarialStep:
             d_loss, real, fake = self._judge(x, encoded, generated, z, noise)
         with phase("forward of D's heads"):
             pretext = pretext_losses(self.networks, x, self.config)
-        judging = judging_losses(
+        judging = discriminator_losses(
             self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
         )
         weights = task_weights(self.config)
@@ -196,7 +196,7 @@ class AdversarialStep:
             latent_cycle = (
                 eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
             )
-        opposing = opposing_losses(
+        opposing = adversarial_losses(
             self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
         )
         total = (

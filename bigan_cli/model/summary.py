@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from bigan_cli.model.conditional import IMAGE
+from bigan_cli.model.cycle_discriminators import IMAGE
 from bigan_cli.model.networks import Networks
 
 

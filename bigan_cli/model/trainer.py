@@ -21,14 +21,14 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_memory
 from bigan_cli.model.batches import images_at_once, make_batches
-from bigan_cli.model.compiling import compile_networks, is_compile_error
+from bigan_cli.model.compile import compile_networks, is_compile_error
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
 from bigan_cli.model.device import autocast, resolve_precision
-from bigan_cli.model.health import Examiner, Health
-from bigan_cli.model.layout import lay_channels_last, takes_channels_last
+from bigan_cli.model.diagnostics import DiagnosticsProbe, TrainingDiagnostics
 from bigan_cli.model.losses import image_cycle_loss
+from bigan_cli.model.memory_format import supports_channels_last, to_channels_last
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.model.random_state import epoch_seed, random_states, restore_random_states
+from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep, in_present_order
 
 # Validation runs in batches of this many images, of large images of fewer.
@@ -67,8 +67,8 @@ class Trainer:
         self.device = device
         self.precision = resolve_precision(config.precision, device, networks.image_shape)
         # On a CPU it was measured to gain on some image sizes what it loses on others.
-        if device.type == "cuda" and takes_channels_last(networks):
-            lay_channels_last(networks)
+        if device.type == "cuda" and supports_channels_last(networks):
+            to_channels_last(networks)
         self.networks = networks.to(device)
         self.step = AdversarialStep(self.networks, config, device, self.precision)
         if config.compile == "on":
@@ -83,7 +83,7 @@ class Trainer:
         self.steps_per_epoch = self._passes * len(fit) // self.batch_size
         self._fit = make_batches(fit, device)
         self._validation = make_batches(validation, device)
-        self._examiner = Examiner(fit, validation, networks.latent_dim)
+        self._examiner = DiagnosticsProbe(fit, validation, networks.latent_dim)
         self._should_stop = should_stop
         self._on_step = on_step
         self.epoch = 0
@@ -91,8 +91,8 @@ class Trainer:
         self.best_epoch = 0
         self.best_validation = float("inf")
         self.best_weights: dict[str, Tensor] = {}
-        self.health: Health | None = None
-        self.best_health: Health | None = None
+        self.health: TrainingDiagnostics | None = None
+        self.best_health: TrainingDiagnostics | None = None
         self._sums: list[Tensor] = []
         self._pending_rng: dict[str, Tensor] | None = None
 
@@ -294,6 +294,6 @@ class Trainer:
         self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
         # A state written before these were looked at has neither.
         self.health, self.best_health = (
-            Health.from_dict(figures) if (figures := state.get(key)) else None
+            TrainingDiagnostics.from_dict(figures) if (figures := state.get(key)) else None
             for key in ("health", "best_health")
         )

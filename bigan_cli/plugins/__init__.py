@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.errors import PluginError
-from bigan_cli.plugins.checks import offers_of
-from bigan_cli.plugins.origins import PluginOrigin
+from bigan_cli.plugins.checks import load_classes
 from bigan_cli.plugins.registry import (
     ARCHITECTURE,
     BUILT_IN,
@@ -26,20 +25,28 @@ from bigan_cli.plugins.registry import (
     DATASET,
     KINDS,
     BrokenPlugin,
-    KeptOff,
+    Disabled,
     Kind,
     PluginInfo,
     Provided,
     Registry,
     Shadowed,
 )
-from bigan_cli.plugins.sources import Candidate, Refused, built_ins, installed, local, whole_path
+from bigan_cli.plugins.sources import (
+    Candidate,
+    PluginRejected,
+    built_ins,
+    installed,
+    local,
+    whole_path,
+)
+from bigan_cli.plugins.versions import PluginVersion
 
 __all__ = [
     "BUILT_IN",
     "BrokenPlugin",
     "PluginInfo",
-    "PluginOrigin",
+    "PluginVersion",
     "Provided",
     "Registry",
     "load_registry",
@@ -49,7 +56,7 @@ __all__ = [
 def load_registry(
     local_files: Sequence[Path] = (),
     optional_files: Sequence[Path] = (),
-    made_with: Sequence[PluginOrigin] = (),
+    plugin_versions: Sequence[PluginVersion] = (),
 ) -> Registry:
     """Load the built-ins, the installed plugins and local files, each guarded on its own.
 
@@ -58,32 +65,32 @@ def load_registry(
         optional_files: Such files that a run was made with. One that is missing or broken only
             matters where nothing else provides what is wanted; what *local_files* provide
             replaces what they do.
-        made_with: Whence the plugins of that run came.
+        plugin_versions: Whence the plugins of that run came.
 
     Raises:
         PluginError: One of *local_files* is missing or broken.
     """
     found = _Found()
-    kept_off: list[KeptOff] = []
+    kept_off: list[Disabled] = []
     for candidate in (*built_ins(), *installed(found.broken, kept_off)):
         try:
             found.add(candidate)
-        except Refused as refused:
+        except PluginRejected as refused:
             found.refuse(candidate.name, candidate.distribution, candidate.version, refused)
     named = {whole_path(path): path for path in local_files}
     for path in named.values():
         try:
             found.add(local(path))
-        except Refused as refused:
+        except PluginRejected as refused:
             raise PluginError(f"plugin file {path}: {refused}", refused.hint) from refused
     for path in {whole_path(path): path for path in optional_files}.values():
         if whole_path(path) in named:
             continue
         try:
             found.add(local(path), without=list(named.values()))
-        except Refused as refused:
+        except PluginRejected as refused:
             found.refuse(str(path), str(path), "", refused)
-    return found.registry(tuple(kept_off), tuple(made_with))
+    return found.registry(tuple(kept_off), tuple(plugin_versions))
 
 
 class _Found:
@@ -103,9 +110,9 @@ class _Found:
             without: Files: what these provide, the plugin does not.
 
         Raises:
-            Refused: With the reason in words.
+            PluginRejected: With the reason in words.
         """
-        offers = offers_of(candidate)
+        offers = load_classes(candidate)
         source = (candidate.name, candidate.distribution, candidate.version)
         replacing = set(map(str, without))
         for kind in KINDS:
@@ -128,17 +135,17 @@ class _Found:
         name = provided.cls.name
         same = self._provided[kind.hook].get(name)
         if provided.is_local and same and same[0].distribution == BUILT_IN:
-            raise Refused(
+            raise PluginRejected(
                 f"its {kind.word} '{name}' has the name of one that comes with bigan",
                 f"give {provided.cls.__name__}.name another value",
             )
 
-    def refuse(self, name: str, distribution: str, version: str, why: Refused) -> None:
+    def refuse(self, name: str, distribution: str, version: str, why: PluginRejected) -> None:
         """Keep why a plugin is not used."""
         self.broken.append(BrokenPlugin(name, distribution, version, str(why)))
 
     def registry(
-        self, kept_off: tuple[KeptOff, ...], made_with: tuple[PluginOrigin, ...]
+        self, kept_off: tuple[Disabled, ...], plugin_versions: tuple[PluginVersion, ...]
     ) -> Registry:
         """Return it all."""
         first = {
@@ -156,5 +163,5 @@ class _Found:
             },
             shadowed=tuple(self._shadowed),
             kept_off=kept_off,
-            made_with=made_with,
+            plugin_versions=plugin_versions,
         )

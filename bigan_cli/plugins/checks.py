@@ -1,7 +1,6 @@
 """From a plugin to its classes: import, registration, the call of each hook, and what it returns.
 
-All of it is a stranger's code, so whatever goes wrong becomes a :class:`Refused` with the reason
-in words.
+All of it is third-party code, so every failure becomes a :class:`PluginRejected` with the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bigan_cli import __version__, hookspecs
 from bigan_cli.contracts import Dataset, ImageShape, Options, ScoreComponent
 from bigan_cli.plugins.names import listed
 from bigan_cli.plugins.registry import KINDS, Kind
-from bigan_cli.plugins.sources import Candidate, Refused
+from bigan_cli.plugins.sources import Candidate, PluginRejected
 
 _PREFIX = "bigan_"
 _LONGEST = 80
@@ -36,14 +35,14 @@ _MACHINERY = tuple(str(Path(str(m.__file__)).parent) for m in (importlib, pluggy
 _OURS = (__file__, str(Path(__file__).with_name("sources.py")))
 
 
-def offers_of(candidate: Candidate) -> dict[str, list[type[Any]]]:
+def load_classes(candidate: Candidate) -> dict[str, list[type[Any]]]:
     """Import the plugin, register it with a manager of its own, call its hooks, check the answers.
 
     A manager for each plugin: what one registers cannot touch another, and nothing is left of
     one that fails halfway.
 
     Raises:
-        Refused: With the reason in words.
+        PluginRejected: With the reason in words.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -60,18 +59,18 @@ def offers_of(candidate: Candidate) -> dict[str, list[type[Any]]]:
                 for kind in KINDS
                 if getattr(manager.hook, kind.hook).get_hookimpls()
             }
-    except (Refused, KeyboardInterrupt):
+    except (PluginRejected, KeyboardInterrupt):
         raise
     except pluggy.PluginValidationError as error:
-        raise Refused(" ".join(str(error).split())) from error
+        raise PluginRejected(" ".join(str(error).split())) from error
     except (Exception, SystemExit) as error:  # whatever a stranger's code does
-        raise Refused(in_words(error)) from error
+        raise PluginRejected(in_words(error)) from error
 
 
 def _check_version(plugin: Any) -> None:
     version = getattr(plugin, "bigan_api", hookspecs.API_VERSION)
     if version != hookspecs.API_VERSION:
-        raise Refused(
+        raise PluginRejected(
             f"it is made for version {version} of the plugin interface, and bigan {__version__} "
             f"has version {hookspecs.API_VERSION}; upgrade the older of the two"
         )
@@ -89,7 +88,9 @@ def _check_arguments(manager: pluggy.PluginManager, plugin: Any) -> None:
             and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
         if wanted:
-            raise Refused(f"{kind.hook} takes no arguments; yours takes ({', '.join(wanted)})")
+            raise PluginRejected(
+                f"{kind.hook} takes no arguments; yours takes ({', '.join(wanted)})"
+            )
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
@@ -103,10 +104,10 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
         stem = wrong.removeprefix(_PREFIX)
         near = get_close_matches(stem, [hook.removeprefix(_PREFIX) for hook in hooks], n=1)
         hint = f"did you mean '{_PREFIX}{near[0]}'?" if near else f"there are {', '.join(hooks)}"
-        raise Refused(f"there is no hook '{wrong}'; {hint}") from error
+        raise PluginRejected(f"there is no hook '{wrong}'; {hint}") from error
     if not callers:
         unmarked = [hook for hook in hooks if callable(getattr(plugin, hook, None))]
-        raise Refused(
+        raise PluginRejected(
             f"{unmarked[0]} is not marked with @hookimpl"
             if unmarked
             else f"it implements no hook; there are {', '.join(hooks)}"
@@ -117,12 +118,12 @@ def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
     answers = getattr(manager.hook, kind.hook)()
     if not answers or not isinstance(answers[0], list | tuple):
         given = _shown(answers[0]) if answers else "None"
-        raise Refused(f"{kind.hook} must return a list of classes, and it returned {given}")
+        raise PluginRejected(f"{kind.hook} must return a list of classes, and it returned {given}")
     names: set[str] = set()
     for cls in answers[0]:
         check_class(cls, kind)
         if cls.name in names:
-            raise Refused(f"{kind.hook} returned two classes named '{cls.name}'")
+            raise PluginRejected(f"{kind.hook} returned two classes named '{cls.name}'")
         names.add(cls.name)
     return list(answers[0])
 
@@ -131,27 +132,31 @@ def check_class(cls: Any, kind: Kind) -> None:
     """Refuse what a hook returned unless it is a class that can be listed and configured.
 
     Raises:
-        Refused: With the reason in words.
+        PluginRejected: With the reason in words.
     """
     if not isinstance(cls, type):
         own = isinstance(cls, kind.base)
         hint = ": return the class" if own else ""
-        raise Refused(f"{kind.hook} must return classes, and it returned {_shown(cls)}{hint}")
+        raise PluginRejected(
+            f"{kind.hook} must return classes, and it returned {_shown(cls)}{hint}"
+        )
     if not issubclass(cls, kind.base):
-        raise Refused(
+        raise PluginRejected(
             f"{cls.__name__} is not a subclass of bigan_cli.contracts.{kind.base.__name__}"
         )
     if inspect.isabstract(cls):
         missing = listed(sorted(getattr(cls, "__abstractmethods__", ())))
-        raise Refused(f"{cls.__name__} does not define {missing}")
+        raise PluginRejected(f"{cls.__name__} does not define {missing}")
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise Refused(
+        raise PluginRejected(
             f"{cls.__name__}.name must be lower-case letters, digits and '_', and it is {name!r}"
         )
     summary = getattr(cls, "summary", None)
     if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
-        raise Refused(f"{cls.__name__}.summary must be one line of text, and it is {summary!r}")
+        raise PluginRejected(
+            f"{cls.__name__}.summary must be one line of text, and it is {summary!r}"
+        )
     _check_options(cls)
     if issubclass(cls, Dataset):
         _check_dataset(cls)
@@ -162,7 +167,7 @@ def check_class(cls: Any, kind: Kind) -> None:
 def _check_options(cls: Any) -> None:
     options = cls.Options
     if not (isinstance(options, type) and issubclass(options, Options)):
-        raise Refused(
+        raise PluginRejected(
             f"{cls.__name__}.Options must be a subclass of bigan_cli.contracts.Options, "
             f"and it is {options!r}"
         )
@@ -177,9 +182,11 @@ def _check_options(cls: Any) -> None:
             f"{'.'.join(map(str, e['loc'])) or 'all of them'}: {e['msg']}, got {_shown(e['input'])}"
             for e in error.errors()
         )
-        raise Refused(f"the defaults of {cls.__name__}.Options are not valid: {wrong}") from error
+        raise PluginRejected(
+            f"the defaults of {cls.__name__}.Options are not valid: {wrong}"
+        ) from error
     if any(_holds_none(value) for value in json.loads(saved).values() if value is not None):
-        raise Refused(f"a default of {cls.__name__}.Options holds None, which TOML cannot")
+        raise PluginRejected(f"a default of {cls.__name__}.Options holds None, which TOML cannot")
 
 
 def _shown(value: Any) -> str:
@@ -222,14 +229,18 @@ def _check_dataset(cls: type[Dataset]) -> None:
     for attribute, (good, wanted) in checks.items():
         if not good:
             given = getattr(cls, attribute)
-            raise Refused(f"{cls.__name__}.{attribute} must be {wanted}, and it is {given!r}")
+            raise PluginRejected(
+                f"{cls.__name__}.{attribute} must be {wanted}, and it is {given!r}"
+            )
 
 
 def _check_component(cls: type[ScoreComponent]) -> None:
     weight: Any = cls.weight
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not 0 <= weight < math.inf:
-        raise Refused(f"{cls.__name__}.weight must be a number of 0 or more, and it is {weight!r}")
+        raise PluginRejected(
+            f"{cls.__name__}.weight must be a number of 0 or more, and it is {weight!r}"
+        )
 
 
 def in_words(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
 from bigan_cli.errors import PluginError, did_you_mean
 from bigan_cli.plugins.names import SWITCH, fold, listed
-from bigan_cli.plugins.origins import PluginOrigin
+from bigan_cli.plugins.versions import PluginVersion
 
 BUILT_IN = "bigan-cli"
 UNKNOWN = "unknown package"
@@ -84,7 +84,7 @@ class BrokenPlugin:
 
 
 @dataclass(frozen=True)
-class KeptOff:
+class Disabled:
     """An installed plugin that ``BIGAN_PLUGINS`` keeps from being loaded."""
 
     name: str
@@ -141,7 +141,7 @@ class Registry:
         clashes: Hook -> name -> all who provide it, where they are more than one.
         shadowed: What is left out for the sake of a built-in.
         kept_off: Installed plugins that ``BIGAN_PLUGINS`` keeps off.
-        made_with: Whence the plugins came that a run was made with, where it is about one.
+        plugin_versions: Whence the plugins came that a run was made with, where it is about one.
     """
 
     datasets: Mapping[str, Provided[Dataset]]
@@ -151,8 +151,8 @@ class Registry:
     broken: tuple[BrokenPlugin, ...] = ()
     clashes: Mapping[str, Mapping[str, tuple[Provided[Any], ...]]] = field(default_factory=dict)
     shadowed: tuple[Shadowed, ...] = ()
-    kept_off: tuple[KeptOff, ...] = ()
-    made_with: tuple[PluginOrigin, ...] = ()
+    kept_off: tuple[Disabled, ...] = ()
+    plugin_versions: tuple[PluginVersion, ...] = ()
 
     def dataset(self, name: str) -> type[Dataset]:
         """Return the data set *name*; case and ``-`` for ``_`` do not matter.
@@ -195,11 +195,11 @@ class Registry:
             )
         return known[folded].cls
 
-    def origins_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[PluginOrigin, ...]:
+    def origins_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[PluginVersion, ...]:
         """Return whence each of *names* comes that does not come with bigan."""
         provided = [(kind, self.all_of(kind)[name]) for kind, name in names]
         return tuple(
-            PluginOrigin(kind.word, p.cls.name, p.distribution, p.version)
+            PluginVersion(kind.word, p.cls.name, p.distribution, p.version)
             for kind, p in provided
             if p.distribution not in {BUILT_IN, UNKNOWN}
         )
@@ -216,12 +216,12 @@ class Registry:
         off = [plugin for plugin in self.kept_off if plugin.is_called(name)]
         if off:
             return PluginError(message, f"{SWITCH} keeps {listed(map(str, off))} off")
-        for origin in self.made_with:
+        for origin in self.plugin_versions:
             if origin.kind in {kind.word for kind in kinds} and origin.name == fold(name):
                 return PluginError(message, self._missing(origin))
         return PluginError(message, "; ".join(self._hints(kinds, name)))
 
-    def _missing(self, origin: PluginOrigin) -> str:
+    def _missing(self, origin: PluginVersion) -> str:
         """Return what to do about what a run was made with, and what is not there now."""
         made = f"this run was made with {origin.source}"
         for broken in self.broken:

@@ -19,15 +19,19 @@ from typing import Any
 from bigan_cli import __version__
 from bigan_cli.errors import did_you_mean
 from bigan_cli.plugins.names import SWITCH, fold
-from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, KeptOff
+from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, Disabled
 
 GROUP = "bigan"
 LOCAL_MODULE = "bigan_local_"
 """How the names of modules made from local files begin."""
-BUILT_IN_PACKAGES = ("bigan_cli.datasets", "bigan_cli.architectures", "bigan_cli.detect.components")
+BUILT_IN_PACKAGES = (
+    "bigan_cli.datasets",
+    "bigan_cli.architectures",
+    "bigan_cli.scoring.components",
+)
 
 
-class Refused(Exception):  # noqa: N818  it is an answer, and leaves this package as another error
+class PluginRejected(Exception):  # noqa: N818  it is an answer, and leaves this package as another error
     """Why a plugin cannot be used, and what to do about it where that is plain."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
@@ -87,7 +91,7 @@ class Choice:
         return list(self._unseen.values())
 
 
-def installed(broken: list[BrokenPlugin], kept_off: list[KeptOff]) -> Iterator[Candidate]:
+def installed(broken: list[BrokenPlugin], kept_off: list[Disabled]) -> Iterator[Candidate]:
     """Yield the installed plugins that ``BIGAN_PLUGINS`` lets through."""
     choice = Choice(os.environ.get(SWITCH))
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name):
@@ -95,7 +99,7 @@ def installed(broken: list[BrokenPlugin], kept_off: list[KeptOff]) -> Iterator[C
         if choice.lets_through(entry.name, name):
             yield Candidate(entry.name, name, version, entry.load)
         else:
-            kept_off.append(KeptOff(entry.name, name))
+            kept_off.append(Disabled(entry.name, name))
     for word in choice.unmet():
         reason = f"{SWITCH} names it, but no installed package provides it"
         broken.append(BrokenPlugin(word.lstrip("- "), "", "", reason))
@@ -113,14 +117,14 @@ def local(path: Path) -> Candidate:
     """Return the plugin in the Python file *path*.
 
     Raises:
-        Refused: There is no such file, or it is not Python.
+        PluginRejected: There is no such file, or it is not Python.
     """
     file = whole_path(path)
     if not os.path.isfile(file):  # noqa: PTH113  False, not an error, for what cannot be a path
-        raise Refused(*_not_there(path))
+        raise PluginRejected(*_not_there(path))
     if path.suffix != ".py":
         # Whatever it is, a run file for instance, it is not to be executed.
-        raise Refused("it is not a Python file (.py)")
+        raise PluginRejected("it is not a Python file (.py)")
     # Distinct from any module of the same file name that may be installed.
     stem = re.sub(r"[^0-9A-Za-z_]", "_", path.stem)
     name = f"{LOCAL_MODULE}{zlib.crc32(os.fsencode(file)):x}_{stem}"

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image
 
+from bigan_cli.atomic import atomic_write
 from bigan_cli.errors import UsageError, did_you_mean
-from bigan_cli.files import atomic_write
-from bigan_cli.report.film import Film
+from bigan_cli.report.frames import FrameSequence
 from bigan_cli.report.palette import shared_palette
 
 SLOWEST, FASTEST = 0.01, 50.0
@@ -52,7 +52,7 @@ def check_request(path: Path, fps: float) -> None:
         raise UsageError(f"--fps must be {SLOWEST:g} to {FASTEST:g}, got {fps:g}")
 
 
-def save_animation(path: Path, film: Film, fps: float = 2.0) -> float:
+def save_animation(path: Path, film: FrameSequence, fps: float = 2.0) -> float:
     """Write *film* to *path*, whole or not at all, to be repeated for ever.
 
     Args:
@@ -101,7 +101,7 @@ def _durations(count: int, fps: float, tick: float) -> list[int]:
     return [max(1, later - earlier) for earlier, later in pairwise(rounded)]
 
 
-def _write_gif(stream: BinaryIO, film: Film, fps: float) -> float:
+def _write_gif(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
     # Pillow itself, as imageio takes arrays of colours only and would choose a palette for
     # each frame.
     palette = shared_palette(film)
@@ -127,7 +127,7 @@ def _write_gif(stream: BinaryIO, film: Film, fps: float) -> float:
     return sum(milliseconds) / 1000
 
 
-def _write_webp(stream: BinaryIO, film: Film, fps: float) -> float:
+def _write_webp(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
     import imageio.v3 as imageio
 
     milliseconds = _durations(len(film), fps, 0.001)
@@ -145,7 +145,7 @@ def _write_webp(stream: BinaryIO, film: Film, fps: float) -> float:
     return sum(milliseconds) / 1000
 
 
-def _write_mp4(stream: BinaryIO, film: Film, fps: float) -> float:
+def _write_mp4(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
     import imageio.v3 as imageio
 
     held = ceil(LAST_FRAME_HELD * fps)
@@ -162,7 +162,7 @@ def _write_mp4(stream: BinaryIO, film: Film, fps: float) -> float:
     return (len(film) + held) / fps
 
 
-_WRITERS: dict[str, Callable[[BinaryIO, Film, float], float]] = {
+_WRITERS: dict[str, Callable[[BinaryIO, FrameSequence, float], float]] = {
     ".gif": _write_gif,
     ".webp": _write_webp,
     ".mp4": _write_mp4,

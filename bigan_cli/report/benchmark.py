@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bigan_cli.detect.baselines import BASELINES
+from bigan_cli.evaluation.baselines import BASELINES
 from bigan_cli.report.benchmark_components import component_table
 
 Row = Mapping[str, Any]
-Read = Callable[[Row], float | None]
+DecodedImage = Callable[[Row], float | None]
 
 # The networks of a benchmark without presets and variants.
 _PLAIN_ARM = "bigan"
@@ -110,12 +110,12 @@ def _table(dataset: str, protocol: str, metric: str, cells: Sequence[Row]) -> Ta
     )
 
 
-def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], Read]]:
+def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], DecodedImage]]:
     """Return title -> (the cells it is about, what to read of each)."""
     arms: dict[str, list[Row]] = {}
     for cell in cells:
         arms.setdefault(arm_of(cell), []).append(cell)
-    columns: dict[str, tuple[Sequence[Row], Read]] = {}
+    columns: dict[str, tuple[Sequence[Row], DecodedImage]] = {}
     columns |= {arm: (of, lambda c: c[metric]) for arm, of in arms.items()}
     columns |= {
         f"{arm}, untrained" if len(arms) > 1 else "untrained": (
@@ -133,7 +133,7 @@ def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row]
     return columns
 
 
-def _baseline(name: str, metric: str) -> Read:
+def _baseline(name: str, metric: str) -> DecodedImage:
     def read(cell: Row) -> float | None:
         figures: Mapping[str, Any] = (cell.get("baselines") or {}).get(name, {})
         value: float | None = figures.get(metric)

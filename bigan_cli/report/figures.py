@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from bigan_cli.report.binning import bins, linear_width, ticks
-from bigan_cli.report.plot import ALARM, CALM, FAINT, INK, LINES, figure, legend_below
+from bigan_cli.report.mpl_style import ALARM, CALM, FAINT, INK, LINES, figure, legend_below
 
 Floats = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bigan_cli.files import atomic_write
-from bigan_cli.report.ink import (
+from bigan_cli.atomic import atomic_write
+from bigan_cli.report.drawing import (
     ALARM,
     CALM,
     FAINT,
@@ -32,7 +32,7 @@ from bigan_cli.report.ink import (
     to_rgb,
     write,
 )
-from bigan_cli.report.page import GAP, MARGIN, Page, Tile
+from bigan_cli.report.grid_layout import GAP, MARGIN, GridLayout, Tile
 
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +75,7 @@ def comparison_grid(
     tile = Tile.of(originals)
     column = max(tile.width, *(text_width(title, _TEXT) for title in _TITLES))
     inner = 4
-    page = Page.of(
+    page = GridLayout.of(
         len(originals),
         (3 * column + 2 * inner, tile.height + below),
         titles=line_height(_TEXT) + 2,
@@ -117,7 +117,7 @@ def sample_grid(path: Path, images: Pixels, heading: str = "") -> None:
     """
     _check(images)
     tile = Tile.of(images)
-    page = Page.of(len(images), (tile.width, tile.height), column_gap=4, row_gap=4)
+    page = GridLayout.of(len(images), (tile.width, tile.height), column_gap=4, row_gap=4)
     canvas, draw = page.start(heading)
     for i, image in enumerate(images):
         tile.paste(canvas, draw, to_rgb(image), page.cell(i))
@@ -163,7 +163,7 @@ def test_grid(
         frames=flagged is not None, marks=any(truth is not None for truth in outlier)
     )
     footer = line_height(_TEXT) + 8 if legend else 0
-    page = Page.of(
+    page = GridLayout.of(
         len(originals),
         (pair.width, pair.height),
         row_gap=GAP,

@@ -25,9 +25,9 @@ from typing import Any
 from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent
 from bigan_cli.testing._checks import (
     Check,
+    ContractViolation,
     NotApplicable,
     Result,
-    Violation,
     assert_conforms,
     run,
 )
@@ -41,11 +41,11 @@ __all__ = [
     "SHAPES",
     "ArchitectureConformance",
     "Check",
+    "ContractViolation",
     "DatasetConformance",
     "NotApplicable",
     "Result",
     "ScoreComponentConformance",
-    "Violation",
     "architecture_checks",
     "assert_conforms",
     "dataset_checks",

@@ -18,7 +18,7 @@ from bigan_cli.errors import UsageError
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins.registry import ARCHITECTURE
-from bigan_cli.testing._checks import Violation, few, prepared, promise, require
+from bigan_cli.testing._checks import ContractViolation, few, prepared, promise, require
 from bigan_cli.testing._plugin import PluginKit
 
 _BATCH = 3
@@ -72,10 +72,10 @@ class ArchitectureKit(PluginKit):
                 built[shape] = self._build(shape)
             except UsageError as error:
                 refused[shape] = error.message
-            except Violation:
+            except ContractViolation:
                 raise
             except Exception as error:
-                raise Violation(
+                raise ContractViolation(
                     f"build() for images {shape} raises {type(error).__name__}: {error}; raise "
                     "a bigan_cli.errors.UsageError for a shape that is not supported"
                 ) from error

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class Violation(AssertionError):  # noqa: N818  it says what was found
+class ContractViolation(AssertionError):  # noqa: N818  it says what was found
     """A contract is broken; the message is a sentence that says how."""
 
 
@@ -33,7 +33,7 @@ class Check:
         promise: The promise in one sentence.
         call: Looks whether it is kept; returns a remark (what was looked at) or an empty string.
 
-    Calling ``call`` raises :class:`Violation` where the promise is broken and
+    Calling ``call`` raises :class:`ContractViolation` where the promise is broken and
     :class:`NotApplicable` where there is nothing to look at.
     """
 
@@ -72,7 +72,7 @@ def assert_conforms(checks: Iterable[Check]) -> None:
     """
     broken = [result for result in run(checks) if result.status == "broken"]
     if broken:
-        raise Violation("\n".join(f"{r.name}: {r.detail}" for r in broken))
+        raise ContractViolation("\n".join(f"{r.name}: {r.detail}" for r in broken))
 
 
 def _result(check: Check) -> Result:
@@ -80,7 +80,7 @@ def _result(check: Check) -> Result:
         return Result(check.name, check.promise, "holds", check.call())
     except NotApplicable as reason:
         return Result(check.name, check.promise, "skipped", str(reason))
-    except Violation as violation:
+    except ContractViolation as violation:
         return Result(check.name, check.promise, "broken", str(violation))
 
 
@@ -105,10 +105,10 @@ def _guarded(method: Callable[[], str | None]) -> str:
     """Call a check; whatever a stranger's code raises in it is a violation, in words."""
     try:
         return method() or ""
-    except (Violation, NotApplicable, KeyboardInterrupt):
+    except (ContractViolation, NotApplicable, KeyboardInterrupt):
         raise
     except (Exception, SystemExit) as error:
-        raise Violation(in_words(error)) from error
+        raise ContractViolation(in_words(error)) from error
 
 
 def _sentence(method: Any) -> str:
@@ -139,9 +139,9 @@ class prepared(cached_property[T]):  # noqa: N801  it is used as cached_property
 
 
 def require(kept: bool, sentence: str) -> None:
-    """Raise :class:`Violation` with *sentence* unless *kept*."""
+    """Raise :class:`ContractViolation` with *sentence* unless *kept*."""
     if not kept:
-        raise Violation(sentence)
+        raise ContractViolation(sentence)
 
 
 def few(words: Iterable[object], most: int = 3) -> str:

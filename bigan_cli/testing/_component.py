@@ -12,11 +12,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bigan_cli.contracts import ImageShape, ScoreComponent
-from bigan_cli.detect.fit import Normals, fit_detector
-from bigan_cli.detect.observation import NetworkObservation
-from bigan_cli.detect.ready import ready
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
+from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.inference_networks import ready
+from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.testing._checks import NotApplicable, prepared, promise, require
 from bigan_cli.testing._networks import small_networks
 from bigan_cli.testing._plugin import PluginKit
@@ -216,11 +216,11 @@ class ComponentKit(PluginKit):
         """It works with what every architecture offers, or says what more it needs."""
         cls = self.cls
         needs = (cls.needs_image_features, cls.needs_encoder_features)
-        if any(needs) or cls.needs_head or cls.needs_conditional:
+        if any(needs) or cls.needs_head or cls.requires_cycle_discriminator:
             return "it needs more, and says so"
         shape = _SHAPES[0]
         networks = small_networks(shape, optional=False)
-        seen = NetworkObservation(ready(networks), _to_x(_normals(shape, _BATCH)))
+        seen = LazyNetworkOutputs(ready(networks), _to_x(_normals(shape, _BATCH)))
         with torch.no_grad():
             embedded = self._component.embed(seen)
             fitted = (
@@ -244,8 +244,8 @@ class ComponentKit(PluginKit):
         return ""
 
 
-def _seen(shape: ImageShape, pixels: NDArray[np.uint8]) -> NetworkObservation:
-    return NetworkObservation(ready(small_networks(shape)), _to_x(pixels))
+def _seen(shape: ImageShape, pixels: NDArray[np.uint8]) -> LazyNetworkOutputs:
+    return LazyNetworkOutputs(ready(small_networks(shape)), _to_x(pixels))
 
 
 def _to_x(pixels: NDArray[np.uint8]) -> Tensor:

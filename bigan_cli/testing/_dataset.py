@@ -13,11 +13,18 @@ import numpy as np
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import DataLocation, Dataset, Items
 from bigan_cli.data.cache import cache_root
-from bigan_cli.data.pool import Pool
+from bigan_cli.data.pool import ImagePool
 from bigan_cli.data.splits import make_splits
 from bigan_cli.errors import BiganError, DataError
 from bigan_cli.plugins.registry import DATASET
-from bigan_cli.testing._checks import NotApplicable, Violation, few, prepared, promise, require
+from bigan_cli.testing._checks import (
+    ContractViolation,
+    NotApplicable,
+    few,
+    prepared,
+    promise,
+    require,
+)
 from bigan_cli.testing._items import (
     check_fields,
     check_lazy,
@@ -67,9 +74,9 @@ class DatasetKit(PluginKit):
             items = {"train": dataset.train_items(), "test": dataset.test_items()}
         except DataError as error:
             if self.root is not None:
-                raise Violation(f"its data in {self.root} cannot be read: {error.message}") from (
-                    error
-                )
+                raise ContractViolation(
+                    f"its data in {self.root} cannot be read: {error.message}"
+                ) from (error)
             raise NotApplicable(f"its data are not here: {error.message}") from error
         for split, found in items.items():
             require(
@@ -86,7 +93,7 @@ class DatasetKit(PluginKit):
         try:
             RunConfig.model_validate_json(json.dumps(tables))
         except ValueError as error:
-            raise Violation(f"the preset {dict(self.cls.preset)}: {error}") from error
+            raise ContractViolation(f"the preset {dict(self.cls.preset)}: {error}") from error
         return "" if self.cls.preset else "it has none"
 
     @promise
@@ -221,10 +228,10 @@ class DatasetKit(PluginKit):
         tables = {**dict(self.cls.preset.get("data", {})), "dataset": self.cls.name}
         config = RunConfig.model_validate_json(json.dumps({"data": tables})).data
         try:
-            pool = Pool.of(dataset)
+            pool = ImagePool.of(dataset)
             splits = make_splits(pool.labels, config, seed=0)
         except BiganError as error:
-            raise Violation(error.message) from error
+            raise ContractViolation(error.message) from error
         normal = few(pool.labels.class_names[k] for k in splits.normal_classes)
         parts = f"{len(splits.fit)} fit, {len(splits.validation)} validation"
         return f"normal is {normal}: {parts}, {len(splits.calibration)} calibration"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bigan_cli.contracts import CHANNELS, ImageShape, Items
 from bigan_cli.data.decode import UnreadableImage, find_shape, read_image
-from bigan_cli.testing._checks import Violation, few, require
+from bigan_cli.testing._checks import ContractViolation, few, require
 
 _SAMPLE = 12
 # Decoded images in a list: what may be held before it counts as everything at once.
@@ -105,7 +105,7 @@ def check_readable(split: str, items: Items) -> int:
                     f"image {i} of the {split} split became {pixels.dtype} {pixels.shape}",
                 )
     except UnreadableImage as error:
-        raise Violation(f"an image of the {split} split {error.message}") from error
+        raise ContractViolation(f"an image of the {split} split {error.message}") from error
     return len(places)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.conditional import IMAGE, LATENT
+from bigan_cli.model.cycle_discriminators import IMAGE, LATENT
 from bigan_cli.model.networks import Networks, add_conditional, add_heads
 from bigan_cli.model.pretext import wanted_heads
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from bigan_cli.contracts import Options
 from bigan_cli.plugins.checks import check_class
 from bigan_cli.plugins.registry import Kind
-from bigan_cli.plugins.sources import LOCAL_MODULE, Refused
+from bigan_cli.plugins.sources import LOCAL_MODULE, PluginRejected
 from bigan_cli.testing._checks import (
     Check,
+    ContractViolation,
     NotApplicable,
-    Violation,
     few,
     marked_checks,
     prepared,
@@ -58,7 +58,7 @@ class PluginKit:
         """The options to work with.
 
         Raises:
-            Violation: They are not valid.
+            ContractViolation: They are not valid.
         """
         try:
             options: Options = self.cls.Options.from_table(self.given)
@@ -66,7 +66,7 @@ class PluginKit:
             wrong = few(
                 f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}" for e in error.errors()
             )
-            raise Violation(f"the options {self.given} are refused: {wrong}") from error
+            raise ContractViolation(f"the options {self.given} are refused: {wrong}") from error
         return options
 
     @promise
@@ -74,8 +74,8 @@ class PluginKit:
         """Name, summary, options and class attributes are what bigan accepts."""
         try:
             check_class(self.cls, self.kind)
-        except Refused as refused:
-            raise Violation(str(refused)) from refused
+        except PluginRejected as refused:
+            raise ContractViolation(str(refused)) from refused
         return f"{self.kind.word} '{self.cls.name}'"
 
     @promise
@@ -97,7 +97,9 @@ class PluginKit:
             if any(e["loc"] == ("no_such_option",) for e in error.errors()):
                 return ""
             raise
-        raise Violation("Options takes 'no_such_option': a misspelt option would go unnoticed")
+        raise ContractViolation(
+            "Options accepts 'no_such_option': a misspelt option would go unnoticed"
+        )
 
     @promise
     def options_survive_saving(self) -> str:

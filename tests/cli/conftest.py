@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 SMALL = (
     *("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--latent-dim", "8"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bigan_cli.rundir import RunDirectory
+from bigan_cli.storage.run_directory import RunDirectory
 
 COLOURS = {0: (200, 0, 0), 2: (0, 160, 0), 10: (0, 0, 220)}
 
@@ -248,7 +248,7 @@ class TestErrors:
 
 def test_animate_imports_neither_torch_nor_matplotlib(run):
     program = (
-        "import sys\nfrom bigan_cli.main import main\ncode = main(sys.argv[1:])\n"
+        "import sys\nfrom bigan_cli.cli.main import main\ncode = main(sys.argv[1:])\n"
         "heavy = {'torch', 'torchvision', 'matplotlib', 'sklearn', 'scipy', 'safetensors'}\n"
         "print(code, sorted(heavy & set(sys.modules)))"
     )
@@ -261,7 +261,7 @@ def test_animate_imports_neither_torch_nor_matplotlib(run):
 
 def test_help_of_animate_imports_nothing_heavy():
     program = (
-        "import sys\nfrom bigan_cli.main import main\ncode = main(sys.argv[1:])\n"
+        "import sys\nfrom bigan_cli.cli.main import main\ncode = main(sys.argv[1:])\n"
         "heavy = {'torch', 'matplotlib', 'sklearn', 'PIL', 'numpy', 'imageio', 'rich', 'pluggy'}\n"
         "print(code, sorted(heavy & set(sys.modules)))"
     )

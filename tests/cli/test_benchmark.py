@@ -17,8 +17,8 @@ from PIL import Image
 
 from bigan_cli.config.load import load_config
 from bigan_cli.data.prepare import open_dataset, prepare
-from bigan_cli.detect.baselines import baseline_scores
-from bigan_cli.detect.metrics import auroc
+from bigan_cli.evaluation.baselines import baseline_scores
+from bigan_cli.evaluation.metrics import auroc
 
 # A dozen processes, each of which imports PyTorch.
 pytestmark = pytest.mark.timeout(600)

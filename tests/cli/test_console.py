@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigan_cli.console import Terminal, count, human_size, human_time
+from bigan_cli.cli.terminal import Terminal
 from bigan_cli.errors import BiganError
+from bigan_cli.formatting import count, human_size, human_time
 
 
 class Tty(io.StringIO):

@@ -34,7 +34,7 @@ def strict_json(text):
 @pytest.fixture(scope="module")
 def evaluated(trained, tmp_path_factory):
     """Return a copy of the trained run, evaluated once; to be read only."""
-    from bigan_cli.main import main
+    from bigan_cli.cli.main import main
 
     run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run"))
     assert main(["evaluate", "--run", str(run), "--device", "cpu"]) == 0
@@ -301,7 +301,7 @@ def test_changed_test_images_are_noticed(bigan, evaluate, write_digits, small_op
 @pytest.fixture(scope="module")
 def masked_run(tmp_path_factory):
     """Return a run on blank plates, of which some have a bright spot and most spots a mask."""
-    from bigan_cli.main import main
+    from bigan_cli.cli.main import main
 
     base = tmp_path_factory.mktemp("plates")
     random = np.random.default_rng(0)
@@ -345,8 +345,8 @@ def test_masks_give_a_pixel_auroc(evaluate, masked_run):
 def test_the_pixel_auroc_is_that_of_the_heatmaps(evaluate, masked_run):
     import torch
 
-    from bigan_cli.modelfile import load_detector
     from bigan_cli.plugins import load_registry
+    from bigan_cli.storage.model_file import load_detector
 
     assert evaluate(masked_run).code == 0
     found = strict_json((masked_run / "stats" / "evaluation.json").read_text())

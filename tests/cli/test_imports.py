@@ -21,7 +21,7 @@ PROGRAM = """
 import json, os, sys
 import typer
 before = set(sys.modules)
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 try:
     code = main(sys.argv[1:])
 except SystemExit as stop:  # completion ends so

@@ -16,10 +16,10 @@ import pytest
 import typer
 
 import bigan_cli
-from bigan_cli import main as main_module
+from bigan_cli.cli import main as main_module
+from bigan_cli.cli.lazy import Entry
 from bigan_cli.config.reference import all_tables
 from bigan_cli.errors import BiganError, ConfigError, GateFailed, SomeInputsSkipped, UsageError
-from bigan_cli.menu import Entry
 from bigan_cli.plugins import load_registry
 
 Run = Callable[..., object]
@@ -33,7 +33,7 @@ def bigan_with(bigan, monkeypatch):
         def act(ctx: typer.Context) -> None:
             action()
 
-        module = ModuleType("bigan_cli.commands.act")
+        module = ModuleType("bigan_cli.cli.commands.act")
         module.act = act
         monkeypatch.setitem(sys.modules, module.__name__, module)
         extra = {"Test": {"act": Entry("Do it.", "bigan act")}}

@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from bigan_cli.main import main
-from bigan_cli.modelfile import load_detector
-from bigan_cli.modelheader import read_header
+from bigan_cli.cli.main import main
 from bigan_cli.plugins import load_registry
+from bigan_cli.storage.model_file import load_detector
+from bigan_cli.storage.model_header import read_header
 
 SMALL = [
     *("--outlier", "8", "--epochs", "12", "--save-interval", "4", "--device", "cpu"),

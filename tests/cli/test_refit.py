@@ -8,8 +8,8 @@ import pytest
 import tomli
 from safetensors.numpy import load_file
 
-from bigan_cli.commands._run_models import RunModels
-from bigan_cli.modelheader import read_header
+from bigan_cli.storage.model_header import read_header
+from bigan_cli.workflows.run_models import RunModels
 
 SCORE = (
     *("--set", "score.weights.distortion=1", "--set", "score.weights.reconstruction=0.5"),

@@ -12,9 +12,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from bigan_cli.atomic import write_lock
+from bigan_cli.cli.main import main
 from bigan_cli.errors import RunDirectoryError
-from bigan_cli.files import write_lock
-from bigan_cli.main import main
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_fewer_epochs_than_there_are_are_refused(run, bigan):
 def test_one_process_at_a_time_writes_a_folder(tmp_path, run, bigan):
     holding = (
         "import sys, pathlib\n"
-        "from bigan_cli.files import write_lock\n"
+        "from bigan_cli.atomic import write_lock\n"
         "with write_lock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -392,7 +392,7 @@ def _read_terminal(descriptor):
 
 def test_scoring_imports_nothing_it_does_not_need(trained, pictures):
     program = (
-        "import sys; from bigan_cli.main import main; code = main(sys.argv[1:]);"
+        "import sys; from bigan_cli.cli.main import main; code = main(sys.argv[1:]);"
         "bad = {'torchvision', 'sklearn', 'matplotlib', 'scipy', 'imageio'} & set(sys.modules);"
         "sys.exit(f'{code} {bad}' if code or bad else 0)"
     )

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigan_cli.commands._partial import Earlier, _digest
+from bigan_cli.storage.partial_output import Earlier, _digest
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
 HEARING = """
 import signal, sys
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())
 """

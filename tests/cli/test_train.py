@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 FAST = [
     *("--outlier", "8", "--epochs", "4", "--save-interval", "2", "--device", "cpu"),

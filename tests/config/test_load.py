@@ -13,7 +13,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bigan_cli.config.load import Loaded, load_config
+from bigan_cli.config.load import LoadedConfig, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import to_toml
 from bigan_cli.data.prepare import open_dataset
@@ -28,7 +28,7 @@ shared_folder = settings(
 )
 
 
-def value_of(loaded: Loaded, dotted: str) -> Any:
+def value_of(loaded: LoadedConfig, dotted: str) -> Any:
     tree = loaded.config.model_dump(mode="json", by_alias=True)
     for key in dotted.split("."):
         tree = tree[key]

@@ -12,11 +12,11 @@ import pytest
 import tomli
 from pydantic import BaseModel
 
+from bigan_cli.cli.main import build_command
 from bigan_cli.config.flags import FLAGS, flag_of
 from bigan_cli.config.load import load_config
 from bigan_cli.config.reference import all_tables, markdown, template
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.main import build_command
 from bigan_cli.plugins import load_registry
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data import stream
-from bigan_cli.data.stream import Read, decode_ahead, find_inputs, paths_from
+from bigan_cli.data.stream import DecodedImage, decode_ahead, find_inputs, paths_from
 from bigan_cli.errors import DataError
 
 SHAPE = ImageShape(1, 8, 8)
@@ -140,7 +140,7 @@ def test_what_cannot_be_listed_is_one_input_among_others(
 
     monkeypatch.setattr(stream, "find_images", walk)
     found = list(find_inputs([folder / "a", folder / "b", folder]))
-    assert isinstance(found[2], Read)
+    assert isinstance(found[2], DecodedImage)
     (batch,) = decode_ahead(found, SHAPE, 4)
     assert [read.error for read in batch] == [
         "no such file",

@@ -9,8 +9,8 @@ import torch
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.conditional import wanted_conditional
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
+from bigan_cli.model.cycle_discriminators import wanted_conditional
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import LOSSES

@@ -14,14 +14,14 @@ from torch.utils._pytree import tree_leaves
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.detect.fit import Normals, fit_detector
-from bigan_cli.detect.recommended import RECOMMENDED
-from bigan_cli.model.conditional import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_conditional
 from bigan_cli.model.device import resolve_precision
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
+from bigan_cli.scoring.defaults import DEFAULT_WEIGHTS
+from bigan_cli.scoring.fit import Normals, fit_detector
 
 
 class OnlyWhatMetalHas(TorchDispatchMode):
@@ -61,7 +61,7 @@ def test_training_and_scoring_use_only_what_metal_has():
     heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
     networks = build_networks(dcgan, shape, 5, 0, heads, conditional)
     registry = load_registry()
-    components = [registry.component(name) for name in RECOMMENDED]
+    components = [registry.component(name) for name in DEFAULT_WEIGHTS]
     with OnlyWhatMetalHas() as watch:
         trainer = Trainer(networks, config, normals.fit, normals.validation, torch.device("cpu"))
         list(trainer.epochs())

@@ -11,15 +11,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.detect.components.flip import Flip
-from bigan_cli.detect.components.rotation import Rotation
-from bigan_cli.detect.components.shift import Shift
-from bigan_cli.detect.looking import observe
-from bigan_cli.detect.ready import ready
 from bigan_cli.model.distortions import DISTORTIONS, _sampled, distort, stretch
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights, wanted_heads
 from bigan_cli.model.trainer import Trainer
+from bigan_cli.scoring.components.flip import Flip
+from bigan_cli.scoring.components.rotation import Rotation
+from bigan_cli.scoring.components.shift import Shift
+from bigan_cli.scoring.inference import observe
+from bigan_cli.scoring.inference_networks import ready
 from bigan_cli.transformations import TRANSFORMATIONS, rotate, shift
 
 ALL = TrainConfig(distortion_weight=1.0, rotation_weight=1.0, shift_weight=1.0, flip_weight=1.0)

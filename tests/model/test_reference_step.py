@@ -9,7 +9,7 @@ from torch.optim import Adam
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.conditional import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_conditional
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import pretext_losses, wanted_heads
 from bigan_cli.model.step import LOSSES, AdversarialStep

@@ -8,8 +8,8 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
-from bigan_cli.model.conditional import wanted_conditional
-from bigan_cli.model.layout import lay_channels_last
+from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.memory_format import to_channels_last
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import LOSSES, in_present_order
@@ -275,7 +275,7 @@ def test_an_average_moves_alike_by_a_number_and_by_a_tensor(images):
 
 def test_the_optimisers_state_takes_the_layout_of_the_weights(images, tmp_path):
     usual, laid = make(images, epochs=1), make(images, epochs=2)
-    lay_channels_last(laid.networks)
+    to_channels_last(laid.networks)
     list(usual.epochs())
     laid.load_state(through_a_file(usual.state(), tmp_path))
     (record,) = laid.epochs()

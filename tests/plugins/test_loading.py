@@ -576,7 +576,7 @@ def test_a_run_that_needs_a_broken_plugin_is_told_why(
 
 COUNT_IMPORTS = """
 import sys
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 main(sys.argv[1:])
 print("imported", sum(name.startswith("plugin_bigan_frogs") for name in sys.modules))
 """

@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 
 from bigan_cli.data.decode import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.report import ink
+from bigan_cli.report import drawing
 from bigan_cli.report.animation import (
     LAST_FRAME_HELD,
     SLOWEST,
@@ -22,8 +22,8 @@ from bigan_cli.report.animation import (
     check_request,
     save_animation,
 )
-from bigan_cli.report.epochs import epoch_of, find_pictures
-from bigan_cli.report.film import Film
+from bigan_cli.report.epoch_folders import epoch_of, find_pictures
+from bigan_cli.report.frames import FrameSequence
 from bigan_cli.report.palette import MOST_COLOURS, shared_palette
 
 Colour = tuple[int, int, int]
@@ -42,8 +42,8 @@ def folder_of(path: Path, colours: dict[int, Colour], size: tuple[int, int] = (4
     return path
 
 
-def film_of(*folders: Path, scale: float = 1.0) -> Film:
-    return Film([find_pictures(folder) for folder in folders], scale)
+def film_of(*folders: Path, scale: float = 1.0) -> FrameSequence:
+    return FrameSequence([find_pictures(folder) for folder in folders], scale)
 
 
 def shares(frame: NDArray[np.uint8], *colours: Colour) -> list[int]:
@@ -202,11 +202,11 @@ class TestFilm:
         self, tmp_path_factory: pytest.TempPathFactory, name: str, epoch: int, scale: float
     ) -> None:
         folder = folder_of(tmp_path_factory.mktemp("film"), {epoch: RED}, (8, 8))
-        frame = Film([find_pictures(folder, name)], scale).frame(0)
+        frame = FrameSequence([find_pictures(folder, name)], scale).frame(0)
         size, margin = int(np.clip(round(14 * scale), 11, 42)), max(4, round(12 * scale))
-        labels = frame[: margin + ink.line_height(size) + margin]
+        labels = frame[: margin + drawing.line_height(size) + margin]
         written = (labels != 255).any(axis=(0, 2))
-        epoch_width = ink.text_width(f"epoch {epoch}", size)
+        epoch_width = drawing.text_width(f"epoch {epoch}", size)
         # From the right: margin, epoch, a blank margin, the name.
         assert not written[-margin + 1 :].any()
         assert written[-margin - epoch_width : -margin].any()
@@ -282,7 +282,7 @@ class TestPalette:
 
     def test_all_greys_and_a_colour_scale_together_look_right(self) -> None:
         greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-        frame = np.stack([greys, ink.difference_colours()])
+        frame = np.stack([greys, drawing.difference_colours()])
         palette = shared_palette([frame])
         shown = palette.colours[palette.index(frame)]
         assert np.abs(shown.astype(int) - frame).max() <= 6
@@ -411,4 +411,4 @@ def test_without_pyav_video_is_refused_before_any_work(monkeypatch: pytest.Monke
 
 def test_no_folders_are_a_defect_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no folders"):
-        Film([])
+        FrameSequence([])

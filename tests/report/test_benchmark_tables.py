@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from bigan_cli.commands._benchmark_words import figures_table
+from bigan_cli.cli.views.benchmark import figures_table
 from bigan_cli.report.benchmark import markdown, summary_lines, tables
 from bigan_cli.report.benchmark_components import component_rows
 from bigan_cli.report.benchmark_csv import as_csv

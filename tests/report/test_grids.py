@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bigan_cli.report import grids, ink, page
+from bigan_cli.report import drawing, grid_layout, grids
 
 relaxed = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -42,9 +42,9 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 def places(seen: NDArray[np.uint8], image: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Where *image* [C, H, W], enlarged by a whole factor, lies in *seen*, exactly."""
-    wanted = ink.to_rgb(image)
+    wanted = drawing.to_rgb(image)
     height, width = wanted.shape[:2]
-    factor = -(-page.SMALLEST_TILE // max(height, width))
+    factor = -(-grid_layout.SMALLEST_TILE // max(height, width))
     wanted = wanted.repeat(factor, 0).repeat(factor, 1)
     rows, columns = wanted.shape[:2]
     corner = seen[: seen.shape[0] - rows + 1, : seen.shape[1] - columns + 1]
@@ -136,7 +136,7 @@ def test_the_difference_has_one_scale_for_all(tmp_path: Path) -> None:
     path = tmp_path / "grid.png"
     grids.comparison_grid(path, black, other)
     seen = picture(path)
-    strong = ink.difference_colours()[200]
+    strong = drawing.difference_colours()[200]
     assert (seen == strong).all(axis=2).sum() >= 72 * 72
     # The image without any difference stays black although its neighbour differs a lot.
     assert (seen == 0).all(axis=2).sum() >= 4 * 72 * 72
@@ -145,14 +145,14 @@ def test_the_difference_has_one_scale_for_all(tmp_path: Path) -> None:
 def test_equal_images_differ_nowhere_and_the_difference_is_the_mean_over_channels() -> None:
     one, other = np.zeros((3, 8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8)
     other[0] = 90
-    colours = ink.difference_colours()
-    assert (ink.difference_image(one, one) == colours[0]).all()
-    assert (ink.difference_image(one, other) == colours[30]).all()
-    assert (ink.difference_image(other, one) == colours[30]).all()
+    colours = drawing.difference_colours()
+    assert (drawing.difference_image(one, one) == colours[0]).all()
+    assert (drawing.difference_image(one, other) == colours[30]).all()
+    assert (drawing.difference_image(other, one) == colours[30]).all()
 
 
 def test_a_larger_difference_is_always_lighter() -> None:
-    linear = (ink.difference_colours() / 255) ** 2.2
+    linear = (drawing.difference_colours() / 255) ** 2.2
     luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(luminance) >= 0).all()
     assert luminance[0] < 0.01
@@ -161,23 +161,23 @@ def test_a_larger_difference_is_always_lighter() -> None:
 
 def test_what_is_transparent_shows_as_a_checkerboard() -> None:
     clear = np.zeros((4, 12, 12), np.uint8)
-    shown = ink.to_rgb(clear)
+    shown = drawing.to_rgb(clear)
     assert len(np.unique(shown)) == 2
     clear[3] = 255
-    assert (ink.to_rgb(clear) == 0).all()
+    assert (drawing.to_rgb(clear) == 0).all()
 
 
 def test_a_verdict_gives_the_frame_its_colour(tmp_path: Path) -> None:
     images = np.zeros((2, 1, 28, 28), np.uint8)
 
-    def count(flagged: list[bool], colour: ink.Colour) -> int:
+    def count(flagged: list[bool], colour: drawing.Colour) -> int:
         path = tmp_path / "grid.png"
         grids.test_grid(path, images, images, ["a", "b"], [True, False], flagged)
         return int((picture(path) == colour).all(axis=2).sum())
 
-    assert count([True, True], ink.ALARM) > count([True, False], ink.ALARM)
-    assert count([True, False], ink.ALARM) > count([False, False], ink.ALARM) > 0
-    assert count([False, False], ink.CALM) > count([True, True], ink.CALM) > 0
+    assert count([True, True], drawing.ALARM) > count([True, False], drawing.ALARM)
+    assert count([True, False], drawing.ALARM) > count([False, False], drawing.ALARM) > 0
+    assert count([False, False], drawing.CALM) > count([True, True], drawing.CALM) > 0
 
 
 def test_the_truth_is_marked_only_where_it_is_known(tmp_path: Path) -> None:
@@ -189,7 +189,9 @@ def test_the_truth_is_marked_only_where_it_is_known(tmp_path: Path) -> None:
         pages[truth] = picture(path)
     assert not np.array_equal(pages[True], pages[False])
     # Without any known truth there is nothing to explain below the grid either.
-    assert (pages[None] == ink.INK).all(axis=2).sum() < (pages[False] == ink.INK).all(axis=2).sum()
+    assert (pages[None] == drawing.INK).all(axis=2).sum() < (pages[False] == drawing.INK).all(
+        axis=2
+    ).sum()
 
 
 def test_captions_name_score_p_value_and_label() -> None:
@@ -201,28 +203,28 @@ def test_captions_name_score_p_value_and_label() -> None:
 @pytest.mark.parametrize("size", [10, 12, 16])
 def test_text_is_shortened_only_where_it_must_be(size: int) -> None:
     text = "reconstruction"
-    width = ink.text_width(text, size)
-    assert ink.fit(text, size, width) == text
-    shortened = ink.fit(text, size, width - 1)
+    width = drawing.text_width(text, size)
+    assert drawing.fit(text, size, width) == text
+    shortened = drawing.fit(text, size, width - 1)
     assert shortened.endswith("...")
-    assert ink.text_width(shortened, size) < width
-    assert ink.fit(text, size, 0) == ""
+    assert drawing.text_width(shortened, size) < width
+    assert drawing.fit(text, size, 0) == ""
 
 
 def test_letters_no_typeface_has_are_marked() -> None:
-    assert ink.plain("Cafe\n x\udc80\x07") == "Cafe x??"
+    assert drawing.plain("Cafe\n x\udc80\x07") == "Cafe x??"
 
 
 @pytest.mark.parametrize("name", ["Café", "größe", "Жук", "Σκύλος", "ארנב"])
 def test_names_keep_their_letters(name: str) -> None:
-    assert ink.plain(name) == name
+    assert drawing.plain(name) == name
     assert _drawn(name) != _drawn(name[::2])
     assert _drawn(name) != _drawn("?" * len(name))
 
 
 def _drawn(text: str) -> bytes:
-    page = Image.new("RGB", (200, 30), ink.PAPER)
-    ink.write(ImageDraw.Draw(page), (5, 15), text, 14)
+    page = Image.new("RGB", (200, 30), drawing.PAPER)
+    drawing.write(ImageDraw.Draw(page), (5, 15), text, 14)
     return page.tobytes()
 
 

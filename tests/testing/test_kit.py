@@ -15,7 +15,7 @@ from bigan_cli.contracts import Dataset, ImageShape, Items, Options, ScoreCompon
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.plugins import load_registry
 from bigan_cli.testing import (
-    Violation,
+    ContractViolation,
     architecture_checks,
     assert_conforms,
     dataset_checks,
@@ -526,7 +526,9 @@ def test_pytest_runs_each_check_as_a_test(tmp_path):
     assert {line for line in failed if "TestFrogs" in line} == {
         "FAILED test_frogs.py::TestFrogs::test_conforms[splits_are_apart]"
     }
-    assert "Violation: the labels of the train split are 0 to 1 for 1 classes" in done.stdout
+    assert (
+        "ContractViolation: the labels of the train split are 0 to 1 for 1 classes" in done.stdout
+    )
 
 
 def test_neither_pytest_nor_torch_is_needed_to_import_it():
@@ -540,4 +542,4 @@ def test_neither_pytest_nor_torch_is_needed_to_import_it():
 
 
 def test_a_violation_is_an_assertion_error():
-    assert issubclass(Violation, AssertionError)
+    assert issubclass(ContractViolation, AssertionError)

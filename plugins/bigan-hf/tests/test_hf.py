@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bigan_cli.cli.main import main
 from bigan_cli.contracts import DataLocation, ImageShape, Items
 from bigan_cli.data.decode import read_image
 from bigan_cli.errors import DataError
-from bigan_cli.main import main
 from bigan_cli.testing import assert_conforms, dataset_checks
 from bigan_hf import Hf
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bigan_cli.cli.main import main
 from bigan_cli.contracts import DataLocation, ImageShape
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.main import main
 from bigan_cli.plugins import load_registry
 from bigan_cli.testing import assert_conforms, dataset_checks
 from bigan_medmnist import MedMnist

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bigan_cli.main import main
+from bigan_cli.cli.main import main
 
 SMALL = (
     *("--epochs", "3", "--latent-dim", "8", "--image-size", "16", "--device", "cpu"),

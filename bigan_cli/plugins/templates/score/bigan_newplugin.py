@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bigan_cli.contracts import Observation, Options, ScoreComponent
+from bigan_cli.contracts import NetworkOutputs, Options, ScoreComponent
 from bigan_cli.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class NewPluginScore(ScoreComponent):
     # Its weight in the mean of all components where the run file gives none.
     weight = 1.0
 
-    def score(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the largest value of each heatmap, ``[N]``."""
         return self.heatmap(seen, fitted).amax(dim=(1, 2))
 
-    def heatmap(self, seen: Observation, fitted: Mapping[str, Tensor]) -> Tensor:
+    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the local mean of the difference at each pixel, ``[N, H, W]``."""
         from torch.nn.functional import avg_pool2d
 

@@ -1,0 +1,193 @@
+"""The terminal: results on standard output, everything else on standard error.
+
+Nothing is imported from rich until a table or a progress bar is drawn on a real terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bigan_cli.errors import BiganError, ConfigError
+from bigan_cli.formatting import CONTROL_ESCAPES, json_document
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
+
+_LONGEST_NAME = 30
+_BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command prints, and how much.
+
+    Whether there is colour is judged for each stream by itself: none with ``--no-color`` or
+    ``NO_COLOR``; else always with ``FORCE_COLOR``; else on a terminal other than a dumb one.
+    Nothing but a terminal ever gets an animation.
+
+    Attributes:
+        quiet: Whether notes and progress are left out; results, warnings and errors stay.
+        verbose: Whether details are told.
+        debug: Whether an error shows its traceback.
+        color: False after ``--no-color``.
+        show_progress: False after ``--no-progress``.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    color: bool = True
+    show_progress: bool = True
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a live display may be drawn on standard error."""
+        return self.show_progress and not self.quiet and _is_live(sys.stderr)
+
+    @property
+    def stdout_is_terminal(self) -> bool:
+        """Whether a person reads standard output as it comes."""
+        return _is_terminal(sys.stdout)
+
+    def result(self, text: str) -> None:
+        """Print one line of the result on standard output, never wrapped.
+
+        It is printed as it is, but for what would steer a terminal where there is one.
+        """
+        _write(sys.stdout, text.translate(CONTROL_ESCAPES) if self.stdout_is_terminal else text)
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """Print *value* on standard output as one JSON document, with its ``schema``.
+
+        Paths become strings, numpy scalars and arrays become numbers and lists, and numbers
+        that JSON does not have (NaN, infinity) become null.
+        """
+        _write(sys.stdout, json_document(value))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table on standard output: drawn on a terminal, else tab-separated.
+
+        Args:
+            columns: The headings.
+            rows: The cells of each row; None is an empty cell.
+        """
+        cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        if not self.stdout_is_terminal:
+            for row in [list(columns), *cells]:
+                _write(sys.stdout, "\t".join(" ".join(cell.split()) for cell in row))
+            return
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        longest = max((len(row[0]) for row in cells), default=0)
+        for place, column in enumerate(columns):
+            # A name that is cut cannot be typed; a path may be too long to stay whole.
+            whole = place == 0 and longest <= _LONGEST_NAME
+            table.add_column(column, overflow="fold", no_wrap=whole)
+        for row in cells:
+            table.add_row(*(Text(cell.translate(CONTROL_ESCAPES)) for cell in row))
+        self._console(sys.stdout).print(table)
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing on standard error; silent with ``--quiet``."""
+        if not self.quiet:
+            _write(sys.stderr, text.translate(CONTROL_ESCAPES))
+
+    def detail(self, text: str) -> None:
+        """Tell a detail on standard error; only with ``--verbose``."""
+        if self.verbose and not self.quiet:
+            _write(sys.stderr, text.translate(CONTROL_ESCAPES))
+
+    def warn(self, text: str) -> None:
+        """Tell on standard error what may be wrong."""
+        self._labelled("warning", _BOLD_YELLOW, text)
+
+    def fail(self, error: BiganError) -> None:
+        """Tell on standard error what went wrong and what to do, each on its line, unwrapped."""
+        problems = (
+            error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
+        )
+        for message, hint in problems:
+            self._labelled("error", _BOLD_RED, message)
+            if hint:
+                self._labelled("hint", _BOLD, hint)
+
+    def progress(self, *columns: str | ProgressColumn, transient: bool = True) -> Progress:
+        """Return a rich progress display on standard error, which does nothing off a terminal.
+
+        Args:
+            columns: rich's own columns; by default the description, a bar, how many are done,
+                and the time gone and left.
+            transient: Whether the display disappears when it ends.
+        """
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        usual: tuple[str | ProgressColumn, ...] = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        return Progress(
+            *(columns or usual),
+            console=self._console(sys.stderr),
+            disable=not self.interactive,
+            transient=transient,
+        )
+
+    def _labelled(self, label: str, style: str, text: str) -> None:
+        head = f"{style}{label}:{_RESET}" if self._has_color(sys.stderr) else f"{label}:"
+        _write(sys.stderr, f"{head} {text.translate(CONTROL_ESCAPES)}")
+
+    def _has_color(self, stream: TextIO | None) -> bool:
+        if not self.color or os.environ.get("NO_COLOR"):
+            return False
+        return bool(os.environ.get("FORCE_COLOR")) or _is_live(stream)
+
+    def _console(self, stream: TextIO) -> Console:
+        from rich.console import Console
+
+        # Each is said outright: rich would ask FORCE_COLOR whether a pipe is a terminal.
+        return Console(
+            file=stream,
+            force_terminal=_is_terminal(stream),
+            force_interactive=_is_live(stream),
+            no_color=not self._has_color(stream),
+            markup=False,
+            highlight=False,
+        )
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _is_live(stream: TextIO | None) -> bool:
+    """Return whether *stream* understands colours and moving the cursor."""
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by whoever started the program
+        return
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        # A file name that this terminal has no letters for is no reason to fail.
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

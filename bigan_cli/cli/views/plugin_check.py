@@ -1,0 +1,160 @@
+"""What ``bigan plugins check`` does: find what was named, run the conformance kit, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bigan_cli.atomic import expanded
+from bigan_cli.cli.terminal import Terminal
+from bigan_cli.config.load import load_config
+from bigan_cli.errors import GateFailed, UsageError
+from bigan_cli.formatting import count
+from bigan_cli.plugins import Provided, Registry, load_registry
+from bigan_cli.plugins.names import fold, listed
+from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind
+from bigan_cli.plugins.scaffold import kind_named
+from bigan_cli.plugins.sources import whole_path
+from bigan_cli.testing import (
+    Check,
+    Result,
+    architecture_checks,
+    dataset_checks,
+    run,
+    score_component_checks,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    name: str | None
+    kind: str | None
+    files: Sequence[Path]
+    sets: Sequence[str]
+    data_root: Path | None
+    download: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """One class to check."""
+
+    kind: Kind
+    provided: Provided[Any]
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, as ``"data set frogs"``."""
+        return f"{self.kind.word} {self.provided.cls.name}"
+
+
+def check_plugins(terminal: Terminal, request: Request) -> None:
+    """Run every check of what was named, and print what holds and what does not.
+
+    Raises:
+        PluginError: There is nothing of that name, or it is provided twice.
+        ConfigError: An option given with ``--set`` is wrong.
+        GateFailed: A promise is broken.
+    """
+    registry = load_registry(request.files)
+    targets = list(_targets(registry, request))
+    plans = [(target, _checks(target, request)) for target in targets]
+    found: list[tuple[Target, Result]] = []
+    with terminal.progress() as bar:
+        task = bar.add_task("checking", total=sum(len(checks) for _, checks in plans))
+        for target, checks in plans:
+            for check in checks:
+                found += [(target, result) for result in run([check])]
+                bar.advance(task)
+    _report(terminal, found, as_json=request.as_json)
+    broken = [(target, result) for target, result in found if result.status == "broken"]
+    if broken:
+        whose = listed(dict.fromkeys(target.title for target, _ in broken))
+        raise GateFailed(
+            f"{whose}: {count(len(broken), 'promise')} of {len(found)} broken",
+            "docs/plugins.md says what the contract is",
+        )
+
+
+def _targets(registry: Registry, request: Request) -> Iterator[Target]:
+    kinds = KINDS if request.kind is None else (kind_named(request.kind),)
+    if request.name is None:
+        yield from _of_files(registry, request, kinds)
+        return
+    name = fold(request.name)
+    having = [kind for kind in kinds if name in registry.all_of(kind)]
+    if not having:
+        raise registry.unknown(kinds, request.name)
+    for kind in having:
+        registry.find(kind, name)  # refuses what is provided twice
+        yield Target(kind, registry.all_of(kind)[name])
+
+
+def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> Iterator[Target]:
+    if not request.files:
+        raise UsageError(
+            "what is to be checked?",
+            "name a data set, an architecture or a score component, or a file with --plugin",
+        )
+    files = {whole_path(path) for path in request.files}
+    for kind in kinds:
+        for provided in registry.all_of(kind).values():
+            if not provided.version and whole_path(Path(provided.plugin)) in files:
+                registry.find(kind, provided.cls.name)
+                yield Target(kind, provided)
+
+
+def _checks(target: Target, request: Request) -> list[Check]:
+    cls = target.provided.cls
+    options = _options(target, request)
+    if target.kind is DATASET:
+        root = request.data_root and expanded(request.data_root)
+        return dataset_checks(cls, options, root, download=request.download)
+    if target.kind is ARCHITECTURE:
+        return architecture_checks(cls, options)
+    return score_component_checks(cls, options)
+
+
+def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
+    """Return the options that ``--set`` gives, checked as those of a run are."""
+    if not request.sets:
+        return None
+    name = target.provided.cls.name
+    flags: dict[str, Any] = {"plugins": list(request.files) or None}
+    sets = list(request.sets)
+    if target.kind is DATASET:
+        flags["data.dataset"] = name
+    elif target.kind is ARCHITECTURE:
+        flags["model.architecture"] = name
+    else:
+        sets.append(f'score.components=["{name}"]')
+    config = load_config(sets=sets, flags=flags).config
+    if target.kind is DATASET:
+        return config.data.options
+    if target.kind is ARCHITECTURE:
+        return config.model.options
+    return config.score.options.get(name)
+
+
+def _report(terminal: Terminal, found: Sequence[tuple[Target, Result]], *, as_json: bool) -> None:
+    if as_json:
+        statuses = [result.status for _, result in found]
+        terminal.json(
+            {
+                "checks": [
+                    {"kind": t.kind.word, "of": t.provided.cls.name, **asdict(result)}
+                    for t, result in found
+                ],
+                **{status: statuses.count(status) for status in ("holds", "broken", "skipped")},
+            }
+        )
+        return
+    terminal.table(
+        ("of", "promise", "status", "detail"),
+        ((t.title, result.promise, result.status, result.detail) for t, result in found),
+    )

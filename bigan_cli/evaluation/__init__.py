@@ -1,0 +1,1 @@
+"""Metrics, baselines and the evaluation of a detector: arrays in, arrays out."""

@@ -1,0 +1,297 @@
+"""What a detector is worth on a test set: scores and truth in, one record of figures out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.evaluation.metrics import (
+    RESAMPLES,
+    Bools,
+    Estimate,
+    Floats,
+    MemberFigures,
+    Rate,
+    Resamples,
+    auroc,
+    auroc_by_class,
+    average_precision,
+    bootstrap,
+    interval,
+    member_figures,
+    pixel_auroc,
+    quantiles,
+    rate,
+)
+from bigan_cli.scoring.calibration import Calibration
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelScores:
+    """Heatmaps beside the truth, of the images whose every pixel is known.
+
+    Attributes:
+        anomalous: bool ``[M, H, W]``, the truth.
+        heatmaps: float32 ``[M, H, W]``, higher being more anomalous.
+    """
+
+    anomalous: Bools
+    heatmaps: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class TestScores:
+    """The scores of a test set's N images.
+
+    Attributes:
+        score: float64 ``[N]``.
+        components: Name -> float64 ``[N]``.
+        pixels: Where there are ground-truth masks and a component that draws heatmaps.
+        members: float64 ``[M, N]``, the score of each member alone, where that is of interest.
+    """
+
+    __test__ = False  # not a test case, whatever the name suggests to a collector
+
+    score: Floats
+    components: Mapping[str, Floats]
+    pixels: PixelScores | None = None
+    members: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well scores rank anomalies above normals; all None where one kind is absent.
+
+    Attributes:
+        auroc: With a stratified bootstrap interval.
+        average_precision: Likewise.
+        components: AUROC of each score component alone.
+        pixel_auroc: AUROC of the heatmaps' single pixels against the ground-truth masks; None
+            where there are no masks or no heatmaps.
+    """
+
+    auroc: Estimate | None
+    average_precision: Estimate | None
+    components: Mapping[str, float | None]
+    pixel_auroc: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What the calibrated threshold does.
+
+    Attributes:
+        fpr: The false-positive rate asked for.
+        threshold: An image is called anomalous if its score exceeds this.
+        calibration_images: How many normals set the threshold.
+        expected_fpr: Mean and 95 % interval of the rate that a threshold from that many normals
+            really has on images like them (Beta law); needs no test images.
+        observed_fpr: Share of the test normals called anomalous, None without any.
+        observed_tpr: Share of the test anomalies called anomalous, None without any.
+        precision: Share of anomalies among what was called anomalous in this test set.
+    """
+
+    fpr: float
+    threshold: float
+    calibration_images: int
+    expected_fpr: Estimate
+    observed_fpr: Rate | None
+    observed_tpr: Rate | None
+    precision: Rate | None
+
+    @property
+    def surprising(self) -> bool:
+        """Whether the test normals are flagged at a rate that calibration does not explain.
+
+        The two 95 % intervals do not even touch: the test normals then differ from the
+        calibration normals, and the promised rate does not hold for them.
+        """
+        seen, expected = self.observed_fpr, self.expected_fpr
+        return seen is not None and (seen.low > expected.high or seen.high < expected.low)
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class of the test set.
+
+    Attributes:
+        name: Of the class.
+        outlier: Whether it is an anomaly under the run's protocol.
+        auroc: Against all images of the other kind.
+        flagged: Share of its images called anomalous.
+    """
+
+    name: str
+    outlier: bool
+    auroc: float | None
+    flagged: Rate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of one evaluation.
+
+    Attributes:
+        images: In the test set.
+        normals: Of those.
+        anomalies: Of those.
+        prevalence: Share of anomalies, the average precision of a useless detector; None for an
+            empty test set.
+        trained: The detector's ranking.
+        untrained: That of the same networks before any training, where it was scored.
+        gain: AUROC trained minus untrained, with the interval of the paired bootstrap.
+        operating_point: At the calibrated threshold.
+        classes: In the order of the labels, those that occur.
+        quantiles: Of the scores of ``calibration``, ``normals`` and ``anomalies``: quantile ->
+            score, None where there are no such images.
+        distinct_scores: How many different scores the test images got; few of them for many
+            images mean that the networks have collapsed.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        masked_images: How many images the pixels of ``pixel_auroc`` are from.
+        members: The members alone; None for a single network, or where there is no AUROC.
+    """
+
+    images: int
+    normals: int
+    anomalies: int
+    prevalence: float | None
+    trained: Ranking
+    untrained: Ranking | None
+    gain: Estimate | None
+    operating_point: OperatingPoint
+    classes: tuple[ClassResult, ...]
+    quantiles: Mapping[str, Mapping[str, float] | None]
+    distinct_scores: int
+    resamples: int
+    seed: int
+    masked_images: int = 0
+    members: MemberFigures | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain dictionaries, lists and numbers."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(
+    outlier: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    trained: TestScores,
+    calibration: Calibration,
+    fpr: float,
+    *,
+    untrained: TestScores | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Compute every figure of :class:`Evaluation`.
+
+    Args:
+        outlier: bool ``[N]``, the truth; N may be 0.
+        labels: int64 ``[N]``, indices into *class_names*.
+        class_names: Of all classes.
+        trained: What the detector says.
+        calibration: The detector's own.
+        fpr: The false-positive rate to set the threshold for.
+        untrained: What the untrained networks say, in the same order.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: A score is not finite, or there are too few calibration images for *fpr*.
+        UsageError: *fpr* is not between 0 and 1.
+    """
+    drawn = bootstrap(outlier, trained.score, seed=seed)
+    drawn_untrained = None
+    if untrained is not None:
+        drawn_untrained = bootstrap(outlier, untrained.score, seed=seed)
+    flagged = trained.score > calibration.threshold(fpr)
+    normals = int((~outlier).sum())
+    return Evaluation(
+        images=len(outlier),
+        normals=normals,
+        anomalies=len(outlier) - normals,
+        prevalence=1 - normals / len(outlier) if len(outlier) else None,
+        trained=_ranking(outlier, trained, drawn),
+        untrained=None if untrained is None else _ranking(outlier, untrained, drawn_untrained),
+        gain=_gain(outlier, trained, untrained, drawn, drawn_untrained),
+        operating_point=_operating_point(outlier, flagged, calibration, fpr),
+        classes=_classes(outlier, labels, class_names, trained.score, flagged),
+        quantiles={
+            "calibration": quantiles(calibration.scores, QUANTILES),
+            "normals": quantiles(trained.score[~outlier], QUANTILES),
+            "anomalies": quantiles(trained.score[outlier], QUANTILES),
+        },
+        distinct_scores=len(np.unique(trained.score)),
+        resamples=RESAMPLES,
+        seed=seed,
+        masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
+        members=member_figures(outlier, trained.members),
+    )
+
+
+def _ranking(outlier: Bools, scores: TestScores, drawn: Resamples | None) -> Ranking:
+    components = {name: auroc(outlier, values) for name, values in scores.components.items()}
+    area, precision = auroc(outlier, scores.score), average_precision(outlier, scores.score)
+    seen = scores.pixels
+    pixels = None if seen is None else pixel_auroc(seen.anomalous, seen.heatmaps)
+    if drawn is None or area is None or precision is None:
+        return Ranking(None, None, components, pixels)
+    return Ranking(
+        interval(area, drawn.auroc),
+        interval(precision, drawn.average_precision),
+        components,
+        pixels,
+    )
+
+
+def _gain(
+    outlier: Bools,
+    trained: TestScores,
+    untrained: TestScores | None,
+    drawn: Resamples | None,
+    drawn_untrained: Resamples | None,
+) -> Estimate | None:
+    if untrained is None or drawn is None or drawn_untrained is None:
+        return None
+    after, before = auroc(outlier, trained.score), auroc(outlier, untrained.score)
+    if after is None or before is None:
+        return None
+    return interval(after - before, drawn.auroc - drawn_untrained.auroc)
+
+
+def _operating_point(
+    outlier: Bools, flagged: Bools, calibration: Calibration, fpr: float
+) -> OperatingPoint:
+    return OperatingPoint(
+        fpr=fpr,
+        threshold=calibration.threshold(fpr),
+        calibration_images=calibration.n,
+        expected_fpr=Estimate(*calibration.fpr_interval(fpr)),
+        observed_fpr=rate(flagged[~outlier]),
+        observed_tpr=rate(flagged[outlier]),
+        precision=rate(outlier[flagged]) if outlier.any() else None,
+    )
+
+
+def _classes(
+    outlier: Bools,
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    score: Floats,
+    flagged: Bools,
+) -> tuple[ClassResult, ...]:
+    results = []
+    for label, area in auroc_by_class(outlier, labels, score).items():
+        of_class = labels == label
+        share = rate(flagged[of_class])
+        if share is not None:  # always, for a class that occurs
+            kind = bool(outlier[of_class][0])
+            results.append(ClassResult(class_names[label], kind, area, share))
+    return tuple(results)

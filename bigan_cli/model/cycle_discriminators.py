@@ -1,0 +1,188 @@
+"""Conditional discriminators, which make the two cycles adversarial.
+
+D_xx tells pairs (x, x) from pairs (x, G(E(x))), and D_zz tells (z, z) from (z, E(G(z))); E and G
+are opposed to both (Zenati et al. 2018, "Adversarially Learned Anomaly Detection", arXiv
+1812.02288). Both are built here for any architecture and learn with D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts import ImageShape
+from bigan_cli.model.losses import discriminator_loss, generator_loss
+from bigan_cli.model.profile import phase
+from bigan_cli.spectral_norm import spectral_norm
+
+IMAGE = "image"
+LATENT = "latent"
+# Name -> where a cycle starts and where it ends: (x, G(E(x))) or (z, E(G(z))), each ``[N, ...]``.
+Cycles: TypeAlias = Mapping[str, tuple[Tensor, Tensor]]
+
+# Feature maps of D_xx double with every halving of the image, up to this many ...
+_FIRST_MAPS = 32
+_MOST_MAPS = 128
+# ... and halving stops before the smaller side falls below this.
+_SMALLEST_MAP = 2
+_IMAGE_FEATURES = 128
+# Layers of D_zz; the last one are its features.
+_LATENT_WIDTHS = (64, 32)
+_SLOPE = 0.2
+
+
+class ImagePairDiscriminator(nn.Module):
+    """D_xx: (x, x') -> (logits ``[N]``, features ``[N, 128]``); a positive logit means (x, x).
+
+    Args:
+        shape: Of both images.
+    """
+
+    def __init__(self, shape: ImageShape) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        maps, height, width = 2 * shape.channels, shape.height, shape.width
+        after = _FIRST_MAPS
+        while min(height, width) // 2 >= _SMALLEST_MAP:
+            layers += [nn.Conv2d(maps, after, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
+            maps, height, width = after, height // 2, width // 2
+            after = min(2 * after, _MOST_MAPS)
+        self.trunk = nn.Sequential(
+            *layers,
+            nn.Flatten(),
+            nn.Linear(maps * height * width, _IMAGE_FEATURES),
+            nn.LeakyReLU(_SLOPE),
+        )
+        self.head = nn.Linear(_IMAGE_FEATURES, 1)
+        _initialise(self)
+
+    def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge pairs of images ``[N, C, H, W]`` in [-1, 1]."""
+        features: Tensor = self.trunk(torch.cat([x, other], dim=1))
+        return self.head(features).squeeze(1), features
+
+
+class LatentPairDiscriminator(nn.Module):
+    """D_zz: (z, z') -> (logits ``[N]``, features ``[N, 32]``); a positive logit means (z, z).
+
+    Args:
+        latent_dim: Length of both vectors.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in pairwise((2 * latent_dim, *_LATENT_WIDTHS)):
+            layers += [nn.Linear(before, after), nn.LeakyReLU(_SLOPE)]
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Linear(_LATENT_WIDTHS[-1], 1)
+        _initialise(self)
+
+    def forward(self, z: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge pairs of latent vectors ``[N, d]``."""
+        features: Tensor = self.trunk(torch.cat([z, other], dim=1))
+        return self.head(features).squeeze(1), features
+
+
+def _initialise(network: nn.Module) -> None:
+    """Draw the weights anew, and keep the largest singular value of each layer at 1.
+
+    As in the paper: pairs are easy to tell, and what wins by ever steeper logits teaches E and G
+    nothing.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.orthogonal_(module.weight)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            spectral_norm(module)
+
+
+def adversarial_weights(config: TrainConfig) -> dict[str, float]:
+    """Return the weight that each conditional discriminator has in the loss of E and G."""
+    return {
+        IMAGE: config.adversarial_image_cycle_weight,
+        LATENT: config.adversarial_latent_cycle_weight,
+    }
+
+
+def wanted_conditional(config: TrainConfig) -> tuple[str, ...]:
+    """Return the names of the conditional discriminators that *config* asks for."""
+    return tuple(name for name, weight in adversarial_weights(config).items() if weight > 0)
+
+
+def make_conditional(
+    names: Sequence[str], shape: ImageShape, latent_dim: int
+) -> dict[str, nn.Module]:
+    """Return freshly drawn conditional discriminators by name, :data:`IMAGE` or :data:`LATENT`."""
+    made: dict[str, nn.Module] = {}
+    for name in names:
+        made[name] = (
+            ImagePairDiscriminator(shape) if name == IMAGE else LatentPairDiscriminator(latent_dim)
+        )
+    return made
+
+
+def discriminator_losses(
+    conditional: nn.ModuleDict,
+    cycles: Cycles,
+    config: TrainConfig,
+    perturb: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Return what each conditional discriminator minimises, by name; scalars.
+
+    No gradient flows into E and G. They are not weighted: none shares a parameter with another,
+    and the size of a loss means nothing to Adam.
+
+    Args:
+        conditional: The discriminators, of which those with a cycle are asked.
+        cycles: What they judge.
+        config: The adversarial loss and its smoothing.
+        perturb: What is done to images before they are shown. If it adds noise, the two images
+            of a pair (x, x) differ too, and D_xx cannot go by equality alone.
+    """
+    losses = {}
+    for name, (start, end) in cycles.items():
+        with phase("forward of the conditional D"):
+            first = torch.cat([start, start])
+            second = torch.cat([start, end.detach().to(start.dtype)])
+            same, cycled = _logits(conditional, name, first, second, perturb).chunk(2)
+            losses[name] = discriminator_loss(config.loss, same, cycled, config.label_smoothing)
+    return losses
+
+
+def adversarial_losses(
+    conditional: nn.ModuleDict,
+    cycles: Cycles,
+    config: TrainConfig,
+    perturb: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Return what E and G minimise against the same discriminators, which are frozen; scalars.
+
+    Pairs (x, x) and (z, z) do not depend on E and G, so they are left out.
+    """
+    losses = {}
+    for name, (start, end) in cycles.items():
+        with phase("forward of the frozen conditional D"):
+            logits = _logits(conditional, name, start, end.to(start.dtype), perturb)
+            losses[name] = generator_loss(config.loss, logits)
+    return losses
+
+
+def _logits(
+    conditional: nn.ModuleDict,
+    name: str,
+    first: Tensor,
+    second: Tensor,
+    perturb: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return what one of the discriminators says of pairs, float32 ``[N]``."""
+    if name == IMAGE:
+        first, second = perturb(first), perturb(second)
+    logits, _ = conditional[name](first, second)
+    judged: Tensor = logits.float()
+    return judged

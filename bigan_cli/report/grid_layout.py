@@ -1,0 +1,126 @@
+"""Where things go on a picture of many images: tiles, and the grid they stand in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from bigan_cli.report.drawing import PAPER, RULE, fit, line_height, write
+
+SMALLEST_TILE = 72
+LARGEST_TILE = 256
+MARGIN = 16
+GAP = 14
+HEADING = 16
+
+_NARROWEST = 288
+_WANTED_ASPECT = 1.4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How images of one shape are shown: enlarged by a whole factor, or reduced."""
+
+    width: int
+    height: int
+    factor: int
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8]) -> Tile:
+        """Return how to show *images* ``[N, C, H, W]``."""
+        height, width = images.shape[2:]
+        longest = max(height, width)
+        if longest > LARGEST_TILE:
+            scale = LARGEST_TILE / longest
+            return cls(max(1, round(width * scale)), max(1, round(height * scale)), 0)
+        factor = -(-SMALLEST_TILE // longest)
+        return cls(width * factor, height * factor, factor)
+
+    def paste(
+        self,
+        canvas: Image.Image,
+        draw: ImageDraw.ImageDraw,
+        image: NDArray[np.uint8],
+        at: tuple[int, int],
+    ) -> None:
+        """Draw *image* ``[H, W, 3]`` with a hairline around it, so that white ones show."""
+        left, top = at
+        shown = Image.fromarray(image)
+        how = Image.Resampling.NEAREST if self.factor else Image.Resampling.LANCZOS
+        if shown.size != (self.width, self.height):
+            shown = shown.resize((self.width, self.height), how)
+        draw.rectangle((left - 1, top - 1, left + self.width, top + self.height), outline=RULE)
+        canvas.paste(shown, at)
+
+
+@dataclass(frozen=True)
+class GridLayout:
+    """Where the cells of a grid lie on the canvas."""
+
+    columns: int
+    cell_size: tuple[int, int]
+    gaps: tuple[int, int]
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(
+        cls,
+        count: int,
+        cell_size: tuple[int, int],
+        *,
+        titles: int = 0,
+        footer: int = 0,
+        column_gap: int = 2 * GAP,
+        row_gap: int = 4,
+        narrowest: int = 0,
+    ) -> GridLayout:
+        """Choose the number of columns that gives a pleasant page for *count* cells.
+
+        All lengths are in pixels.
+
+        Args:
+            count: Cells to place, at least 1.
+            cell_size: Width and height of each.
+            titles: Height to keep free for titles above the first row.
+            footer: Height to keep free below the last row.
+            column_gap: Between two columns.
+            row_gap: Between two rows.
+            narrowest: The least width between the margins.
+        """
+        top = MARGIN + line_height(HEADING) + 8 + titles
+        cell_width, cell_height = cell_size
+
+        def page(columns: int) -> GridLayout:
+            rows = -(-count // columns)
+            width = columns * (cell_width + column_gap) - column_gap + 2 * MARGIN
+            height = top + rows * (cell_height + row_gap) - row_gap + footer + MARGIN
+            fits = max(width, max(_NARROWEST, narrowest) + 2 * MARGIN)
+            return cls(columns, cell_size, (column_gap, row_gap), top, fits, height)
+
+        def cost(page: GridLayout) -> float:
+            empty = -count % page.columns
+            return float(abs(np.log(page.width / page.height / _WANTED_ASPECT)) + 2 * empty / count)
+
+        return min((page(columns) for columns in range(1, count + 1)), key=cost)
+
+    def start(self, heading: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """Return an empty canvas with the heading on it."""
+        canvas = Image.new("RGB", (self.width, self.height), PAPER)
+        draw = ImageDraw.Draw(canvas)
+        middle = MARGIN + line_height(HEADING) // 2
+        text = fit(heading, HEADING, self.width - 2 * MARGIN)
+        write(draw, (MARGIN, middle), text, HEADING)
+        return canvas, draw
+
+    def cell(self, index: int) -> tuple[int, int]:
+        """Return the left upper corner of the cell at *index*."""
+        row, column = divmod(index, self.columns)
+        return (
+            MARGIN + column * (self.cell_size[0] + self.gaps[0]),
+            self.top + row * (self.cell_size[1] + self.gaps[1]),
+        )

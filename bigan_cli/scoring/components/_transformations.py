@@ -1,0 +1,35 @@
+"""How badly D tells which transformation an image went through.
+
+The kind of transformation differs from component to component; the rule is one: the
+transformation score of Golan and El-Yaniv 2018 (arXiv 1805.10917, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.transformations import TRANSFORMATIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TransformationComponent(ScoreComponent):
+    """Base of these components; a subclass names the head, which names the transformations.
+
+    The score is the head's mean cross-entropy over all transformations of the image. Each but
+    the first, which changes nothing, is one more pass of the discriminator.
+    """
+
+    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean cross-entropy of each image, ``[N]``."""
+        head, apply = self.needs_head, TRANSFORMATIONS[self.needs_head].apply
+        unchanged = seen.heads[head]
+        count = unchanged.shape[1]
+        changed = (seen.heads_for(apply(seen.x, k))[head] for k in range(1, count))
+        logits = [unchanged, *changed]
+        surprise = [-each.log_softmax(dim=1)[:, k] for k, each in enumerate(logits)]
+        total: Tensor = sum(surprise[1:], surprise[0])
+        return total / count

@@ -1,0 +1,36 @@
+"""``distortion``: how distorted D finds the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Distortion(ScoreComponent):
+    """The logit of D's head that tells images from distorted copies of themselves.
+
+    The head learns with warped, cut and turned copies of the normals as its negative examples
+    (Sinha et al. 2021, arXiv 2102.05113). It wants the general form of normal images to be
+    there, so whatever lacks it looks distorted.
+    """
+
+    name = "distortion"
+    summary = "how distorted the discriminator finds the image"
+    weight = 2.0
+    needs_head = "distortion"
+
+    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the logit of each image, ``[N]``."""
+        return seen.heads[self.needs_head][:, 0]
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``distortion``."""
+    return [Distortion]

@@ -1,0 +1,30 @@
+"""``image_mahalanobis``: how far what D sees lies from the normals, by how they spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._mahalanobis import MahalanobisComponent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ImageMahalanobis(MahalanobisComponent):
+    """Mahalanobis distance to the training normals in the discriminator's image features."""
+
+    name = "image_mahalanobis"
+    summary = "Mahalanobis distance to the normals in the discriminator's image features"
+    needs_image_features = True
+
+    def embed(self, seen: NetworkOutputs) -> Tensor:
+        """Return D's image features of x, ``[N, K]``."""
+        return seen.image_features
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``image_mahalanobis``."""
+    return [ImageMahalanobis]

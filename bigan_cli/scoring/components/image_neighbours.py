@@ -1,0 +1,44 @@
+"""``image_neighbours``: distance to the nearest training normals as D sees the image alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._neighbours import (
+    METRICS,
+    Metric,
+    NeighbourComponent,
+    NeighbourOptions,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ImageNeighbourOptions(NeighbourOptions):
+    """Options of ``image_neighbours``."""
+
+    metric: Metric = Field("cosine", description=METRICS)
+
+
+class ImageNeighbours(NeighbourComponent):
+    """Mean distance to the nearest training normals in the discriminator's image features."""
+
+    name = "image_neighbours"
+    summary = "distance to the nearest normals in the discriminator's image features"
+    needs_image_features = True
+    Options = ImageNeighbourOptions
+
+    def embed(self, seen: NetworkOutputs) -> Tensor:
+        """Return D's image features of x, ``[N, K]``."""
+        return seen.image_features
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``image_neighbours``."""
+    return [ImageNeighbours]

@@ -1,0 +1,29 @@
+"""``joint_neighbours``: distance to the nearest training normals as D sees the pair (x, E(x))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._neighbours import NeighbourComponent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class JointNeighbours(NeighbourComponent):
+    """Mean distance to the nearest training normals as D sees the pair (x, E(x))."""
+
+    name = "joint_neighbours"
+    summary = "distance to the nearest normals in the discriminator's joint features"
+
+    def embed(self, seen: NetworkOutputs) -> Tensor:
+        """Return the joint features of D(x, E(x)), ``[N, K]``."""
+        return seen.real[1]
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``joint_neighbours``."""
+    return [JointNeighbours]

@@ -1,0 +1,29 @@
+"""``latent_mahalanobis``: how far E(x) lies from the training normals, by how they spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._mahalanobis import MahalanobisComponent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LatentMahalanobis(MahalanobisComponent):
+    """Mahalanobis distance to the training normals in the encoder's latent space."""
+
+    name = "latent_mahalanobis"
+    summary = "Mahalanobis distance to the normals in the encoder's latent space"
+
+    def embed(self, seen: NetworkOutputs) -> Tensor:
+        """Return E(x), ``[N, d]``."""
+        return seen.z
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``latent_mahalanobis``."""
+    return [LatentMahalanobis]

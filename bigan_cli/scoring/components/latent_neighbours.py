@@ -1,0 +1,29 @@
+"""``latent_neighbours``: distance to the nearest training normals in the encoder's latent space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._neighbours import NeighbourComponent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LatentNeighbours(NeighbourComponent):
+    """Mean distance to the nearest training normals in the encoder's latent space."""
+
+    name = "latent_neighbours"
+    summary = "distance to the nearest normals in the encoder's latent space"
+
+    def embed(self, seen: NetworkOutputs) -> Tensor:
+        """Return E(x), ``[N, K]``."""
+        return seen.z
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``latent_neighbours``."""
+    return [LatentNeighbours]

@@ -1,0 +1,40 @@
+"""``reconstruction``: how far G(E(x)) is from x."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Reconstruction(ScoreComponent):
+    """Mean absolute difference of an image and its reconstruction, 0 to 2.
+
+    The residual term of Zenati et al. 2018 (arXiv 1802.06222, section 3), as a mean over pixels
+    and channels, so that it does not grow with the image.
+
+    It favours images that are simple to draw, anomalous or not, so it counts for little.
+    """
+
+    name = "reconstruction"
+    summary = "mean |x - G(E(x))| over the pixels"
+    weight = 0.25
+
+    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean absolute error of each image, ``[N]``."""
+        return (seen.x - seen.reconstruction).abs().mean(dim=(1, 2, 3))
+
+    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the absolute error of each pixel, averaged over channels, ``[N, H, W]``."""
+        return (seen.x - seen.reconstruction).abs().mean(dim=1)
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``reconstruction``."""
+    return [Reconstruction]

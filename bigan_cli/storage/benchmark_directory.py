@@ -1,0 +1,83 @@
+"""The folder of a benchmark: the only place that knows what its files are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bigan_cli.atomic import write_text
+from bigan_cli.errors import RunDirectoryError
+from bigan_cli.storage.run_directory import RunDirectory
+
+_SCHEMA = 1
+
+
+class BenchmarkDirectory:
+    """The files of one benchmark; nothing is made before something is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results_file = path / "results.json"
+        self.table_file = path / "results.csv"
+        self.page_file = path / "results.md"
+        self.runs = path / "runs"
+        self.logs = path / "logs"
+
+    def run(self, cell: str) -> RunDirectory:
+        """Return the run directory of the cell called *cell*; it need not be there."""
+        return RunDirectory(self.runs / cell)
+
+    def log(self, cell: str) -> Path:
+        """Return the file that collects what the programs of a cell said."""
+        return self.logs / f"{cell}.log"
+
+    def read(self) -> dict[str, Any] | None:
+        """Return what :meth:`write` wrote, or None where there is no benchmark yet.
+
+        Raises:
+            RunDirectoryError: The folder holds something else, or the file is damaged.
+        """
+        try:
+            text = self.results_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self._check_free()
+            return None
+        except OSError as error:
+            raise RunDirectoryError(f"cannot read {self.path}: {error.strerror}") from error
+        try:
+            found = json.loads(text)
+            whole = isinstance(found["cells"], list) and isinstance(found["settings"], dict)
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole or found.get("schema") != _SCHEMA:
+            raise RunDirectoryError(
+                f"{self.results_file} is damaged, or no result of bigan benchmark",
+                "remove it, or pass a new folder as --output",
+            )
+        return dict(found)
+
+    def _check_free(self) -> None:
+        """Refuse to write among files that are somebody's own."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunDirectoryError(f"{self.path} is a file, not a folder", "pass --output DIR")
+        found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
+        if found:
+            raise RunDirectoryError(
+                f"{self.path} holds other files ({found[0]}, ...), and no benchmark",
+                "pass a new folder as --output",
+            )
+
+    def write(self, document: Mapping[str, Any], table: str, page: str) -> None:
+        """Write the results, each file whole or not at all.
+
+        Args:
+            document: Everything, in terms that JSON has.
+            table: CSV, a row for each cell.
+            page: Markdown.
+        """
+        text = json.dumps({"schema": _SCHEMA, **document}, indent=2, allow_nan=False)
+        write_text(self.results_file, text + "\n")
+        write_text(self.table_file, table)
+        write_text(self.page_file, page)

@@ -1,0 +1,297 @@
+"""The run directory: the only place that knows what a run's files are called.
+
+Opening and reading one imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bigan_cli import __version__
+from bigan_cli.atomic import write_text
+from bigan_cli.config.schema import RunConfig
+from bigan_cli.config.toml import read_toml, to_toml
+from bigan_cli.config.validation_errors import first_problem
+from bigan_cli.errors import RunDirectoryError
+
+_SCHEMA = 1
+_FOLDERS = ("models", "reconstruction", "stats")
+# All that a run writes. run.json is last: while it is there, the folder is known to hold a run.
+_FILES = (
+    "models/epoch-[0-9]*.safetensors",
+    "models/best.safetensors",
+    "models/last.safetensors",
+    "models/training-state*.pt",
+    "reconstruction/*/epoch-[0-9]*.png",
+    "reconstruction/reconstruct.png",
+    "stats/metrics.jsonl",
+    "stats/losses.png",
+    "stats/profile.json",
+    *(
+        f"{folder}/{name}"
+        for folder in ("stats", "stats/*", "stats/*/*")
+        for name in ("evaluation.json", "scores.csv", "roc.png", "pr.png", "histogram.png")
+    ),
+    "animation.gif",
+    "multi_animation.gif",
+    "config.toml",
+    "run.json",
+)
+
+
+class RunDirectory:
+    """The files of one run, by what they are.
+
+    Use :meth:`open` for a run that is there, :meth:`create` for a new one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_file = path / "run.json"
+        self.config_file = path / "config.toml"
+        self.animation_file = path / "animation.gif"
+        self.multi_animation_file = path / "multi_animation.gif"
+        self.models = path / "models"
+        self.reconstruction = path / "reconstruction"
+        self.comparison = self.reconstruction / "comparison"
+        self.fake = self.reconstruction / "fake"
+        self.true = self.reconstruction / "true"
+        self.test = self.reconstruction / "test"
+        self.reconstruct_file = self.reconstruction / "reconstruct.png"
+        self.stats = path / "stats"
+        self.metrics_file = self.stats / "metrics.jsonl"
+        self.losses_file = self.stats / "losses.png"
+        self.evaluation_file = self.stats / "evaluation.json"
+        self.scores_file = self.stats / "scores.csv"
+        self.roc_file = self.stats / "roc.png"
+        self.precision_recall_file = self.stats / "pr.png"
+        self.histogram_file = self.stats / "histogram.png"
+        self.profile_file = self.stats / "profile.json"
+
+    # Opening and creating
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Return the run in *path*.
+
+        Raises:
+            RunDirectoryError: There is no run there.
+        """
+        run = cls(path)
+        if not run.run_file.is_file():
+            raise RunDirectoryError(
+                f"no run in {path} (run.json missing)", "run 'bigan train' or pass --run DIR"
+            )
+        return run
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False) -> RunDirectory:
+        """Return an empty run directory at *path*, for a new run to write into.
+
+        Args:
+            path: Made where it is missing.
+            overwrite: Whether a run that is there may be removed. Only what a run writes is
+                removed; other files in the folder stay.
+
+        Raises:
+            RunDirectoryError: *path* holds a run and *overwrite* is false, or is not a folder, or
+                files of the earlier run cannot be removed.
+        """
+        run = cls(path)
+        run.check_free(overwrite=overwrite)
+        if overwrite:
+            run._remove_run()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot make {path}: {error.strerror}") from error
+        return run
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raise RunDirectoryError if a new run may not be written here."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunDirectoryError(f"{self.path} is a file, not a folder", "pass --save-dir DIR")
+        if overwrite:
+            return
+        if not self.run_file.exists():
+            self._check_empty()
+            return
+        info = self.info()
+        progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
+        raise RunDirectoryError(
+            f"{self.path} already holds a run ({progress})",
+            f"--resume, --overwrite, or --save-dir {self.path.name}-2",
+        )
+
+    def _check_empty(self) -> None:
+        """Refuse to write among files that are somebody's own."""
+        found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
+        if found:
+            raise RunDirectoryError(
+                f"{self.path} holds other files ({found[0]}, ...), and no run",
+                "pass a new folder as --save-dir, or --overwrite to write among them",
+            )
+
+    def _remove_run(self) -> None:
+        """Remove what a run writes and the folders that are empty then, even without run.json."""
+        for pattern in _FILES:
+            for path in self.path.glob(pattern):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise RunDirectoryError(f"cannot remove {path}: {error.strerror}") from error
+        for folder in _FOLDERS:
+            found = (path for path in (self.path / folder).glob("**/") if path.is_dir())
+            for path in sorted(found, key=lambda path: -len(path.parts)):  # the deepest first
+                with suppress(OSError):  # not empty, or not there
+                    path.rmdir()
+
+    # What the run says of itself
+
+    def info(self) -> dict[str, Any]:
+        """Return the contents of run.json.
+
+        Raises:
+            RunDirectoryError: The file is missing or damaged.
+        """
+        try:
+            info = json.loads(self.run_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"cannot read {self.run_file}: {error}") from error
+        if not isinstance(info, dict) or "status" not in info:
+            raise RunDirectoryError(f"{self.run_file} is damaged: it does not describe a run")
+        return info
+
+    def write_info(self, **changes: Any) -> None:
+        """Set keys of run.json and keep the others."""
+        info = self.info() if self.run_file.exists() else {"schema": _SCHEMA}
+        text = json.dumps(info | changes, indent=2, allow_nan=False)
+        write_text(self.run_file, text + "\n")
+
+    @cached_property
+    def _config(self) -> RunConfig:
+        if not self.config_file.is_file():
+            raise RunDirectoryError(f"{self.path} has no config.toml", "the run is incomplete")
+        try:
+            return RunConfig.model_validate_json(json.dumps(read_toml(self.config_file)))
+        except ValidationError as error:
+            raise RunDirectoryError(
+                f"{self.config_file} does not suit bigan {__version__}: {first_problem(error)}",
+                "it was changed, or written by another version",
+            ) from error
+
+    def config(self) -> RunConfig:
+        """Return the run's resolved configuration.
+
+        Raises:
+            RunDirectoryError: There is none, or this version does not know what it says.
+            ConfigError: It is not valid TOML.
+        """
+        return self._config
+
+    def write_config(self, config: RunConfig) -> None:
+        """Store the resolved configuration."""
+        write_text(self.config_file, to_toml(config))
+
+    # Metrics
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return one record per epoch trained so far, in order.
+
+        Raises:
+            RunDirectoryError: The file is damaged.
+        """
+        if not self.metrics_file.exists():
+            return []
+        try:
+            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in lines if line]
+        except ValueError as error:
+            raise RunDirectoryError(f"{self.metrics_file} is damaged: {error}") from error
+
+    def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the metrics by *records*."""
+        lines = [json.dumps(record, allow_nan=False) + "\n" for record in records]
+        write_text(self.metrics_file, "".join(lines))
+
+    # Files that carry an epoch or a name
+
+    def epoch_picture(self, folder: Path, epoch: int) -> Path:
+        """Return the picture of *epoch* in one of the reconstruction folders."""
+        return folder / f"epoch-{epoch:04d}.png"
+
+    def epoch_model(self, epoch: int) -> Path:
+        """Return the model file of *epoch*; 0 is the untrained network."""
+        return self.models / f"epoch-{epoch:04d}.safetensors"
+
+    def evaluation_folder(self, dataset: str | None, model: Path) -> Path:
+        """Return where the evaluation of *model* goes, so that none replaces another.
+
+        Args:
+            dataset: Another data set than the run's own, by its name.
+            model: The model file; that of the best epoch is the one meant where none is named.
+        """
+        folder = self.stats if dataset is None else self.stats / dataset
+        return folder if model == self.best_model else folder / model.stem
+
+    def training_state(self, member: int) -> Path:
+        """Return the file that continues the training of *member*, counted from 0."""
+        return self.models / (
+            "training-state.pt" if member == 0 else f"training-state-{member + 1}.pt"
+        )
+
+    @property
+    def best_model(self) -> Path:
+        """The model of the epoch that validated best."""
+        return self.models / "best.safetensors"
+
+    @property
+    def last_model(self) -> Path:
+        """The model of the last epoch trained."""
+        return self.models / "last.safetensors"
+
+    def saved_epochs(self) -> list[int]:
+        """Return the epochs that have a model file, in numerical order."""
+        found = (re.fullmatch(r"epoch-(\d+)\.safetensors", f.name) for f in self.models.glob("*"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def model_files(self) -> list[Path]:
+        """Return all model files that there are, in the order of their names."""
+        return sorted(self.models.glob("*.safetensors"))
+
+    def model_file(self, checkpoint: str) -> Path:
+        """Return the model file that *checkpoint* names.
+
+        Args:
+            checkpoint: ``best``, ``last``, an epoch's number, or a path.
+
+        Raises:
+            RunDirectoryError: There is no such file; the message lists what there is.
+        """
+        if checkpoint in ("best", "last"):
+            path = self.best_model if checkpoint == "best" else self.last_model
+        elif checkpoint.isdecimal():
+            path = self.epoch_model(int(checkpoint))
+        else:
+            path = Path(checkpoint)
+        if path.is_file():
+            return path
+        epochs = [str(epoch) for epoch in self.saved_epochs()]
+        there = [p.stem for p in (self.best_model, self.last_model) if p.is_file()]
+        # In the message they are all listed; of many, the hint needs no more than one.
+        there += epochs[-1:]
+        raise RunDirectoryError(
+            f"no checkpoint '{checkpoint}' in {self.path} "
+            f"(epochs saved: {', '.join(epochs) or 'none'})",
+            f"pass --checkpoint {' or '.join(there)}, or a model file's path"
+            if there
+            else "nothing was saved here yet; pass a model file's path",
+        )

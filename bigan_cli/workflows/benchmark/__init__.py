@@ -1,0 +1,1 @@
+"""Train and evaluate over datasets, classes and seeds."""

@@ -1,0 +1,95 @@
+"""The model files of a run: each holds the members that were trained that far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bigan_cli.contracts import ScoreComponent
+from bigan_cli.data.decode import PREPROCESSING
+from bigan_cli.data.prepare import PreparedData
+from bigan_cli.model.networks import Networks
+from bigan_cli.plugins import PluginVersion
+from bigan_cli.scoring.detector import Detector
+from bigan_cli.scoring.ensemble_member import EnsembleMember, Origin
+from bigan_cli.scoring.fit import Normals, calibrate, fit_member
+from bigan_cli.scoring.inference_networks import batch_size_for
+from bigan_cli.storage.model_file import save_detector
+
+
+class RunModels:
+    """Fits members to the normals of a run, and writes them.
+
+    Args:
+        data: The prepared images.
+        components: The score components to combine.
+        reopen: Loads a model file of this run.
+        plugin_versions: Whence the run's plugins came.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        components: Sequence[ScoreComponent],
+        reopen: Callable[[Path], Detector],
+        plugin_versions: Sequence[PluginVersion] = (),
+    ) -> None:
+        self._data = data
+        self._made_with = plugin_versions
+        self._components = components
+        self._reopen = reopen
+        self._normals = Normals(
+            fit=data.fit.pixels,
+            validation=data.validation.pixels,
+            calibration=data.calibration.pixels,
+        )
+        self._batch_size = batch_size_for(data.image_shape)
+        # The last member that made a detector by itself: it goes into several files.
+        self._alone: Detector | None = None
+
+    def fit(self, networks: Networks, origin: Origin) -> EnsembleMember:
+        """Return *networks* with the run's score components fitted to them."""
+        score = self._data.config.score
+        return fit_member(
+            networks, self._components, score.weights, self._normals, self._batch_size, origin
+        )
+
+    def write(self, path: Path, member: EnsembleMember) -> Detector:
+        """Put *member* into the model file *path*, and return the detector that it then holds.
+
+        The file's other members stay. Those of one run differ by their seed: a member that is
+        there already (the run was killed after it had been written, or goes on for more epochs)
+        is replaced. All of them together are calibrated anew.
+        """
+        members = {member.origin.seed: member}
+        if self._data.config.train.members > 1 and path.exists():
+            others = {other.origin.seed: other for other in self._reopen(path).members}
+            members = others | members
+        return self._save(path, [members[seed] for seed in sorted(members)])
+
+    def refit(self, path: Path) -> Detector:
+        """Fit the run's score components anew to the networks in the model file *path*."""
+        old = self._reopen(path).members
+        return self._save(path, [self.fit(member.networks, member.origin) for member in old])
+
+    def _save(self, path: Path, members: list[EnsembleMember]) -> Detector:
+        detector = self._calibrate(members)
+        save_detector(
+            path,
+            detector,
+            config=self._data.config,
+            class_names=self._data.class_names,
+            normal_classes=self._data.normal_classes,
+            preprocessing=PREPROCESSING,
+            fingerprint=self._data.fingerprint,
+            plugin_versions=self._made_with,
+        )
+        return detector
+
+    def _calibrate(self, members: list[EnsembleMember]) -> Detector:
+        if self._alone is not None and self._alone.members == tuple(members):
+            return self._alone
+        fpr = self._data.config.score.fpr
+        detector = calibrate(members, self._normals, fpr, self._batch_size)
+        self._alone = detector if len(members) == 1 else None
+        return detector

@@ -1,0 +1,65 @@
+"""The pictures of a run: the same images and the same latent vectors at every save."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.data.prepare import PreparedData
+from bigan_cli.report.grids import comparison_grid, sample_grid, score_caption, test_grid
+from bigan_cli.scoring.detector import Detector
+from bigan_cli.storage.run_directory import RunDirectory
+
+
+class RunPictures:
+    """Chooses the images to show once, and draws them at each save.
+
+    Args:
+        run: Where to write.
+        data: Normal images come from the validation set, which is never trained on; test
+            images half and half from normals and anomalies, as far as there are any; in their
+            place calibration normals where there is no test set, which the picture says.
+    """
+
+    def __init__(self, run: RunDirectory, data: PreparedData) -> None:
+        self.run = run
+        config = data.config
+        count = config.output.probe_images
+        rng = np.random.default_rng(config.train.seed)
+        self._normals = data.validation.pixels[:count]
+        self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
+        self._no_tests = "" if len(data.test) else ": calibration normals, for want of a test set"
+        self._class_names = data.class_names
+        self._latents: NDArray[np.float32] = rng.standard_normal(
+            (count, config.model.latent_dim), dtype=np.float32
+        )
+
+    def save(self, epoch: int, detector: Detector) -> None:
+        """Draw the four pictures of *epoch*."""
+        heading = "untrained" if epoch == 0 else f"epoch {epoch}"
+        run = self.run
+        comparison_grid(
+            run.epoch_picture(run.comparison, epoch),
+            self._normals,
+            detector.reconstruct(self._normals),
+            heading=heading,
+        )
+        sample_grid(
+            run.epoch_picture(run.fake, epoch), detector.sample(self._latents), heading=heading
+        )
+        sample_grid(run.epoch_picture(run.true, epoch), self._normals, heading=heading)
+        scores = detector.score(self._tests.pixels)
+        test_grid(
+            run.epoch_picture(run.test, epoch),
+            self._tests.pixels,
+            detector.reconstruct(self._tests.pixels),
+            captions=[
+                score_caption(score, p, self._class_names[label])
+                for score, p, label in zip(
+                    scores.score, scores.p_value, self._tests.labels, strict=True
+                )
+            ],
+            outlier=self._tests.outlier.tolist(),
+            flagged=(scores.p_value <= detector.default_fpr).tolist(),
+            heading=heading + self._no_tests,
+        )

@@ -1,0 +1,232 @@
+"""A run made with plugins, and what is told when they are no longer there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import tomli
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from bigan_cli.storage.model_header import read_header
+
+DOTS = """
+import numpy as np
+from bigan_cli.contracts import Dataset, Items
+from bigan_cli.hookspecs import hookimpl
+
+
+class Dots(Dataset):
+    name = "dots"
+    summary = "grey noise"
+    class_names = ("dim", "bright")
+
+    def train_items(self):
+        random = np.random.default_rng(0)
+        return Items(random.integers(0, 99, (120, 8, 8), np.uint8), np.zeros(120, np.int64))
+
+    def test_items(self):
+        random = np.random.default_rng(1)
+        return Items(random.integers(0, 255, (20, 8, 8), np.uint8), np.arange(20) % 2)
+
+
+@hookimpl
+def bigan_datasets():
+    return [Dots]
+"""
+TINY = """
+from bigan_cli.contracts import Architecture
+from bigan_cli.hookspecs import hookimpl
+
+
+class Tiny(Architecture):
+    name = "tiny"
+    summary = "one layer each"
+
+    def build(self, image_shape, latent_dim):
+        import torch
+        from torch import nn
+
+        shape = (image_shape.channels, image_shape.height, image_shape.width)
+        pixels = shape[0] * shape[1] * shape[2]
+
+        class Discriminator(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.hidden = nn.Linear(pixels + latent_dim, 4)
+                self.head = nn.Linear(4, 1)
+
+            def forward(self, x, z):
+                features = torch.relu(self.hidden(torch.cat([x.flatten(1), z], dim=1)))
+                return self.head(features).squeeze(1), features
+
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, latent_dim))
+        generator = nn.Sequential(
+            nn.Linear(latent_dim, pixels), nn.Tanh(), nn.Unflatten(1, shape)
+        )
+        return encoder, generator, Discriminator()
+
+
+@hookimpl
+def bigan_architectures():
+    return [Tiny]
+"""
+COMPONENTS = ("--set", 'score.components=["reconstruction"]')
+GONE = "and now: it does not exist; --plugin FILE names it where it lies now"
+FAST = ("--epochs", "1", "--device", "cpu", "--latent-dim", "2", *COMPONENTS)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.new("L", (8, 8), 40).save(path)
+    return path
+
+
+@pytest.fixture
+def with_files(tmp_path, bigan) -> Path:
+    """Return a folder with dots.py, tiny.py and a run made with both."""
+    (tmp_path / "dots.py").write_text(DOTS, encoding="utf-8")
+    (tmp_path / "tiny.py").write_text(TINY, encoding="utf-8")
+    words = ("--plugin", tmp_path / "dots.py", "--plugin", tmp_path / "tiny.py")
+    chosen = ("--dataset", "dots", "--architecture", "tiny", "--save-dir", tmp_path / "run")
+    told = bigan("train", *words, *chosen, *FAST)
+    assert told.code == 0, told.err
+    return tmp_path
+
+
+@pytest.fixture
+def with_package(install, tmp_path, bigan) -> Path:
+    """Return a run made with the architecture of an installed package."""
+    install("tiny", TINY, package="bigan-tinyconv", version="0.1.0")
+    told = bigan("train", "--architecture", "tiny", *FAST, "--save-dir", tmp_path / "run")
+    assert told.code == 0, told.err
+    return tmp_path / "run"
+
+
+def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
+    expected = [
+        {"kind": kind, "name": name, "distribution": str(with_files / file), "version": ""}
+        for kind, name, file in (
+            ("data set", "dots", "dots.py"),
+            ("architecture", "tiny", "tiny.py"),
+        )
+    ]
+    run = with_files / "run"
+    assert json.loads((run / "run.json").read_text())["plugin_versions"] == expected
+    header = read_header(run / "models" / "best.safetensors")
+    assert [origin.as_dict() for origin in header.plugin_versions] == expected
+
+
+def test_scoring_needs_no_data_set(with_files, picture, bigan):
+    (with_files / "dots.py").unlink()
+    told = bigan("score", picture, "--run", with_files / "run")
+    assert (told.code, told.err.count("dots")) == (0, 0), told.err
+    assert bigan("reconstruct", picture, "--run", with_files / "run").code == 0
+
+    gone = bigan("evaluate", "--run", with_files / "run")
+    assert gone.code == 2
+    assert gone.err.splitlines() == [
+        "error: unknown data set 'dots'",
+        f"hint: this run was made with the plugin file {with_files / 'dots.py'}, {GONE}",
+    ]
+    other = bigan("evaluate", "--run", with_files / "run", "--dataset", "digits", "--inlier", "0")
+    assert other.code == 0, other.err
+    (with_files / "moved.py").write_text(DOTS, encoding="utf-8")
+    moved = ("--run", with_files / "run", "--plugin", with_files / "moved.py")
+    assert bigan("evaluate", *moved).code == 0
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct"])
+def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_files, picture, bigan):
+    shutil.move(with_files / "tiny.py", with_files / "elsewhere.py")
+    words = (*([] if command == "evaluate" else [picture]), "--run", with_files / "run")
+    told = bigan(command, *words)
+    assert told.code == 2
+    assert told.err.splitlines() == [
+        "error: unknown architecture 'tiny'",
+        f"hint: this run was made with the plugin file {with_files / 'tiny.py'}, {GONE}",
+    ]
+    told = bigan(command, *words, "--plugin", with_files / "elsewhere.py")
+    assert told.code == 0, told.err
+    nowhere = bigan(command, *words, "--plugin", with_files / "elsewere.py")
+    assert nowhere.err.splitlines() == [
+        f"error: plugin file {with_files / 'elsewere.py'}: it does not exist",
+        "hint: did you mean 'elsewhere.py'?",
+    ]
+
+
+def test_a_file_named_now_goes_before_that_of_the_run(with_files, picture, bigan):
+    shutil.copy(with_files / "tiny.py", with_files / "other.py")
+    told = bigan("score", picture, "--run", with_files / "run", "--plugin", with_files / "other.py")
+    assert told.code == 0, told.err
+
+
+def test_a_missing_package_is_named(with_package, picture, bigan, site):
+    (site / "bigan_tinyconv-0.1.0.dist-info" / "entry_points.txt").unlink()
+    wanted = [
+        "error: unknown architecture 'tiny'",
+        "hint: this run was made with bigan-tinyconv 0.1.0: pip install bigan-tinyconv",
+    ]
+    for words in (("score", picture), ("evaluate",), ("reconstruct",)):
+        told = bigan(*words, "--run", with_package)
+        assert (told.code, told.err.splitlines()) == (2, wanted)
+    told = bigan("train", "--resume", "--save-dir", with_package)
+    assert told.code == 2
+    assert told.err.splitlines()[0].endswith("unknown architecture 'tiny'")
+    assert told.err.splitlines()[1] == wanted[1]
+
+
+def test_a_package_that_is_switched_off_is_named(with_package, picture, bigan, monkeypatch):
+    monkeypatch.setenv("BIGAN_PLUGINS", "-bigan-tinyconv")
+    told = bigan("score", picture, "--run", with_package)
+    assert told.err.splitlines()[1] == "hint: BIGAN_PLUGINS keeps tiny (bigan-tinyconv) off"
+
+
+def test_a_package_of_another_version_is_named(with_package, picture, bigan, site, install):
+    shutil.rmtree(site / "bigan_tinyconv-0.1.0.dist-info")
+    install("tiny", DOTS, package="bigan-tinyconv", version="0.2.0")
+    # The module that was imported before has the same name.
+    sys.modules.pop("plugin_bigan_tinyconv")
+    told = bigan("score", picture, "--run", with_package)
+    assert told.err.splitlines()[1] == (
+        "hint: this run was made with bigan-tinyconv 0.1.0, and 0.2.0 is installed: "
+        "pip install bigan-tinyconv==0.1.0"
+    )
+
+
+def test_models_of_earlier_versions_still_load(with_files, picture, bigan):
+    """They do not say what they were made with, but name the files."""
+    run = with_files / "run"
+    info = json.loads((run / "run.json").read_text())
+    del info["plugin_versions"]
+    (run / "run.json").write_text(json.dumps(info))
+    for file in (run / "models").glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as opened:
+            header = json.loads(opened.metadata()["bigan-model"])
+        del header["plugin_versions"]
+        save_file(load_file(file), file, {"bigan-model": json.dumps(header)})
+    assert bigan("evaluate", "--run", run).code == 0
+    assert bigan("train", "--resume", "--save-dir", run).code == 0
+    (with_files / "tiny.py").unlink()
+    for file in (run / "models").glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as opened:
+            header = json.loads(opened.metadata()["bigan-model"])
+        header["plugin_versions"] = []
+        save_file(load_file(file), file, {"bigan-model": json.dumps(header)})
+    told = bigan("score", picture, "--run", run)
+    assert told.err.splitlines()[0] == "error: unknown architecture 'tiny'"
+    assert f"plugin file {with_files / 'tiny.py'}: it does not exist" in told.err
+    assert "--plugin FILE" in told.err
+
+
+def test_what_comes_with_bigan_is_not_listed(install, tmp_path, bigan):
+    told = bigan("train", *FAST, "--feature-maps-gen", "4", "--save-dir", tmp_path / "run")
+    assert told.code == 0, told.err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["plugin_versions"] == []
+    assert tomli.loads((tmp_path / "run" / "config.toml").read_text())["plugins"] == []
