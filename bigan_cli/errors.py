@@ -5,6 +5,7 @@ The tree::
     BiganError                    1   the run failed; the base of everything below
     ├── DataError                 1   missing or unreadable data, nothing to work on
     ├── TrainingError             1   training diverged or ran out of memory
+    ├── InputTypeError            2   an argument is of a type that has no meaning there
     ├── UsageError                2   an option, a path or a combination of them is wrong
     │   ├── ConfigError           2   one or more wrong keys or values, all listed
     │   ├── DeviceError           2   the device asked for is not there
@@ -12,6 +13,10 @@ The tree::
     │   └── RunDirectoryError     2   no run where one is needed, or one where none may be
     ├── GateFailed                3   an opt-in check failed (``--fail-on-anomaly``)
     └── SomeInputsSkipped         4   finished, but some inputs could not be read
+
+From Python they can be caught as the built-in errors that a library would raise, too: a
+``DataError`` and a ``UsageError`` are each a ``ValueError``, a ``TrainingError`` is a
+``RuntimeError`` and an ``InputTypeError`` a ``TypeError``. All of them can be pickled.
 
 An interrupted command ends with 130. Anything that is not a ``BiganError`` is a defect of
 the program: it is reported as such, with its traceback under ``--debug``.
@@ -21,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 INTERRUPTED = 130
 
@@ -57,16 +62,33 @@ class BiganError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are otherwise rebuilt from ``args``, which is not what the constructors take.
+        return _restore, (type(self), self.args, self.__dict__)
 
-class DataError(BiganError):
+
+def _restore(cls: type[BiganError], args: tuple[Any, ...], state: dict[str, Any]) -> BiganError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class DataError(BiganError, ValueError):
     """Data are missing, unreadable, or too few for what was asked."""
 
 
-class TrainingError(BiganError):
+class TrainingError(BiganError, RuntimeError):
     """Training diverged (NaN or infinity) or the machine ran out of memory."""
 
 
-class UsageError(BiganError):
+class InputTypeError(BiganError, TypeError):
+    """An argument is of a type that has no meaning there."""
+
+    exit_code = 2
+
+
+class UsageError(BiganError, ValueError):
     """An option, a path or a combination of them is wrong; nothing was written."""
 
     exit_code = 2

@@ -1,7 +1,18 @@
+import pickle
+
 import pytest
 
 from bigan_cli import errors
-from bigan_cli.errors import BiganError, ConfigError, did_you_mean
+from bigan_cli.data.decode import UnreadableImage
+from bigan_cli.errors import (
+    BiganError,
+    ConfigError,
+    DataError,
+    InputTypeError,
+    RunDirectoryError,
+    TrainingError,
+    did_you_mean,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +46,21 @@ def test_config_error_keeps_all_problems():
     error = ConfigError([("one", "do this"), ("two", "")])
     assert (str(error), error.hint) == ("one", "do this")
     assert error.problems == (("one", "do this"), ("two", ""))
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (DataError("too few images", "add some"), ValueError),
+        (TrainingError("diverged"), RuntimeError),
+        (InputTypeError("an int is no image"), TypeError),
+        (RunDirectoryError("no run in x", "name another"), ValueError),
+        (ConfigError([("one", "do this"), ("two", "")]), ValueError),
+        (UnreadableImage("truncated file"), ValueError),
+    ],
+)
+def test_errors_are_caught_as_built_in_ones_and_survive_pickling(error, builtin):
+    assert isinstance(error, builtin)
+    copied = pickle.loads(pickle.dumps(error))
+    assert type(copied) is type(error)
+    assert (str(copied), vars(copied)) == (str(error), vars(error))

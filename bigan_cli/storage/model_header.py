@@ -102,6 +102,8 @@ def read_header(path: Path) -> ModelHeader:
             f"{path} does not suit bigan {__version__}: {first_problem(error)}",
             "it was written by another version of bigan",
         ) from error
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the header of {path} is damaged ({error!r})", _ANOTHER) from error
 
