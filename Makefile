@@ -24,12 +24,13 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 # How many processes run the tests; each file of tests stays in one. They use one thread each.
 TEST_PROCESSES ?= auto
 
-.PHONY: help install demo test lint benchmark clean
+.PHONY: help install demo test lint options benchmark clean
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
 	@echo "make test     run the tests, those of the packages in plugins/ included"
 	@echo "make lint     run ruff, mypy and import-linter"
+	@echo "make options  write the options of bigan train anew from config/schema.py"
 	@echo "make install  only make $(VENV)"
 	@echo "make benchmark NAME=startup  run one of benchmarks/"
 	@echo "make clean    remove what was built, not what was trained"
@@ -89,6 +90,9 @@ lint: $(PLUGINS_STAMP)
 	$(BIN)/lint-imports
 
 NAME ?= startup
+options: $(STAMP)
+	@$(BIN)/python -m bigan_cli.cli.generate_options
+
 benchmark: install
 	$(BIN)/python benchmarks/$(NAME).py
 

@@ -78,7 +78,7 @@ class DataLocation:
     """Where a data set finds its files.
 
     Attributes:
-        root: The folder given by ``--data-root``, else the data cache of this machine.
+        root: The folder given by ``data.root``, else the data cache of this machine.
         download: Whether files that are missing may be fetched into *root*.
     """
 

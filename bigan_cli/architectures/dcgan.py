@@ -27,26 +27,26 @@ class DcganOptions(Options):
         32,
         ge=4,
         le=512,
-        description="Feature maps of the generator's and encoder's layer next to the image; they "
-        "double with every halving of the size, up to eight times as many.",
+        description="Base feature maps of generator and encoder. The layer next to the image has "
+        "that many; they double with every halving of the size, up to eight times as many.",
     )
     feature_maps_disc: int = Field(
         32,
         ge=4,
         le=512,
-        description="Feature maps of the discriminator's layer next to the image, likewise.",
+        description="Base feature maps of the discriminator. They double likewise.",
     )
     dropout_rate: float = Field(
-        0.0, ge=0, lt=1, description="Dropout in the discriminator's trunks."
+        0.0, ge=0, lt=1, description="Dropout rate in the discriminator's trunks."
     )
     output: Literal["tanh", "sigmoid"] = Field(
-        "tanh", description="The generator's last non-linearity."
+        "tanh", description="Output activation of the generator."
     )
     spectral_norm: bool = Field(
         False, description="Spectral normalisation of every layer of the discriminator."
     )
     initialisation: Literal["normal", "xavier", "kaiming", "orthogonal"] = Field(
-        "orthogonal", description="How the weights are drawn; normal is N(0, 0.02)."
+        "orthogonal", description="Weight initialisation; normal is N(0, 0.02)."
     )
 
 

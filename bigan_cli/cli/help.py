@@ -124,11 +124,12 @@ def _wrong_number(error: TyperException, command: str) -> str:
 
 def _of_a_run(flag: str) -> str:
     """Return what the key of a run file allows for which *flag* stands, in words, if it is one."""
-    from bigan_cli.config.flags import FLAGS
+    from bigan_cli.cli.options import SETTING_OPTIONS
     from bigan_cli.config.reference import keys_of
     from bigan_cli.config.schema import RunConfig
 
-    table, _, key = FLAGS.get(flag, "").partition(".")
+    found = next((o.key for o in SETTING_OPTIONS if flag in o.names.split("/")), "")
+    table, _, key = found.partition(".")
     model: Any = RunConfig.model_fields[table].annotation if table and key else RunConfig
     return next((k.allowed for k in keys_of(model) if k.dotted == key and key), "")
 

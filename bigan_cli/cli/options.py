@@ -1,15 +1,124 @@
-"""Options that several commands have in common; imports nothing heavy."""
+"""Options that several commands share, and those that set a setting; imports nothing heavy."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from bigan_cli.cli import completion
+from bigan_cli.cli._setting_options import ROWS
+from bigan_cli.cli.flags import read_settings
 
-RunOption = Annotated[Path, typer.Option(help="The run directory.", metavar="DIR")]
+_TYPES: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "str": str, "Path": Path}
+_COMPLETIONS = {
+    "data.dataset": completion.datasets,
+    "model.architecture": completion.architectures,
+    "train.device": completion.words(*completion.DEVICES),
+}
+
+
+class SettingOption(NamedTuple):
+    """The option of a setting, made from its field in ``config/schema.py`` by ``make options``.
+
+    Attributes:
+        key: The dotted key of the setting.
+        names: As in ``"--lr"`` or ``"--download/--no-download"``.
+        panel: Heading of the help page.
+        metavar: What stands for the value; empty for that of its type.
+        type: Name of the type of the value.
+        repeatable: Whether it may be given several times.
+        choices: The words it takes, where it takes words only.
+        default: As the help page shows it.
+        envvar: The environment variable that it overrides, or an empty string.
+        help: What it means.
+    """
+
+    key: str
+    names: str
+    panel: str
+    metavar: str
+    type: str
+    repeatable: bool
+    choices: tuple[str, ...]
+    default: str
+    envvar: str
+    help: str
+
+    @property
+    def parameter(self) -> str:
+        """Name of the parameter of a function."""
+        return self.names.partition("/")[0].removeprefix("--").replace("-", "_")
+
+    @property
+    def annotation(self) -> Any:
+        """Type of the parameter."""
+        kind: Any = _TYPES[self.type]
+        return list[kind] | None if self.repeatable else kind | None
+
+    def declare(self, *, panel: str = "", default: str = "", help: str = "") -> Any:  # noqa: A002  as typer has it
+        """Return the option as typer takes it, with other words where they are given."""
+        completions = _COMPLETIONS.get(self.key)
+        if completions is None and self.choices:
+            completions = completion.words(*self.choices)
+        extra = [f"env var: {self.envvar}"] if self.envvar else []
+        extra += [f"default: {default or self.default}"] if default or self.default else []
+        return typer.Option(
+            self.names,
+            help=f"{help or self.help} [{'; '.join(extra)}]" if extra else help or self.help,
+            metavar=self.metavar or None,
+            rich_help_panel=panel or None,
+            autocompletion=completions,
+        )
+
+
+SETTING_OPTIONS = tuple(SettingOption(*row) for row in ROWS)
+_BY_KEY = {option.key: option for option in SETTING_OPTIONS}
+
+
+def setting_option(key: str, *, default: str = "", help: str = "") -> Any:  # noqa: A002  as typer has it
+    """Return the option of the setting *key* for a command that has few of them."""
+    return _BY_KEY[key].declare(default=default, help=help)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option of every setting to *command*, which takes those given as ``settings``.
+
+    ``settings`` maps dotted keys to values, as :func:`bigan_cli.config.load.load_config` takes
+    them. All default to None, so that none hides a value of a config file.
+    """
+    own = inspect.signature(command, eval_str=True)
+    kept = [p for p in own.parameters.values() if p.name != "settings"]
+    added = [
+        inspect.Parameter(
+            option.parameter,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[option.annotation, option.declare(panel=option.panel)],
+        )
+        for option in SETTING_OPTIONS
+    ]
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        texts = {option.key: arguments.pop(option.parameter) for option in SETTING_OPTIONS}
+        command(**arguments, settings=read_settings(texts))
+
+    # typer reads these two.
+    run.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[p.replace(kind=p.KEYWORD_ONLY) for p in kept[:1]]
+        + added
+        + [p.replace(kind=p.KEYWORD_ONLY) for p in kept[1:]]
+    )
+    run.__annotations__ = {}
+    return run
+
+
+RunOption = Annotated[Path, typer.Option(help="Run directory.", metavar="DIR")]
 CheckpointOption = Annotated[
     str,
     typer.Option(
@@ -21,14 +130,22 @@ CheckpointOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        help="auto, cpu, cuda, cuda:N or mps.",
+        help=_BY_KEY["train.device"].help,
         envvar="BIGAN_DEVICE",
         metavar="DEVICE",
         autocompletion=completion.words(*completion.DEVICES),
     ),
 ]
-PluginOption = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", help="A local plugin file to load; repeatable.", metavar="FILE"),
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Config file (TOML).", metavar="FILE")
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Any configuration key, such as train.loss=logistic. Repeatable.",
+        metavar="TABLE.KEY=VALUE",
+    ),
+]
+PluginOption = Annotated[list[Path] | None, setting_option("plugins")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from bigan_cli.cli.flags import as_flags
 from bigan_cli.errors import BiganError, ConfigError
 from bigan_cli.formatting import CONTROL_ESCAPES, json_document
 
@@ -98,7 +99,7 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell something worth knowing on standard error; silent with ``--quiet``."""
         if not self.quiet:
-            _write(sys.stderr, text.translate(CONTROL_ESCAPES))
+            _write(sys.stderr, as_flags(text).translate(CONTROL_ESCAPES))
 
     def detail(self, text: str) -> None:
         """Tell a detail on standard error; only with ``--verbose``."""
@@ -107,7 +108,7 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """Tell on standard error what may be wrong."""
-        self._labelled("warning", _BOLD_YELLOW, text)
+        self._labelled("warning", _BOLD_YELLOW, as_flags(text))
 
     def fail(self, error: BiganError) -> None:
         """Tell on standard error what went wrong and what to do, each on its line, unwrapped."""
@@ -115,9 +116,9 @@ class Terminal:
             error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
         )
         for message, hint in problems:
-            self._labelled("error", _BOLD_RED, message)
+            self._labelled("error", _BOLD_RED, as_flags(message))
             if hint:
-                self._labelled("hint", _BOLD, hint)
+                self._labelled("hint", _BOLD, as_flags(hint))
 
     def progress(self, *columns: str | ProgressColumn, transient: bool = True) -> Progress:
         """Return a rich progress display on standard error, which does nothing off a terminal.

@@ -1,1 +1,1 @@
-"""Layer 1: the configuration of a run and the ways it is put together."""
+"""the configuration of a run and the ways it is put together."""

@@ -1,7 +1,7 @@
-"""What a key allows, and what was given, in plain words.
+"""Describes in words what a key allows and what was given.
 
-The words are made from the JSON schema that pydantic gives for a table, so that the constraint
-in the field's declaration is the only place where it stands. A field may bring words of its own:
+The words are made from the JSON schema that pydantic gives for a table, so that the field's
+declaration is the only place of a constraint. A field may have words of its own:
 ``Field(..., json_schema_extra={"words": "auto or a number"})``.
 """
 
@@ -58,6 +58,13 @@ class TableSchema:
         if found is None and isinstance(schema.get("additionalProperties"), Mapping):
             found = schema["additionalProperties"]
         return None if found is None else self.follow(found)
+
+    def at(self, keys: Iterable[str]) -> Json | None:
+        """Return the schema of the value at the path *keys*, or None where there is none."""
+        part: Json | None = self.root
+        for key in keys:
+            part = self.child(part, key) if part is not None else None
+        return part
 
     def in_words(self, schema: Json) -> str:
         """Return what *schema* allows, as in ``"a whole number of 1 or more"``."""

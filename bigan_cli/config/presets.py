@@ -1,7 +1,7 @@
-"""Presets: how much time a run may take, in one word, and what suits leave-one-out.
+"""Presets: the training effort in one word, and the preset of the leave-one-out protocol.
 
-A data set says what suits it (its own preset); the words say how far to go. They lie below
-everything that is given, so any single value can still be chosen.
+A dataset has a preset of its own, and the words scale its epochs. Presets are below everything
+that is given, so any single value can still be chosen.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from bigan_cli.config.schema import TrainConfig
 
-DEFAULT = "auto"
+DEFAULT = "balanced"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One of them.
+    """One training effort.
 
     Attributes:
-        epochs: Of what suits the data set, this many times.
+        epochs: Factor of the dataset's usual epochs.
         members: Networks trained and combined.
     """
 
@@ -28,10 +28,9 @@ class Preset:
     members: int
 
 
-# More epochs than suit the data set are no way to go further: D's second task learns the training
-# images by heart (docs/results.md has the figures).
+# More epochs than usual do not help: D's auxiliary task then memorises the training images
+# (docs/results.md has the figures).
 PRESETS: Mapping[str, Preset] = {
-    "auto": Preset(epochs=1, members=1),
     "fast": Preset(epochs=1 / 3, members=1),
     "balanced": Preset(epochs=1, members=1),
     "best": Preset(epochs=1, members=3),
@@ -51,12 +50,12 @@ LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
         },
     }
 }
-"""What suits runs whose normals are all classes but one, below what the data set wants.
+"""The preset of runs whose normal classes are all but one; a dataset's preset overrides it.
 
-Each of many kinds of normals must be well represented among the neighbours, so all of them are
-kept. How strongly the networks see an image differs from kind to kind, and so tells less of what
-is normal than among one kind, but not nothing. Heads that judge normals as a whole tell less: the
-more kinds there are, the more room there is between them for anomalies that look normal.
+With many normal classes each must be well represented among the neighbours, so all feature
+vectors are kept. The norm of the features differs from class to class and is less informative
+than with one class. The auxiliary heads, which model all normal images at once, are less
+informative too: the more classes, the more room between them for anomalies that look normal.
 """
 
 
@@ -65,7 +64,7 @@ def values_of(name: str, dataset_preset: Mapping[str, Mapping[str, Any]]) -> dic
 
     Args:
         name: One of :data:`PRESETS`.
-        dataset_preset: What the data set wants, in tables.
+        dataset_preset: The dataset's own preset: table -> key -> value.
     """
     preset = PRESETS.get(name, PRESETS[DEFAULT])
     values: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Every key of a run file with what it allows, its default and what it means.
+"""Every key of a config file with what it allows, its default and what it means.
 
 The template of ``bigan config init``, ``bigan config keys`` and ``docs/configuration.md`` are
-all made from this list, and the list from the declarations of the fields.
+made from this list, and the list from the declarations of the fields.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 import tomli
 import tomli_w
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from bigan_cli.config.constraints import TableSchema
-from bigan_cli.config.flags import FLAGS
+from bigan_cli.config.flag import ARCHITECTURE_FLAGS, Flag
 from bigan_cli.config.presets import LEAVE_ONE_OUT
 from bigan_cli.config.resolve import DEFAULT_ARCHITECTURE, AnyPlugin, owner_of
 from bigan_cli.config.schema import RunConfig
@@ -34,12 +35,12 @@ class Key:
     """One key.
 
     Attributes:
-        keys: What leads to it, itself last.
+        keys: The path of keys to it, itself last.
         allowed: What it allows, in words.
         default: Its default; None where there is none.
         required: Whether it must be given.
         description: What it means.
-        flag: The flag that sets it, or an empty string.
+        flag: The flag that sets it, or None.
         example: A value to show where there is no default, or None.
     """
 
@@ -48,7 +49,7 @@ class Key:
     default: Any
     required: bool
     description: str
-    flag: str
+    flag: Flag | None
     example: Any
 
     @property
@@ -67,7 +68,7 @@ class TableOfKeys:
 
 
 def tables_of(plugins: Iterable[AnyPlugin]) -> Iterator[TableOfKeys]:
-    """Yield every table of a run file in order, with the options of *plugins*."""
+    """Yield every table of a config file in order, with the options of *plugins*."""
     owners = [owner_of(cls) for cls in plugins if cls.Options.model_fields]
     for keys, title, model in _sections(RunConfig):
         rows = tuple(key for key in keys_of(model, keys) if key.keys[-1] != "options")
@@ -79,7 +80,7 @@ def tables_of(plugins: Iterable[AnyPlugin]) -> Iterator[TableOfKeys]:
 
 
 def all_tables(registry: Registry) -> Iterator[TableOfKeys]:
-    """Yield every table of a run file in order, with the options of every plugin."""
+    """Yield every table of a config file in order, with the options of every plugin."""
     kinds = (registry.datasets, registry.architectures, registry.components)
     yield from tables_of(provided.cls for kind in kinds for provided in kind.values())
 
@@ -94,7 +95,6 @@ def _sections(model: type[BaseModel]) -> Iterator[tuple[Keys, str, type[BaseMode
 def keys_of(model: type[BaseModel], table: Keys = ()) -> Iterator[Key]:
     """Yield the keys of a table, without the tables in it."""
     schema = TableSchema.of(model)
-    flags = {key: flag for flag, key in FLAGS.items()}
     for name, field in model.model_fields.items():
         key = field.alias or name
         part = schema.child(schema.root, key) or {}
@@ -109,9 +109,17 @@ def keys_of(model: type[BaseModel], table: Keys = ()) -> Iterator[Key]:
             default=to_jsonable_python(default),
             required=required,
             description=field.description or "",
-            flag=flags.get(".".join((*table, key)), ""),
+            flag=flag_of(field, (*table, key)),
             example=examples[0],
         )
+
+
+def flag_of(field: FieldInfo, keys: Keys) -> Flag | None:
+    """Return the flag of the setting at *keys*, declared by *field*, or None."""
+    flag = next((item for item in field.metadata if isinstance(item, Flag)), None)
+    if flag is None and keys[:2] == ("model", "options"):
+        flag = ARCHITECTURE_FLAGS.get(keys[-1])
+    return flag
 
 
 def template(
@@ -120,7 +128,7 @@ def template(
     architecture: type[Architecture],
     plugins: Sequence[str] = (),
 ) -> str:
-    """Return a run file with every key, its default for *dataset*, and what it means.
+    """Return a config file with every key, its default for *dataset*, and what it means.
 
     Args:
         registry: The options of all its score components are shown.
@@ -129,13 +137,13 @@ def template(
         plugins: Local plugin files to name.
     """
     lines = [
-        "# A run file: bigan train -c THIS_FILE",
-        "# Each key has its default here; what you do not change can go.",
+        "# A config file: bigan train -c THIS_FILE",
+        "# Each key has its default here; keys that you do not change can be deleted.",
     ]
     values = {**_values(dataset, architecture), "plugins": [*plugins]}
     components = [provided.cls for provided in registry.components.values()]
     for table in tables_of([dataset, architecture, *components]):
-        # Which components are combined is decided later: their options are shown, not set.
+        # Which components are combined is not known here: their options are shown, not set.
         mark = "# " if table.keys[:2] == ("score", "options") else ""
         lines += ["", *_comment(table.title)] if table.title else []
         lines += [f"{mark}[{'.'.join(table.keys)}]"] if table.keys else []
@@ -166,7 +174,7 @@ def _at(values: Mapping[str, Any], keys: Keys, default: Any) -> Any:
 
 def _allowed(row: Key) -> str:
     said = f"{row.allowed}; must be given" if row.required else row.allowed
-    return f"{said} [{row.flag}]" if row.flag else said
+    return f"{said} [{row.flag.names}]" if row.flag else said
 
 
 def _comment(text: str, start: str = "# ") -> list[str]:
@@ -215,7 +223,7 @@ def _markdown_row(row: Key) -> str:
     default = "must be given" if row.required else ""
     if row.default is not None:
         default = f"`{toml_value(row.default)}`"
-    flag = f"`{row.flag}`" if row.flag else ""
+    flag = f"`{row.flag.names}`" if row.flag else ""
     cells = (f"`{row.dotted}`", row.allowed, default, flag, row.description)
     escaped = (cell.replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"
@@ -225,18 +233,18 @@ def _markdown_presets(registry: Registry) -> Iterator[str]:
     presets: dict[str, Mapping[str, Any]] = {"leave-one-out": LEAVE_ONE_OUT}
     for name, provided in sorted(registry.datasets.items()):
         presets[f"`{name}`"] = provided.cls.preset
-    yield from ("## Presets", "", "| data set | key | value |", "|---|---|---|")
+    yield from ("## Presets", "", "| dataset | key | value |", "|---|---|---|")
     for name, preset in presets.items():
         for keys, value in flatten(without_none(preset)):
             yield f"| {name} | `{'.'.join(keys)}` | `{toml_value(value)}` |"
 
 
-def with_origins(text: str, origins: Mapping[str, str]) -> str:
-    """Return the run file *text*, written by ``to_toml``, with the origin of each value.
+def with_sources(text: str, sources: Mapping[str, str]) -> str:
+    """Return the config file *text*, written by ``to_toml``, with the source of each value.
 
     Args:
         text: TOML.
-        origins: Dotted key -> where its value comes from.
+        sources: Dotted key -> where its value comes from.
     """
     lines: list[str] = []
     for keys, value in flatten(tomli.loads(text)):
@@ -244,5 +252,5 @@ def with_origins(text: str, origins: Mapping[str, str]) -> str:
         header = f"[{'.'.join(map(_toml_key, tables))}]"
         if tables and header not in lines:
             lines += ["", header]
-        lines.append(f"{_toml_key(last)} = {toml_value(value)}  # {origins['.'.join(keys)]}")
+        lines.append(f"{_toml_key(last)} = {toml_value(value)}  # {sources['.'.join(keys)]}")
     return "\n".join(lines) + "\n"

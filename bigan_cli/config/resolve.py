@@ -1,4 +1,4 @@
-"""What the layers mean together: choices that exclude each other, and what plugins decide."""
+"""Resolves what sources mean together: exclusive choices, and the options of plugins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bigan_cli.config.constraints import Json, TableSchema
-from bigan_cli.config.flags import flag_of
 from bigan_cli.config.schema import DataConfig, ModelConfig
-from bigan_cli.config.sources import Given, Keys, Layer, Problem, absolute, highest, without
+from bigan_cli.config.sources import (
+    ConfigSource,
+    Keys,
+    MergedConfig,
+    Problem,
+    absolute,
+    as_list,
+    highest,
+    without,
+)
 from bigan_cli.config.validation_errors import problems_of
 from bigan_cli.contracts import Architecture, Dataset, Options, ScoreComponent
 from bigan_cli.errors import PluginError
@@ -32,12 +40,12 @@ P = TypeVar("P", Dataset, Architecture, ScoreComponent)
 
 @dataclass(frozen=True)
 class OptionsTable:
-    """Whose options a table holds.
+    """A table of options of one plugin class.
 
     Attributes:
         table: The keys that lead to the table.
-        title: For messages, as ``"data set frogs"``.
-        options: What the table may hold.
+        title: For messages, as ``"dataset frogs"``.
+        options: The class that declares the options.
     """
 
     table: Keys
@@ -45,23 +53,23 @@ class OptionsTable:
     options: type[Options]
 
 
-def settle_protocol(layers: Sequence[Layer], problems: list[Problem]) -> list[Layer]:
-    """Let a higher layer's choice of normal classes replace a lower one's, however it is said.
+def settle_protocol(sources: Sequence[ConfigSource], problems: list[Problem]) -> list[ConfigSource]:
+    """Let a higher source's choice of normal classes replace a lower one's, whichever key has it.
 
     Normal classes are named by ``inlier``, or by ``outlier``, or by a protocol; these exclude
-    each other, so what a higher layer says with one takes the others from the layers below.
+    each other, so a higher source's choice by one removes the others from the sources below.
     """
-    settled: list[Layer] = []
+    settled: list[ConfigSource] = []
     covered: set[Keys] = set()
     contradicted: set[str] = set()
-    for layer in reversed(layers):
-        kept = without(layer, covered)
+    for source in reversed(sources):
+        kept = without(source, covered)
         if kept.values.get(_PROTOCOL) in tuple(contradicted):
             kept = without(kept, [_PROTOCOL])
         settled.append(kept)
         inlier, outlier = kept.values.get(_INLIER), kept.values.get(_OUTLIER)
         if inlier and outlier:
-            problems.append(_exclude_each_other(layer))
+            problems.append(_exclude_each_other(source))
         protocol = kept.values.get(_PROTOCOL)
         if inlier or protocol in ("one-class", "folder"):
             covered.add(_OUTLIER)
@@ -72,37 +80,39 @@ def settle_protocol(layers: Sequence[Layer], problems: list[Problem]) -> list[La
     return settled[::-1]
 
 
-def is_leave_one_out(layers: Sequence[Layer]) -> bool:
-    """Return whether the settled *layers* name anomalous classes, so that all others are normal."""
-    return bool(highest(layers, _OUTLIER))
+def is_leave_one_out(sources: Sequence[ConfigSource]) -> bool:
+    """Return whether the settled *sources* name anomalous classes."""
+    return bool(highest(sources, _OUTLIER))
 
 
-def _exclude_each_other(layer: Layer) -> Problem:
-    names = [".".join(keys) for keys in (_INLIER, _OUTLIER)]
-    if layer.kind == "flags":
-        said = " and ".join(flag_of(name) for name in names)
+def _exclude_each_other(source: ConfigSource) -> Problem:
+    inlier, outlier = (".".join(keys) for keys in (_INLIER, _OUTLIER))
+    if source.kind == "settings":
+        both = f"'{inlier}' and '{outlier}'"
     else:
-        said = f"{layer.label}: {' and '.join(names)}"
-    return f"{said} exclude each other", "give one; all other classes are implied"
+        both = f"{source.label}: {inlier} and {outlier}"
+    return f"{both} exclude each other", "give one; all other classes are implied"
 
 
-def settle_options(layers: Sequence[Layer], notes: list[str]) -> list[Layer]:
-    """Leave out options that stand beside the name of a data set or architecture not used.
+def settle_options(sources: Sequence[ConfigSource], notes: list[str]) -> list[ConfigSource]:
+    """Leave out options given together with the name of a dataset or architecture not used.
 
-    They belong to that one: a run file of ``dcgan`` can be used with ``--architecture other``.
+    They belong to that one: a config file of ``dcgan`` can be used with another architecture.
     """
-    settled = list(layers)
+    settled = list(sources)
     for selector, default in ((DATASET, DEFAULT_DATASET), (ARCHITECTURE, DEFAULT_ARCHITECTURE)):
-        used = highest(layers, selector, default)
+        used = highest(sources, selector, default)
         table = (selector[0], "options")
-        for position, layer in enumerate(settled):
-            named = layer.values.get(selector)
-            if named is None and layer.kind == "preset" and selector == ARCHITECTURE:
+        for position, source in enumerate(settled):
+            named = source.values.get(selector)
+            if named is None and source.kind == "preset" and selector == ARCHITECTURE:
                 named = default
-            foreign = [keys for keys in layer.values if keys[:2] == table]
+            foreign = [keys for keys in source.values if keys[:2] == table]
             if named is not None and foreign and not _same(named, used):
-                settled[position] = without(layer, foreign)
-                notes.append(f"{layer.label}: [{'.'.join(table)}] is of {named}, and left out")
+                settled[position] = without(source, foreign)
+                notes.append(
+                    f"{source.label}: [{'.'.join(table)}] belongs to {named} and is ignored"
+                )
     return settled
 
 
@@ -110,29 +120,31 @@ def _same(one: Any, other: Any) -> bool:
     return str(one).lower().replace("-", "_") == str(other).lower().replace("-", "_")
 
 
-def find_dataset(registry: Registry, given: Given, problems: list[Problem]) -> type[Dataset] | None:
-    """Return the data set that was asked for, or None with the reason among *problems*."""
-    return _find(registry.dataset, given, DATASET, DEFAULT_DATASET, problems)
+def find_dataset(
+    registry: Registry, merged: MergedConfig, problems: list[Problem]
+) -> type[Dataset] | None:
+    """Return the dataset asked for, or None with the reason among *problems*."""
+    return _find(registry.dataset, merged, DATASET, DEFAULT_DATASET, problems)
 
 
 def find_architecture(
-    registry: Registry, given: Given, problems: list[Problem]
+    registry: Registry, merged: MergedConfig, problems: list[Problem]
 ) -> type[Architecture] | None:
-    """Return the architecture that was asked for, or None with the reason among *problems*."""
-    return _find(registry.architecture, given, ARCHITECTURE, DEFAULT_ARCHITECTURE, problems)
+    """Return the architecture asked for, or None with the reason among *problems*."""
+    return _find(registry.architecture, merged, ARCHITECTURE, DEFAULT_ARCHITECTURE, problems)
 
 
 def _find(
     find: Callable[[str], type[P]],
-    given: Given,
+    merged: MergedConfig,
     keys: Keys,
     default: str,
     problems: list[Problem],
 ) -> type[P] | None:
-    name = given.value(keys, default)
-    found = _look_up(find, name, given.place(keys)[0], problems)
+    name = merged.value(keys, default)
+    found = _look_up(find, name, merged.place(keys)[0], problems)
     if found is not None:
-        given.replace(keys, found.name)
+        merged.replace(keys, found.name)
     return found
 
 
@@ -140,7 +152,7 @@ def _look_up(
     find: Callable[[str], type[P]], name: Any, prefix: str, problems: list[Problem]
 ) -> type[P] | None:
     if not isinstance(name, str):
-        return None  # the schema tells
+        return None  # reported by the schema
     try:
         return find(name)
     except PluginError as error:
@@ -149,73 +161,78 @@ def _look_up(
 
 
 def find_components(
-    registry: Registry, given: Given, problems: list[Problem]
+    registry: Registry, merged: MergedConfig, problems: list[Problem]
 ) -> dict[str, type[ScoreComponent]]:
     """Return the score components that are listed or have options, by their exact names.
 
-    Weights and options of a component that a higher layer's list leaves out are dropped.
+    Weights and options of a component that a higher source's list leaves out are dropped.
     """
-    listed, found = _listed_components(registry, given, problems)
+    listed, found = _listed_components(registry, merged, problems)
     for kind in ("weights", "options"):
-        for keys, entry in given.under(("score", kind)).items():
-            cls = _look_up(registry.component, keys[2], given.place(keys)[0], problems)
+        for keys, entry in merged.under(("score", kind)).items():
+            cls = _look_up(registry.component, keys[2], merged.place(keys)[0], problems)
             if cls is None:
                 continue
             if listed and cls.name not in found:
-                if entry.rank >= given.entries[COMPONENTS].rank:
-                    said = "".join(given.place(keys))
+                if entry.rank >= merged.entries[COMPONENTS].rank:
+                    said = "".join(merged.place(keys))
                     problems.append((f"{said} is of a component that score.components lacks", ""))
-                given.drop(keys)
+                merged.drop(keys)
                 continue
-            given.rename(keys, ("score", kind, cls.name, *keys[3:]))
+            merged.rename(keys, ("score", kind, cls.name, *keys[3:]))
             if kind == "options" and not listed:
                 found[cls.name] = cls
     return found
 
 
 def _listed_components(
-    registry: Registry, given: Given, problems: list[Problem]
+    registry: Registry, merged: MergedConfig, problems: list[Problem]
 ) -> tuple[bool, dict[str, type[ScoreComponent]]]:
     """Return whether there is a list of components, and those on it that are known."""
-    names = given.value(COMPONENTS)
+    names = merged.value(COMPONENTS)
     if not isinstance(names, list) or not names:
-        return False, {}  # of a value that is no list the schema tells
+        return False, {}  # a value that is no list is reported by the schema
     found: dict[str, type[ScoreComponent]] = {}
     for name in names:
-        cls = _look_up(registry.component, name, given.place(COMPONENTS)[0], problems)
+        cls = _look_up(registry.component, name, merged.place(COMPONENTS)[0], problems)
         if cls is not None and cls.name in found:
-            said = "".join(given.place(COMPONENTS))
+            said = "".join(merged.place(COMPONENTS))
             problems.append((f"{said} lists '{cls.name}' twice", ""))
         elif cls is not None:
             found[cls.name] = cls
     if len(found) == len(names):
-        given.replace(COMPONENTS, [*found])
+        merged.replace(COMPONENTS, [*found])
     return True, found
 
 
 def owner_of(cls: AnyPlugin) -> OptionsTable:
-    """Return where in a run file the options of *cls* stand."""
+    """Return the table of a config file that holds the options of *cls*."""
     if issubclass(cls, Dataset):
-        return OptionsTable(("data", "options"), f"data set {cls.name}", cls.Options)
+        return OptionsTable(("data", "options"), f"dataset {cls.name}", cls.Options)
     if issubclass(cls, Architecture):
         return OptionsTable(("model", "options"), f"architecture {cls.name}", cls.Options)
     return OptionsTable(("score", "options", cls.name), f"score component {cls.name}", cls.Options)
 
 
-def resolve_options(given: Given, owner: OptionsTable, problems: list[Problem]) -> dict[str, Any]:
+def resolve_options(
+    merged: MergedConfig, owner: OptionsTable, problems: list[Problem]
+) -> dict[str, Any]:
     """Return the options of one table, checked by their class and with its defaults."""
-    raw: Any = given.tree()
+    schema = TableSchema.of(owner.options)
+    for keys, entry in merged.under(owner.table).items():
+        if entry.source.kind == "set":
+            merged.replace(keys, as_list(entry.value, schema.at(keys[len(owner.table) :])))
+    raw: Any = merged.tree()
     for key in owner.table:
         raw = raw.get(key, {}) if isinstance(raw, dict) else None
     if not isinstance(raw, dict):
-        return {}  # the schema tells
+        return {}  # reported by the schema
     try:
         options = owner.options.from_table(raw)
         return options.model_dump(mode="json", by_alias=True)
     except ValidationError as error:
-        schema = TableSchema.of(owner.options)
-        problems.extend(problems_of(error, given, schema, owner.table, owner.title))
-    except Exception as error:  # noqa: BLE001  a stranger's validator may raise anything
+        problems.extend(problems_of(error, merged, schema, owner.table, owner.title))
+    except Exception as error:  # noqa: BLE001  a third party's validator may raise anything
         table = ".".join(owner.table)
         problems.append(
             (f"the {owner.title} cannot check [{table}]: {type(error).__name__}: {error}", "")
@@ -224,30 +241,30 @@ def resolve_options(given: Given, owner: OptionsTable, problems: list[Problem]) 
 
 
 def settle_paths(
-    given: Given, model: type[BaseModel], problems: list[Problem], table: Keys = ()
+    merged: MergedConfig, model: type[BaseModel], problems: list[Problem], table: Keys = ()
 ) -> None:
-    """Make the paths of a table absolute, each as seen from where it was given."""
+    """Make the paths of a table absolute, each relative to its source."""
     schema = TableSchema.of(model)
     for key in schema.root.get("properties", {}):
         keys = (*table, key)
         part = schema.child(schema.root, key)
-        if keys in given.entries and part is not None and _is_path(part, schema):
-            entry = given.entries[keys]
-            as_seen = partial(absolute, base=entry.layer.base)
-            _refuse_empty(given, keys, problems)
-            given.replace(keys, _each_text(entry.value, as_seen))
+        if keys in merged.entries and part is not None and _is_path(part, schema):
+            entry = merged.entries[keys]
+            as_seen = partial(absolute, base=entry.source.base)
+            _refuse_empty(merged, keys, problems)
+            merged.replace(keys, _each_text(entry.value, as_seen))
 
 
-def expand_home(given: Given, keys: Keys, problems: list[Problem]) -> None:
+def expand_home(merged: MergedConfig, keys: Keys, problems: list[Problem]) -> None:
     """Replace ``~`` in a path that stays relative to where the program runs."""
-    _refuse_empty(given, keys, problems)
-    given.replace(keys, _each_text(given.value(keys), os.path.expanduser))
+    _refuse_empty(merged, keys, problems)
+    merged.replace(keys, _each_text(merged.value(keys), os.path.expanduser))
 
 
-def _refuse_empty(given: Given, keys: Keys, problems: list[Problem]) -> None:
-    value = given.value(keys)
+def _refuse_empty(merged: MergedConfig, keys: Keys, problems: list[Problem]) -> None:
+    value = merged.value(keys)
     if value == "" or (isinstance(value, list) and "" in value):
-        said = "".join(given.place(keys))
+        said = "".join(merged.place(keys))
         problems.append((f"{said} is an empty path", "leave it out, or write . for this folder"))
 
 

@@ -1,7 +1,9 @@
 """The configuration of a run: one frozen, typed tree, the same in memory and in TOML.
 
-Every default stands here once. Command-line flags, ``bigan config init`` and the reference in
-the docs are made from the descriptions of these fields.
+Each field declares a setting once: type, limits, default, description and flag. The options of
+``bigan train`` (``make options``), ``bigan config init`` and the reference in the docs are made
+from these declarations. The first sentence of a description is the flag's help; "By default
+..." says what a missing value means.
 """
 
 from __future__ import annotations
@@ -11,14 +13,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bigan_cli.config.flag import DATA, NETWORKS, RESULTS, TRAINING, Flag
+
 ClassRef = int | str
 Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"]
+Preset = Literal["fast", "balanced", "best"]
 Augmentation = Literal["colour", "translation", "cutout"]
 Side = Annotated[int, Field(ge=8, le=1024)]
 
 
 class Table(BaseModel):
-    """One table of a run file: unknown keys are refused and nothing is coerced."""
+    """One table of a config file: unknown keys are refused and nothing is coerced."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -26,126 +31,157 @@ class Table(BaseModel):
 class DataConfig(Table):
     """Which images, and which of them are normal."""
 
-    dataset: str = Field("digits", description="Data set; 'bigan datasets' lists them.")
-    root: Path | None = Field(
+    dataset: Annotated[
+        str,
+        Flag("--dataset", DATA, "NAME", note="--dataset NAME --help shows its options."),
+    ] = Field("digits", description="Dataset; 'bigan datasets' lists them.")
+    root: Annotated[Path | None, Flag("--data-root", DATA, "DIR")] = Field(
         None,
-        description="Folder with the data; by default this machine's data cache.",
+        description="Folder with the data. By default this machine's data cache.",
         examples=["path/to/images"],
     )
-    download: bool = Field(True, description="Whether missing files may be downloaded.")
-    protocol: Literal["auto", "one-class", "leave-one-out", "folder"] = Field(
+    download: Annotated[bool, Flag("--download/--no-download", DATA)] = Field(
+        True, description="Download missing data."
+    )
+    protocol: Annotated[
+        Literal["auto", "one-class", "leave-one-out", "folder"], Flag("--protocol", DATA, "NAME")
+    ] = Field(
         "auto",
-        description="How normal and test images are chosen; auto follows inlier, outlier and "
-        "the data set.",
+        description="How normal and test images are chosen. auto follows inlier, outlier and "
+        "the dataset.",
     )
-    inlier: tuple[ClassRef, ...] = Field(
-        (), description="Normal classes, by index or name; all others are anomalies."
+    inlier: Annotated[tuple[ClassRef, ...], Flag("--inlier", DATA, "CLASS")] = Field(
+        (), description="Normal class, by index or name; all others are anomalous."
     )
-    outlier: tuple[ClassRef, ...] = Field(
-        (), description="Anomalous classes, by index or name; all others are normal."
+    outlier: Annotated[tuple[ClassRef, ...], Flag("--outlier", DATA, "CLASS")] = Field(
+        (), description="Anomalous class, by index or name; all others are normal."
     )
-    outlier_portion: Annotated[float, Field(gt=0, lt=1)] | Literal["all"] = Field(
+    outlier_portion: Annotated[
+        Annotated[float, Field(gt=0, lt=1)] | Literal["all"],
+        Flag("--outlier-portion", DATA, "SHARE"),
+    ] = Field(
         "all",
         description="Share of anomalies in the test set, or 'all' for the whole test split.",
     )
-    image_size: Side | tuple[Side, Side] | None = Field(
+    image_size: Annotated[
+        Side | tuple[Side, Side] | None, Flag("--image-size", DATA, "SIDE|HxW")
+    ] = Field(
         None,
-        description="Side, or [height, width], in pixels; by default the data set's own.",
+        description="Image size in pixels. A side, or [height, width]. By default the dataset's "
+        "own.",
         examples=[64],
+        json_schema_extra={"words": "a side or [height, width], each from 8 to 1024"},
     )
-    input_channels: Literal[1, 3, 4] | None = Field(
+    input_channels: Annotated[Literal[1, 3, 4] | None, Flag("--input-channels", DATA)] = Field(
         None,
-        description="1 grey, 3 RGB, 4 RGBA; by default the data set's own.",
+        description="Channels: 1 grey, 3 RGB or 4 RGBA. By default the dataset's own.",
         examples=[3],
     )
     validation_portion: float = Field(
         0.1,
         gt=0,
         lt=0.5,
-        description="Share of the training normals that chooses the epoch; of "
-        "few images at least 50 of them, or 15 % where that is less.",
+        description="Share of the normal training images that selects the epoch. Of few images "
+        "at least 50, or 15 % where that is less.",
     )
     calibration_portion: float = Field(
         0.1,
         gt=0,
         lt=0.5,
-        description="Share of the training normals that sets the threshold; of "
-        "few images at least 100 of them, or 25 % where that is less.",
+        description="Share of the normal training images that sets the threshold. Of few images "
+        "at least 100, or 25 % where that is less.",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="The data set's own options.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The dataset's own options.")
 
 
 class ModelConfig(Table):
     """The networks."""
 
-    architecture: str = Field("dcgan", description="'bigan architectures' lists them.")
-    latent_dim: int = Field(32, ge=1, le=4096, description="Length of the latent vector z.")
+    architecture: Annotated[str, Flag("--architecture", NETWORKS, "NAME")] = Field(
+        "dcgan", description="Network architecture; 'bigan architectures' lists them."
+    )
+    latent_dim: Annotated[int, Flag("--latent-dim", NETWORKS)] = Field(
+        32, ge=1, le=4096, description="Length of the latent vector z."
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="The architecture's own options."
     )
 
 
 class TrainConfig(Table):
-    """How the networks learn."""
+    """How the networks are trained."""
 
-    preset: Literal["auto", "fast", "balanced", "best"] = Field(
-        "auto",
-        description="How far to go: fast is a third of the data set's usual epochs, balanced all "
-        "of them, best as many for each of three members; auto is balanced.",
+    preset: Annotated[Preset, Flag("--preset", TRAINING, "NAME")] = Field(
+        "balanced",
+        description="Training effort: fast is a third of the dataset's usual epochs, balanced all "
+        "of them, best all of them for each of three networks.",
     )
-    epochs: int = Field(30, ge=1, description="Passes over the training normals.")
+    epochs: Annotated[int, Flag("--epochs", TRAINING)] = Field(
+        30, ge=1, description="Passes over the normal training images."
+    )
     min_epoch_steps: int = Field(
         1,
         ge=1,
-        description="Steps of an epoch at least: over few images it passes several times.",
+        description="Least number of steps in an epoch. Few images are passed over several times.",
     )
     selection: Literal["validation", "last"] = Field(
         "validation",
-        description="Which epoch's networks images are scored with: of the one that rebuilds "
-        "validation normals best, or of the last.",
+        description="Which epoch's networks score images: the epoch with the lowest "
+        "reconstruction error on validation images, or the last.",
     )
-    batch_size: int = Field(64, ge=2, description="Images a step.")
-    lr: float = Field(4e-4, gt=0, lt=1, description="Adam's learning rate for all networks.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Decides every random choice of the run.")
-    members: int = Field(
+    batch_size: Annotated[int, Flag("--batch-size", TRAINING)] = Field(
+        64, ge=2, description="Batch size."
+    )
+    lr: Annotated[float, Flag("--lr", TRAINING, "RATE")] = Field(
+        4e-4, gt=0, lt=1, description="Learning rate of Adam, for all networks."
+    )
+    seed: Annotated[int, Flag("--seed", TRAINING)] = Field(
+        0, ge=0, lt=2**31, description="Random seed."
+    )
+    members: Annotated[int, Flag("--members", TRAINING)] = Field(
         1,
         ge=1,
         le=100,
-        description="Networks to train one after another, with the seeds seed, seed + 1 and so "
-        "on, on the same images; the score is the mean of theirs.",
+        description="Ensemble size: networks trained with different seeds, whose scores are "
+        "averaged. The seeds are seed, seed + 1 and so on; the images are the same.",
     )
-    device: str = Field(
+    device: Annotated[str, Flag("--device", TRAINING, "DEVICE")] = Field(
         "auto",
         pattern=r"(?i)^\s*(auto|cpu|mps|cuda(:\d+)?)\s*$",
         json_schema_extra={"words": "auto, cpu, cuda, cuda:N or mps"},
-        description="What the networks run on; auto is CUDA, then MPS, then the CPU.",
+        description="Device: auto, cpu, cuda, cuda:N or mps. auto is CUDA, then MPS, then the CPU.",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
-        description="Arithmetic of the networks in training; auto is bf16 where it is faster.",
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Flag("--precision", TRAINING, "NAME")] = (
+        Field(
+            "auto",
+            description="Floating-point precision of training. auto is bf16 where it is faster.",
+        )
     )
-    compile: Literal["auto", "on", "off"] = Field(
+    compile: Annotated[Literal["auto", "on", "off"], Flag("--compile", TRAINING, "WHEN")] = Field(
         "auto",
-        description="How training steps are prepared: auto records them once on a CUDA GPU and "
-        "replays them; on has torch.compile make kernels for the networks as well, which takes "
-        "half a minute or more and was measured to gain nothing on a CPU; off does neither.",
+        description="Compilation of training steps. auto captures a CUDA graph on a GPU and "
+        "replays it; on also uses torch.compile, which takes half a minute or more and was "
+        "measured to gain nothing on a CPU; off does neither.",
     )
     loss: Literal["hinge", "logistic"] = Field(
-        "hinge", description="Adversarial loss; logistic is the papers' own."
+        "hinge", description="Adversarial loss; logistic is that of the BiGAN papers."
     )
     label_smoothing: float = Field(
         0.1, ge=0, lt=0.5, description="One-sided smoothing of 'real' (logistic loss only)."
     )
     instance_noise: float = Field(
-        0.1, ge=0, le=1, description="Standard deviation of the noise D sees at the start."
+        0.1,
+        ge=0,
+        le=1,
+        description="Standard deviation of the noise added to D's images at the start.",
     )
     instance_noise_portion: float = Field(
         0.5, ge=0, le=1, description="Share of the run over which that noise decays to zero."
     )
     augmentations: tuple[Augmentation, ...] = Field(
         (),
-        description="How every image that D sees in the adversarial game is changed at random, "
-        "real and generated alike, for training on few images; empty leaves it out.",
+        description="Random augmentations of every image that D sees in the adversarial game, "
+        "real and generated alike, for training on few images. Empty for none.",
     )
     reconstruction_weight: float = Field(
         10.0, ge=0, description="Weight of the image cycle |x - G(E(x))|; 0 is the plain BiGAN."
@@ -156,43 +192,43 @@ class TrainConfig(Table):
     adversarial_image_cycle_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of fooling a discriminator D_xx that tells (x, x) from (x, G(E(x))); "
-        "0 leaves it out.",
+        description="Weight of the adversarial image cycle: a discriminator D_xx separates (x, x) "
+        "from (x, G(E(x))). 0 leaves it out.",
     )
     adversarial_latent_cycle_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of fooling a discriminator D_zz that tells (z, z) from (z, E(G(z))); "
-        "0 leaves it out.",
+        description="Weight of the adversarial latent cycle: a discriminator D_zz separates (z, z) "
+        "from (z, E(G(z))). 0 leaves it out.",
     )
     distortion_weight: float = Field(
         0.5,
         ge=0,
-        description="Weight of the discriminator's second task, telling images from distorted "
-        "copies of themselves; 0 leaves it out.",
+        description="Weight of the discriminator's auxiliary task: separating images from their "
+        "distorted copies. 0 leaves it out.",
     )
     distortions: tuple[Distortion, ...] = Field(
         ("wide_warp", "fine_warp", "shuffle", "stitch", "turn"),
         min_length=1,
-        description="How those copies are distorted.",
+        description="Distortions of those copies.",
     )
     rotation_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of telling how often images were turned by 90 degrees, for images "
-        "that have a natural way up; 0 leaves it out.",
+        description="Weight of predicting the rotation of an image (in steps of 90 degrees), for "
+        "images with a fixed orientation. 0 leaves it out.",
     )
     shift_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of telling by which quarters of its sides an image was moved, for "
-        "images that stand in one place; 0 leaves it out.",
+        description="Weight of predicting the shift of an image in quarters of its sides, for "
+        "objects at a fixed position. 0 leaves it out.",
     )
     flip_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of telling whether an image was mirrored, for images that are not "
-        "the same in a mirror; 0 leaves it out.",
+        description="Weight of predicting whether an image was mirrored, for images that are not "
+        "symmetric. 0 leaves it out.",
     )
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the averaged networks used for scoring."
@@ -204,15 +240,19 @@ class ScoreConfig(Table):
 
     components: tuple[str, ...] = Field(
         (),
-        description="Score components to combine, of those that 'bigan components' lists; empty "
-        "means the recommended ones.",
+        description="Score components to combine; 'bigan components' lists them. Empty for the "
+        "default ones.",
     )
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="Weight of a component in the mean, 0 or more; by default its own.",
+        description="Weight of a component in the mean, 0 or more. By default the component's own.",
     )
-    fpr: float = Field(
-        0.05, gt=0, lt=1, description="Share of normal images that may be called anomalous."
+    fpr: Annotated[float, Flag("--fpr", RESULTS, "SHARE")] = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="False-positive rate of the threshold: share of normal images that may be "
+        "called anomalous.",
     )
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="A component's own options, by its name."
@@ -222,12 +262,17 @@ class ScoreConfig(Table):
 class OutputConfig(Table):
     """What is written, and where."""
 
-    save_dir: Path = Field(Path("results"), description="The run directory.")
-    save_interval: int = Field(
-        10, ge=1, description="Epochs between two saves of pictures and models."
+    save_dir: Annotated[Path, Flag("--save-dir", RESULTS, "DIR")] = Field(
+        Path("results"), description="Run directory."
+    )
+    save_interval: Annotated[int, Flag("--save-interval", RESULTS)] = Field(
+        10, ge=1, description="Epochs between two saves of images and models."
     )
     probe_images: int = Field(
-        32, ge=1, le=256, description="Images in each picture, the same ones at every save."
+        32,
+        ge=1,
+        le=256,
+        description="Number of images in each image grid, the same ones at every save.",
     )
 
 
@@ -235,7 +280,9 @@ class RunConfig(Table):
     """Everything that decides a run."""
 
     schema_version: Literal[1] = Field(1, alias="schema", description="Format of this file.")
-    plugins: tuple[str, ...] = Field((), description="Local plugin files to load.")
+    plugins: Annotated[tuple[str, ...], Flag("--plugin", metavar="FILE")] = Field(
+        (), description="Local plugin file (Python) to load."
+    )
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)

@@ -1,7 +1,7 @@
-"""The places a configuration is put together from, and how a higher one covers a lower.
+"""The sources of a configuration, and how a higher one overrides a lower one.
 
-A layer is flat: a path of keys leads to each value. Laid over one another, the highest layer
-that names a path decides it, and remembers where it came from.
+A source is flat: a path of keys leads to each value. The highest source that has a path decides
+its value.
 """
 
 from __future__ import annotations
@@ -14,57 +14,64 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal
 
-from bigan_cli.config.flags import flag_of, read_flags
+from bigan_cli.config.constraints import Json, TableSchema
 from bigan_cli.config.presets import LEAVE_ONE_OUT, values_of
+from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import parse_value, read_toml
 from bigan_cli.contracts import Dataset
 
 Keys = tuple[str, ...]
 Problem = tuple[str, str]
 
+ENVIRONMENT: Mapping[str, Keys] = {
+    "BIGAN_DEVICE": ("train", "device"),
+    "BIGAN_DATA_DIR": ("data", "root"),
+}
+"""Environment variable -> the setting it gives."""
+
 
 @dataclass(frozen=True)
-class Layer:
-    """One place values come from.
+class ConfigSource:
+    """One source of values.
 
     Attributes:
-        kind: What sort of place it is; of flags, messages name the flag instead of the key.
-        label: What a message calls it.
+        kind: Its kind; messages about the caller's settings name no source.
+        label: Its name in messages.
         values: Path of keys -> value.
         base: The folder that relative paths start from.
         labels: Labels of single paths, where they have their own.
     """
 
-    kind: Literal["preset", "file", "environment", "set", "flags"]
+    kind: Literal["preset", "file", "environment", "set", "settings"]
     label: str
     values: Mapping[Keys, Any]
     base: Path
     labels: Mapping[Keys, str] = field(default_factory=dict)
 
     def label_of(self, path: Keys) -> str:
-        """Return what a message calls the place of *path*."""
+        """Return the source's name in messages about *path*."""
         return self.labels.get(path, self.label)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A value that was given, and the layer that gave it; *rank* grows upwards."""
+class Value:
+    """A value and its source; higher sources have a higher *rank*."""
 
     value: Any
-    layer: Layer
+    source: ConfigSource
     rank: int
 
 
-class Given:
-    """Everything that was given, the highest layer first in line."""
+class MergedConfig:
+    """The values of all sources, each from the highest source that has it."""
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
-        self.entries: dict[Keys, Entry] = {}
-        for rank, layer in enumerate(layers):
-            for path, value in layer.values.items():
-                self._put(path, Entry(value, layer, rank))
+    def __init__(self, sources: Iterable[ConfigSource]) -> None:
+        self.entries: dict[Keys, Value] = {}
+        for rank, source in enumerate(sources):
+            for path, value in source.values.items():
+                self._put(path, Value(value, source, rank))
 
-    def _put(self, path: Keys, entry: Entry) -> None:
+    def _put(self, path: Keys, entry: Value) -> None:
         # A value in place of a table hides the table, and the other way round.
         hidden = [
             other
@@ -83,19 +90,19 @@ class Given:
         return default if entry is None else entry.value
 
     def replace(self, path: Keys, value: Any) -> None:
-        """Give *path*, if it was given, another value from the same place."""
+        """Replace the value at *path*, if there is one, and keep its source."""
         if path in self.entries:
             self.entries[path] = replace(self.entries[path], value=value)
 
     def drop(self, path: Keys) -> None:
-        """Forget what was given at *path*."""
+        """Drop the value at *path*."""
         del self.entries[path]
 
     def rename(self, path: Keys, other: Keys) -> None:
-        """Let what was given at *path* stand at *other*."""
+        """Move the value at *path* to *other*."""
         self.entries[other] = self.entries.pop(path)
 
-    def under(self, table: Keys) -> dict[Keys, Entry]:
+    def under(self, table: Keys) -> dict[Keys, Value]:
         """Return the entries of a table."""
         return {
             path: entry
@@ -103,7 +110,7 @@ class Given:
             if path[: len(table)] == table and len(path) > len(table)
         }
 
-    def nearest(self, path: Keys) -> tuple[Keys, Entry] | None:
+    def nearest(self, path: Keys) -> tuple[Keys, Value] | None:
         """Return the entry at *path*, else one in it, else the one it is part of."""
         if path in self.entries:
             return path, self.entries[path]
@@ -117,16 +124,17 @@ class Given:
     def place(self, path: Keys) -> tuple[str, str]:
         """Return (prefix, subject) of a message about *path*.
 
-        ``("run.toml: ", "train.lr")``, or ``("", "--lr")`` for a flag.
+        ``("run.toml: ", "train.lr")``, or ``("", "'train.lr'")`` for the caller's settings: a
+        command line shows a quoted setting as its flag.
         """
         dotted = ".".join(path)
         found = self.nearest(path)
         if found is None:
             return "", dotted
         there, entry = found
-        if entry.layer.kind == "flags":
-            return "", flag_of(".".join(there), entry.value)
-        return f"{entry.layer.label_of(there)}: ", dotted
+        if entry.source.kind == "settings":
+            return "", f"'{'.'.join(there)}'"
+        return f"{entry.source.label_of(there)}: ", dotted
 
     def tree(self) -> dict[str, Any]:
         """Return nested tables."""
@@ -148,50 +156,53 @@ def flatten(tree: Mapping[str, Any], prefix: Keys = ()) -> Iterator[tuple[Keys, 
             yield (*prefix, str(key)), value
 
 
-def layer_of_file(file: Path) -> Layer:
+def file_source(file: Path) -> ConfigSource:
     """Return the values of a TOML file.
 
     Raises:
         ConfigError: It cannot be read.
     """
     base = Path(os.path.abspath(file)).parent  # noqa: PTH100  links are kept as they are
-    return Layer("file", str(file), dict(flatten(read_toml(file))), base)
+    return ConfigSource("file", str(file), dict(flatten(read_toml(file))), base)
 
 
-def layers_of_presets(dataset: type[Dataset] | None, preset: str) -> list[Layer]:
-    """Return what suits the data set better than the general defaults, and what *preset* adds."""
-    layers = []
+def preset_sources(dataset: type[Dataset] | None, preset: str) -> list[ConfigSource]:
+    """Return the dataset's preset, and what the preset named *preset* adds to it."""
+    sources = []
     if dataset is not None:
         values = dict(flatten(dataset.preset))
-        layers.append(Layer("preset", f"preset of {dataset.name}", values, Path.cwd()))
+        sources.append(ConfigSource("preset", f"preset of {dataset.name}", values, Path.cwd()))
     added = values_of(preset, {} if dataset is None else dataset.preset)
     if added:
         values = dict(flatten({"train": added}))
-        layers.append(Layer("preset", f"preset {preset}", values, Path.cwd()))
-    return layers
+        sources.append(ConfigSource("preset", f"preset {preset}", values, Path.cwd()))
+    return sources
 
 
-def layer_of_leave_one_out() -> Layer:
-    """Return what suits runs whose normals are all classes but one."""
-    return Layer("preset", "preset of leave-one-out", dict(flatten(LEAVE_ONE_OUT)), Path.cwd())
+def leave_one_out_source() -> ConfigSource:
+    """Return the preset of runs whose normal classes are all but one."""
+    return ConfigSource(
+        "preset", "preset of leave-one-out", dict(flatten(LEAVE_ONE_OUT)), Path.cwd()
+    )
 
 
-def layer_of_environment(dataset: type[Dataset] | None, environ: Mapping[str, str]) -> Layer:
-    """Return what differs from machine to machine, and nothing else.
+def environment_source(dataset: type[Dataset] | None, environ: Mapping[str, str]) -> ConfigSource:
+    """Return the settings that depend on the machine, and nothing else.
 
-    ``BIGAN_DATA_DIR`` is the place of data sets that come from elsewhere; a data set of the
-    user's own images always has its folder named.
+    ``BIGAN_DATA_DIR`` is the folder of downloaded datasets; a dataset of the user's own images
+    always has its folder named.
     """
-    machine: dict[str, Keys] = {"BIGAN_DEVICE": ("train", "device")}
-    if dataset is not None and not dataset.needs_root:
-        machine["BIGAN_DATA_DIR"] = ("data", "root")
+    machine = dict(ENVIRONMENT)
+    if dataset is None or dataset.needs_root:
+        del machine["BIGAN_DATA_DIR"]
     values = {path: environ[name] for name, path in machine.items() if environ.get(name)}
     labels = {path: name for name, path in machine.items()}
-    return Layer("environment", "environment", values, Path.cwd(), labels)
+    return ConfigSource("environment", "environment", values, Path.cwd(), labels)
 
 
-def layer_of_sets(sets: Sequence[str], problems: list[Problem]) -> Layer:
+def set_source(sets: Sequence[str], problems: list[Problem]) -> ConfigSource:
     """Return the values of ``--set TABLE.KEY=VALUE``; of two for one key the later one."""
+    schema = TableSchema.of(RunConfig)
     values: dict[Keys, Any] = {}
     for text in sets:
         dotted, equals, value = text.partition("=")
@@ -199,47 +210,68 @@ def layer_of_sets(sets: Sequence[str], problems: list[Problem]) -> Layer:
         if not equals or not all(path):
             problems.append((f"--set {text}: not TABLE.KEY=VALUE", "as in --set train.epochs=5"))
             continue
-        parsed = parse_value(value.strip())
+        parsed = as_list(parse_value(value.strip()), schema.at(path))
         values |= (
             dict(flatten(parsed, path)) if isinstance(parsed, dict) and parsed else {path: parsed}
         )
-    return Layer("set", "--set", values, Path.cwd())
+    return ConfigSource("set", "--set", values, Path.cwd())
 
 
-def layer_of_flags(flags: Mapping[str, Any]) -> Layer:
-    """Return the values of flags, given by their dotted keys."""
-    values = {tuple(key.split(".")): value for key, value in read_flags(flags).items()}
-    labels = {path: flag_of(".".join(path), value) for path, value in values.items()}
-    return Layer("flags", "flags", values, Path.cwd(), labels)
+def as_list(value: Any, part: Json | None) -> Any:
+    """Return the items of a text such as ``"a,b"`` if *part*, the key's schema, takes a list."""
+    if not isinstance(value, str) or part is None:
+        return value
+    is_list = part.get("type") == "array"
+    can_be_list = any(form.get("type") == "array" for form in part.get("anyOf", ()))
+    if not is_list and not (can_be_list and "," in value):
+        return value
+    return [parse_value(item.strip()) for item in value.split(",") if item.strip()]
 
 
-def highest(layers: Sequence[Layer], path: Keys, default: Any = None) -> Any:
-    """Return the value that the highest of *layers* gives to *path*."""
-    return next((layer.values[path] for layer in reversed(layers) if path in layer.values), default)
+def settings_source(settings: Mapping[str, Any]) -> ConfigSource:
+    """Return the caller's settings, given by their dotted keys; None means not given."""
+    values = {
+        tuple(key.split(".")): _plain(value) for key, value in settings.items() if value is not None
+    }
+    return ConfigSource("settings", "argument", values, Path.cwd())
 
 
-def without(layer: Layer, paths: Iterable[Keys]) -> Layer:
-    """Return *layer* without some of its paths."""
-    gone = set(paths)
-    return replace(layer, values={p: v for p, v in layer.values.items() if p not in gone})
-
-
-def is_odd(value: Any) -> str:
-    """Return what keeps *value* out of any configuration, in words, or an empty string."""
+def _plain(value: Any) -> Any:
+    """Return *value* as TOML has it: lists for tuples and text for paths."""
     if isinstance(value, list | tuple):
-        return next((odd for odd in map(is_odd, value) if odd), "")
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, Path) else value
+
+
+def highest(sources: Sequence[ConfigSource], path: Keys, default: Any = None) -> Any:
+    """Return the value that the highest of *sources* gives to *path*."""
+    return next(
+        (source.values[path] for source in reversed(sources) if path in source.values), default
+    )
+
+
+def without(source: ConfigSource, paths: Iterable[Keys]) -> ConfigSource:
+    """Return *source* without some of its paths."""
+    gone = set(paths)
+    return replace(source, values={p: v for p, v in source.values.items() if p not in gone})
+
+
+def invalid_reason(value: Any) -> str:
+    """Return why *value* cannot be in any configuration, or an empty string."""
+    if isinstance(value, list | tuple):
+        return next((invalid for invalid in map(invalid_reason, value) if invalid), "")
     if isinstance(value, Mapping):
-        return next((odd for odd in map(is_odd, value.values()) if odd), "")
+        return next((invalid for invalid in map(invalid_reason, value.values()) if invalid), "")
     if isinstance(value, date | time):
         return f"cannot be a date or time, and it is {value}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, got {value}"
     if isinstance(value, str):
-        return _odd_text(value)
+        return _invalid_text(value)
     return ""
 
 
-def _odd_text(text: str) -> str:
+def _invalid_text(text: str) -> str:
     if "\0" in text:
         return "holds a null character"
     try:

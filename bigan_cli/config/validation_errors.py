@@ -1,4 +1,4 @@
-"""From pydantic's errors to sentences: the place, the key, what is allowed, what was given."""
+"""Turns pydantic's errors into messages: source, key, what is allowed, what was given."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bigan_cli.config.constraints import Json, TableSchema, shown
-from bigan_cli.config.flags import FLAG_WORDS, as_typed
-from bigan_cli.config.sources import Given, Keys, Problem
+from bigan_cli.config.sources import Keys, MergedConfig, Problem
 from bigan_cli.errors import did_you_mean
 
 # What JSON Schema may call a value of TOML.
@@ -20,21 +19,25 @@ _TYPES: Mapping[type, tuple[str, ...]] = {
     float: ("number",),
     str: ("string",),
 }
-# What a validator of the class itself says; the schema does not know of it.
+# Errors of validators of the class itself, which the schema does not describe.
 _OWN_WORDS = ("value_error", "assertion_error")
 
 
 def problems_of(
-    error: ValidationError, given: Given, schema: TableSchema, table: Keys = (), owner: str = ""
+    error: ValidationError,
+    merged: MergedConfig,
+    schema: TableSchema,
+    table: Keys = (),
+    owner: str = "",
 ) -> Iterator[Problem]:
     """Yield one (message, hint) for each key that is wrong.
 
     Args:
         error: From validating a table.
-        given: Where its values came from.
+        merged: Where its values came from.
         schema: Of the table.
         table: The keys that lead to it; empty for a whole configuration.
-        owner: Whose options they are, as ``"data set frogs"``; empty where that is plain.
+        owner: Whose options they are, as ``"dataset frogs"``; empty for the schema's own tables.
     """
     seen: set[tuple[Keys, bool]] = set()
     for detail in error.errors(include_url=False):
@@ -42,20 +45,19 @@ def problems_of(
         kind = detail["type"]
         if kind == "extra_forbidden":
             known = list(part.get("properties", {}))
-            yield _unknown((*table, *inner, *rest), known, given, schema, owner)
+            yield _unknown((*table, *inner, *rest), known, merged, schema, owner)
         elif kind == "missing" and not rest:
             yield _missing((*table, *inner), part, schema, owner)
         # The alternatives of a union fail one by one, and so do the items of a list.
         elif ((*table, *inner), kind in _OWN_WORDS) not in seen:
             seen.add(((*table, *inner), kind in _OWN_WORDS))
-            yield _wrong((*table, *inner), part, given, schema, detail)
+            yield _wrong((*table, *inner), part, merged, schema, detail)
 
 
 def _walk(loc: Sequence[int | str], schema: TableSchema) -> tuple[Keys, Json, Keys]:
     """Return the keys that lead to what is wrong, the schema of the last of them, and the rest.
 
-    It stops at the first key whose value is a list or has several forms: what is allowed there
-    is told as a whole.
+    It stops at the first key whose value is a list or a union, which is described as a whole.
     """
     part = schema.root
     for position, step in enumerate(loc):
@@ -67,19 +69,22 @@ def _walk(loc: Sequence[int | str], schema: TableSchema) -> tuple[Keys, Json, Ke
 
 
 def _unknown(
-    keys: Keys, known: Sequence[str], given: Given, schema: TableSchema, owner: str
+    keys: Keys, known: Sequence[str], merged: MergedConfig, schema: TableSchema, owner: str
 ) -> Problem:
-    prefix, subject = given.place(keys)
-    if subject.startswith("--"):
+    prefix, subject = merged.place(keys)
+    if subject.startswith("'"):
         prefix = f"{subject}: "
     *tables, key = keys
     inside = f" in [{'.'.join(tables)}]" if tables else ""
-    what = f"table [{key}]" if not tables and given.under(keys) else f"key '{key}'"
+    if owner and subject.startswith("'"):
+        hint = did_you_mean(key, known) or f"it takes {', '.join(known) or 'no options'}"
+        return f"{prefix}the {owner} has no option '{key}'", hint
+    what = f"table [{key}]" if not tables and merged.under(keys) else f"key '{key}'"
     message = f"{prefix}unknown {what}{inside}"
     hint = did_you_mean(key, known) or ("" if owner else _elsewhere(key, schema))
     if hint:
         return message, hint
-    whose = f"the {owner}" if owner else f"[{'.'.join(tables)}]" if tables else "a run file"
+    whose = f"the {owner}" if owner else f"[{'.'.join(tables)}]" if tables else "a config file"
     return message, f"{whose} takes {', '.join(known) or 'no options'}"
 
 
@@ -89,29 +94,26 @@ def _elsewhere(key: str, schema: TableSchema) -> str:
         keys = schema.follow(part).get("properties", {})
         near = key.replace("-", "_").lower()
         if near in keys:
-            return f"did you mean '{name}.{near}'?"
+            return f"did you mean '{near}' in [{name}]?"
     return ""
 
 
 def _missing(keys: Keys, part: Json, schema: TableSchema, owner: str) -> Problem:
     dotted = ".".join(keys)
     description = part.get("description", "")
-    hint = f"--set {dotted}=VALUE, {schema.in_words(part)}"
+    hint = f"'{dotted}=VALUE', {schema.in_words(part)}"
     return f"the {owner} needs {dotted}", f"{hint}: {description}" if description else hint
 
 
 def _wrong(
-    keys: Keys, part: Json, given: Given, schema: TableSchema, detail: ErrorDetails
+    keys: Keys, part: Json, merged: MergedConfig, schema: TableSchema, detail: ErrorDetails
 ) -> Problem:
-    prefix, subject = given.place(keys)
+    prefix, subject = merged.place(keys)
     if detail["type"] in _OWN_WORDS:
         said = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         return f"{prefix}{subject}: {said}", ""
     # What was given as a whole, also where only an item of it is wrong.
-    value, words = given.value(keys, detail["input"]), schema.in_words(part)
-    if subject.startswith("--"):
-        dotted = ".".join(keys)
-        value, words = as_typed(dotted, value), FLAG_WORDS.get(dotted, words)
+    value, words = merged.value(keys, detail["input"]), schema.in_words(part)
     message = f"{prefix}{subject} must be {words}, got {shown(value)}"
     return message, _hint(value, part, keys[-1] if keys else "")
 
@@ -145,7 +147,7 @@ def _is_number(text: str) -> bool:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return the first of the problems in few words, for files that nobody writes by hand."""
+    """Return the first problem in short, for files that are not written by hand."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, problem["loc"]))
     return f"{where}: {problem['msg']}" if where else problem["msg"]

@@ -9,21 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from bigan_cli.atomic import expanded
 from bigan_cli.config.schema import DataConfig, RunConfig
-from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items
+from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING, find_shape
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.pool import ImagePool, Progress
 from bigan_cli.data.splits import Splits, make_splits, normals_needed
-from bigan_cli.errors import ConfigError, DataError, UsageError
+from bigan_cli.errors import DataError
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
+from bigan_cli.plugins.instances import make_dataset
 
 PARTS = ("fit", "validation", "calibration", "test")
 
@@ -106,29 +104,13 @@ class TestSet:
 
 
 def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
-    """Return the data set that *config* names, with its options and its place; no file is opened.
+    """Return the dataset that *config* names; no file is opened.
 
     Raises:
-        PluginError: There is no such data set.
-        ConfigError: Its options are wrong.
-        UsageError: It needs ``--data-root`` and there is none.
+        PluginError: There is no such dataset, or its options are wrong.
+        UsageError: It needs ``data.root`` and there is none.
     """
-    cls = registry.dataset(config.dataset)
-    try:
-        options = cls.Options.from_table(config.options)
-    except ValidationError as error:
-        raise ConfigError(
-            [
-                (f"data.options.{'.'.join(map(str, e['loc']))}: {e['msg']}", "")
-                for e in error.errors()
-            ]
-        ) from error
-    if config.root is None and cls.needs_root:
-        raise UsageError(
-            f"the data set {cls.name} needs the folder with the images", "pass --data-root FOLDER"
-        )
-    root = cache_root() / "data" if config.root is None else expanded(config.root)
-    return cls(options, DataLocation(root, config.download))
+    return make_dataset(registry, config, cache_root() / "data")
 
 
 def prepare(

@@ -46,7 +46,7 @@ class FashionMnist(IdxDataset):
                 "reconstruction",
                 "discriminator",
             ],
-            "weights": {"image_neighbours": 2.0, "reconstruction": 0.0, "discriminator": 0.0},
+            "weights": {"image_neighbours": 2.0},
         },
     }
 

@@ -1,24 +1,22 @@
-"""The score that images get where the configuration does not say how they are scored."""
+"""The score components that are used where the configuration names none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+DEFAULT_COMPONENTS = (
+    "distortion",
+    "rotation",
+    "shift",
+    "flip",
+    "encoder_neighbours",
+    "latent_neighbours",
+    "image_neighbours",
+    "cycle_matching",
+    "reconstruction",
+    "discriminator",
+)
+"""Each counts with its class's weight; those that the networks lack a head for are left out.
 
-DEFAULT_WEIGHTS: Mapping[str, float] = {
-    "distortion": 2.0,
-    "rotation": 1.0,
-    "shift": 1.0,
-    "flip": 1.0,
-    "encoder_neighbours": 1.0,
-    "latent_neighbours": 1.0,
-    "image_neighbours": 1.0,
-    "cycle_matching": 1.0,
-    "reconstruction": 0.0,
-    "discriminator": 0.0,
-}
-"""The components that are combined where the configuration names none, with their weights.
-
-What E and D have learned of the normals tells most: how distorted D finds the image, and how far
-it lies from the normals. What it is rebuilt as shows where it differs, and what D makes of the
-pair is the original BiGAN score: both are reported and do not count.
+The auxiliary heads and the distances to training features are the most informative. The
+reconstruction error, which the maps show, and the original BiGAN score, D's output for the pair,
+are reported and have weight 0.
 """

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -25,12 +24,12 @@ from torch import Tensor
 from bigan_cli import __version__
 from bigan_cli.atomic import atomic_write
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.config.validation_errors import first_problem
-from bigan_cli.contracts import Architecture, Options, ScoreComponent
+from bigan_cli.contracts import Architecture
 from bigan_cli.errors import DataError, PluginError
 from bigan_cli.model.lazy_init import build_uninitialized
 from bigan_cli.model.networks import Networks, heads_of
 from bigan_cli.plugins import PluginVersion, Registry
+from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent
@@ -109,11 +108,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
             has changed so that the stored weights no longer fit.
     """
     header = read_header(path)
-    architecture_class = registry.architecture(header.config.model.architecture)
-    name = header.config.model.architecture
-    architecture = architecture_class(
-        _options(architecture_class, header.config.model.options, f"architecture '{name}'")
-    )
+    architecture = make_architecture(registry, header.config.model)
     tensors = _read_tensors(path, device)
     members = []
     for number, said in enumerate(header.members):
@@ -129,19 +124,6 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
     except KeyError as error:
         raise DataError(f"{path} is damaged (no calibration scores)") from error
     return Detector(members, Calibration(scores), header.default_fpr, header.batch_size)
-
-
-def _options(
-    owner: type[Architecture | ScoreComponent], table: Mapping[str, Any], what: str
-) -> Options:
-    try:
-        return owner.Options.from_table(table)
-    except ValidationError as error:
-        raise PluginError(
-            f"the options of {what} in the model file do not suit what is installed here: "
-            f"{first_problem(error)}",
-            "install the version of the plugin that the run was trained with",
-        ) from error
 
 
 def _load_networks(
@@ -168,13 +150,9 @@ def _load_networks(
 def _load_parts(
     said: MemberHeader, header: ModelHeader, fitted: Mapping[str, Tensor], registry: Registry
 ) -> dict[str, FittedComponent]:
-    options = header.config.score.options
     parts: dict[str, FittedComponent] = {}
     for name, scale in said.components.items():
-        component_class = registry.component(name)
-        component: ScoreComponent = component_class(
-            _options(component_class, options.get(name, {}), f"score component '{name}'")
-        )
+        component = make_component(registry, name, header.config.score)
         parts[name] = FittedComponent(
             component,
             _Fitted(name, _under(fitted, f"{name}.")),

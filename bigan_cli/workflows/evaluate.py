@@ -61,8 +61,8 @@ class Request:
     fpr: float | None
     dataset: str | None
     data_root: Path | None
-    inlier: Sequence[str]
-    outlier: Sequence[str]
+    inlier: Sequence[int | str]
+    outlier: Sequence[int | str]
     sets: Sequence[str]
     seed: int
     min_auroc: float | None
@@ -142,7 +142,7 @@ def _test_images(terminal: Terminal, run: RunDirectory, model: Model, request: R
         return open_test(terminal, run, model, request.data_root)
     config = load_config(
         sets=request.sets,
-        flags={
+        settings={
             "data.dataset": request.dataset,
             "data.root": request.data_root,
             "data.inlier": list(request.inlier) or None,

@@ -41,10 +41,10 @@ def load(
             and no data set that would read them.
     """
     if not resume:
-        loaded = load_config(file=file, sets=sets, flags=flags)
+        loaded = load_config(file=file, sets=sets, settings=flags)
         _check_data_root_is_read(loaded, flags)
         return _completed(loaded)
-    wanted = load_config(file=file, sets=sets, flags=flags)
+    wanted = load_config(file=file, sets=sets, settings=flags)
     run = RunDirectory(wanted.config.output.save_dir)
     if not run.run_file.exists():
         raise RunDirectoryError(
@@ -57,7 +57,7 @@ def load(
         load_config(
             file=file or run.config_file,
             sets=sets,
-            flags=flags,
+            settings=flags,
             plugin_versions=plugin_versions,
             complete=file is None,
         )
@@ -68,7 +68,7 @@ def load(
 
 def _check_data_root_is_read(loaded: LoadedConfig, flags: Mapping[str, Any]) -> None:
     # Else the default data set, which comes with the installation, would be trained on instead.
-    if flags.get("data.root") is not None and loaded.origins["data.dataset"] == "default":
+    if flags.get("data.root") is not None and loaded.sources["data.dataset"] == "default":
         raise UsageError(
             f"--data-root without --dataset: {loaded.config.data.dataset}, the default, "
             "reads no files",

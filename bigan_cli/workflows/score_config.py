@@ -10,7 +10,7 @@ from bigan_cli.contracts import Options
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET
-from bigan_cli.scoring.defaults import DEFAULT_WEIGHTS
+from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 
 
 def origins_of_run(config: RunConfig, registry: Registry) -> tuple[PluginVersion, ...]:
@@ -18,7 +18,7 @@ def origins_of_run(config: RunConfig, registry: Registry) -> tuple[PluginVersion
 
     What comes with bigan is left out.
     """
-    components = config.score.components or DEFAULT_WEIGHTS
+    components = config.score.components or DEFAULT_COMPONENTS
     return registry.origins_of(
         [
             (DATASET, config.data.dataset),
@@ -39,15 +39,16 @@ def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
         PluginError: A component is not there.
     """
     score = config.score
-    usual = {name: float(registry.component(name).weight) for name in score.components}
-    combined = {
-        name: score.weights.get(name, weight) for name, weight in (usual or DEFAULT_WEIGHTS).items()
-    }
+    names = score.components or DEFAULT_COMPONENTS
+    own = {name: float(registry.component(name).weight) for name in names}
+    if not any(own.values()) and not score.weights:
+        own = dict.fromkeys(own, 1.0)  # named on purpose, though each is only reported otherwise
+    combined = {name: score.weights.get(name, weight) for name, weight in own.items()}
     if not any(combined.values()):
-        names = ", ".join(combined)
+        listed = ", ".join(combined)
         raise UsageError(
-            f"every score component has weight 0: {names}",
-            f"give one a weight: --set score.weights.{next(iter(combined))}=1",
+            f"every score component has weight 0: {listed}",
+            f"give one a weight: 'score.weights.{next(iter(combined))}=1'",
         )
     weights = {**combined, **score.weights}
     return config.model_copy(update={"score": score.model_copy(update={"weights": weights})})

@@ -25,7 +25,8 @@ from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
-from bigan_cli.scoring.defaults import DEFAULT_WEIGHTS
+from bigan_cli.plugins.instances import make_architecture, make_components
+from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import usable_components
 
 
@@ -116,8 +117,7 @@ def resolve(terminal: Terminal, loaded: LoadedConfig) -> TrainingSetup:
     set_deterministic(device)
     data.calibration_check(loaded.config.score.fpr)
     config = data.config
-    architecture_class = loaded.registry.architecture(config.model.architecture)
-    architecture = architecture_class(architecture_class.Options.from_table(config.model.options))
+    architecture = make_architecture(loaded.registry, config.model)
     components = score_components(loaded.registry, config)
     resolved = TrainingSetup(data, architecture, components, device, loaded.registry)
     usable_components(resolved.networks, components, config.score.weights)  # or no training
@@ -125,10 +125,6 @@ def resolve(terminal: Terminal, loaded: LoadedConfig) -> TrainingSetup:
 
 
 def score_components(registry: Registry, config: RunConfig) -> list[ScoreComponent]:
-    """Return the components that the configuration names, or the recommended ones."""
-    components = []
-    for name in config.score.components or DEFAULT_WEIGHTS:
-        component_class = registry.component(name)
-        options = component_class.Options.from_table(config.score.options.get(name, {}))
-        components.append(component_class(options))
-    return components
+    """Return the components that the configuration names, or the default ones."""
+    names = config.score.components or DEFAULT_COMPONENTS
+    return make_components(registry, names, config.score)

@@ -105,11 +105,10 @@ def test_a_dash_is_as_good_as_an_underscore(bigan):
 
 def test_components_are_listed_with_their_weights(bigan):
     shown = rows(bigan("components").out)
-    weights = {row["name"]: row["where named"] for row in shown}
-    assert (weights["reconstruction"], weights["discriminator"]) == ("0.25", "0")
-    usual = {row["name"]: row["weight by default"] for row in shown}
-    assert (usual["distortion"], usual["reconstruction"]) == ("2", "0")
-    assert usual["joint_neighbours"] == "-"
+    weights = {row["name"]: row["weight"] for row in shown}
+    assert (weights["distortion"], weights["reconstruction"]) == ("2", "0")
+    default = {row["name"]: row["default"] for row in shown}
+    assert (default["reconstruction"], default["joint_neighbours"]) == ("yes", "no")
     listed = json.loads(bigan("components", "--json").out)["components"]
     assert {entry["name"]: f"{entry['weight']:g}" for entry in listed} == weights
     told = bigan("components", "latent-neighbours")

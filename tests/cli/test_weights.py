@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomli
 import tomli_w
 
+from bigan_cli.workflows.run_config import load
+
 
 def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
@@ -61,17 +63,21 @@ def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
 
 
 def test_weights_that_are_all_zero_are_refused_before_training(bigan, tmp_path):
-    for words in (
-        ("--set", 'score.components=["discriminator"]', "--set", "score.weights.discriminator=0"),
-        ("--set", 'score.components=["discriminator"]'),  # its own weight
-    ):
-        told = bigan("train", *words, "--save-dir", tmp_path / "run")
-        assert told.code == 2
-        assert told.err.splitlines() == [
-            "error: every score component has weight 0: discriminator",
-            "hint: give one a weight: --set score.weights.discriminator=1",
-        ]
-        assert not (tmp_path / "run").exists()
+    words = ("--set", "score.components=discriminator", "--set", "score.weights.discriminator=0")
+    told = bigan("train", *words, "--save-dir", tmp_path / "run")
+    assert told.code == 2
+    assert told.err.splitlines() == [
+        "error: every score component has weight 0: discriminator",
+        "hint: give one a weight: --set score.weights.discriminator=1",
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_component_that_is_named_alone_counts():
+    loaded = load(None, ["score.components=discriminator"], {}, resume=False)
+    assert loaded.config.score.weights == {"discriminator": 1.0}
+    loaded = load(None, ["score.components=discriminator,flip"], {}, resume=False)
+    assert loaded.config.score.weights == {"discriminator": 0.0, "flip": 1.0}
 
 
 def test_negative_weights_are_refused(bigan, tmp_path):

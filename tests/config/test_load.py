@@ -13,6 +13,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bigan_cli.cli.flags import read_settings
 from bigan_cli.config.load import LoadedConfig, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import to_toml
@@ -98,7 +99,7 @@ def test_the_highest_layer_that_names_a_key_decides_it(
                 for key, by_layer in values.items()
                 if "set" in by_layer
             ],
-            flags={key: by_layer["flag"] for key, by_layer in values.items() if "flag" in by_layer},
+            settings={key: given["flag"] for key, given in values.items() if "flag" in given},
         )
 
     defaults = load_config()
@@ -107,57 +108,57 @@ def test_the_highest_layer_that_names_a_key_decides_it(
         if deciding is None:
             continue
         assert value_of(loaded, key) == by_layer[deciding]
-        origin = loaded.origins[key]
+        origin = loaded.sources[key]
         assert {
             "file": origin == "run.toml",
             "environment": origin == ENVIRONMENT.get(key),
             "set": origin == "--set",
-            "flag": origin.startswith("--") or "weights" in key,
+            "flag": origin == "argument",
         }[deciding]
-    untouched = set(defaults.origins) - {key for key, by_layer in values.items() if by_layer}
+    untouched = set(defaults.sources) - {key for key, by_layer in values.items() if by_layer}
     for key in untouched - {"score.weights"}:
         assert value_of(loaded, key) == value_of(defaults, key)
-        assert loaded.origins[key] == defaults.origins[key]
+        assert loaded.sources[key] == defaults.sources[key]
 
 
 def test_the_preset_of_a_data_set_lies_below_everything_that_is_given(
     run_file: RunFile, frogs: Path
 ) -> None:
     chosen = {"plugins": [frogs], "data.dataset": "frogs"}
-    loaded = load_config(flags=chosen)
+    loaded = load_config(settings=chosen)
     assert (loaded.config.train.epochs, loaded.config.train.lr) == (7, 0.001)
     assert loaded.config.data.inlier == (1,)
-    assert loaded.origins["train.epochs"] == "preset of frogs"
-    assert loaded.origins["data.dataset"] == "--dataset"
+    assert loaded.sources["train.epochs"] == "preset of frogs"
+    assert loaded.sources["data.dataset"] == "argument"
 
     file = run_file(f'plugins = ["{frogs}"]\n[data]\ndataset = "Frogs"\n[train]\nepochs = 9\n')
     loaded = load_config(file=file)
     assert (loaded.config.train.epochs, loaded.config.train.lr) == (9, 0.001)
     assert loaded.config.data.dataset == "frogs"
-    assert load_config(file=file, flags={"data.dataset": "digits"}).config.train.lr != 0.001
+    assert load_config(file=file, settings={"data.dataset": "digits"}).config.train.lr != 0.001
 
 
 @pytest.mark.parametrize(
     ("preset", "epochs", "members"), [("fast", 33, 1), ("balanced", 100, 1), ("best", 100, 3)]
 )
 def test_presets_scale_what_suits_the_data_set(preset: str, epochs: int, members: int) -> None:
-    loaded = load_config(flags={"train.preset": preset})
+    loaded = load_config(settings={"train.preset": preset})
     assert (loaded.config.train.epochs, loaded.config.train.members) == (epochs, members)
-    given = load_config(flags={"train.preset": preset, "train.epochs": 5})
+    given = load_config(settings={"train.preset": preset, "train.epochs": 5})
     assert (given.config.train.epochs, given.config.train.members) == (5, members)
     # What was resolved is written out: read back, it is not scaled again.
-    assert load_config(sets=[f"train.epochs={epochs}"], flags={"train.preset": preset}).config == (
-        loaded.config
-    )
+    assert load_config(
+        sets=[f"train.epochs={epochs}"], settings={"train.preset": preset}
+    ).config == (loaded.config)
 
 
 def test_a_preset_needs_no_data_set_of_its_own() -> None:
-    usual = load_config(flags={"data.dataset": "mnist"}).config.train
-    fast = load_config(flags={"data.dataset": "mnist", "train.preset": "fast"})
+    usual = load_config(settings={"data.dataset": "mnist"}).config.train
+    fast = load_config(settings={"data.dataset": "mnist", "train.preset": "fast"})
     assert fast.config.train.epochs == round(usual.epochs / 3)
-    assert fast.origins["train.epochs"] == "preset fast"
-    with pytest.raises(ConfigError, match=r"--preset must be"):
-        load_config(flags={"train.preset": "fine"})
+    assert fast.sources["train.epochs"] == "preset fast"
+    with pytest.raises(ConfigError, match=r"'train.preset' must be"):
+        load_config(settings={"train.preset": "fine"})
 
 
 @pytest.mark.parametrize(
@@ -165,16 +166,16 @@ def test_a_preset_needs_no_data_set_of_its_own() -> None:
     [({"data.outlier": ["3"]}, True), ({"data.inlier": ["3"]}, False), ({}, False)],
 )
 def test_leave_one_out_is_scored_in_its_own_way(given: dict[str, Any], left_out: bool) -> None:
-    loaded = load_config(flags={"data.dataset": "mnist", **given})
+    loaded = load_config(settings={"data.dataset": "mnist", **given})
     key = "score.options.image_neighbours.bank_size"
     if left_out:
         assert value_of(loaded, key) == 65_536
-        assert loaded.origins[key] == "preset of leave-one-out"
+        assert loaded.sources[key] == "preset of leave-one-out"
     else:
-        assert set(loaded.origins.values()) <= {"default", "--dataset", "--inlier"}
+        assert set(loaded.sources.values()) <= {"default", "argument"}
     # It lies below everything else, a list of other components included.
     for sets, bank in ([f"{key}=7"], 7), (['score.components=["distortion"]'], None):
-        other = load_config(sets=sets, flags={"data.dataset": "mnist", **given}).config.score
+        other = load_config(sets=sets, settings={"data.dataset": "mnist", **given}).config.score
         assert other.options.get("image_neighbours", {}).get("bank_size") == bank
 
 
@@ -184,24 +185,24 @@ def test_only_what_differs_between_machines_comes_from_the_environment(
     monkeypatch.setenv("BIGAN_DEVICE", "cpu")
     monkeypatch.setenv("BIGAN_DATA_DIR", "data")
     monkeypatch.setenv("BIGAN_EPOCHS", "3")
-    loaded = load_config(flags={"data.dataset": "mnist"})
+    loaded = load_config(settings={"data.dataset": "mnist"})
     assert loaded.config.train.device == "cpu"
     assert loaded.config.data.root == Path.cwd() / "data"
     assert loaded.config.train.epochs != 3
-    assert loaded.origins["train.device"] == "BIGAN_DEVICE"
-    assert loaded.origins["data.root"] == "BIGAN_DATA_DIR"
+    assert loaded.sources["train.device"] == "BIGAN_DEVICE"
+    assert loaded.sources["data.root"] == "BIGAN_DATA_DIR"
     # A folder of one's own is not in the cache of data sets.
-    assert load_config(flags={"data.dataset": "folder"}).config.data.root is None
+    assert load_config(settings={"data.dataset": "folder"}).config.data.root is None
     monkeypatch.setenv("BIGAN_DEVICE", "")
-    assert load_config().origins["train.device"] == "default"
+    assert load_config().sources["train.device"] == "default"
 
 
 def test_every_value_has_an_origin() -> None:
     loaded = load_config()
-    presets = {key for key, origin in loaded.origins.items() if origin == "preset of digits"}
+    presets = {key for key, origin in loaded.sources.items() if origin == "preset of digits"}
     assert presets == {"train.epochs"}
-    assert set(loaded.origins.values()) == {"default", "preset of digits"}
-    assert {"train.epochs", "model.options.output", "data.root", "plugins"} <= set(loaded.origins)
+    assert set(loaded.sources.values()) == {"default", "preset of digits"}
+    assert {"train.epochs", "model.options.output", "data.root", "plugins"} <= set(loaded.sources)
 
 
 # Paths
@@ -228,7 +229,7 @@ def test_relative_paths_are_seen_from_where_they_were_given(
     config = load_config(
         file=Path("project/run.toml"),
         sets=["data.options.notes=notes.txt", "output.save_dir=~/out"],
-        flags={"data.root": Path("~/pond")},
+        settings={"data.root": Path("~/pond")},
     ).config
     assert config.data.root == tmp_path / "home" / "pond"
     assert config.data.options["notes"] == str(tmp_path / "notes.txt")
@@ -239,7 +240,7 @@ def test_plugin_files_of_all_layers_add_up(run_file: RunFile, frogs: Path, tmp_p
     newts = tmp_path / "newts.py"
     newts.write_text(frogs.read_text().replace("frogs", "newts"))
     loaded = load_config(
-        file=run_file(f'plugins = ["{frogs}"]\n'), flags={"plugins": [Path("newts.py"), frogs]}
+        file=run_file(f'plugins = ["{frogs}"]\n'), settings={"plugins": [Path("newts.py"), frogs]}
     )
     assert {"frogs", "newts"} <= set(loaded.registry.datasets)
     assert loaded.config.plugins == (str(frogs), str(newts))
@@ -273,20 +274,22 @@ def test_a_plugin_file_that_is_missing_is_an_error(run_file: RunFile, problems: 
 def test_a_choice_of_normal_classes_replaces_a_lower_one(
     below: str, above: dict[str, Any], result: tuple[Any, ...], run_file: RunFile
 ) -> None:
-    data = load_config(file=run_file(f"[data]\n{below}\n"), flags=above).config.data
+    data = load_config(
+        file=run_file(f"[data]\n{below}\n"), settings=read_settings(above)
+    ).config.data
     assert (data.protocol, data.inlier, data.outlier) == result
 
 
 def test_a_preset_gives_way_too(frogs: Path) -> None:
     chosen = {"plugins": [frogs], "data.dataset": "frogs", "data.outlier": ["brown"]}
-    data = load_config(flags=chosen).config.data
+    data = load_config(settings=chosen).config.data
     assert (data.inlier, data.outlier) == ((), ("brown",))
 
 
 def test_one_layer_cannot_say_both(run_file: RunFile, problems: Problems) -> None:
     hint = "give one; all other classes are implied"
-    assert problems(flags={"data.inlier": ["1"], "data.outlier": ["2"]}) == [
-        ("--inlier and --outlier exclude each other", hint)
+    assert problems(settings={"data.inlier": ["1"], "data.outlier": ["2"]}) == [
+        ("'data.inlier' and 'data.outlier' exclude each other", hint)
     ]
     assert problems(file=run_file("[data]\ninlier = [1]\noutlier = [2]\n")) == [
         ("run.toml: data.inlier and data.outlier exclude each other", hint)
@@ -311,12 +314,15 @@ def test_one_layer_cannot_say_both(run_file: RunFile, problems: Problems) -> Non
 )
 def test_flags_are_read(key: str, text: object, value: object) -> None:
     table, name = key.split(".")
-    assert getattr(getattr(load_config(flags={key: text}).config, table), name) == value
+    assert (
+        getattr(getattr(load_config(settings=read_settings({key: text})).config, table), name)
+        == value
+    )
 
 
 def test_a_flag_that_was_not_given_changes_nothing() -> None:
     flags = {"train.epochs": None, "data.inlier": [], "plugins": None}
-    assert load_config(flags=flags) == load_config()
+    assert load_config(settings=read_settings(flags)) == load_config()
 
 
 def test_of_two_sets_for_one_key_the_later_counts() -> None:
@@ -329,7 +335,7 @@ def test_of_two_sets_for_one_key_the_later_counts() -> None:
 
 def test_options_are_complete_and_what_the_class_expects(frogs: Path) -> None:
     loaded = load_config(
-        sets=["data.options.crop=[2, 3]"], flags={"plugins": [frogs], "data.dataset": "frogs"}
+        sets=["data.options.crop=[2, 3]"], settings={"plugins": [frogs], "data.dataset": "frogs"}
     )
     assert loaded.config.data.options == {
         "pond": "large",
@@ -337,8 +343,8 @@ def test_options_are_complete_and_what_the_class_expects(frogs: Path) -> None:
         "notes": None,
         "zoom": 1.0,
     }
-    assert loaded.origins["data.options.crop"] == "--set"
-    assert loaded.origins["data.options.zoom"] == "default"
+    assert loaded.sources["data.options.crop"] == "--set"
+    assert loaded.sources["data.options.zoom"] == "default"
     options = open_dataset(loaded.registry, loaded.config.data).options
     assert options.crop == (2, 3)
 
@@ -355,9 +361,9 @@ def test_options_of_a_score_component_are_complete_once_it_is_named() -> None:
 
 def test_options_that_belong_to_another_choice_are_left_out(run_file: RunFile, frogs: Path) -> None:
     file = run_file('[data]\ndataset = "folder"\nroot = "x"\n[data.options]\nlayout = "classes"\n')
-    loaded = load_config(file=file, flags={"data.dataset": "mnist"})
+    loaded = load_config(file=file, settings={"data.dataset": "mnist"})
     assert loaded.config.data.options == {}
-    assert loaded.notes == ("run.toml: [data.options] is of folder, and left out",)
+    assert loaded.notes == ("run.toml: [data.options] belongs to folder and is ignored",)
     assert load_config(file=file).notes == ()
 
 
@@ -442,3 +448,26 @@ def test_a_written_configuration_reads_back_as_itself(
     assert stored.data.model_copy(update={"options": {}}) == first.data.model_copy(
         update={"options": {}}
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("score.components=flip,shift", ("flip", "shift")),
+        ("score.components = flip", ("flip",)),
+        ('score.components=["flip"]', ("flip",)),
+        ("data.inlier=0,boot", (0, "boot")),
+        ("data.image_size=28,32", (28, 32)),
+        ("train.distortions=shuffle,fine_warp", ("shuffle", "fine_warp")),
+    ],
+)
+def test_a_list_of_set_may_be_written_with_commas(text: str, value: object) -> None:
+    config = load_config(sets=[text]).config
+    table, _, key = text.partition("=")[0].strip().partition(".")
+    assert getattr(getattr(config, table), key) == value
+
+
+def test_options_of_a_plugin_take_such_lists_too(frogs: Path) -> None:
+    chosen = {"data.dataset": "frogs", "plugins": [frogs]}
+    loaded = load_config(sets=["data.options.crop=1,2"], settings=chosen)
+    assert loaded.config.data.options["crop"] == [1, 2]

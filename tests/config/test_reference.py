@@ -12,8 +12,10 @@ import pytest
 import tomli
 from pydantic import BaseModel
 
+from bigan_cli.cli import generate_options
+from bigan_cli.cli.flags import as_flags
 from bigan_cli.cli.main import build_command
-from bigan_cli.config.flags import FLAGS, flag_of
+from bigan_cli.cli.options import SETTING_OPTIONS
 from bigan_cli.config.load import load_config
 from bigan_cli.config.reference import all_tables, markdown, template
 from bigan_cli.config.schema import RunConfig
@@ -95,7 +97,7 @@ def test_the_template_names_every_key_and_means_the_defaults(dataset: str, tmp_p
     text = template(registry, cls, registry.architecture("dcgan"))
     file = tmp_path / "run.toml"
     file.write_text(text, encoding="utf-8")
-    assert load_config(file=file).config == load_config(flags={"data.dataset": dataset}).config
+    assert load_config(file=file).config == load_config(settings={"data.dataset": dataset}).config
 
     # With nothing commented out, every key is there.
     assigned = re.sub(r"^# (?=\[|[a-z_]+ = )", "", text, flags=re.MULTILINE)
@@ -133,7 +135,7 @@ def test_the_template_of_a_plugin_has_its_preset_and_its_options(
     file.write_text(text, encoding="utf-8")
     loaded = load_config(file=file)
     chosen = {"data.dataset": "frogs", "plugins": [frogs]}
-    assert loaded.config == load_config(flags=chosen).config
+    assert loaded.config == load_config(settings=chosen).config
     assert "\nepochs = 7\n" in text
     assert "\n# Where they were seen.\n" in text
     assert '\n#   "large" or "small"\npond = "large"\n' in text
@@ -142,30 +144,42 @@ def test_the_template_of_a_plugin_has_its_preset_and_its_options(
 # Flags
 
 
-def test_every_flag_of_train_that_stands_for_a_key_is_known() -> None:
+def test_the_options_are_those_of_the_schema() -> None:
+    assert generate_options.FILE.read_text(encoding="utf-8") == generate_options.source(), (
+        "run: make options"
+    )
+
+
+def test_every_option_of_train_that_sets_a_setting_is_made_from_the_schema() -> None:
     command = build_command().commands["train"]
     declared = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-    known = {option for flag in FLAGS for option in flag.split("/")}
+    known = {name for option in SETTING_OPTIONS for name in option.names.split("/")}
     apart = {"--config", "-c", "--set", "--resume", "--overwrite", "--dry-run", "--profile"}
     apart |= {"--json"}
     assert declared - apart - {"--help", "-h"} == known
-    assert set(FLAGS.values()) <= every_key()
+    assert {option.key for option in SETTING_OPTIONS} <= every_key()
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "flag"),
+    ("message", "shown"),
     [
-        ("train.lr", 0.1, "--lr"),
-        ("model.options.output", "tanh", "--tanh"),
-        ("model.options.output", "sigmoid", "--sigmoid"),
-        ("model.options.spectral_norm", True, "--spectral-norm"),
-        ("model.options.spectral_norm", False, "--no-spectral-norm"),
-        ("data.download", False, "--no-download"),
-        ("train.loss", "hinge", "train.loss"),
+        ("'train.lr' must be a number", "--lr must be a number"),
+        ("use 'train.device=auto'", "use --device auto"),
+        (
+            "use 'train.loss=hinge' or 'score.weights.flip=1'",
+            "use --set train.loss=hinge or --set score.weights.flip=1",
+        ),
+        ("'model.options.output=sigmoid' and 'data.download=false'", "--sigmoid and --no-download"),
+        ("'train.loss' has no flag", "'train.loss' has no flag"),
+        ("run.toml: train.lr must be a number", "run.toml: train.lr must be a number"),
+        (
+            "unknown dataset 'train'; did you mean 'data.png'?",
+            "unknown dataset 'train'; did you mean 'data.png'?",
+        ),
     ],
 )
-def test_a_value_names_the_flag_that_gives_it(key: str, value: object, flag: str) -> None:
-    assert flag_of(key, value) == flag
+def test_a_setting_in_a_message_is_shown_as_its_flag(message: str, shown: str) -> None:
+    assert as_flags(message) == shown
 
 
 # Examples

@@ -20,7 +20,7 @@ from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
-from bigan_cli.scoring.defaults import DEFAULT_WEIGHTS
+from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import Normals, fit_detector
 
 
@@ -61,7 +61,7 @@ def test_training_and_scoring_use_only_what_metal_has():
     heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
     networks = build_networks(dcgan, shape, 5, 0, heads, conditional)
     registry = load_registry()
-    components = [registry.component(name) for name in DEFAULT_WEIGHTS]
+    components = [registry.component(name) for name in DEFAULT_COMPONENTS]
     with OnlyWhatMetalHas() as watch:
         trainer = Trainer(networks, config, normals.fit, normals.validation, torch.device("cpu"))
         list(trainer.epochs())

@@ -87,7 +87,7 @@ def test_a_score_does_not_depend_on_its_batch(detector, pixels, data):
 
 
 def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
-    loaded = load_config(flags=FLAGS)
+    loaded = load_config(settings=FLAGS)
     path = tmp_path / "model.safetensors"
     about = {"class_names": ("slant",), "normal_classes": (0,), "preprocessing": PREPROCESSING}
     save_detector(path, detector, config=loaded.config, fingerprint="", **about)

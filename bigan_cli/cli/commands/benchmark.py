@@ -7,81 +7,61 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.cli import completion
-from bigan_cli.cli.options import JsonOption, PluginOption
+from bigan_cli.cli.options import (
+    ConfigOption,
+    JsonOption,
+    PluginOption,
+    SetOption,
+    setting_option,
+)
 
 
 def benchmark(
     ctx: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", help="Run file (TOML) of every run.", metavar="FILE"),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="A configuration key of every run; repeatable.", metavar="TABLE.KEY=VALUE"
-        ),
-    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
     dataset: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Data set; repeatable. [digits]",
-            metavar="NAME",
-            autocompletion=completion.datasets,
-        ),
+        list[str] | None, setting_option("data.dataset", help="Dataset. Repeatable.")
     ] = None,
     inlier: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A class to be the normal one, or 'all' for each in turn; repeatable. [all]",
-            metavar="CLASS",
+        setting_option(
+            "data.inlier",
+            help="Normal class, or 'all' for each in turn. Repeatable.",
+            default="all",
         ),
     ] = None,
     outlier: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A class to be the anomaly (leave-one-out), or 'all'; repeatable.", metavar="CLASS"
+        setting_option(
+            "data.outlier",
+            help="Anomalous class (leave-one-out), or 'all' for each in turn. Repeatable.",
         ),
     ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(help="Seed of the runs; repeatable. [0]", min=0, max=2**31 - 1),
+        typer.Option(help="Random seed. Repeatable. [default: 0]", min=0, max=2**31 - 1),
     ] = None,
     preset: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Preset handed on to 'bigan train'; repeatable.",
-            metavar="NAME",
-            autocompletion=completion.values_of("train", "preset"),
-        ),
+        setting_option("train.preset", help="Training effort, as for train. Repeatable."),
     ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(
-            help="Settings of a name, to be compared; repeatable.",
+            help="Named set of overrides to compare. Repeatable.",
             metavar="NAME='--set K=V --set ...'",
         ),
     ] = None,
     baselines: Annotated[
         bool,
-        typer.Option("--baselines", help="Add classical detectors on the very same images."),
+        typer.Option("--baselines", help="Add classical detectors on the same images."),
     ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, cpu, cuda, cuda:N or mps. [auto]",
-            metavar="DEVICE",
-            autocompletion=completion.words(*completion.DEVICES),
-        ),
-    ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Folder with the data. [this machine's data cache]", metavar="DIR"),
-    ] = None,
+    device: Annotated[str | None, setting_option("train.device")] = None,
+    data_root: Annotated[Path | None, setting_option("data.root")] = None,
     plugin: PluginOption = None,
     jobs: Annotated[
-        int, typer.Option(help="Runs beside each other; they share the cores.", min=1)
+        int, typer.Option(help="Number of runs in parallel; they share the cores.", min=1)
     ] = 1,
     output: Annotated[
         Path, typer.Option(help="Folder for runs and results.", metavar="DIR")
@@ -95,11 +75,11 @@ def benchmark(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train and evaluate over data sets, classes and seeds, and make tables of the results.
+    """Train and evaluate over datasets, classes and seeds, and make tables of the results.
 
-    Every run lies in OUTPUT/runs, and is what 'bigan train' and 'bigan evaluate' make of it.
-    results.json, .csv and .md are written anew after each. The same command goes on where an
-    earlier one was stopped, and tries again what failed.
+    Every run is in OUTPUT/runs, as 'bigan train' and 'bigan evaluate' write it. results.json,
+    .csv and .md are rewritten after each run. The same command resumes where an earlier one was
+    stopped, and repeats failed runs.
     """
     if baselines_of is not None:
         from bigan_cli.workflows.benchmark.baselines import show_baselines

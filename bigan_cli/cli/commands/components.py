@@ -1,4 +1,4 @@
-"""``bigan components``: which parts a score can have."""
+"""``bigan components``: lists the score components."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def components(
     from bigan_cli.cli.listing import describe, list_kind, show_options
     from bigan_cli.cli.terminal import Terminal
     from bigan_cli.plugins.registry import COMPONENT
-    from bigan_cli.scoring.defaults import DEFAULT_WEIGHTS
+    from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 
     terminal: Terminal = ctx.obj
     chosen = list_kind(terminal, COMPONENT, plugin or [], name)
 
     def as_dict(provided: Provided[ScoreComponent]) -> dict[str, object]:
-        usual = DEFAULT_WEIGHTS.get(provided.cls.name)
-        return {**describe(provided), "default_weight": usual, "weight": provided.cls.weight}
+        default = provided.cls.name in DEFAULT_COMPONENTS
+        return {**describe(provided), "default": default, "weight": provided.cls.weight}
 
     if as_json:
         terminal.json({"components": [as_dict(provided) for provided in chosen]})
     elif name is None:
         terminal.table(
-            ("name", "weight by default", "where named", "summary", "from"),
+            ("name", "default", "weight", "summary", "from"),
             (
                 (
                     p.cls.name,
-                    f"{DEFAULT_WEIGHTS[p.cls.name]:g}" if p.cls.name in DEFAULT_WEIGHTS else "-",
+                    "yes" if p.cls.name in DEFAULT_COMPONENTS else "no",
                     f"{p.cls.weight:g}",
                     p.cls.summary,
                     p.source,
@@ -54,6 +54,5 @@ def components(
         only = chosen[0].cls
         show_options(terminal, f"score.options.{only.name}", chosen[0])
         terminal.note(
-            f"Where score.components names it, its weight is {only.weight:g}, "
-            f"or --set score.weights.{only.name}=WEIGHT"
+            f"Its weight is {only.weight:g}; 'score.weights.{only.name}=WEIGHT' changes it."
         )

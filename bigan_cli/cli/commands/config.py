@@ -1,4 +1,4 @@
-"""``bigan config``: writes, shows and checks run files."""
+"""``bigan config``: writes, shows and checks config files."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bigan_cli.cli.options import (
+    ConfigOption,
+    JsonOption,
+    PluginOption,
+    SetOption,
+    setting_option,
+)
+
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
     from bigan_cli.config.load import LoadedConfig
 
-app = typer.Typer(name="config", no_args_is_help=True, help="Write, show and check run files.")
-
-_Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Any configuration key; repeatable.", metavar="TABLE.KEY=VALUE"),
-]
-_Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", help="A local plugin file to load; repeatable.", metavar="FILE"),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = typer.Typer(name="config", no_args_is_help=True, help="Write, show and check config files.")
 
 
 @app.command()
@@ -30,23 +28,23 @@ def init(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write to this file. [standard output]", metavar="FILE"
+            "--output", "-o", help="Output file. [default: standard output]", metavar="FILE"
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Data set whose defaults and options to write. [digits]", metavar="NAME"),
+        setting_option("data.dataset", help="Dataset whose defaults and options are written."),
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(help="Architecture whose options to write. [dcgan]", metavar="NAME"),
+        setting_option("model.architecture", help="Architecture whose options are written."),
     ] = None,
-    plugin: _Plugins = None,
+    plugin: PluginOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
 ) -> None:
-    """Write a run file with every key, its default and what it means."""
+    """Write a config file with every key, its default and what it means."""
     from bigan_cli.atomic import expanded, write_text
     from bigan_cli.config.reference import template
     from bigan_cli.config.resolve import DEFAULT_ARCHITECTURE, DEFAULT_DATASET
@@ -72,42 +70,40 @@ def init(
 @app.command()
 def show(
     ctx: typer.Context,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Run file (TOML).", metavar="FILE")
-    ] = None,
-    set_: _Sets = None,
-    plugin: _Plugins = None,
-    origin: Annotated[
-        bool, typer.Option("--origin", help="Say where each value comes from.")
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    plugin: PluginOption = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Show where each value comes from.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Print the configuration that a run would have, complete."""
+    """Print the complete configuration of a run."""
     from bigan_cli.config.load import load_config
-    from bigan_cli.config.reference import with_origins
+    from bigan_cli.config.reference import with_sources
     from bigan_cli.config.toml import to_toml
 
     terminal: Terminal = ctx.obj
-    loaded = load_config(file=config, sets=set_ or [], flags={"plugins": plugin})
+    loaded = load_config(file=config, sets=set_ or [], settings={"plugins": plugin})
     for note in loaded.notes:
         terminal.note(note)
     if as_json:
         document = {"config": loaded.config.model_dump(mode="json", by_alias=True)}
-        terminal.json({**document, "origins": loaded.origins} if origin else document)
+        terminal.json({**document, "sources": loaded.sources} if sources else document)
         return
     text = to_toml(loaded.config)
-    if origin:
-        text = with_origins(text, loaded.origins)
+    if sources:
+        text = with_sources(text, loaded.sources)
     terminal.result(text.rstrip("\n"))
 
 
 @app.command()
 def check(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="Run files (TOML).", metavar="FILE...")],
-    as_json: _Json = False,
+    files: Annotated[list[Path], typer.Argument(help="Config files (TOML).", metavar="FILE...")],
+    as_json: JsonOption = False,
 ) -> None:
-    """Check run files; all problems of all of them are told, and nothing is run."""
+    """Check config files and report all problems of all of them; nothing is run."""
     from bigan_cli.errors import ConfigError
 
     terminal: Terminal = ctx.obj
@@ -131,7 +127,7 @@ def check(
         raise typer.Exit(ConfigError.exit_code if problems else 0)
     for file, (each, wants_root) in checked.items():
         if not each:
-            terminal.result(f"{file}: ok{', with --data-root FOLDER' if wants_root else ''}")
+            terminal.result(f"{file}: ok{', with --data-root DIR' if wants_root else ''}")
     if problems:
         raise ConfigError(problems)
 
@@ -139,11 +135,11 @@ def check(
 @app.command()
 def keys(
     ctx: typer.Context,
-    plugin: _Plugins = None,
-    as_json: _Json = False,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """List every key of a run file: what it takes, its default, its flag and its meaning."""
+    """List every key of a config file: what it takes, its default, its flag and its meaning."""
     from bigan_cli.config.reference import all_tables, markdown, toml_value
     from bigan_cli.plugins import load_registry
 
@@ -163,7 +159,7 @@ def keys(
                         "allowed": row.allowed,
                         "required": row.required,
                         "default": row.default,
-                        "flag": row.flag or None,
+                        "flag": row.flag and row.flag.names,
                         "description": row.description,
                     }
                     for title, row in rows
@@ -178,7 +174,7 @@ def keys(
                 row.dotted,
                 row.allowed,
                 "required" if row.required else row.default and toml_value(row.default),
-                row.flag,
+                row.flag and row.flag.names,
                 row.description,
             )
             for _, row in rows
@@ -187,7 +183,7 @@ def keys(
 
 
 def _check(file: Path) -> tuple[list[tuple[str, str]], bool]:
-    """Return the problems of a run file, and whether it leaves the images' folder to be named."""
+    """Return the problems of a config file, and whether the images' folder is still to be named."""
     from bigan_cli.config.load import load_config
     from bigan_cli.errors import BiganError, ConfigError
 
@@ -203,7 +199,7 @@ def _check(file: Path) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _problems_with_data(file: Path, loaded: LoadedConfig) -> list[tuple[str, str]]:
-    """Return what can be told of the choice of classes without opening the data."""
+    """Return the problems with the choice of classes that show without opening the data."""
     from bigan_cli.data.classes import resolve_classes
     from bigan_cli.errors import UsageError
 

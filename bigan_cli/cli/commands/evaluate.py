@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.cli import completion
+from bigan_cli.cli.flags import class_refs
 from bigan_cli.cli.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
     PluginOption,
     RunOption,
+    setting_option,
 )
 
 
@@ -25,38 +26,34 @@ def evaluate(
     plugin: PluginOption = None,
     fpr: Annotated[
         float | None,
-        typer.Option(help="Share of normal images that may be called anomalous. [the run's]"),
+        setting_option("score.fpr", default="the run's own"),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            help="Evaluate on another data set. [the run's own test images]",
-            metavar="NAME",
-            autocompletion=completion.datasets,
+        setting_option(
+            "data.dataset",
+            help="Evaluate on another dataset.",
+            default="the run's own test images",
         ),
     ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Folder with the data. [where it was]", metavar="DIR")
-    ] = None,
+    data_root: Annotated[Path | None, setting_option("data.root", default="as in training")] = None,
     inlier: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Normal class of that data set, index or name; repeatable.", metavar="CLASS"
-        ),
+        setting_option("data.inlier", help="Normal class of that dataset. Repeatable."),
     ] = None,
     outlier: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Anomalous class of that data set, index or name; repeatable.", metavar="CLASS"
-        ),
+        setting_option("data.outlier", help="Anomalous class of that dataset. Repeatable."),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="More about that data set; repeatable.", metavar="data.KEY=VALUE"
+            "--set", help="Any data.* key of that dataset. Repeatable.", metavar="data.KEY=VALUE"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the bootstrap confidence intervals.", min=0)
+    ] = 0,
     min_auroc: Annotated[
         float | None, typer.Option(help="End with exit code 3 if the AUROC is below this.")
     ] = None,
@@ -79,8 +76,8 @@ def evaluate(
             fpr=fpr,
             dataset=dataset,
             data_root=data_root,
-            inlier=inlier or (),
-            outlier=outlier or (),
+            inlier=class_refs(inlier),
+            outlier=class_refs(outlier),
             sets=set_ or (),
             seed=seed,
             min_auroc=min_auroc,

@@ -133,7 +133,7 @@ def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
         flags["model.architecture"] = name
     else:
         sets.append(f'score.components=["{name}"]')
-    config = load_config(sets=sets, flags=flags).config
+    config = load_config(sets=sets, settings=flags).config
     if target.kind is DATASET:
         return config.data.options
     if target.kind is ARCHITECTURE:

@@ -23,7 +23,7 @@ class Reconstruction(ScoreComponent):
 
     name = "reconstruction"
     summary = "mean |x - G(E(x))| over the pixels"
-    weight = 0.25
+    weight = 0.0
 
     def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute error of each image, ``[N]``."""

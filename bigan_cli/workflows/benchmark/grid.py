@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.config.load import LoadedConfig, load_config
-from bigan_cli.config.sources import Problem, flatten, layer_of_sets
+from bigan_cli.config.sources import Problem, flatten, set_source
 from bigan_cli.config.toml import read_toml
 from bigan_cli.contracts import Dataset
 from bigan_cli.data.classes import resolve_classes
@@ -172,7 +172,7 @@ def _load(
         "plugins": list(request.plugins) or None,
     }
     return load_config(
-        file=request.config, sets=request.sets if sets is None else sets, flags=flags
+        file=request.config, sets=request.sets if sets is None else sets, settings=flags
     )
 
 
@@ -238,7 +238,7 @@ _VARIANT_HINT = "as in --variant plain='--set train.reconstruction_weight=0'"
 def _refuse_decided(sets: Sequence[str]) -> None:
     problems: list[Problem] = []
     for text in sets:
-        for path in layer_of_sets([text], problems).values:
+        for path in set_source([text], problems).values:
             decided = _DECIDED.get(".".join(path))
             if decided:
                 raise UsageError(f"--set {text} has no place in a benchmark", f"use {decided}")

@@ -1,0 +1,78 @@
+"""The one place that makes an instance of a plugin class from its options table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bigan_cli.atomic import expanded
+from bigan_cli.contracts import Architecture, DataLocation, Dataset, Options, ScoreComponent
+from bigan_cli.errors import PluginError, UsageError
+from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, Kind, Registry
+
+if TYPE_CHECKING:
+    from bigan_cli.config.schema import DataConfig, ModelConfig, ScoreConfig
+
+
+def make_dataset(registry: Registry, config: DataConfig, cache: Path) -> Dataset:
+    """Return the dataset that *config* names; no file is opened.
+
+    Args:
+        registry: Where it is found.
+        config: Its name, options and folder.
+        cache: Its folder where *config* names none.
+
+    Raises:
+        PluginError: There is no such dataset, or its options are wrong.
+        UsageError: It needs ``data.root`` and there is none.
+    """
+    cls = registry.dataset(config.dataset)
+    options = _options(cls, DATASET, config.options)
+    if config.root is None and cls.needs_root:
+        raise UsageError(f"the dataset {cls.name} needs a folder of images", "'data.root=DIR'")
+    root = cache if config.root is None else expanded(config.root)
+    return cls(options, DataLocation(root, config.download))
+
+
+def make_architecture(registry: Registry, config: ModelConfig) -> Architecture:
+    """Return the architecture that *config* names.
+
+    Raises:
+        PluginError: There is no such architecture, or its options are wrong.
+    """
+    cls = registry.architecture(config.architecture)
+    return cls(_options(cls, ARCHITECTURE, config.options))
+
+
+def make_component(registry: Registry, name: str, config: ScoreConfig) -> ScoreComponent:
+    """Return the score component *name* with the options in *config*.
+
+    Raises:
+        PluginError: There is no such component, or its options are wrong.
+    """
+    cls = registry.component(name)
+    return cls(_options(cls, COMPONENT, config.options.get(cls.name, {})))
+
+
+def make_components(
+    registry: Registry, names: Iterable[str], config: ScoreConfig
+) -> list[ScoreComponent]:
+    """Return the score components *names*; as :func:`make_component`."""
+    return [make_component(registry, name, config) for name in names]
+
+
+def _options(cls: type[Any], kind: Kind, table: Mapping[str, Any]) -> Options:
+    try:
+        options: Options = cls.Options.from_table(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PluginError(
+            f"the options of {kind.word} '{cls.name}' do not suit its installed version: "
+            f"{f'{where}: ' if where else ''}{first['msg']}",
+            "install the version of the plugin that the run was trained with",
+        ) from error
+    return options
