@@ -172,17 +172,24 @@ class Dataset(ABC):
 
 
 class Architecture(ABC):
-    """A recipe for the three networks of a BiGAN, for any image shape it supports.
+    """A recipe for the networks of a BiGAN, for any image shape it supports.
+
+    There are two kinds. On *pixels*, E and D see the image and G draws it. On *features*, a
+    frozen extractor turns the image into a feature map once, and E, G and D work at every place
+    of that map; :meth:`feature_extractor` makes the difference.
 
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
-        Options: Its typed options, the table ``[model.options]`` of a run file.
+        Options: Its typed options, the table ``[model.options]`` of a config file.
+        preset: Config tables that suit this architecture better than the general defaults; they
+            rank below everything that the user gives.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     Options: ClassVar[type[AnyOptions]] = Options
+    preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
@@ -206,16 +213,51 @@ class Architecture(ABC):
         scores use it too, and it is computed once. Draw weights from torch's global generator,
         so that the run's seed decides them.
 
+        For an architecture on features, *image_shape* is the shape of the feature map, K channels
+        by h by w. x is the map ``[N, K, h, w]``, unbounded, and z ``[N, latent_dim, h, w]``;
+        D returns logits ``[N, h, w]`` and features ``[N, F, h, w]``. Every place is computed
+        from that place alone: networks are trained on single places, h = w = 1.
+
         Raises:
             UsageError: The image shape is not supported.
         """
 
+    def feature_extractor(self, image_shape: ImageShape, *, pretrained: bool) -> nn.Module | None:
+        """Return a frozen network that maps images to features, or None for pixels.
+
+        The module maps x ``[N, C, H, W]`` in [-1, 1] to a feature map ``[N, K, h, w]``. It has a
+        method ``fit(raw)``, which estimates its normalisation from the vectors
+        ``[M, R]`` that its method ``raw(x)`` -> ``[N, R, h, w]`` returns for training images.
+
+        Args:
+            image_shape: Of the images.
+            pretrained: Whether to load the pretrained weights. False where a model file
+                supplies them: the weights need not be installed then.
+
+        Raises:
+            UsageError: The weights are not installed, or are not those that were expected.
+        """
+        return None
+
+    def decoder(self, feature_shape: ImageShape, image_shape: ImageShape) -> nn.Module | None:
+        """Return a network that draws images from feature maps, for pictures only, or None.
+
+        It maps ``[N, K, h, w]`` to ``[N, C, H, W]`` in [-1, 1], takes no part in the score and
+        is trained beside E, G and D.
+        """
+        return None
+
 
 class NetworkOutputs(Protocol):
-    """One batch seen through the trained networks; each part is computed once, when asked for.
+    """The outputs of the trained networks for one batch; each is computed once, on first access.
+
+    For an architecture on features, x is the feature map ``[N, K, h, w]``, and every output below
+    has the two further axes h and w: z is ``[N, d, h, w]``, logits are ``[N, h, w]``.
 
     Attributes:
-        x: The images ``[N, C, H, W]`` in [-1, 1].
+        images: The images ``[N, C, H, W]`` in [-1, 1].
+        on_places: Whether the networks work at every place of a feature map.
+        x: What E and D see: the images, or their feature maps.
         z: E(x), ``[N, d]``.
         reconstruction: G(E(x)), ``[N, C, H, W]``.
         real: D(x, E(x)): logits ``[N]`` and joint features ``[N, F]``.
@@ -228,6 +270,10 @@ class NetworkOutputs(Protocol):
             (x, G(E(x))), ``[N, F]`` each.
     """
 
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def on_places(self) -> bool: ...
     @property
     def x(self) -> Tensor: ...
     @property

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from bigan_cli.config.flag import DATA, NETWORKS, RESULTS, TRAINING, Flag
 
 ClassRef = int | str
-Distortion = Literal["wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"]
+Distortion = Literal[
+    "wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch", "feature_noise"
+]
 Preset = Literal["fast", "balanced", "best"]
 Augmentation = Literal["colour", "translation", "cutout"]
 Side = Annotated[int, Field(ge=8, le=1024)]
@@ -123,6 +125,12 @@ class TrainConfig(Table):
         1,
         ge=1,
         description="Least number of steps in an epoch. Few images are passed over several times.",
+    )
+    max_epoch_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Steps of an epoch at most; by default it passes over all training images.",
+        examples=[200],
     )
     selection: Literal["validation", "last"] = Field(
         "validation",

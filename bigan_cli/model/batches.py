@@ -1,8 +1,8 @@
 """Training images to batches on the device, in a given order.
 
-Pixels stay uint8 until a batch is used. Where they fit they lie on the device and a batch is
-one indexing operation there; else a thread gathers the next batches on the host while the
-device computes, and no worker process is needed either way.
+Pixels stay uint8, and features float16, until a batch is used. Where they fit they lie on the
+device and a batch is one indexing operation there; else a thread gathers the next batches on
+the host while the device computes, and no worker process is needed either way.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+# Images uint8 [N, C, H, W], or features float16 [N, K, 1, 1].
+Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.float16]
 
 # Of a GPU's free memory, images may take this share; the rest is for the networks.
 _GPU_SHARE = 0.5
@@ -44,14 +47,14 @@ class Batches(Protocol):
         """
 
 
-def make_batches(pixels: NDArray[np.uint8], device: torch.device) -> Batches:
+def make_batches(pixels: Samples, device: torch.device) -> Batches:
     """Return the batches of *pixels*, uint8 ``[N, C, H, W]``, resident on *device* if they fit."""
     if _fits(pixels, device):
         return ResidentBatches(pixels, device)
     return StreamedBatches(pixels, device)
 
 
-def _fits(pixels: NDArray[np.uint8], device: torch.device) -> bool:
+def _fits(pixels: Samples, device: torch.device) -> bool:
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return pixels.nbytes <= _GPU_SHARE * free
@@ -62,7 +65,7 @@ def _fits(pixels: NDArray[np.uint8], device: torch.device) -> bool:
 class ResidentBatches:
     """Batches of images that lie on the device as a whole."""
 
-    def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
+    def __init__(self, pixels: Samples, device: torch.device) -> None:
         self._pixels = _as_tensor(pixels).to(device)
 
     def __len__(self) -> int:
@@ -82,9 +85,10 @@ class StreamedBatches:
     computation.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
+    def __init__(self, pixels: Samples, device: torch.device) -> None:
         self._pixels = pixels
         self._device = device
+        self._dtype = torch.uint8 if pixels.dtype == np.uint8 else torch.float16
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -103,7 +107,7 @@ class StreamedBatches:
     def _gather(self, places: NDArray[np.int64]) -> Tensor:
         host = torch.empty(
             (len(places), *self._pixels.shape[1:]),
-            dtype=torch.uint8,
+            dtype=self._dtype,
             pin_memory=self._device.type == "cuda",
         )
         # All places are in range; without a check numpy writes to the buffer directly.
@@ -115,7 +119,7 @@ class StreamedBatches:
         return gathered.result().to(self._device, non_blocking=self._device.type == "cuda")
 
 
-def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+def _as_tensor(pixels: Samples) -> Tensor:
     # PyTorch warns of arrays that may not be written to, which a mapped file is.
     writable = pixels.flags.writeable and pixels.flags.c_contiguous
     return torch.from_numpy(pixels if writable else pixels.copy())

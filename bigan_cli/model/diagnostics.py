@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -167,28 +168,24 @@ class DiagnosticsProbe:
     """Looks at networks again and again with the same images and the same latent vectors.
 
     Args:
-        fit: Normals that are trained on, uint8 ``[N, C, H, W]``: a few of them serve as well
-            where there are few others, as nothing is chosen by them.
-        validation: Normals that are not trained on, uint8 ``[M, C, H, W]``.
-        latent_dim: Length of a latent vector.
+        fit: Normal images that are trained on, uint8 ``[N, C, H, W]``, or features, float16: a few
+            of them serve as well where there are few others, as nothing is chosen by them.
+        validation: Normal images that are not trained on, likewise.
     """
 
-    def __init__(
-        self, fit: NDArray[np.uint8], validation: NDArray[np.uint8], latent_dim: int
-    ) -> None:
+    def __init__(self, fit: NDArray[Any], validation: NDArray[Any]) -> None:
         least = _BATCH // 2
         # Large images take much memory, and half of them tell as much.
         most = max(least, images_at_once(_BATCH, *validation.shape[2:]))
         missing = max(0, least - len(validation))
         self._pixels = np.concatenate([validation[:most], fit[:missing]])
-        # A generator of its own, so that looking changes nothing of the run.
-        own = torch.Generator().manual_seed(0)
-        self._z = torch.randn(len(self._pixels), latent_dim, generator=own)
 
     def __call__(self, networks: Networks, device: torch.device, steps: int) -> TrainingDiagnostics:
         """Return :func:`examine` of *networks* on *device* after *steps* training steps."""
         x = to_model_range(torch.from_numpy(self._pixels).to(device))
-        return examine(networks, x, self._z.to(device), steps)
+        # A generator of its own, so that the probe changes nothing of the run.
+        z = networks.prior(len(x), torch.Generator().manual_seed(0)).to(device)
+        return examine(networks, x, z, steps)
 
 
 def _variance(values: Tensor) -> Tensor:

@@ -18,6 +18,9 @@ from torch.nn import functional as F  # noqa: N812  what everybody calls it
 
 Distortion = Callable[[Tensor], Tensor]
 
+# Standard deviation of the noise, where the features have one of about 1.
+_FEATURE_NOISE = 0.5
+
 
 def distort(x: Tensor, names: Sequence[str]) -> Tensor:
     """Return one distorted copy of each image, the kinds in equal shares.
@@ -28,14 +31,16 @@ def distort(x: Tensor, names: Sequence[str]) -> Tensor:
 
     Args:
         x: Images ``[N, C, H, W]`` in [-1, 1], at least 2 x 2 pixels.
-        names: Which of :data:`DISTORTIONS` to use, one at least.
+        names: Which of :data:`DISTORTIONS`, or of :data:`FEATURE_DISTORTIONS`, to use; one at
+            least.
 
     Returns:
         Images ``[N, C, H, W]`` in [-1, 1], in no particular order.
     """
     # Which images get which kind changes from call to call, since batches are in random order.
     groups = zip(names, x.tensor_split(len(names)), strict=True)
-    return torch.cat([DISTORTIONS[name](group) for name, group in groups if len(group)])
+    known = {**DISTORTIONS, **FEATURE_DISTORTIONS}
+    return torch.cat([known[name](group) for name, group in groups if len(group)])
 
 
 def warp(x: Tensor, cells: int, least: float, most: float) -> Tensor:
@@ -172,6 +177,11 @@ def _warp_finely(x: Tensor) -> Tensor:
     return warp(x, cells=5, least=0.05, most=0.3)
 
 
+def add_feature_noise(x: Tensor) -> Tensor:
+    """Add Gaussian noise to standardised features, as SimpleNet does (arXiv 2303.15140)."""
+    return x + _FEATURE_NOISE * torch.randn_like(x)
+
+
 DISTORTIONS: Mapping[str, Distortion] = {
     "wide_warp": _warp_widely,
     "fine_warp": _warp_finely,
@@ -181,3 +191,6 @@ DISTORTIONS: Mapping[str, Distortion] = {
     "stretch": stretch,
 }
 """What :func:`distort` does to images, by name."""
+
+FEATURE_DISTORTIONS: Mapping[str, Distortion] = {"feature_noise": add_feature_noise}
+"""What it does to standardised features, at every place for itself."""

@@ -8,6 +8,9 @@ import re
 import torch
 from torch import Tensor, nn
 
+# Equal in both, and millions of weights.
+_FROZEN = "extractor."
+
 
 class MovingAverage:
     """A copy of a module whose weights trail those of the original.
@@ -28,8 +31,10 @@ class MovingAverage:
         self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
         # By type: one call copies all tensors of one type.
         self._copied: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
-        source = dict(_tensors(module))
+        source = {n: t for n, t in _tensors(module) if not n.startswith(_FROZEN)}
         for name, target in _tensors(self.module):
+            if name not in source:
+                continue
             if target.is_floating_point() and not _is_parametrisation_buffer(name):
                 self._averaged[0].append(target)
                 self._averaged[1].append(source[name])

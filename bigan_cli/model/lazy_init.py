@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.nn import init
 
 from bigan_cli.contracts import Architecture, ImageShape
-from bigan_cli.model.networks import Networks, add_conditional, add_heads, build_networks
+from bigan_cli.model.networks import (
+    Networks,
+    add_conditional,
+    add_heads,
+    assemble,
+    build_networks,
+)
 
 # The initialisers of torch that draw random numbers.
 _DRAWING = (
@@ -34,7 +40,9 @@ def build_uninitialized(
     """
     parts = heads, conditional
     undrawn = _undrawn(architecture, image_shape, latent_dim, *parts)
-    return undrawn or build_networks(architecture, image_shape, latent_dim, 0, *parts)
+    return undrawn or build_networks(
+        architecture, image_shape, latent_dim, 0, *parts, pretrained=False
+    )
 
 
 def _undrawn(
@@ -46,11 +54,7 @@ def _undrawn(
 ) -> Networks | None:
     """Return the networks, or None where the file will not fill all of their tensors."""
     with _nothing_drawn(), torch.random.fork_rng(devices=[]):
-        networks = Networks(
-            *architecture.build(image_shape, latent_dim),
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-        )
+        networks = assemble(architecture, image_shape, latent_dim, pretrained=False)
         add_heads(networks, heads)
         add_conditional(networks, conditional)
     registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}

@@ -17,7 +17,7 @@ def supports_channels_last(networks: Networks) -> bool:
 
     They are tried as in ``eval()``, and left as they are.
     """
-    shape = networks.image_shape
+    shape = networks.input_shape
     x = torch.linspace(-1, 1, shape.channels * shape.height * shape.width)
     x = x.reshape(1, shape.channels, shape.height, shape.width)
     usual = copy.deepcopy(networks).eval()

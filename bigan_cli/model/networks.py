@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
-from bigan_cli.errors import PluginError
+from bigan_cli.errors import PluginError, UsageError
 from bigan_cli.model.cycle_discriminators import make_conditional
 
 
 class Networks(nn.Module):
     """Encoder E, generator G and joint discriminator D of one BiGAN.
 
+    Where there is a feature extractor, x below is its output, a feature map ``[N, K, h, w]``, z
+    is ``[N, d, h, w]`` and logits are ``[N, h, w]``; see :class:`bigan_cli.contracts.Architecture`.
+
     Attributes:
+        extractor: Frozen: images ``[N, C, H, W]`` -> ``[N, K, h, w]``; None for pixels.
+        decoder: Feature map -> image, for pictures; None where images are generated directly.
         encoder: x ``[N, C, H, W]`` -> z ``[N, d]``.
         generator: z ``[N, d]`` -> x ``[N, C, H, W]``.
         discriminator: (x, z) -> (logits ``[N]``, features ``[N, F]``).
@@ -23,7 +29,8 @@ class Networks(nn.Module):
             ``[N, K]`` -> ``[N, outputs]``. They learn with the discriminator.
         conditional: The conditional discriminators, by name: two images, or two latent vectors
             -> (logits ``[N]``, features ``[N, F]``). They learn with the discriminator, too.
-        image_shape: C, H and W.
+        image_shape: C, H and W of the images.
+        input_shape: Of what E and D see: the image shape, or K, h and w of the feature map.
         latent_dim: d.
     """
 
@@ -34,8 +41,14 @@ class Networks(nn.Module):
         discriminator: nn.Module,
         image_shape: ImageShape,
         latent_dim: int,
+        extractor: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        input_shape: ImageShape | None = None,
     ) -> None:
         super().__init__()
+        self.extractor = extractor
+        self.decoder = decoder
+        self.input_shape = input_shape or image_shape
         self.encoder = encoder
         self.generator = generator
         self.discriminator = discriminator
@@ -43,6 +56,34 @@ class Networks(nn.Module):
         self.conditional = nn.ModuleDict()
         self.image_shape = image_shape
         self.latent_dim = latent_dim
+
+    @property
+    def on_places(self) -> bool:
+        """Whether the networks work at every place of a feature map."""
+        return self.extractor is not None
+
+    def prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return draws of z from N(0, I), ``[count, d]``; on places ``[count, d, 1, 1]``.
+
+        They are drawn on the device of the networks, or of *generator* where one is given.
+        """
+        place = (1, 1) if self.on_places else ()
+        device = next(self.encoder.parameters()).device if generator is None else generator.device
+        return torch.randn(count, self.latent_dim, *place, generator=generator, device=device)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Return what E and D see of images ``[N, C, H, W]`` in [-1, 1]."""
+        if self.extractor is None:
+            return images
+        features: Tensor = self.extractor(images)
+        return features
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode of all networks but the extractor, which is frozen."""
+        super().train(mode)
+        if self.extractor is not None:
+            self.extractor.eval()
+        return self
 
     @property
     def has_image_features(self) -> bool:
@@ -62,6 +103,8 @@ def build_networks(
     seed: int,
     heads: Mapping[str, int] | None = None,
     conditional: Sequence[str] = (),
+    *,
+    pretrained: bool = True,
 ) -> Networks:
     """Build the networks with weights decided by *seed*, and check that they keep the contract.
 
@@ -75,6 +118,7 @@ def build_networks(
         heads: Name -> outputs of each head on the discriminator's image features; left out
             where the discriminator has none.
         conditional: Names of the conditional discriminators.
+        pretrained: Whether a feature extractor gets its pretrained weights.
 
     Raises:
         PluginError: The architecture broke its contract (wrong shapes, values that are not finite).
@@ -82,15 +126,36 @@ def build_networks(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
-        networks = Networks(
-            *architecture.build(image_shape, latent_dim),
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-        )
+        networks = assemble(architecture, image_shape, latent_dim, pretrained=pretrained)
         _check_contract(architecture.name, networks)
         add_heads(networks, heads or {})
         add_conditional(networks, conditional)
     return networks
+
+
+@torch.no_grad()
+def assemble(
+    architecture: Architecture, image_shape: ImageShape, latent_dim: int, *, pretrained: bool
+) -> Networks:
+    """Return the networks of *architecture*, unchecked; draws from torch's global generator."""
+    extractor = architecture.feature_extractor(image_shape, pretrained=pretrained)
+    if extractor is None:
+        return Networks(
+            *architecture.build(image_shape, latent_dim),
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+        )
+    extractor.eval().requires_grad_(requires_grad=False)
+    one_image = torch.zeros(1, image_shape.channels, image_shape.height, image_shape.width)
+    feature_shape = ImageShape(*extractor(one_image).shape[1:])
+    return Networks(
+        *architecture.build(feature_shape, latent_dim),
+        image_shape=image_shape,
+        latent_dim=latent_dim,
+        extractor=extractor,
+        decoder=architecture.decoder(feature_shape, image_shape),
+        input_shape=feature_shape,
+    )
 
 
 @torch.no_grad()
@@ -101,7 +166,7 @@ def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
     """
     if not heads or not networks.has_image_features:
         return
-    shape = networks.image_shape
+    shape = networks.input_shape
     x = torch.zeros(2, shape.channels, shape.height, shape.width)
     seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
     for name, outputs in heads.items():
@@ -109,7 +174,17 @@ def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
 
 
 def add_conditional(networks: Networks, names: Sequence[str]) -> None:
-    """Add freshly drawn conditional discriminators, by their names."""
+    """Add newly initialised cycle discriminators, by their names.
+
+    Raises:
+        UsageError: The networks work on places, where there are none.
+    """
+    if names and networks.on_places:
+        raise UsageError(
+            "adversarial cycles are for architectures on pixels",
+            "set 'train.adversarial_image_cycle_weight' and "
+            "'train.adversarial_latent_cycle_weight' to 0",
+        )
     made = make_conditional(names, networks.image_shape, networks.latent_dim)
     networks.conditional.update(made)
 
@@ -121,9 +196,10 @@ def heads_of(networks: Networks) -> dict[str, int]:
 
 @torch.no_grad()
 def _check_contract(name: str, networks: Networks) -> None:
-    shape = networks.image_shape
+    shape = networks.input_shape
+    places = (shape.height, shape.width) if networks.on_places else ()
     x = torch.rand(2, shape.channels, shape.height, shape.width) * 2 - 1
-    z = torch.randn(2, networks.latent_dim)
+    z = torch.randn(2, networks.latent_dim, *places)
     networks.eval()
     encoded: Tensor = networks.encoder(x)
     generated: Tensor = networks.generator(z)
@@ -132,8 +208,8 @@ def _check_contract(name: str, networks: Networks) -> None:
     expected = {
         "encoder": (encoded, tuple(z.shape)),
         "generator": (generated, tuple(x.shape)),
-        "discriminator's logits": (logits, (2,)),
-        "discriminator's features": (features, (2, features[0].numel())),
+        "discriminator's logits": (logits, (2, *places)),
+        "discriminator's features": (features, (2, *_feature_axes(features), *places)),
     }
     for part, (output, wanted) in expected.items():
         if tuple(output.shape) != wanted:
@@ -143,12 +219,31 @@ def _check_contract(name: str, networks: Networks) -> None:
             )
         if not torch.isfinite(output).all():
             raise PluginError(f"architecture '{name}': the {part} is not finite for {shape}")
-    if generated.abs().max() > 1:
+    if not networks.on_places and generated.abs().max() > 1:
         raise PluginError(f"architecture '{name}': the generator leaves the range [-1, 1]")
 
 
+def _feature_axes(features: Tensor) -> tuple[int, ...]:
+    # Any number of features will do; a vector for each image, or for each place, will not.
+    return tuple(features.shape[1:2])
+
+
+def apply_head(head: nn.Module, features: Tensor) -> Tensor:
+    """Return the outputs of a linear head: ``[N, K]`` -> ``[N, M]``, or at every place of a map.
+
+    A map ``[N, K, h, w]`` becomes ``[N, M, h, w]``.
+    """
+    if features.ndim == 2:
+        outputs: Tensor = head(features)
+        return outputs
+    at_places: Tensor = head(features.movedim(1, -1))
+    return at_places.movedim(-1, 1)
+
+
 def to_model_range(pixels: Tensor) -> Tensor:
-    """Turn uint8 pixels 0..255 into float32 in [-1, 1]."""
+    """Turn uint8 pixels 0..255 into float32 in [-1, 1]; features, which are float, stay."""
+    if pixels.is_floating_point():
+        return pixels.to(torch.float32)
     return pixels.to(torch.float32) / 127.5 - 1
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, softplus
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.distortions import distort
-from bigan_cli.model.networks import Networks
+from bigan_cli.model.networks import Networks, apply_head
 from bigan_cli.transformations import TRANSFORMATIONS, Transformation
 
 DISTORTION = "distortion"
@@ -67,7 +67,7 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
     features: Tensor = networks.discriminator.image_features(torch.cat(images))  # type: ignore[operator]
     losses = {}
     if DISTORTION in heads:
-        logits = heads[DISTORTION](features[:plain_and_distorted]).float().squeeze(1)
+        logits = apply_head(heads[DISTORTION], features[:plain_and_distorted]).float().squeeze(1)
         losses[DISTORTION] = distortion_loss(*logits.chunk(2))
     start = plain_and_distorted
     for name, kind in groups.items():

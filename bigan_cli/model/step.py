@@ -134,7 +134,7 @@ class AdversarialStep:
             noise: The same; a scalar tensor adds noise even where it is 0.
             average_weight: How far the averaged weights move towards the new ones.
         """
-        z = torch.randn(len(x), self.networks.latent_dim, device=x.device)
+        z = self.networks.prior(len(x))
         with autocast(self.precision, self.device):
             with phase("forward of E and G"):
                 generated = self.networks.generator(z)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from bigan_cli.model.cycle_discriminators import IMAGE
-from bigan_cli.model.networks import Networks
+from bigan_cli.model.networks import Networks, apply_head
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _outputs(networks: Networks) -> dict[str, str]:
         if name:
             handles.append(module.register_forward_hook(remember(name)))
     device = next(networks.parameters()).device
-    shape = networks.image_shape
+    shape = networks.input_shape
     training = networks.training
     networks.eval()
     x = torch.zeros(1, shape.channels, shape.height, shape.width, device=device)
@@ -79,7 +79,7 @@ def _outputs(networks: Networks) -> dict[str, str]:
     if len(networks.heads):
         seen = networks.discriminator.image_features(x)  # type: ignore[operator]
         for head in networks.heads.values():
-            head(seen)
+            apply_head(head, seen)
     for name, network in networks.conditional.items():
         start = x if name == IMAGE else z
         network(start, start)

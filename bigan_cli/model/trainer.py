@@ -20,7 +20,7 @@ from torch import Tensor
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_memory
-from bigan_cli.model.batches import images_at_once, make_batches
+from bigan_cli.model.batches import Samples, images_at_once, make_batches
 from bigan_cli.model.compile import compile_networks, is_compile_error
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
 from bigan_cli.model.device import autocast, resolve_precision
@@ -41,8 +41,9 @@ class Trainer:
     Args:
         networks: Freshly built networks; they are moved to *device* and trained in place.
         config: How to train.
-        fit: Normal images to learn from, uint8 ``[N, C, H, W]``.
-        validation: Normal images that choose the best epoch, uint8 ``[M, C, H, W]``.
+        fit: Normal images to learn from, uint8 ``[N, C, H, W]``; for networks on places, feature
+            vectors float16 ``[N, K, 1, 1]``.
+        validation: Normal images, or feature vectors, that choose the best epoch.
         device: Where to train.
         should_stop: Asked after every step; True ends the training there.
         on_step: Told ``(epoch, step, steps)`` after every step, for a progress display.
@@ -55,8 +56,8 @@ class Trainer:
         self,
         networks: Networks,
         config: TrainConfig,
-        fit: NDArray[np.uint8],
-        validation: NDArray[np.uint8],
+        fit: Samples,
+        validation: Samples,
         device: torch.device,
         should_stop: Callable[[], bool] | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
@@ -65,7 +66,7 @@ class Trainer:
             raise UsageError(f"training needs at least 2 images, got {len(fit)}")
         self.config = config
         self.device = device
-        self.precision = resolve_precision(config.precision, device, networks.image_shape)
+        self.precision = resolve_precision(config.precision, device, networks.input_shape)
         # On a CPU it was measured to gain on some image sizes what it loses on others.
         if device.type == "cuda" and supports_channels_last(networks):
             to_channels_last(networks)
@@ -80,10 +81,11 @@ class Trainer:
         # Every batch is full: batch statistics and step time stay the same throughout. Which
         # images are left out changes with every epoch's order.
         self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(fit))
-        self.steps_per_epoch = self._passes * len(fit) // self.batch_size
+        steps = self._passes * len(fit) // self.batch_size
+        self.steps_per_epoch = min(steps, config.max_epoch_steps or steps)
         self._fit = make_batches(fit, device)
         self._validation = make_batches(validation, device)
-        self._examiner = DiagnosticsProbe(fit, validation, networks.latent_dim)
+        self._examiner = DiagnosticsProbe(fit, validation)
         self._should_stop = should_stop
         self._on_step = on_step
         self.epoch = 0
@@ -249,7 +251,7 @@ class Trainer:
     def validate(self) -> float:
         """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
         total = torch.zeros((), device=self.device)
-        shape = self.networks.image_shape
+        shape = self.networks.input_shape
         together = images_at_once(_VALIDATION_BATCH, shape.height, shape.width)
         for batch in self._validation.in_order(np.arange(len(self._validation)), together):
             x = to_model_range(batch)

@@ -118,7 +118,7 @@ class EnsembleMember:
         """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
 
         def look(seen: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
-            images: NDArray[np.uint8] = to_pixels(seen.reconstruction[:count]).cpu().numpy()
+            images: NDArray[np.uint8] = to_pixels(seen.drawn_reconstruction[:count]).cpu().numpy()
             return images
 
         rebuilt = list(run_batches(self._ready, pixels, batch_size, look))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.errors import UsageError
 from bigan_cli.model.memory_format import supports_channels_last
 from bigan_cli.model.networks import Networks
 
@@ -54,6 +55,9 @@ class InferenceNetworks:
                 self.layout = torch.channels_last
         # However they were trained: the arithmetic is to be the same as from a model file.
         copied.to(memory_format=self.layout)
+        self.on_places = copied.on_places
+        self.extractor = copied.extractor
+        self.decoder = copied.decoder
         self.encoder = copied.encoder
         self.generator = copied.generator
         self.discriminator = copied.discriminator
@@ -68,6 +72,26 @@ class InferenceNetworks:
             self.encoder.__dict__["features"] = self.encoder_features
         self.heads = dict(copied.heads.items())
         self.conditional = dict(copied.conditional.items())
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Return what E and D see of images ``[N, C, H, W]`` in [-1, 1]."""
+        if self.extractor is None:
+            return images
+        features: Tensor = self.extractor(images)
+        return features
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """Return images ``[N, C, H, W]`` in [-1, 1] from *x*, which E and D see.
+
+        Raises:
+            UsageError: This architecture draws no images.
+        """
+        if self.extractor is None:
+            return x
+        if self.decoder is None:
+            raise UsageError("this architecture has no decoder, so it draws no images")
+        images: Tensor = self.decoder(x)
+        return images
 
     def begin(self, x: Tensor) -> None:
         """Let what E and D see in *x* be computed once, in this thread, until the next batch."""

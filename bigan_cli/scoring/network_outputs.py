@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bigan_cli.errors import UsageError
 from bigan_cli.model.cycle_discriminators import IMAGE
+from bigan_cli.model.networks import apply_head
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 
 
@@ -18,13 +19,15 @@ class LazyNetworkOutputs:
 
     Args:
         networks: Ready to judge images.
-        x: Images ``[N, C, H, W]`` in [-1, 1], on the networks' device.
+        images: ``[N, C, H, W]`` in [-1, 1], on the networks' device.
     """
 
-    def __init__(self, networks: InferenceNetworks, x: Tensor) -> None:
+    def __init__(self, networks: InferenceNetworks, images: Tensor) -> None:
         self._networks = networks
-        self.x = x
-        networks.begin(x)
+        self.images = images
+        self.on_places = networks.on_places
+        self.x = networks.inputs(images)
+        networks.begin(self.x)
 
     @cached_property
     def z(self) -> Tensor:
@@ -46,7 +49,8 @@ class LazyNetworkOutputs:
     @cached_property
     def heads(self) -> Mapping[str, Tensor]:
         """Outputs ``[N, M]`` of each head on the discriminator's image features of x, by name."""
-        return {name: head(self.image_features) for name, head in self._networks.heads.items()}
+        heads = self._networks.heads.items()
+        return {name: apply_head(head, self.image_features) for name, head in heads}
 
     def heads_for(self, images: Tensor) -> Mapping[str, Tensor]:
         """Return the same of other images ``[N, C, H, W]``, made of x.
@@ -64,6 +68,11 @@ class LazyNetworkOutputs:
         """G(E(x)), ``[N, C, H, W]``."""
         x: Tensor = self._networks.generator(self.z)
         return x
+
+    @cached_property
+    def drawn_reconstruction(self) -> Tensor:
+        """The reconstruction as images ``[N, C, H, W]``."""
+        return self._networks.drawn(self.reconstruction)
 
     @cached_property
     def real(self) -> tuple[Tensor, Tensor]:

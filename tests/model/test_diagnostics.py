@@ -114,7 +114,7 @@ def test_untrained_networks_are_not_judged_before_the_grace_is_over(images):
 def test_normals_that_are_all_the_same_cannot_collapse(images):
     same = np.repeat(images[0][:1], 80, axis=0)
     trainer = make(images, epochs=1)
-    health = DiagnosticsProbe(same, same[:3], 32)(trainer.average, CPU, steps=1000)
+    health = DiagnosticsProbe(same, same[:3])(trainer.average, CPU, steps=1000)
     assert np.isfinite(list(health.as_dict().values())).all()
     assert not {"mode_collapse", "encoder_collapse"} & {a.name for a in alarms(health)}
 
