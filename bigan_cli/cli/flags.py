@@ -13,14 +13,18 @@ _VALUES = {"true": 0, "tanh": 0, "false": 1, "sigmoid": 1}
 _SIZE = re.compile(r"(\d{1,9})\s*[x,]\s*(\d{1,9})", re.IGNORECASE)
 # 'train.lr' and 'train.lr=0.001', as messages below the command line write settings.
 _SETTING = re.compile(r"'((?:data|model|train|score|output)(?:\.\w+)+|plugins)(?:=([^'\n]*))?'")
+# 'overwrite=True' and 'checkpoint=last': arguments of a workflow that a flag has the name of.
+_ARGUMENT = re.compile(r"'(resume|overwrite|checkpoint|run)=([^'\n]*)'")
 
 
 def as_flags(text: str) -> str:
     """Return *text* with every quoted setting that has a flag replaced by the flag.
 
     ``'train.lr'`` becomes ``--lr``, ``'train.device=auto'`` becomes ``--device auto``, and
-    ``'train.loss=hinge'``, which has no flag, ``--set train.loss=hinge``.
+    ``'train.loss=hinge'``, which has no flag, ``--set train.loss=hinge``. ``'overwrite=True'``
+    becomes ``--overwrite``.
     """
+    text = _ARGUMENT.sub(lambda m: f"--{m[1]}" if m[2] == "True" else f"--{m[1]} {m[2]}", text)
     return _SETTING.sub(lambda match: _as_flag(match[1], match[2]), text)
 
 

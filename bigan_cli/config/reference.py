@@ -155,7 +155,7 @@ def template(
 
 
 def _values(dataset: type[Dataset], architecture: type[Architecture]) -> dict[str, Any]:
-    """Return what differs from the general defaults for this data set and architecture."""
+    """Return what differs from the general defaults for this dataset and architecture."""
     values = {table: dict(part) for table, part in dataset.preset.items()}
     model = values.setdefault("model", {})
     if model.get("architecture", DEFAULT_ARCHITECTURE) != architecture.name:

@@ -24,7 +24,7 @@ from bigan_cli.data.load import (
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.splits import Labels
 from bigan_cli.errors import BiganError, DataError, PluginError, is_out_of_memory
-from bigan_cli.plugins.checks import in_words
+from bigan_cli.plugins.checks import format_error
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -128,7 +128,7 @@ def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
         if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
             raise
         raise PluginError(
-            f"the data set {dataset.name} is broken: {in_words(error)}",
+            f"the data set {dataset.name} is broken: {format_error(error)}",
             "'bigan plugins check' tries out all that it must do",
         ) from error
 

@@ -97,7 +97,7 @@ class RecordedStep:
             first = first_line(error)
             raise TrainingError(
                 f"the training step cannot be recorded as a CUDA graph: {first}",
-                "train with --compile off",
+                "train with 'train.compile=off'",
             ) from error
         self._graph = graph
 

@@ -45,14 +45,14 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(
             f"device 'mps' requested, but this machine has no Metal GPU (available: "
             f"{', '.join(there)})",
-            "use --device auto",
+            "use 'train.device=auto'",
         )
     cuda = [f"{d} ({torch.cuda.get_device_name(d)})" for d in there if d.startswith("cuda")]
     if not cuda:
         raise DeviceError(
             f"device '{name}' requested, but PyTorch sees no CUDA GPU (available: "
             f"{', '.join(there)})",
-            "use --device auto",
+            "use 'train.device=auto'",
         )
     plural = "device" if len(cuda) == 1 else "devices"
     raise DeviceError(f"{wanted} does not exist; {len(cuda)} CUDA {plural}: {', '.join(cuda)}")

@@ -203,8 +203,8 @@ def alarms(health: TrainingDiagnostics) -> tuple[TrainingWarning, ...]:
                 "loss_spike",
                 f"D's mean loss over an epoch was {health.peak_d_loss:,.0f}, where guessing "
                 "gives 2: one step has thrown off what was learned before it",
-                "a lower --lr, or --spectral-norm if it is off; what is best may be of an earlier "
-                "epoch",
+                "a lower 'train.lr', or 'model.options.spectral_norm=true'; the best epoch may "
+                "be an earlier one",
             )
         )
     varied = health.normal_variance > _VARIANCE_OF_ONE_IMAGE
@@ -214,7 +214,7 @@ def alarms(health: TrainingDiagnostics) -> tuple[TrainingWarning, ...]:
                 "mode_collapse",
                 "G's images are all alike: they vary "
                 f"{health.sample_variance:.1%} as much as the normals (mode collapse)",
-                "a larger train.reconstruction_weight or a lower --lr",
+                "a larger 'train.reconstruction_weight' or a lower 'train.lr'",
             )
         )
     if varied and health.code_variance < _LEAST_CODE_VARIANCE:
@@ -223,8 +223,8 @@ def alarms(health: TrainingDiagnostics) -> tuple[TrainingWarning, ...]:
                 "encoder_collapse",
                 "E takes all normals to nearly one point: the variance of E(x) is "
                 f"{health.code_variance:.2g}, where the prior's is 1",
-                "a larger train.reconstruction_weight or train.latent_cycle_weight, or a lower "
-                "--lr",
+                "a larger 'train.reconstruction_weight' or 'train.latent_cycle_weight', or a lower "
+                "'train.lr'",
             )
         )
     if health.logit_deviation < _LEAST_LOGIT_DEVIATION:
@@ -233,7 +233,7 @@ def alarms(health: TrainingDiagnostics) -> tuple[TrainingWarning, ...]:
                 "constant_logits",
                 "D gives every pair nearly the same logit (standard deviation "
                 f"{health.logit_deviation:.2g}), so E and G learn nothing from it",
-                "a lower --lr, or --spectral-norm if it is off",
+                "a lower 'train.lr', or 'model.options.spectral_norm=true'",
             )
         )
     if (
@@ -246,8 +246,8 @@ def alarms(health: TrainingDiagnostics) -> tuple[TrainingWarning, ...]:
                 f"D tells real from generated pairs nearly always ({health.real_accuracy:.0%} "
                 f"and {health.fake_accuracy:.0%} right, logits {health.logit_gap:.1f} apart), so "
                 "E and G cannot catch up",
-                "--spectral-norm if it is off, a lower --feature-maps-disc, or more "
-                "train.instance_noise",
+                "'model.options.spectral_norm=true', a lower 'model.options.feature_maps_disc', or "
+                "more 'train.instance_noise'",
             )
         )
     return tuple(found)

@@ -194,18 +194,18 @@ class Trainer:
             if is_out_of_memory(error):
                 raise TrainingError(
                     f"out of memory at epoch {self.epoch + 1}{': ' if first else ''}{first}",
-                    f"use a smaller --batch-size than {self.config.batch_size}",
+                    f"use a smaller 'train.batch_size' than {self.config.batch_size}",
                 ) from error
             if is_compile_error(error):
                 raise TrainingError(
-                    f"torch.compile failed: {first}", "train with --compile off"
+                    f"torch.compile failed: {first}", "train with 'train.compile=off'"
                 ) from error
             raise
 
     def _diverged(self, where: str) -> TrainingError:
         return TrainingError(
             f"loss became NaN or infinite at epoch {self.epoch + 1}, {where}",
-            f"lower --lr ({self.config.lr:g})",
+            f"lower 'train.lr' ({self.config.lr:g})",
         )
 
     def _stopped(self) -> bool:

@@ -1,9 +1,9 @@
-"""Finds data sets, architectures and score components, one plugin at a time.
+"""Finds datasets, architectures and score components, one plugin at a time.
 
 A plugin is a built-in module, an installed package with an entry point of the group ``bigan``,
 or a file that the user names. All three go through the same hooks and the same checks. Each is
-loaded on its own, so a broken one takes nothing with it: the reason is kept, and it only matters
-to a run that asks for something the broken plugin would have provided.
+loaded on its own, so a broken one affects no other: the reason is kept, and matters only to a
+run that asks for something the broken plugin would have provided.
 
 The environment variable ``BIGAN_PLUGINS`` chooses among the installed packages: a comma list of
 plugin or package names loads these alone, the empty string none, ``-name`` all but that one.
@@ -35,10 +35,10 @@ from bigan_cli.plugins.registry import (
 from bigan_cli.plugins.sources import (
     Candidate,
     PluginRejected,
+    absolute,
     built_ins,
     installed,
     local,
-    whole_path,
 )
 from bigan_cli.plugins.versions import PluginVersion
 
@@ -61,40 +61,39 @@ def load_registry(
     """Load the built-ins, the installed plugins and local files, each guarded on its own.
 
     Args:
-        local_files: Python files with hooks, which the user asked for.
-        optional_files: Such files that a run was made with. One that is missing or broken only
-            matters where nothing else provides what is wanted; what *local_files* provide
-            replaces what they do.
-        plugin_versions: Whence the plugins of that run came.
+        local_files: Python files with hooks, that the user named.
+        optional_files: Such files that a run was trained with. A missing or broken one matters only
+            where nothing else provides what is needed; *local_files* replace what they provide.
+        plugin_versions: The plugin versions of that run.
 
     Raises:
         PluginError: One of *local_files* is missing or broken.
     """
     found = _Found()
-    kept_off: list[Disabled] = []
-    for candidate in (*built_ins(), *installed(found.broken, kept_off)):
+    disabled: list[Disabled] = []
+    for candidate in (*built_ins(), *installed(found.broken, disabled)):
         try:
             found.add(candidate)
-        except PluginRejected as refused:
-            found.refuse(candidate.name, candidate.distribution, candidate.version, refused)
-    named = {whole_path(path): path for path in local_files}
+        except PluginRejected as error:
+            found.refuse(candidate.name, candidate.distribution, candidate.version, error)
+    named = {absolute(path): path for path in local_files}
     for path in named.values():
         try:
             found.add(local(path))
-        except PluginRejected as refused:
-            raise PluginError(f"plugin file {path}: {refused}", refused.hint) from refused
-    for path in {whole_path(path): path for path in optional_files}.values():
-        if whole_path(path) in named:
+        except PluginRejected as error:
+            raise PluginError(f"plugin file {path}: {error}", error.hint) from error
+    for path in {absolute(path): path for path in optional_files}.values():
+        if absolute(path) in named:
             continue
         try:
             found.add(local(path), without=list(named.values()))
-        except PluginRejected as refused:
-            found.refuse(str(path), str(path), "", refused)
-    return found.registry(tuple(kept_off), tuple(plugin_versions))
+        except PluginRejected as error:
+            found.refuse(str(path), str(path), "", error)
+    return found.registry(tuple(disabled), tuple(plugin_versions))
 
 
 class _Found:
-    """What has been found so far."""
+    """The plugins found so far."""
 
     def __init__(self) -> None:
         self.broken: list[BrokenPlugin] = []
@@ -103,14 +102,14 @@ class _Found:
         self._provided: dict[str, dict[str, list[Provided[Any]]]] = {k.hook: {} for k in KINDS}
 
     def add(self, candidate: Candidate, without: Sequence[Path] = ()) -> None:
-        """Load a plugin and take in what it provides.
+        """Load a plugin and add the classes that it provides.
 
         Args:
             candidate: The plugin.
-            without: Files: what these provide, the plugin does not.
+            without: Files whose classes replace the plugin's.
 
         Raises:
-            PluginRejected: With the reason in words.
+            PluginRejected: The plugin cannot be used.
         """
         offers = load_classes(candidate)
         source = (candidate.name, candidate.distribution, candidate.version)
@@ -131,7 +130,7 @@ class _Found:
         self._plugins.append(PluginInfo(*source, provides))
 
     def _check_free(self, kind: Kind, provided: Provided[Any]) -> None:
-        """Refuse a file whose class could not be asked for, since a built-in has its name."""
+        """Refuse a file whose class has the name of a built-in, which would hide it."""
         name = provided.cls.name
         same = self._provided[kind.hook].get(name)
         if provided.is_local and same and same[0].distribution == BUILT_IN:
@@ -141,13 +140,13 @@ class _Found:
             )
 
     def refuse(self, name: str, distribution: str, version: str, why: PluginRejected) -> None:
-        """Keep why a plugin is not used."""
+        """Record why a plugin is not used."""
         self.broken.append(BrokenPlugin(name, distribution, version, str(why)))
 
     def registry(
-        self, kept_off: tuple[Disabled, ...], plugin_versions: tuple[PluginVersion, ...]
+        self, disabled: tuple[Disabled, ...], plugin_versions: tuple[PluginVersion, ...]
     ) -> Registry:
-        """Return it all."""
+        """Return the registry."""
         first = {
             h: {n: all_[0] for n, all_ in names.items()} for h, names in self._provided.items()
         }
@@ -162,6 +161,6 @@ class _Found:
                 for h, names in self._provided.items()
             },
             shadowed=tuple(self._shadowed),
-            kept_off=kept_off,
+            disabled=disabled,
             plugin_versions=plugin_versions,
         )

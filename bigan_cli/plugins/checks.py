@@ -1,4 +1,4 @@
-"""From a plugin to its classes: import, registration, the call of each hook, and what it returns.
+"""Loads a plugin's classes: imports and registers it, calls its hooks, checks what they return.
 
 All of it is third-party code, so every failure becomes a :class:`PluginRejected` with the reason.
 """
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from bigan_cli import __version__, hookspecs
 from bigan_cli.contracts import Dataset, ImageShape, Options, ScoreComponent
-from bigan_cli.plugins.names import listed
+from bigan_cli.plugins.names import join_words
 from bigan_cli.plugins.registry import KINDS, Kind
 from bigan_cli.plugins.sources import Candidate, PluginRejected
 
@@ -36,18 +36,17 @@ _OURS = (__file__, str(Path(__file__).with_name("sources.py")))
 
 
 def load_classes(candidate: Candidate) -> dict[str, list[type[Any]]]:
-    """Import the plugin, register it with a manager of its own, call its hooks, check the answers.
+    """Import a plugin, register it with a manager of its own, call its hooks and check the results.
 
-    A manager for each plugin: what one registers cannot touch another, and nothing is left of
-    one that fails halfway.
+    A manager for each plugin keeps plugins apart, and leaves nothing of one that fails halfway.
 
     Raises:
-        PluginRejected: With the reason in words.
+        PluginRejected: The plugin cannot be used.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
-        # What a plugin prints must not end up among our results.
+        # What a plugin prints must not mix with our results.
         with redirect_stdout(sys.stderr):
             plugin = candidate.load()
             _check_version(plugin)
@@ -63,8 +62,8 @@ def load_classes(candidate: Candidate) -> dict[str, list[type[Any]]]:
         raise
     except pluggy.PluginValidationError as error:
         raise PluginRejected(" ".join(str(error).split())) from error
-    except (Exception, SystemExit) as error:  # whatever a stranger's code does
-        raise PluginRejected(in_words(error)) from error
+    except (Exception, SystemExit) as error:  # third-party code may raise anything
+        raise PluginRejected(format_error(error)) from error
 
 
 def _check_version(plugin: Any) -> None:
@@ -77,7 +76,7 @@ def _check_version(plugin: Any) -> None:
 
 
 def _check_arguments(manager: pluggy.PluginManager, plugin: Any) -> None:
-    """Refuse a hook that wants to be given something, in plainer words than pluggy has."""
+    """Refuse a hook that has parameters, with a clearer message than pluggy's."""
     for kind in KINDS:
         if manager.parse_hookimpl_opts(plugin, kind.hook) is None:
             continue
@@ -129,10 +128,10 @@ def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
 
 
 def check_class(cls: Any, kind: Kind) -> None:
-    """Refuse what a hook returned unless it is a class that can be listed and configured.
+    """Check that what a hook returned is a class that can be listed and configured.
 
     Raises:
-        PluginRejected: With the reason in words.
+        PluginRejected: The plugin cannot be used.
     """
     if not isinstance(cls, type):
         own = isinstance(cls, kind.base)
@@ -145,7 +144,7 @@ def check_class(cls: Any, kind: Kind) -> None:
             f"{cls.__name__} is not a subclass of bigan_cli.contracts.{kind.base.__name__}"
         )
     if inspect.isabstract(cls):
-        missing = listed(sorted(getattr(cls, "__abstractmethods__", ())))
+        missing = join_words(sorted(getattr(cls, "__abstractmethods__", ())))
         raise PluginRejected(f"{cls.__name__} does not define {missing}")
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -190,7 +189,7 @@ def _check_options(cls: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    """Return *value* as its author would recognise it, without its place in memory."""
+    """Return a short form of *value* without its memory address."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     text = " ".join(repr(value).split())
@@ -206,7 +205,7 @@ def _holds_none(value: Any) -> bool:
 
 
 def _check_dataset(cls: type[Dataset]) -> None:
-    # What the annotations promise is what is in question here.
+    # Any: the types declared in the contract are what is checked here.
     shape: Any = cls.image_shape
     names: Any = cls.class_names
     preset: Any = cls.preset
@@ -223,7 +222,7 @@ def _check_dataset(cls: type[Dataset]) -> None:
             isinstance(preset, Mapping)
             and all(isinstance(table, Mapping) for table in preset.values())
             and "dataset" not in preset.get("data", {}),
-            "tables of a run file, without data.dataset",
+            "tables of a config file, without data.dataset",
         ),
     }
     for attribute, (good, wanted) in checks.items():
@@ -243,7 +242,7 @@ def _check_component(cls: type[ScoreComponent]) -> None:
         )
 
 
-def in_words(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Return type, message and place of an exception, in one line."""
     place = ""
     if isinstance(error, SyntaxError) and error.filename:

@@ -1,4 +1,4 @@
-"""Names of plugins: how they are compared and joined, and the variable that chooses by them."""
+"""Names of plugins: how they are compared and joined, and the variable that selects by them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 SWITCH = "BIGAN_PLUGINS"
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Return *words* as ``"a, b and c"``."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def fold(name: str) -> str:
-    """Return *name* without regard to case and to ``-`` for ``_``."""
+def normalize(name: str) -> str:
+    """Return *name* in lower case with ``_`` for ``-``, as names are compared."""
     return name.lower().replace("-", "_")

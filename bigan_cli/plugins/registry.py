@@ -1,4 +1,4 @@
-"""What was found, by name; and for what is not usable, the reason."""
+"""The plugin classes found, by name, and the plugins that cannot be used, with the reason."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Generic, TypeVar
 
 from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
 from bigan_cli.errors import PluginError, did_you_mean
-from bigan_cli.plugins.names import SWITCH, fold, listed
+from bigan_cli.plugins.names import SWITCH, join_words, normalize
 from bigan_cli.plugins.versions import PluginVersion
 
 BUILT_IN = "bigan-cli"
 UNKNOWN = "unknown package"
-_ELSEWHERE = "--plugin FILE names it where it lies now"
+_ELSEWHERE = "'plugins=FILE' names its present place"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Provided(Generic[T]):
-    """One class, and where it comes from.
+    """One plugin class and the package that provides it.
 
     Attributes:
-        cls: The data set, architecture or score component.
+        cls: The dataset, architecture or score component.
         plugin: Name of the entry point or built-in module, or the path of a local file.
         distribution: Name of the package; ``"bigan-cli"`` for built-ins, the path of a local file.
         version: Version of the package; empty for a local file.
@@ -42,7 +42,7 @@ class Provided(Generic[T]):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is in a file of the user's own."""
+        """Whether it is a plugin file of the user's own."""
         return self.distribution == self.plugin and not self.version
 
 
@@ -58,7 +58,7 @@ class PluginInfo:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that could not be used, with the reason in words."""
+    """A plugin that cannot be used, with the reason."""
 
     name: str
     distribution: str
@@ -75,17 +75,17 @@ class BrokenPlugin:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file of the user's own."""
+        """Whether it is a plugin file of the user's own."""
         return self.distribution == self.name and not self.version
 
     def is_called(self, name: str) -> bool:
         """Return whether the plugin or its package has this name."""
-        return fold(name) in {fold(self.name), fold(self.distribution)}
+        return normalize(name) in {normalize(self.name), normalize(self.distribution)}
 
 
 @dataclass(frozen=True)
 class Disabled:
-    """An installed plugin that ``BIGAN_PLUGINS`` keeps from being loaded."""
+    """An installed plugin that ``BIGAN_PLUGINS`` disables."""
 
     name: str
     distribution: str
@@ -95,7 +95,7 @@ class Disabled:
 
     def is_called(self, name: str) -> bool:
         """Return whether the plugin or its package has this name."""
-        return fold(name) in {fold(self.name), fold(self.distribution)}
+        return normalize(name) in {normalize(self.name), normalize(self.distribution)}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Kind:
     listing: str
 
 
-DATASET = Kind("bigan_datasets", "data set", Dataset, "bigan datasets")
+DATASET = Kind("bigan_datasets", "dataset", Dataset, "bigan datasets")
 ARCHITECTURE = Kind("bigan_architectures", "architecture", Architecture, "bigan architectures")
 COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "bigan components")
 KINDS = (DATASET, ARCHITECTURE, COMPONENT)
@@ -130,18 +130,18 @@ class Shadowed:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that can be used, by name, and everything that cannot, with the reason.
+    """All plugin classes that can be used, and all plugins that cannot, with the reason.
 
     Attributes:
-        datasets: Data sets by name; of two with one name the first is listed.
+        datasets: Datasets by name; of two with one name the first.
         architectures: Likewise.
         components: Score components, likewise.
         plugins: Every plugin that works.
         broken: Every plugin that does not.
-        clashes: Hook -> name -> all who provide it, where they are more than one.
-        shadowed: What is left out for the sake of a built-in.
-        kept_off: Installed plugins that ``BIGAN_PLUGINS`` keeps off.
-        plugin_versions: Whence the plugins came that a run was made with, where it is about one.
+        clashes: Hook -> name -> all classes of that name, where there are several.
+        shadowed: Classes not used because a built-in has their name.
+        disabled: Installed plugins that ``BIGAN_PLUGINS`` disables.
+        plugin_versions: The plugin versions of the run at hand, if any.
     """
 
     datasets: Mapping[str, Provided[Dataset]]
@@ -151,11 +151,11 @@ class Registry:
     broken: tuple[BrokenPlugin, ...] = ()
     clashes: Mapping[str, Mapping[str, tuple[Provided[Any], ...]]] = field(default_factory=dict)
     shadowed: tuple[Shadowed, ...] = ()
-    kept_off: tuple[Disabled, ...] = ()
+    disabled: tuple[Disabled, ...] = ()
     plugin_versions: tuple[PluginVersion, ...] = ()
 
     def dataset(self, name: str) -> type[Dataset]:
-        """Return the data set *name*; case and ``-`` for ``_`` do not matter.
+        """Return the dataset *name*; case and ``-`` for ``_`` do not matter.
 
         Raises:
             PluginError: It is unknown, or provided twice.
@@ -163,7 +163,7 @@ class Registry:
         return self._find(DATASET, self.datasets, name)
 
     def all_of(self, kind: Kind) -> Mapping[str, Provided[Any]]:
-        """Return what there is of *kind*, by name."""
+        """Return all classes of *kind*, by name."""
         found: dict[str, Mapping[str, Provided[Any]]] = {
             DATASET.hook: self.datasets,
             ARCHITECTURE.hook: self.architectures,
@@ -184,19 +184,19 @@ class Registry:
         return self._find(COMPONENT, self.components, name)
 
     def _find(self, kind: Kind, known: Mapping[str, Provided[T]], name: str) -> type[T]:
-        folded = fold(name)
-        if folded not in known:
+        normalized = normalize(name)
+        if normalized not in known:
             raise self.unknown([kind], name)
-        clash = self.clashes.get(kind.hook, {}).get(folded)
+        clash = self.clashes.get(kind.hook, {}).get(normalized)
         if clash:
             raise PluginError(
-                f"{kind.word} '{folded}' is provided by {listed(p.source for p in clash)}",
+                f"{kind.word} '{normalized}' is provided by {join_words(p.source for p in clash)}",
                 self._how_to_choose(clash),
             )
-        return known[folded].cls
+        return known[normalized].cls
 
-    def origins_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[PluginVersion, ...]:
-        """Return whence each of *names* comes that does not come with bigan."""
+    def versions_of(self, names: Iterable[tuple[Kind, str]]) -> tuple[PluginVersion, ...]:
+        """Return the plugin version of each of *names* that is not a built-in."""
         provided = [(kind, self.all_of(kind)[name]) for kind, name in names]
         return tuple(
             PluginVersion(kind.word, p.cls.name, p.distribution, p.version)
@@ -213,24 +213,24 @@ class Registry:
         if culprits:
             why = "; ".join(map(str, culprits))
             return PluginError(f"{message}: {why}", "'bigan plugins' lists all plugins")
-        off = [plugin for plugin in self.kept_off if plugin.is_called(name)]
+        off = [plugin for plugin in self.disabled if plugin.is_called(name)]
         if off:
-            return PluginError(message, f"{SWITCH} keeps {listed(map(str, off))} off")
+            return PluginError(message, f"{SWITCH} disables {join_words(map(str, off))}")
         for origin in self.plugin_versions:
-            if origin.kind in {kind.word for kind in kinds} and origin.name == fold(name):
+            if origin.kind in {kind.word for kind in kinds} and origin.name == normalize(name):
                 return PluginError(message, self._missing(origin))
         return PluginError(message, "; ".join(self._hints(kinds, name)))
 
     def _missing(self, origin: PluginVersion) -> str:
-        """Return what to do about what a run was made with, and what is not there now."""
-        made = f"this run was made with {origin.source}"
+        """Return a hint about a plugin that the run was trained with and that is missing now."""
+        made = f"this run was trained with {origin.source}"
         for broken in self.broken:
             if broken.distribution == origin.distribution:
                 again = f"; {_ELSEWHERE}" if origin.is_local else ""
                 return f"{made}, and now: {broken.reason}{again}"
-        for off in self.kept_off:
+        for off in self.disabled:
             if off.distribution == origin.distribution:
-                return f"{made}, which {SWITCH} keeps off"
+                return f"{made}, which {SWITCH} disables"
         if origin.is_local:
             return f"{made}; {_ELSEWHERE}"
         for plugin in self.plugins:
@@ -249,9 +249,9 @@ class Registry:
             them = f"all {len(known)}" if len(known) > 1 else "what there is"
             lists = f"'{listing}' lists {them}"
             yield f"{near} {lists}" if near else lists
-        if self.kept_off and not near:
-            yield f"{SWITCH} keeps off {listed(map(str, self.kept_off))}"
-        # Files that a run names beside what is asked for here.
+        if self.disabled and not near:
+            yield f"{SWITCH} disables {join_words(map(str, self.disabled))}"
+        # Files that a run names beside the one asked for here.
         local = [str(plugin) for plugin in self.broken if plugin.is_local]
         if local:
             yield f"{'; '.join(local)}; {_ELSEWHERE}"
@@ -265,7 +265,9 @@ class Registry:
         if not packages:
             return f"give the one in {clash[-1].plugin} another name"
         chosen = packages[-1]
-        namesakes = {p.distribution for p in self.plugins if fold(p.name) == fold(chosen.plugin)}
+        namesakes = {
+            p.distribution for p in self.plugins if normalize(p.name) == normalize(chosen.plugin)
+        }
         off = chosen.plugin if len(namesakes) == 1 else chosen.distribution
         before = os.environ.get(SWITCH)
         setting = f"{before},-{off}" if before else f"-{off}"

@@ -63,7 +63,7 @@ def write_package(name: str, kind: str, parent: Path) -> Path:
     """
     target = parent / _in_dashes(name)
     if os.path.lexists(target):
-        raise UsageError(f"{target} exists", "choose another name, or another --output")
+        raise UsageError(f"{target} exists", "choose another name or another folder")
     rendered = dict(_rendered(name, kind))
     parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
@@ -119,5 +119,5 @@ def kind_named(word: str) -> Kind:
         UsageError: There is none.
     """
     if word not in KINDS:
-        raise UsageError(f"--kind {word} is none of {', '.join(KINDS)}")
+        raise UsageError(f"unknown kind '{word}': it is one of {', '.join(KINDS)}")
     return KINDS[word]

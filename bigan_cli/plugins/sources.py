@@ -18,7 +18,7 @@ from typing import Any
 
 from bigan_cli import __version__
 from bigan_cli.errors import did_you_mean
-from bigan_cli.plugins.names import SWITCH, fold
+from bigan_cli.plugins.names import SWITCH, normalize
 from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, Disabled
 
 GROUP = "bigan"
@@ -31,8 +31,8 @@ BUILT_IN_PACKAGES = (
 )
 
 
-class PluginRejected(Exception):  # noqa: N818  it is an answer, and leaves this package as another error
-    """Why a plugin cannot be used, and what to do about it where that is plain."""
+class PluginRejected(Exception):  # noqa: N818  turned into another error by this package
+    """A plugin cannot be used; with the reason and, where there is one, a hint."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -59,24 +59,24 @@ def built_ins() -> Iterator[Candidate]:
 
 
 @dataclass
-class Choice:
-    """What ``BIGAN_PLUGINS`` lets through: names of plugins or of packages, ``-`` before some.
+class Selection:
+    """The plugins that ``BIGAN_PLUGINS`` allows: names of plugins or packages, some with ``-``.
 
-    Names load these alone, names with ``-`` all but these; both together load the former less
-    the latter. Unset is everything, empty is nothing.
+    Names allow these alone, names with ``-`` all but these; both together the former without
+    the latter. Unset allows all, empty none.
     """
 
     setting: str | None
 
     def __post_init__(self) -> None:
         words = [w.strip() for w in (self.setting or "").split(",") if w.strip()]
-        self._without = {fold(w[1:].strip()): w for w in words if w.startswith("-")}
-        self._only = {fold(w): w for w in words if not w.startswith("-")}
+        self._without = {normalize(w[1:].strip()): w for w in words if w.startswith("-")}
+        self._only = {normalize(w): w for w in words if not w.startswith("-")}
         self._unseen = self._without | self._only
 
-    def lets_through(self, plugin: str, distribution: str) -> bool:
-        """Return whether to load a plugin, and take note of the words that are about it."""
-        names = {fold(plugin), fold(distribution)}
+    def allows(self, plugin: str, distribution: str) -> bool:
+        """Return whether to load a plugin, and record which names of the setting match it."""
+        names = {normalize(plugin), normalize(distribution)}
         for name in names:
             self._unseen.pop(name, None)
         wanted = bool(names & self._only.keys()) if self._only else bool(self._everything)
@@ -87,20 +87,20 @@ class Choice:
         return self.setting is None or bool(self._without)
 
     def unmet(self) -> list[str]:
-        """Return the words that were about no plugin so far."""
+        """Return the names that matched no plugin so far."""
         return list(self._unseen.values())
 
 
-def installed(broken: list[BrokenPlugin], kept_off: list[Disabled]) -> Iterator[Candidate]:
-    """Yield the installed plugins that ``BIGAN_PLUGINS`` lets through."""
-    choice = Choice(os.environ.get(SWITCH))
+def installed(broken: list[BrokenPlugin], disabled: list[Disabled]) -> Iterator[Candidate]:
+    """Yield the installed plugins that ``BIGAN_PLUGINS`` allows."""
+    selection = Selection(os.environ.get(SWITCH))
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name):
         name, version = _distribution_of(entry)
-        if choice.lets_through(entry.name, name):
+        if selection.allows(entry.name, name):
             yield Candidate(entry.name, name, version, entry.load)
         else:
-            kept_off.append(Disabled(entry.name, name))
-    for word in choice.unmet():
+            disabled.append(Disabled(entry.name, name))
+    for word in selection.unmet():
         reason = f"{SWITCH} names it, but no installed package provides it"
         broken.append(BrokenPlugin(word.lstrip("- "), "", "", reason))
 
@@ -109,7 +109,7 @@ def _distribution_of(entry: metadata.EntryPoint) -> tuple[str, str]:
     try:
         package = entry.dist
         return (str(package.name), str(package.version)) if package else (UNKNOWN, "")
-    except Exception:  # noqa: BLE001  a stranger's unreadable metadata stop nobody
+    except Exception:  # noqa: BLE001  unreadable metadata of one package must not stop the others
         return UNKNOWN, ""
 
 
@@ -119,11 +119,11 @@ def local(path: Path) -> Candidate:
     Raises:
         PluginRejected: There is no such file, or it is not Python.
     """
-    file = whole_path(path)
+    file = absolute(path)
     if not os.path.isfile(file):  # noqa: PTH113  False, not an error, for what cannot be a path
         raise PluginRejected(*_not_there(path))
     if path.suffix != ".py":
-        # Whatever it is, a run file for instance, it is not to be executed.
+        # Another kind of file, a config file for instance, is not executed.
         raise PluginRejected("it is not a Python file (.py)")
     # Distinct from any module of the same file name that may be installed.
     stem = re.sub(r"[^0-9A-Za-z_]", "_", path.stem)
@@ -148,16 +148,16 @@ def local(path: Path) -> Candidate:
 
 def _not_there(path: Path) -> tuple[str, str]:
     """Return what is wrong with a path that leads to no file, and a hint."""
-    hint = "--plugin, and plugins = [...] in a run file, name a Python file"
+    hint = "'plugins' names Python files"
     try:
         if path.is_dir():
             return "it is a folder, not a file", hint
-        beside = [other.name for other in Path(whole_path(path)).parent.glob("*.py")]
+        beside = [other.name for other in Path(absolute(path)).parent.glob("*.py")]
     except (OSError, ValueError):  # what cannot be a path
         beside = []
     return "it does not exist", did_you_mean(path.name, beside) or hint
 
 
-def whole_path(path: Path) -> str:
-    """Return *path* from the root on; ``~`` is the user's home where there is one."""
+def absolute(path: Path) -> str:
+    """Return *path* as an absolute path; ``~`` is the user's home where there is one."""
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  never raises

@@ -1,4 +1,4 @@
-"""Whence came the plugins that a run was made with: kept with the run, told when they are gone."""
+"""The versions of the plugins that a run was trained with, kept with the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PluginVersion:
-    """Who provided one data set, architecture or score component.
+    """The provider of one dataset, architecture or score component.
 
     Attributes:
         kind: Of which kind it is, in words.
@@ -30,17 +30,17 @@ class PluginVersion:
 
     @property
     def source(self) -> str:
-        """Where it came from, in words."""
+        """The provider in words."""
         if self.is_local:
             return f"the plugin file {self.distribution}"
         return f"{self.distribution} {self.version}"
 
     def as_dict(self) -> dict[str, str]:
-        """Return it as JSON has it."""
+        """Return a JSON object."""
         return asdict(self)
 
 
-def origins_from(stored: Iterable[Mapping[str, Any]]) -> tuple[PluginVersion, ...]:
-    """Return what :meth:`PluginVersion.as_dict` made."""
+def plugin_versions_from(stored: Iterable[Mapping[str, Any]]) -> tuple[PluginVersion, ...]:
+    """Return the versions that :meth:`PluginVersion.as_dict` wrote."""
     keys = ("kind", "name", "distribution", "version")
     return tuple(PluginVersion(*(str(each.get(key, "")) for key in keys)) for each in stored)

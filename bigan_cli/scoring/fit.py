@@ -238,5 +238,5 @@ def _standardise(
 def _not_finite(component: ScoreComponent) -> TrainingError:
     return TrainingError(
         f"score component '{component.name}' is not finite on normal images",
-        "the networks have diverged; lower --lr",
+        "the networks have diverged; lower 'train.lr'",
     )

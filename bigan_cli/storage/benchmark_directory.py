@@ -54,19 +54,19 @@ class BenchmarkDirectory:
         if not whole or found.get("schema") != _SCHEMA:
             raise RunDirectoryError(
                 f"{self.results_file} is damaged, or no result of bigan benchmark",
-                "remove it, or pass a new folder as --output",
+                "remove it, or name another output folder",
             )
         return dict(found)
 
     def _check_free(self) -> None:
         """Refuse to write among files that are somebody's own."""
         if self.path.exists() and not self.path.is_dir():
-            raise RunDirectoryError(f"{self.path} is a file, not a folder", "pass --output DIR")
+            raise RunDirectoryError(f"{self.path} is a file, not a folder", "name another folder")
         found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
         if found:
             raise RunDirectoryError(
                 f"{self.path} holds other files ({found[0]}, ...), and no benchmark",
-                "pass a new folder as --output",
+                "name another output folder",
             )
 
     def write(self, document: Mapping[str, Any], table: str, page: str) -> None:

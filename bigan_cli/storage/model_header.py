@@ -19,7 +19,7 @@ from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.errors import DataError
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.plugins import PluginVersion
-from bigan_cli.plugins.versions import origins_from
+from bigan_cli.plugins.versions import plugin_versions_from
 from bigan_cli.scoring.ensemble_member import Origin
 
 FORMAT = "bigan-model"
@@ -77,7 +77,7 @@ class ModelHeader:
     bigan_version: str = __version__
 
 
-_ANOTHER = "if it was copied, copy it again; else take another: --checkpoint last, or its path"
+_ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"
 
 
 def read_header(path: Path) -> ModelHeader:
@@ -142,7 +142,7 @@ def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
         conditional=tuple(header.get("conditional", ())),  # likewise
-        plugin_versions=origins_from(header.get("plugin_versions", ())),  # likewise
+        plugin_versions=plugin_versions_from(header.get("plugin_versions", ())),  # likewise
         bigan_version=header["bigan_version"],
     )
 

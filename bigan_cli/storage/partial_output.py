@@ -64,7 +64,7 @@ class Stamp:
             raise UsageError(
                 f"{partial} was labelled by the threshold {there.get('threshold')}, not by "
                 f"{self.threshold}",
-                f"resume with the same --fpr or --threshold, or {_ANEW}",
+                f"resume with the same 'score.fpr' or threshold, or {_ANEW}",
             )
 
 
@@ -216,9 +216,7 @@ class _InUseError(UsageError):
 
 
 def _in_use(what: Path) -> _InUseError:
-    return _InUseError(
-        f"another process is writing {what}", "wait for it, or name another --output"
-    )
+    return _InUseError(f"another process is writing {what}", "wait for it, or name another output")
 
 
 def _open(partial: Path, *, resumed: bool) -> IO[str]:

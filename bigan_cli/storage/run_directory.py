@@ -88,7 +88,8 @@ class RunDirectory:
         run = cls(path)
         if not run.run_file.is_file():
             raise RunDirectoryError(
-                f"no run in {path} (run.json missing)", "run 'bigan train' or pass --run DIR"
+                f"no run in {path} (run.json missing)",
+                "train one, or name it with 'run=DIR'",
             )
         return run
 
@@ -118,7 +119,7 @@ class RunDirectory:
     def check_free(self, *, overwrite: bool) -> None:
         """Raise RunDirectoryError if a new run may not be written here."""
         if self.path.exists() and not self.path.is_dir():
-            raise RunDirectoryError(f"{self.path} is a file, not a folder", "pass --save-dir DIR")
+            raise RunDirectoryError(f"{self.path} is a file, not a folder", "'output.save_dir=DIR'")
         if overwrite:
             return
         if not self.run_file.exists():
@@ -128,7 +129,7 @@ class RunDirectory:
         progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
         raise RunDirectoryError(
             f"{self.path} already holds a run ({progress})",
-            f"--resume, --overwrite, or --save-dir {self.path.name}-2",
+            f"'resume=True', 'overwrite=True', or 'output.save_dir={self.path.name}-2'",
         )
 
     def _check_empty(self) -> None:
@@ -137,7 +138,7 @@ class RunDirectory:
         if found:
             raise RunDirectoryError(
                 f"{self.path} holds other files ({found[0]}, ...), and no run",
-                "pass a new folder as --save-dir, or --overwrite to write among them",
+                "name a new folder with 'output.save_dir', or use this one with 'overwrite=True'",
             )
 
     def _remove_run(self) -> None:
@@ -291,7 +292,7 @@ class RunDirectory:
         raise RunDirectoryError(
             f"no checkpoint '{checkpoint}' in {self.path} "
             f"(epochs saved: {', '.join(epochs) or 'none'})",
-            f"pass --checkpoint {' or '.join(there)}, or a model file's path"
+            f"'checkpoint={' or '.join(there)}', or a model file's path"
             if there
             else "nothing was saved here yet; pass a model file's path",
         )

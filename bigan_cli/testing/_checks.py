@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, TypeVar
 from unittest import SkipTest
 
-from bigan_cli.plugins.checks import in_words
+from bigan_cli.plugins.checks import format_error
 
 _MARK = "_bigan_check"
 
@@ -108,7 +108,7 @@ def _guarded(method: Callable[[], str | None]) -> str:
     except (ContractViolation, NotApplicable, KeyboardInterrupt):
         raise
     except (Exception, SystemExit) as error:
-        raise ContractViolation(in_words(error)) from error
+        raise ContractViolation(format_error(error)) from error
 
 
 def _sentence(method: Any) -> str:

@@ -12,7 +12,7 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.sources import flatten
 from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.plugins import Registry
-from bigan_cli.plugins.versions import origins_from
+from bigan_cli.plugins.versions import plugin_versions_from
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.score_config import with_options, with_weights
 
@@ -52,7 +52,7 @@ def load(
             "name its folder with --save-dir, or start a run without --resume",
         )
     stored = run.config()
-    plugin_versions = origins_from(run.info().get("plugin_versions", ()))
+    plugin_versions = plugin_versions_from(run.info().get("plugin_versions", ()))
     continued = _completed(
         load_config(
             file=file or run.config_file,

@@ -13,13 +13,13 @@ from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 
 
-def origins_of_run(config: RunConfig, registry: Registry) -> tuple[PluginVersion, ...]:
+def plugin_versions_of(config: RunConfig, registry: Registry) -> tuple[PluginVersion, ...]:
     """Return whence the data set, the architecture and the components of a run came.
 
     What comes with bigan is left out.
     """
     components = config.score.components or DEFAULT_COMPONENTS
-    return registry.origins_of(
+    return registry.versions_of(
         [
             (DATASET, config.data.dataset),
             (ARCHITECTURE, config.model.architecture),

@@ -32,7 +32,7 @@ from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_models import RunModels
-from bigan_cli.workflows.score_config import origins_of_run
+from bigan_cli.workflows.score_config import plugin_versions_of
 from bigan_cli.workflows.training_session import (
     TrainingSession,
     check_training_state,
@@ -81,7 +81,7 @@ def run(
             run = RunDirectory.create(save_dir, overwrite=overwrite)
             run.write_info(status="running", **_run_info(resolved))
         announce(terminal, resolved, None if resume else _steps_in_all(trainers[0]))
-        plugin_versions = origins_of_run(config, loaded.registry)
+        plugin_versions = plugin_versions_of(config, loaded.registry)
         reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
         models = RunModels(resolved.data, resolved.components, reopen, plugin_versions)
         rescored = stale_models(run, loaded) if resume else []

@@ -34,7 +34,7 @@ def write(name, text):
 
 def test_01_misspelt_data_set(refused):
     error = refused(2, "train", "--dataset", "fashion-mnst", "--json")
-    assert "error: unknown data set 'fashion-mnst'" in error
+    assert "error: unknown dataset 'fashion-mnst'" in error
     assert "did you mean 'fashion_mnist'?" in error
     assert "'bigan datasets' lists all" in error
 

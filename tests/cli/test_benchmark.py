@@ -311,7 +311,7 @@ def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--dataset", "fashion-mnst"], "unknown data set 'fashion-mnst'"),
+        (["--dataset", "fashion-mnst"], "unknown dataset 'fashion-mnst'"),
         (["--inlier", "12"], "inlier 12 is not a class of digits (0-9)"),
         (["--inlier", "1", "--outlier", "2"], "--inlier and --outlier exclude each other"),
         (["--set", "train.epoch=1"], "--set: unknown key 'epoch' in [train]"),

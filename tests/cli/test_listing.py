@@ -179,7 +179,7 @@ class TestPlugins:
         install("bigan_test_frogs", GOOD)
         install("bigan_test_more_frogs", GOOD)
         told = bigan("plugins")
-        assert "warning: data set 'frogs' is provided more than once: " in told.err
+        assert "warning: dataset 'frogs' is provided more than once: " in told.err
         assert json.loads(bigan("plugins", "--json").out)["clashes"] == {
             "frogs": ["bigan_test_frogs 1.2", "bigan_test_more_frogs 1.2"]
         }

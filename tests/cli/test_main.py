@@ -169,7 +169,7 @@ class TestWrongCommandLines:
     def test_nothing_on_stdout_when_json_was_asked_for(self, bigan):
         told = bigan("datasets", "no_such_set", "--json")
         assert told.out == ""
-        assert told.err.startswith("error: unknown data set 'no_such_set'\nhint: ")
+        assert told.err.startswith("error: unknown dataset 'no_such_set'\nhint: ")
         assert told.code == 2
 
 

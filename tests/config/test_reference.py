@@ -170,6 +170,7 @@ def test_every_option_of_train_that_sets_a_setting_is_made_from_the_schema() -> 
             "use --set train.loss=hinge or --set score.weights.flip=1",
         ),
         ("'model.options.output=sigmoid' and 'data.download=false'", "--sigmoid and --no-download"),
+        ("'resume=True' or 'checkpoint=last'", "--resume or --checkpoint last"),
         ("'train.loss' has no flag", "'train.loss' has no flag"),
         ("run.toml: train.lr must be a number", "run.toml: train.lr must be a number"),
         (

@@ -168,7 +168,7 @@ KEYS_OF_DCGAN = (
         ),
         (
             "[data]\ndataset = 'fashion-mnst'",
-            "unknown data set 'fashion-mnst'",
+            "unknown dataset 'fashion-mnst'",
             "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
         ),
         ("[data]\ndataset = 3", "data.dataset must be text, got 3", ""),
@@ -279,7 +279,7 @@ def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
         ({"train.lr": float("nan")}, "must be a finite number, got nan", ""),
         (
             {"data.dataset": "fashion-mnst"},
-            "unknown data set 'fashion-mnst'",
+            "unknown dataset 'fashion-mnst'",
             "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
         ),
         (
@@ -461,7 +461,7 @@ def test_unknown_names_mention_a_broken_plugin(
 ) -> None:
     monkeypatch.setenv("BIGAN_PLUGINS", "frogs")
     ((message, hint),) = problems(settings={"data.dataset": "frogs"})
-    assert message.startswith("unknown data set 'frogs': plugin 'frogs': BIGAN_PLUGINS names it")
+    assert message.startswith("unknown dataset 'frogs': plugin 'frogs': BIGAN_PLUGINS names it")
     assert hint == "'bigan plugins' lists all plugins"
 
 

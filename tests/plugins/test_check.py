@@ -67,7 +67,7 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("frogs",), "unknown data set, architecture or score component 'frogs'"),
+        (("frogs",), "unknown dataset, architecture or score component 'frogs'"),
         (("digits", "--kind", "score"), "unknown score component 'digits'"),
         (("digits", "--kind", "model"), "--kind model is none of dataset, architecture, score"),
         ((), "what is to be checked?"),
@@ -85,7 +85,7 @@ def test_why_a_broken_plugin_cannot_be_checked_is_told(install, bigan):
     told = bigan("plugins", "check", "frogs")
     assert told.code == 2
     assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFoundError" in told.err
-    assert told.err.startswith("error: unknown data set, architecture or score component 'frogs': ")
+    assert told.err.startswith("error: unknown dataset, architecture or score component 'frogs': ")
 
 
 def test_of_two_with_one_name_neither_is_checked(install, animals_source, bigan):
@@ -93,4 +93,4 @@ def test_of_two_with_one_name_neither_is_checked(install, animals_source, bigan)
     install("pond", animals_source("frogs"), package="bigan-pond", version="2.0")
     told = bigan("plugins", "check", "frogs")
     assert told.code == 2
-    assert "data set 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0" in told.err
+    assert "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0" in told.err

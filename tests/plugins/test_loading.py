@@ -164,7 +164,7 @@ def test_a_broken_plugin_is_refused_with_the_reason_and_nothing_else_is(
     assert "\n" not in broken.reason
     assert set(registry.datasets) == ALREADY | {"aardvarks", "toads"}
     assert "frogs" not in {plugin.name for plugin in registry.plugins}
-    with pytest.raises(PluginError, match="unknown data set 'frogs'") as told:
+    with pytest.raises(PluginError, match="unknown dataset 'frogs'") as told:
         registry.dataset("frogs")
     assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in told.value.message
 
@@ -239,9 +239,7 @@ def test_two_plugins_with_one_name_are_an_error_only_when_it_is_asked_for(
     assert registry.dataset("digits").name == "digits"
     with pytest.raises(PluginError) as told:
         registry.dataset("frogs")
-    assert (
-        told.value.message == "data set 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0"
-    )
+    assert told.value.message == "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0"
     assert "BIGAN_PLUGINS=-pond" in told.value.hint
 
 
@@ -271,7 +269,7 @@ def test_a_built_in_is_not_shadowed(
         told = bigan(*words)
         assert told.code == 0
         assert told.err.splitlines()[0] == (
-            "warning: data set 'mnist' of bigan-frogs 1.2 is not used: "
+            "warning: dataset 'mnist' of bigan-frogs 1.2 is not used: "
             "bigan has one of that name itself"
         )
 
@@ -289,7 +287,7 @@ def test_listings_warn_of_names_that_several_provide(
     told = bigan(command)
     assert told.code == 0
     assert told.err == warned * (
-        "warning: data set 'frogs' is provided more than once: bigan-frogs 1.2, bigan-pond 2.0\n"
+        "warning: dataset 'frogs' is provided more than once: bigan-frogs 1.2, bigan-pond 2.0\n"
     )
 
 
@@ -357,8 +355,8 @@ def test_that_the_environment_keeps_a_plugin_off_is_told(
     told = bigan("train", "--dataset", "shapes", "--dry-run")
     assert told.code == 2
     assert told.err.splitlines()[-2:] == [
-        "error: unknown data set 'shapes'",
-        "hint: BIGAN_PLUGINS keeps shapes (bigan-shapes) off",
+        "error: unknown dataset 'shapes'",
+        "hint: BIGAN_PLUGINS disables shapes (bigan-shapes)",
     ]
 
 
@@ -371,7 +369,7 @@ def test_plugins_kept_off_are_told_where_none_has_the_name(
     install("shapes", animals_source("squares"))
     monkeypatch.setenv("BIGAN_PLUGINS", "")
     told = bigan("train", "--dataset", "squares", "--dry-run")
-    assert "BIGAN_PLUGINS keeps off " in told.err
+    assert "BIGAN_PLUGINS disables " in told.err
     assert "shapes (bigan-shapes)" in told.err
 
 
@@ -389,7 +387,7 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
         (
             Registry.dataset,
             "fashion-mnst",
-            "unknown data set 'fashion-mnst'",
+            "unknown dataset 'fashion-mnst'",
             "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
         ),
         (
@@ -506,7 +504,7 @@ def test_a_file_with_the_name_of_a_built_in_is_told_to_change_it(
     with pytest.raises(PluginError) as told:
         load_registry([file])
     assert told.value.message == (
-        f"plugin file {file}: its data set 'mnist' has the name of one that comes with bigan"
+        f"plugin file {file}: its dataset 'mnist' has the name of one that comes with bigan"
     )
     assert told.value.hint == "give Mnist.name another value"
 
@@ -569,7 +567,7 @@ def test_a_run_that_needs_a_broken_plugin_is_told_why(
     install("frogs", BROKEN["import error"][0])
     told = bigan("train", "--dataset", "frogs", "--save-dir", tmp_path / "run")
     assert told.code == 2
-    assert told.err.startswith("error: unknown data set 'frogs'")
+    assert told.err.startswith("error: unknown dataset 'frogs'")
     assert "is broken: ModuleNotFoundError: No module named 'frog_library'" in told.err
     assert not (tmp_path / "run").exists()
 

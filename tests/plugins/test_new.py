@@ -64,8 +64,8 @@ def test_nothing_of_the_template_is_left(kind, bigan, tmp_path):
         ("f" * 41, "cannot be the name of a plugin"),
         ("cli", "'cli' cannot be the name of a plugin"),
         ("bigan-cli", "'bigan-cli' cannot be the name of a plugin"),
-        ("mnist", f"there is a data set 'mnist' already, in bigan-cli {__version__}"),
-        ("Fashion-MNIST", "there is a data set 'fashion_mnist' already"),
+        ("mnist", f"there is a dataset 'mnist' already, in bigan-cli {__version__}"),
+        ("Fashion-MNIST", "there is a dataset 'fashion_mnist' already"),
     ],
 )
 def test_a_bad_name_is_refused_in_words_and_nothing_is_written(name, reason, bigan, tmp_path):

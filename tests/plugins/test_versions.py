@@ -77,7 +77,7 @@ def bigan_architectures():
     return [Tiny]
 """
 COMPONENTS = ("--set", 'score.components=["reconstruction"]')
-GONE = "and now: it does not exist; --plugin FILE names it where it lies now"
+GONE = "and now: it does not exist; 'plugins=FILE' names its present place"
 FAST = ("--epochs", "1", "--device", "cpu", "--latent-dim", "2", *COMPONENTS)
 
 
@@ -132,8 +132,8 @@ def test_scoring_needs_no_data_set(with_files, picture, bigan):
     gone = bigan("evaluate", "--run", with_files / "run")
     assert gone.code == 2
     assert gone.err.splitlines() == [
-        "error: unknown data set 'dots'",
-        f"hint: this run was made with the plugin file {with_files / 'dots.py'}, {GONE}",
+        "error: unknown dataset 'dots'",
+        f"hint: this run was trained with the plugin file {with_files / 'dots.py'}, {GONE}",
     ]
     other = bigan("evaluate", "--run", with_files / "run", "--dataset", "digits", "--inlier", "0")
     assert other.code == 0, other.err
@@ -150,7 +150,7 @@ def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_file
     assert told.code == 2
     assert told.err.splitlines() == [
         "error: unknown architecture 'tiny'",
-        f"hint: this run was made with the plugin file {with_files / 'tiny.py'}, {GONE}",
+        f"hint: this run was trained with the plugin file {with_files / 'tiny.py'}, {GONE}",
     ]
     told = bigan(command, *words, "--plugin", with_files / "elsewhere.py")
     assert told.code == 0, told.err
@@ -171,7 +171,7 @@ def test_a_missing_package_is_named(with_package, picture, bigan, site):
     (site / "bigan_tinyconv-0.1.0.dist-info" / "entry_points.txt").unlink()
     wanted = [
         "error: unknown architecture 'tiny'",
-        "hint: this run was made with bigan-tinyconv 0.1.0: pip install bigan-tinyconv",
+        "hint: this run was trained with bigan-tinyconv 0.1.0: pip install bigan-tinyconv",
     ]
     for words in (("score", picture), ("evaluate",), ("reconstruct",)):
         told = bigan(*words, "--run", with_package)
@@ -185,7 +185,7 @@ def test_a_missing_package_is_named(with_package, picture, bigan, site):
 def test_a_package_that_is_switched_off_is_named(with_package, picture, bigan, monkeypatch):
     monkeypatch.setenv("BIGAN_PLUGINS", "-bigan-tinyconv")
     told = bigan("score", picture, "--run", with_package)
-    assert told.err.splitlines()[1] == "hint: BIGAN_PLUGINS keeps tiny (bigan-tinyconv) off"
+    assert told.err.splitlines()[1] == "hint: BIGAN_PLUGINS disables tiny (bigan-tinyconv)"
 
 
 def test_a_package_of_another_version_is_named(with_package, picture, bigan, site, install):
@@ -195,7 +195,7 @@ def test_a_package_of_another_version_is_named(with_package, picture, bigan, sit
     sys.modules.pop("plugin_bigan_tinyconv")
     told = bigan("score", picture, "--run", with_package)
     assert told.err.splitlines()[1] == (
-        "hint: this run was made with bigan-tinyconv 0.1.0, and 0.2.0 is installed: "
+        "hint: this run was trained with bigan-tinyconv 0.1.0, and 0.2.0 is installed: "
         "pip install bigan-tinyconv==0.1.0"
     )
 

@@ -13,10 +13,10 @@ from bigan_cli.config.load import load_config
 from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.plugins import Provided, Registry, load_registry
-from bigan_cli.plugins.names import fold, listed
+from bigan_cli.plugins.names import join_words, normalize
 from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind
 from bigan_cli.plugins.scaffold import kind_named
-from bigan_cli.plugins.sources import whole_path
+from bigan_cli.plugins.sources import absolute
 from bigan_cli.testing import (
     Check,
     Result,
@@ -74,7 +74,7 @@ def check_plugins(terminal: Terminal, request: Request) -> None:
     _report(terminal, found, as_json=request.as_json)
     broken = [(target, result) for target, result in found if result.status == "broken"]
     if broken:
-        whose = listed(dict.fromkeys(target.title for target, _ in broken))
+        whose = join_words(dict.fromkeys(target.title for target, _ in broken))
         raise GateFailed(
             f"{whose}: {count(len(broken), 'promise')} of {len(found)} broken",
             "docs/plugins.md says what the contract is",
@@ -86,7 +86,7 @@ def _targets(registry: Registry, request: Request) -> Iterator[Target]:
     if request.name is None:
         yield from _of_files(registry, request, kinds)
         return
-    name = fold(request.name)
+    name = normalize(request.name)
     having = [kind for kind in kinds if name in registry.all_of(kind)]
     if not having:
         raise registry.unknown(kinds, request.name)
@@ -101,10 +101,10 @@ def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> It
             "what is to be checked?",
             "name a data set, an architecture or a score component, or a file with --plugin",
         )
-    files = {whole_path(path) for path in request.files}
+    files = {absolute(path) for path in request.files}
     for kind in kinds:
         for provided in registry.all_of(kind).values():
-            if not provided.version and whole_path(Path(provided.plugin)) in files:
+            if not provided.version and absolute(Path(provided.plugin)) in files:
                 registry.find(kind, provided.cls.name)
                 yield Target(kind, provided)
 

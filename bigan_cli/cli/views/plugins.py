@@ -11,7 +11,7 @@ from bigan_cli.cli.listing import warn_of_clashes
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import load_registry
-from bigan_cli.plugins.names import SWITCH, listed
+from bigan_cli.plugins.names import SWITCH, join_words
 from bigan_cli.plugins.registry import KINDS
 from bigan_cli.plugins.scaffold import kind_named, plugin_name, write_package
 
@@ -49,7 +49,7 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
                 "plugins": found,
                 "clashes": clashes,
                 "not_used": [str(shadowed) for shadowed in registry.shadowed],
-                "kept_off": [off.name for off in registry.kept_off],
+                "disabled": [off.name for off in registry.disabled],
             }
         )
         return
@@ -68,8 +68,8 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
     warn_of_clashes(terminal, registry, KINDS)
     for shadowed in registry.shadowed:
         terminal.warn(str(shadowed))
-    if registry.kept_off:
-        off = listed(map(str, registry.kept_off))
+    if registry.disabled:
+        off = join_words(map(str, registry.disabled))
         terminal.note(f"note: {SWITCH} keeps off {off}")
 
 
