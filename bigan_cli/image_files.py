@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bigan_cli.errors import DataError
 
 IMAGE_SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".gif",
-    ".pgm",
-    ".ppm",
+    *(".png", ".apng"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
+    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *(".bmp", ".dib"),
+    *(".tif", ".tiff", ".btf", ".tf8"),
+    *(".webp", ".gif"),
+    *(".pgm", ".ppm", ".pbm", ".pnm", ".pfm"),
+    *(".heic", ".heif", ".hif", ".avif", ".avifs"),
 )
+"""The ends of names by which image files are known in folders, in lower case.
+
+Some need another package, and reading one without it says which.
+"""
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -41,7 +44,7 @@ def is_folder(path: Path | os.DirEntry[str]) -> bool:
     """Return whether *path* is a folder, or a link to one; what cannot be asked is none."""
     try:
         return path.is_dir()
-    except OSError:  # a link to itself, a parent that may not be entered
+    except (OSError, ValueError):  # a link to itself, a parent that may not be entered, a NUL
         return False
 
 
@@ -49,56 +52,114 @@ def subfolders(folder: Path) -> list[Path]:
     """Return the folders directly in *folder*, in natural order, without hidden ones and runs.
 
     Raises:
-        DataError: *folder* cannot be listed.
+        UnlistableFolder: *folder* cannot be listed.
     """
-    below = (folder / name for name, is_folder in _entries(folder) if is_folder)
+    below = []
+    for item in _entries(folder):
+        if isinstance(item, UnlistableFolder):
+            raise item
+        if item[1]:
+            below.append(folder / item[0])
     return [path for path in below if not _is_run(path)]
+
+
+class UnlistableFolder(DataError):  # noqa: N818 - it names the finding, like its siblings
+    """A folder that is missing, or cannot be listed to its end.
+
+    Attributes:
+        path: The folder.
+        reason: Why, in a few plain words.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        if isinstance(error, FileNotFoundError):
+            self.reason, message = "no such folder", f"no such folder: {path}"
+        elif isinstance(error, NotADirectoryError):
+            self.reason, message = "a file, not a folder", f"{path} is a file, not a folder"
+        else:
+            self.reason = f"cannot list this folder: {(error.strerror or str(error)).lower()}"
+            message = f"cannot list the folder {path}: {(error.strerror or str(error)).lower()}"
+        super().__init__(message)
 
 
 def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
     """Yield the image files under *folder*, in natural order, one folder in memory at a time.
 
-    Hidden files and folders are passed over, and so are run directories below *folder*: the
-    pictures that a run draws are no images to learn or to judge. Links to folders are followed,
-    but no folder is entered twice, so links that form a loop do no harm.
+    Hidden files and folders are skipped, and so are run directories below *folder*: the
+    pictures that a run draws are no images to train on or to score. Links to folders are
+    followed, but no folder is entered twice, so links that form a loop do no harm.
 
     Raises:
-        DataError: A folder cannot be listed.
+        UnlistableFolder: A folder cannot be listed.
     """
-    yield from _walk(folder, recursive, set())
+    for item in walk_all(folder, recursive):
+        if isinstance(item, UnlistableFolder):
+            raise item
+        yield item
 
 
-def _walk(folder: Path, recursive: bool, entered: set[tuple[int, int]]) -> Iterator[Path]:
+def walk_all(folder: Path, recursive: bool = True) -> Iterator[Path | UnlistableFolder]:
+    """Yield as :func:`walk_images`, and the error for a folder that cannot be listed.
+
+    The walk continues after it with what comes next.
+    """
+    entered: set[tuple[int, int]] = set()
+    folders = [_list(folder, entered)]  # a stack, since folders may be nested a thousand deep
+    while folders:
+        item = next(folders[-1], None)
+        if item is None:
+            folders.pop()
+        elif isinstance(item, _Subfolder):
+            if recursive and not _is_run(item.path):
+                folders.append(_list(item.path, entered))
+        else:
+            yield item
+
+
+@dataclass(frozen=True, slots=True)
+class _Subfolder:
+    path: Path
+
+
+def _list(
+    folder: Path, entered: set[tuple[int, int]]
+) -> Iterator[Path | UnlistableFolder | _Subfolder]:
+    """Yield the images and folders in *folder*, unless it was entered before."""
     try:
         status = folder.stat()
     except OSError as error:
-        raise _unlistable(folder, error) from error
+        yield UnlistableFolder(folder, error)
+        return
     identity = (status.st_dev, status.st_ino)
     if identity in entered:
         return
     entered.add(identity)
-    for name, is_below in _entries(folder):
-        if not is_below:
-            yield folder / name
-        elif recursive and not _is_run(folder / name):
-            yield from _walk(folder / name, recursive, entered)
+    for item in _entries(folder):
+        if isinstance(item, UnlistableFolder):
+            yield item
+        else:
+            name, is_below = item
+            yield _Subfolder(folder / name) if is_below else folder / name
 
 
 def _is_run(folder: Path) -> bool:
     """Return whether *folder* looks like a run directory."""
     try:
         return (folder / "run.json").is_file() and (folder / "models").is_dir()
-    except OSError:  # told when it is listed
+    except OSError:  # reported when it is listed
         return False
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+def _entries(folder: Path) -> Iterator[tuple[str, bool] | UnlistableFolder]:
     """Yield (name, whether a folder) of the images and folders in *folder*, in natural order.
 
-    A folder may hold a million images: nothing is kept of each but one short string.
+    A folder may hold a million images: nothing is kept of each but one short string. Where the
+    listing breaks off, what it gave is followed by the error.
     """
     folders = set()
     keys = []
+    failed: UnlistableFolder | None = None
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
@@ -111,11 +172,13 @@ def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
                 elif is_image_name(name):
                     keys.append(_sortable(name))
     except OSError as error:
-        raise _unlistable(folder, error) from error
+        failed = UnlistableFolder(folder, error)
     keys.sort()
     for key in keys:
         name = key.rpartition("\0")[2]
         yield name, name in folders
+    if failed is not None:
+        yield failed
 
 
 def _sortable(name: str) -> str:
@@ -132,26 +195,16 @@ def _sortable(name: str) -> str:
     return f"{''.join(parts)}\0\0{name}"
 
 
-def _unlistable(folder: Path, error: OSError) -> DataError:
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"no such folder: {folder}")
-    if isinstance(error, NotADirectoryError):
-        return DataError(f"{folder} is a file, not a folder")
-    return DataError(f"cannot list the folder {folder}: {(error.strerror or str(error)).lower()}")
-
-
-def find_images(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path]:
+def find_images(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | UnlistableFolder]:
     """Yield the images that *paths* stand for, lazily, in the order given.
 
     A folder stands for the image files in it (and below it, if *recursive*), known by their
     suffix and naturally sorted. Anything else stands for itself, whatever its suffix and even
-    if it does not exist: reading it then says what is wrong with it.
-
-    Raises:
-        DataError: A folder cannot be listed.
+    if it does not exist: reading it then says what is wrong with it. A folder that cannot be
+    listed gives its error, in its place among the images.
     """
     for path in paths:
         if is_folder(path):
-            yield from walk_images(path, recursive)
+            yield from walk_all(path, recursive)
         else:
             yield path
