@@ -79,6 +79,21 @@ class DataConfig(Table):
         description="Channels: 1 grey, 3 RGB or 4 RGBA. By default the dataset's own.",
         examples=[3],
     )
+    max_megapixels: int = Field(
+        200,
+        ge=1,
+        le=4000,
+        description="Largest image file read, in million pixels. Decoding takes up to 16 bytes of "
+        "memory for each.",
+    )
+    sample_bits: int | None = Field(
+        None,
+        ge=9,
+        le=16,
+        description="Bits that samples of 16-bit grey images really use, 12 for many cameras. By "
+        "default 16, or as the file declares.",
+        examples=[12],
+    )
     validation_portion: float = Field(
         0.1,
         gt=0,

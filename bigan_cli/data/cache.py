@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 
 LIMIT_BYTES = 20 * 2**30
 _DAY = 86_400
@@ -35,13 +36,14 @@ def cache_root() -> Path:
     return user_cache_path("bigan", appauthor=False)
 
 
-def files_key(paths: Sequence[Path], shape: ImageShape) -> str:
+def files_key(paths: Sequence[Path], shape: ImageShape, options: DecodeOptions = DEFAULTS) -> str:
     """Return a name for the pixels of *paths* at *shape*; it changes when one of them does.
 
     Raises:
         OSError: One of the files cannot be asked for its size and time.
     """
-    described = hashlib.sha256(json.dumps([PREPROCESSING, str(shape)]).encode())
+    settings = [PREPROCESSING, str(shape), options.sample_bits]
+    described = hashlib.sha256(json.dumps(settings).encode())
     for path in paths:
         status = path.stat()
         line = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"

@@ -6,6 +6,7 @@ import numpy as np
 
 from bigan_cli.config.schema import DataConfig
 from bigan_cli.contracts import Dataset, ImageShape
+from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.pool import ImagePool, Progress
 from bigan_cli.data.prepare import TestSet
 from bigan_cli.data.splits import resolve_protocol
@@ -39,7 +40,7 @@ def load_external_test_set(
     native = dataset.image_shape
     if native is not None and native != shape:
         raise UsageError(f"model expects {shape}, {dataset.name} gives {native}")
-    pool = ImagePool.of(dataset)
+    pool = ImagePool.of(dataset, DecodeOptions.of(config))
     protocol, normal_classes = resolve_protocol(pool.labels, config)
     if protocol == "one-class" and not config.inlier:
         raise UsageError(
@@ -56,5 +57,5 @@ def load_external_test_set(
         protocol,
         shape,
         fingerprint="",
-        notes=(),
+        notes=pool.notes(),
     )

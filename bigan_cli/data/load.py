@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,17 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.cache import cached, files_key
-from bigan_cli.data.decode import UnreadableImage, read_image
+from bigan_cli.data.decode import SourceFormat, read_any
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.memory import resident_bytes
+from bigan_cli.data.raster import hide_invisible
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
 
 Pixels = NDArray[np.uint8]
 Index = NDArray[np.int64]
 Advance = Callable[[int], None]
+Notices = Counter[str]
 
 CACHED_FILES = 500
 """From so many files on, their decoded images are kept on disk for the next run."""
@@ -34,6 +40,8 @@ def load_items(
     shape: ImageShape,
     workers: int = 0,
     advance: Advance | None = None,
+    options: DecodeOptions = DEFAULTS,
+    notices: Notices | None = None,
 ) -> Pixels:
     """Return the images at *index* of *items* as uint8 ``[N, C, H, W]`` of *shape*, in memory.
 
@@ -45,7 +53,9 @@ def load_items(
         index: Which ones, in which order.
         shape: Wanted.
         workers: Threads; 0 for one a core, at most 8.
-        advance: Told from time to time how many images more have been decoded.
+        advance: Called from time to time with how many images more have been decoded.
+        options: How files are read.
+        notices: Counts what the user should know of how images were read.
 
     Raises:
         DataError: Some images cannot be read; the message says how many and names the first.
@@ -53,9 +63,9 @@ def load_items(
     images = items.images
     if isinstance(images, np.ndarray) and _fits(images, shape):
         chosen = images[index]
-        return chosen[:, None] if chosen.ndim == 3 else _channels_first(chosen)
+        return chosen[:, None] if chosen.ndim == 3 else hide_invisible(_channels_first(chosen))
     out = np.empty(_stacked(index, shape), np.uint8)
-    _decode(items, index, shape, out, workers, advance)
+    _decode(items, index, shape, out, workers, advance, options, notices)
     return out
 
 
@@ -65,6 +75,8 @@ def load_cached(
     shape: ImageShape,
     workers: int = 0,
     advance: Advance | None = None,
+    options: DecodeOptions = DEFAULTS,
+    notices: Notices | None = None,
 ) -> Pixels:
     """Do as :func:`load_items`, but decode files only if the cache on disk does not hold them.
 
@@ -76,15 +88,15 @@ def load_cached(
     """
 
     def fill(out: Pixels) -> None:
-        _decode(items, index, shape, out, workers, advance)
+        _decode(items, index, shape, out, workers, advance, options, notices)
 
     full = _stacked(index, shape)
     try:
         paths = [path for i in index if isinstance(path := items.images[int(i)], Path)]
-        return cached(files_key(paths, shape), full, fill)
+        return cached(files_key(paths, shape, options), full, fill)
     except OSError as error:
         if math.prod(full) <= resident_bytes():
-            return load_items(items, index, shape, workers, advance)
+            return load_items(items, index, shape, workers, advance, options, notices)
         raise DataError(
             f"the decoded images fit neither in memory nor on the disk of the cache: {error}",
             "choose a smaller --image-size or fewer images",
@@ -124,18 +136,22 @@ def _decode(
     out: Pixels,
     workers: int,
     advance: Advance | None,
+    options: DecodeOptions,
+    notices: Notices | None,
 ) -> None:
-    """Decode every image into its row of *out*, then tell of all failures at once."""
+    """Decode every image into its row of *out*, then report all failures at once."""
 
     def decode(start: int) -> list[tuple[int, UnreadableImage]]:
         failed = []
         for row in range(start, min(start + _CHUNK, len(index))):
             try:
-                out[row] = read_image(items.images[int(index[row])], shape)
+                out[row], found = read_any(items.images[int(index[row])], shape, options)
+                remarks[row] = _remarks(found, shape)
             except UnreadableImage as error:
                 failed.append((row, error))
         return failed
 
+    remarks: dict[int, tuple[str, ...]] = {}
     failed: list[tuple[int, UnreadableImage]] = []
     starts = range(0, len(index), _CHUNK)
     pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
@@ -148,6 +164,14 @@ def _decode(
         pool.shutdown(wait=True, cancel_futures=True)
     if failed:
         raise _unreadable(items, index, failed)
+    if notices is not None:
+        notices.update(chain.from_iterable(remarks.values()))
+
+
+def _remarks(found: SourceFormat, shape: ImageShape) -> tuple[str, ...]:
+    if shape.channels == 1 and found.channels == 3:
+        return (*found.remarks, "in colour, read as grey")
+    return found.remarks
 
 
 def _unreadable(
@@ -155,11 +179,11 @@ def _unreadable(
 ) -> DataError:
     named = [f"{_name(items, int(index[row]))} ({error.reason})" for row, error in failed[:_NAMED]]
     if len(failed) == 1:
-        return DataError(f"cannot read {named[0]}", "remove or mend this file")
+        return DataError(f"cannot read {named[0]}", "remove or fix this file")
     more = f", and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     return DataError(
         f"cannot read {len(failed)} of {len(index)} images: {', '.join(named)}{more}",
-        "remove or mend these files",
+        "remove or fix these files",
     )
 
 

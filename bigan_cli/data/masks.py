@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bigan_cli.data.decode import UnreadableImage, open_image, why_unreadable
+from bigan_cli.data.image_file import open_image
 from bigan_cli.data.images import ImageSet
+from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 
 _ALPHA_MODES = frozenset({"LA", "RGBA"})
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cached
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.load import (
     Advance,
     Index,
+    Notices,
     Pixels,
     is_worth_caching,
     load_cached,
@@ -24,6 +27,7 @@ from bigan_cli.data.load import (
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.splits import Labels
 from bigan_cli.errors import BiganError, DataError, PluginError, is_out_of_memory
+from bigan_cli.formatting import count
 from bigan_cli.plugins.checks import format_error
 
 Progress = Callable[[int, int], None]
@@ -34,14 +38,24 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class ImagePool:
-    """The items of a data set, and their labels as the protocols want them."""
+    """The items of a dataset, and their labels as the protocols want them.
+
+    Attributes:
+        train: Of the train split.
+        test: Of the test split.
+        labels: Of both.
+        options: How files are read.
+        notices: Counts what the user should know of how images were read, as they are.
+    """
 
     train: Items
     test: Items
     labels: Labels
+    options: DecodeOptions = DEFAULTS
+    notices: Notices = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> ImagePool:
+    def of(cls, dataset: Dataset, options: DecodeOptions = DEFAULTS) -> ImagePool:
         """Ask *dataset* for what it has, and check that it keeps its contract.
 
         Raises:
@@ -65,7 +79,13 @@ class ImagePool:
             _ask(dataset, dataset.normal_classes),
             dataset.name,
         )
-        return cls(train, test, labels)
+        return cls(train, test, labels, options)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know of how the images decoded so far were read."""
+        return tuple(
+            f"{count(number, 'image')} {what}" for what, number in sorted(self.notices.items())
+        )
 
     def image_sets(
         self,
@@ -99,10 +119,35 @@ class ImagePool:
         blocks: list[_Block] = []
         for items, offset in ((self.train, 0), (self.test, len(self.train))):
             index = wanted[(wanted >= offset) & (wanted < offset + len(items))] - offset
-            blocks += _blocks(items, offset, index, shape, workers, advance)
+            blocks += self._blocks(items, offset, index, shape, workers, advance)
         return [
             self._image_set(part, _gather(blocks, part, shape), normal_classes) for part in parts
         ]
+
+    def _blocks(
+        self,
+        items: Items,
+        offset: int,
+        index: Index,
+        shape: ImageShape,
+        workers: int,
+        advance: Advance | None,
+    ) -> list[_Block]:
+        """Return the images at *index* of *items*, whose first is at *offset* in the pool.
+
+        Large sets of files come class by class, each class whole: the files of the cache then serve
+        every choice of normal classes, every protocol and every seed.
+        """
+        if not len(index):
+            return []
+        arguments = (shape, workers, advance, self.options, self.notices)
+        if not is_worth_caching(items, shape):
+            return [_Block(offset + index, load_items(items, index, *arguments))]
+        blocks = []
+        for label in np.unique(items.labels[index]):
+            members = np.flatnonzero(items.labels == label)
+            blocks.append(_Block(offset + members, load_cached(items, members, *arguments)))
+        return blocks
 
     def _image_set(self, part: Index, pixels: Pixels, normal_classes: Sequence[int]) -> ImageSet:
         labels = np.concatenate([self.labels.train, self.labels.test])[part]
@@ -145,31 +190,6 @@ class _Block:
         if isinstance(self.pixels, np.memmap):  # a cached file is named after its content
             return Path(str(self.pixels.filename)).name.encode()
         return hashlib.sha256(np.ascontiguousarray(self.pixels).data).digest()
-
-
-def _blocks(
-    items: Items,
-    offset: int,
-    index: Index,
-    shape: ImageShape,
-    workers: int,
-    advance: Advance | None,
-) -> list[_Block]:
-    """Return the images at *index* of *items*, whose first is at *offset* in the pool.
-
-    Large sets of files come class by class, each class whole: the files of the cache then serve
-    every choice of normal classes, every protocol and every seed.
-    """
-    if not len(index):
-        return []
-    if not is_worth_caching(items, shape):
-        return [_Block(offset + index, load_items(items, index, shape, workers, advance))]
-    blocks = []
-    for label in np.unique(items.labels[index]):
-        members = np.flatnonzero(items.labels == label)
-        pixels = load_cached(items, members, shape, workers, advance)
-        blocks.append(_Block(offset + members, pixels))
-    return blocks
 
 
 def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from bigan_cli.config.schema import DataConfig, RunConfig
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cache_root
-from bigan_cli.data.decode import PREPROCESSING, find_shape
+from bigan_cli.data.decode import PREPROCESSING
+from bigan_cli.data.find_shape import find_shape
+from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.pool import ImagePool, Progress
@@ -119,7 +121,7 @@ def prepare(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> PreparedData:
-    """DecodedImage, resize, split and audit the images of a run.
+    """Decode, resize, split and audit the images of a run.
 
     Args:
         dataset: From :func:`open_dataset`.
@@ -132,7 +134,7 @@ def prepare(
         UsageError: The options contradict each other or name no class of the data set.
         PluginError: The data set breaks its contract.
     """
-    pool = ImagePool.of(dataset)
+    pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     parts = [splits.fit, splits.validation, splits.calibration, splits.test]
@@ -151,7 +153,7 @@ def prepare(
         fingerprint=_fingerprint(shape, sets, digests),
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
         config=_written_in(config, splits, shape, pool.labels.class_names),
-        notes=(*splits.notes, *audit.notes()),
+        notes=(*splits.notes, *audit.notes(), *pool.notes()),
     )
 
 
@@ -168,7 +170,7 @@ def reopen_test(
         UsageError: The configuration does not fit the data set.
         PluginError: The data set breaks its contract.
     """
-    pool = ImagePool.of(dataset)
+    pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress)
@@ -180,7 +182,7 @@ def reopen_test(
         splits.protocol,
         shape,
         fingerprint,
-        splits.notes,
+        (*splits.notes, *pool.notes()),
     )
 
 
@@ -189,7 +191,7 @@ def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
     size, channels = config.image_size, config.input_channels
     native = dataset.image_shape
     if native is None:
-        return find_shape(train, size, channels)
+        return find_shape(train, size, channels, DecodeOptions.of(config))
     height, width = (size, size) if isinstance(size, int) else size or (native.height, native.width)
     return ImageShape(channels or native.channels, height, width)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import SourceFormat, UnreadableImage, read_file
+from bigan_cli.data.decode import SourceFormat, read_file
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
-from bigan_cli.image_files import find_images
+from bigan_cli.image_files import UnlistableFolder, find_images
 
 T = TypeVar("T")
 
@@ -52,13 +56,27 @@ def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
     r"""Yield the paths of a list read from an open file, each as soon as it is there.
 
     Args:
-        descriptor: DecodedImage with ``os.read``, so that a reader waiting for more holds no lock.
+        descriptor: Read with ``os.read``, so that a reader waiting for more holds no lock.
         separator: ``b"\n"`` (a ``\r`` before it is dropped) or ``b"\0"``; empty entries are
-            passed over.
+            skipped. A byte order mark of UTF-8 before the first is dropped.
+
+    Raises:
+        DataError: The list is in UTF-16.
     """
-    rest = b""
+    rest, marked = b"", False
     while block := os.read(descriptor, 65536):
-        *entries, rest = (rest + block).split(separator)
+        rest += block
+        if not marked:
+            if len(rest) < len(BOM_UTF8) and BOM_UTF8.startswith(rest):
+                continue  # the mark may yet be completed
+            marked = True
+            if rest.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                raise DataError(
+                    "the list of paths is in UTF-16",
+                    "write it in UTF-8; in PowerShell, with Out-File -Encoding utf8",
+                )
+            rest = rest.removeprefix(BOM_UTF8)
+        *entries, rest = rest.split(separator)
         yield from _as_paths(entries, separator)
     yield from _as_paths([rest], separator)
 
@@ -72,13 +90,11 @@ def _as_paths(entries: Iterable[bytes], separator: bytes) -> Iterator[Path]:
 
 def find_inputs(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | DecodedImage]:
     """Yield the images under *paths*, and a failed DecodedImage for an unreadable folder."""
-    for path in paths:
-        try:
-            yield from find_images([path], recursive)
-        except DataError as error:
-            yield DecodedImage(path, error=error.message)
-        except OSError as error:  # a name that is too long, a folder one may not enter
-            yield DecodedImage(path, error=(error.strerror or str(error)).lower())
+    for item in find_images(paths, recursive):
+        if isinstance(item, UnlistableFolder):
+            yield DecodedImage(item.path, error=item.reason)
+        else:
+            yield item
 
 
 def decode_ahead(
@@ -88,9 +104,18 @@ def decode_ahead(
     *,
     workers: int = 0,
     patience: float = 0.1,
+    options: DecodeOptions = DEFAULTS,
 ) -> Iterator[list[DecodedImage]]:
     """Yield the inputs in batches, in their order; :func:`map_batches` without work."""
-    return map_batches(inputs, shape, batch_size, _as_it_is, workers=workers, patience=patience)
+    return map_batches(
+        inputs,
+        shape,
+        batch_size,
+        _as_it_is,
+        workers=workers,
+        patience=patience,
+        options=options,
+    )
 
 
 def map_batches(
@@ -101,6 +126,7 @@ def map_batches(
     *,
     workers: int = 0,
     patience: float = 0.1,
+    options: DecodeOptions = DEFAULTS,
 ) -> Iterator[T]:
     """Yield what *work* makes of each batch of inputs, in their order, a few batches ahead.
 
@@ -116,9 +142,13 @@ def map_batches(
         work: Called in one of several threads, for several batches at a time.
         workers: Threads that decode and work; 0 for one a core, at most 8.
         patience: Seconds that nothing comes of the inputs before a batch goes out that is not full.
+        options: How files are read.
     """
     workers = workers or min(8, os.cpu_count() or 1)
-    flow = _Flow(shape, batch_size, work, workers)
+    image_bytes = shape.channels * shape.height * shape.width
+    # Each thread has a batch to work on, and as many wait for it: or fewer where they are big.
+    ahead = min(workers + 2, max(2, _AHEAD_BYTES // (image_bytes * batch_size)))
+    flow = _Flow(partial(_read, shape, options), batch_size, work, workers, ahead)
     # A daemon, since it may wait for ever on an input that nobody closes.
     threading.Thread(target=flow.feed, args=(inputs,), name="inputs", daemon=True).start()
     try:
@@ -127,24 +157,29 @@ def map_batches(
         flow.stop()
 
 
+Read = Callable[[Path | DecodedImage], DecodedImage]
+
+
 class _Flow(Generic[T]):
     """Inputs on their way through the threads.
 
     Args:
-        shape: Of the pixels wanted.
+        read: Decodes one input.
         batch_size: Inputs in a batch.
         work: What is done with a decoded batch.
         workers: How many threads do it.
+        ahead: How many batches may be in progress.
     """
 
     def __init__(
         self,
-        shape: ImageShape,
+        read: Read,
         batch_size: int,
         work: Callable[[list[DecodedImage]], T],
         workers: int,
+        ahead: int,
     ) -> None:
-        self._shape = shape
+        self._read = read
         self._batch_size = batch_size
         self._work = work
         self._share = max(1, -(-batch_size // (_SHARES * workers)))
@@ -153,10 +188,7 @@ class _Flow(Generic[T]):
         self._lock = threading.Lock()
         self._order: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
         self._stopped = False
-        # Each thread has a batch to work on, and as many wait for it: or fewer where they are big.
-        image_bytes = shape.channels * shape.height * shape.width
-        most = max(2, _AHEAD_BYTES // (image_bytes * batch_size))
-        self._slots = threading.Semaphore(min(workers + 2, most))
+        self._slots = threading.Semaphore(ahead)
 
     def feed(self, inputs: Iterable[Path | DecodedImage]) -> None:
         """Gather *inputs* into batches until there are no more, or nobody wants them."""
@@ -208,7 +240,7 @@ class _Flow(Generic[T]):
             if not items or self._stopped:
                 self._slots.release()
                 return
-            batch = _Batch(items, self._shape, self._work)
+            batch = _Batch(items, self._read, self._work)
             for start in range(0, len(items), self._share):
                 self._pool.submit(batch.decode, start, start + self._share)
             # Only now, since nobody would ever finish what could not be submitted.
@@ -221,12 +253,12 @@ class _Batch(Generic[T]):
     def __init__(
         self,
         items: list[Path | DecodedImage],
-        shape: ImageShape,
+        read: Read,
         work: Callable[[list[DecodedImage]], T],
     ) -> None:
         self.future: Future[T] = Future()
         self._items = items
-        self._shape = shape
+        self._read = read
         self._work = work
         self._missing = len(items)
         self._lock = threading.Lock()
@@ -235,7 +267,7 @@ class _Batch(Generic[T]):
     def decode(self, start: int, stop: int) -> None:
         """Decode a part of the inputs; whoever is the last does the work."""
         try:
-            done = [_read(item, self._shape) for item in self._items[start:stop]]
+            done = [self._read(item) for item in self._items[start:stop]]
             self._reads[start : start + len(done)] = done
             with self._lock:
                 self._missing -= len(done)
@@ -250,11 +282,11 @@ def _as_it_is(batch: list[DecodedImage]) -> list[DecodedImage]:
     return batch
 
 
-def _read(item: Path | DecodedImage, shape: ImageShape) -> DecodedImage:
+def _read(shape: ImageShape, options: DecodeOptions, item: Path | DecodedImage) -> DecodedImage:
     if isinstance(item, DecodedImage):
         return item
     try:
-        pixels, found = read_file(item, shape)
+        pixels, found = read_file(item, shape, options)
     except UnreadableImage as error:
         return DecodedImage(item, error=error.reason)
     return DecodedImage(item, pixels, found)

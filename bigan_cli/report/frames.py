@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import open_image, read_file
+from bigan_cli.data.decode import read_file
+from bigan_cli.data.image_file import open_image
 from bigan_cli.report.drawing import (
     CALM,
     FAINT,

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bigan_cli.contracts import CHANNELS, ImageShape, Items
-from bigan_cli.data.decode import UnreadableImage, find_shape, read_image
+from bigan_cli.data.decode import read_image
+from bigan_cli.data.find_shape import find_shape
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.testing._checks import ContractViolation, few, require
 
 _SAMPLE = 12

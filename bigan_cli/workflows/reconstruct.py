@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.cli.terminal import Terminal
+from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.stream import decode_ahead, find_inputs
 from bigan_cli.errors import DataError, RunDirectoryError, SomeInputsSkipped, UsageError
 from bigan_cli.formatting import count
@@ -140,7 +141,8 @@ def _from_files(terminal: Terminal, model: Model, request: Request) -> Chosen:
     names: list[str] = []
     skipped = 0
     inputs = find_inputs(map(Path, request.paths))
-    for batch in decode_ahead(inputs, model.detector.shape, request.number):
+    options = DecodeOptions.of(model.header.config.data)
+    for batch in decode_ahead(inputs, model.detector.shape, request.number, options=options):
         for read in batch:
             if len(pixels) == request.number:
                 continue

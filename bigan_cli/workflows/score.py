@@ -15,6 +15,7 @@ import numpy as np
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.stream import DecodedImage, find_inputs, map_batches, paths_from
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, one_line
@@ -90,7 +91,8 @@ def score(terminal: Terminal, request: Request) -> None:
             earlier = _earlier(terminal, request, stamp)
             tally.scored, tally.anomalies = earlier.scored, earlier.anomalies
             new = _not_taken(inputs, earlier)
-            rows = _rows(terminal, model, new, threshold, tally, strict=request.strict)
+            options = DecodeOptions.of(model.header.config.data, request.max_megapixels)
+            rows = _rows(terminal, model, new, threshold, tally, options, strict=request.strict)
             if request.sort:
                 rows = _sorted(rows)
             writers = _writers(terminal, request, stamp, stack)
@@ -206,6 +208,7 @@ def _rows(
     inputs: Iterable[Path | DecodedImage],
     threshold: float,
     tally: Tally,
+    options: DecodeOptions,
     *,
     strict: bool,
 ) -> Iterator[list[Row]]:
@@ -223,7 +226,12 @@ def _rows(
         return batch, scored
 
     results = map_batches(
-        inputs, detector.shape, detector.batch_size, work, workers=cpu_workers() if on_cpu else 0
+        inputs,
+        detector.shape,
+        detector.batch_size,
+        work,
+        workers=cpu_workers() if on_cpu else 0,
+        options=options,
     )
     with progress_bar(terminal, "scoring images") as advance:
         for batch, rows in results:
@@ -287,7 +295,7 @@ def _changes(read: DecodedImage, shape: ImageShape) -> list[str]:
         changes.append(f"converted from {_COLOURS[found.channels]} to {_COLOURS[shape.channels]}")
     if (found.height, found.width) != (shape.height, shape.width):
         changes.append(f"resized to {shape.height}x{shape.width}")
-    return changes
+    return [*changes, *found.remarks]
 
 
 # Reporting

@@ -26,6 +26,7 @@ class Request:
         plugins: Plugin files to load.
         batch_size: Images a forward pass, or None for the model's own.
         fpr: The false-positive rate, or None for the run's.
+        max_megapixels: The limit of an image's size, or None for the run's.
         threshold: The score above which an image is an anomaly, instead of *fpr*.
         recursive: Whether folders are searched all the way down.
         null: Whether the list on standard input is separated by NUL.
@@ -53,6 +54,7 @@ class Request:
     strict: bool
     fail_on_anomaly: bool
     as_json: bool
+    max_megapixels: int | None = None
 
 
 def check(request: Request) -> None:

@@ -86,7 +86,7 @@ def test_key_follows_files_shape_and_order(tmp_path: Path) -> None:
 
 def test_key_follows_the_preprocessing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_key([], ImageShape(1, 8, 8))
-    monkeypatch.setitem(cache.PREPROCESSING, "version", 2)
+    monkeypatch.setitem(cache.PREPROCESSING, "version", 99)
     assert files_key([], ImageShape(1, 8, 8)) != before
 
 

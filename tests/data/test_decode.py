@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape, Items
-from bigan_cli.data.decode import PREPROCESSING, UnreadableImage, find_shape, read_image
+from bigan_cli.data.decode import PREPROCESSING, read_image
+from bigan_cli.data.find_shape import find_shape
+from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
 
 GREY, RGB, RGBA = (ImageShape(c, 12, 10) for c in (1, 3, 4))
@@ -100,7 +103,7 @@ def test_32_bit_values_beyond_16_bits_are_refused(tmp_path: Path, value: int) ->
     pixels[3, 3] = value
     path = tmp_path / "x.tif"
     Image.fromarray(pixels).save(path)
-    assert reason(path).startswith("32-bit values")
+    assert reason(path).startswith("values ")
 
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
@@ -118,6 +121,7 @@ def test_transparency_is_composited_over_white_and_hidden_colours_stay_hidden() 
     assert (rgb[:, :6] == 255).all()
     assert (rgb[:, 6:] == np.array([200, 0, 0])[:, None, None]).all()
     assert (read_image(image, GREY)[0, :6] == 255).all()
+    pixels[:6, :, 0] = 0  # for four channels it is black
     assert np.array_equal(read_image(image, RGBA), pixels.transpose(2, 0, 1))
 
 
@@ -270,11 +274,20 @@ def test_damaged_file_is_read_or_refused_but_never_crashes(
         assert read_image(path, GREY).shape == (1, 12, 10)
 
 
-def test_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_beyond_the_limit_is_refused_by_its_setting(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
-    Image.new("1", (2000, 2000)).save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert reason(path) == "too many pixels"
+    Image.new("1", (2000, 1000)).save(path)
+    small = DecodeOptions(max_megapixels=1)
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(path, GREY, small)
+    assert "2000 x 1000" in caught.value.reason
+    assert "limit of 1 megapixels ('data.max_megapixels')" in caught.value.reason
+    assert read_image(path, GREY, DecodeOptions(max_megapixels=2)).max() == 0
+
+
+def test_large_image_brings_no_warning(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 10_000), 1).save(tmp_path / "x.png")  # Pillow's own limit is 89 million
+    assert read_image(tmp_path / "x.png", GREY).min() == 255
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

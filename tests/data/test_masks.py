@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigan_cli.data.decode import UnreadableImage
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.masks import load_masks, read_mask
+from bigan_cli.data.unreadable import UnreadableImage
 
 # The right half of the upper two rows.
 MARKED = np.zeros((4, 6), np.uint8)

@@ -274,7 +274,7 @@ def test_many_files_are_decoded_once_for_all_seeds_and_protocols(
     def broken(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(load, "read_image", broken)
+    monkeypatch.setattr(load, "read_any", broken)
     again = ready(dataset="folder", root=root)
     assert again.fingerprint == first.fingerprint
     assert again.fit.pixels.flags.writeable

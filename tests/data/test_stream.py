@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data import stream
 from bigan_cli.data.stream import DecodedImage, decode_ahead, find_inputs, paths_from
 from bigan_cli.errors import DataError
 
@@ -127,27 +128,55 @@ def test_no_inputs_no_batches() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("no such folder: b"), OSError(13, "Permission denied")]
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot list this folder: permission denied"),
+        (FileNotFoundError(2, "No such file or directory"), "no such folder"),
+    ],
 )
-def test_what_cannot_be_listed_is_one_input_among_others(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+def test_a_subfolder_that_cannot_be_listed_is_one_input_among_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str
 ) -> None:
-    # No folder is closed to the user these tests may run as, so the walk itself is made to fail.
-    def walk(paths: list[Path], recursive: bool) -> Iterator[Path]:
-        yield paths[0] / "3.png"
-        if paths[0].name == "b":
-            raise error
+    # No folder is closed to the user these tests may run as, so listing it is made to fail.
+    for name in ("a", "b", "c"):
+        (folder / "sub" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(folder / "sub" / name / "1.png")
+    scandir = os.scandir
 
-    monkeypatch.setattr(stream, "find_images", walk)
-    found = list(find_inputs([folder / "a", folder / "b", folder]))
-    assert isinstance(found[2], DecodedImage)
-    (batch,) = decode_ahead(found, SHAPE, 4)
-    assert [read.error for read in batch] == [
-        "no such file",
-        "no such file",
-        str(error.args[-1]).lower(),
-        "",
+    def fail_for_b(path: Path) -> Any:
+        if Path(path).name == "b":
+            raise error
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail_for_b)
+    (batch,) = decode_ahead(find_inputs([folder / "sub", folder / "3.png"]), SHAPE, 8)
+    assert [(read.path.name, read.error) for read in batch] == [
+        ("1.png", ""),
+        ("b", reason),
+        ("1.png", ""),
+        ("3.png", ""),
     ]
+
+
+def test_a_listing_that_breaks_off_keeps_what_it_gave(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    @contextmanager
+    def broken(path: Path) -> Iterator[Any]:
+        def entries() -> Iterator[Any]:
+            with scandir(path) as listing:
+                yield from islice(listing, 20)
+            raise OSError(5, "Input/output error")
+
+        yield entries()
+
+    monkeypatch.setattr(os, "scandir", broken)
+    found = list(find_inputs([folder]))
+    assert len(found) == 21
+    assert isinstance(found[-1], DecodedImage)
+    assert found[-1].error == "cannot list this folder: input/output error"
 
 
 def test_a_name_too_long_to_be_a_file_is_one_input_among_others(folder: Path) -> None:
@@ -171,6 +200,29 @@ def test_a_list_of_names_comes_back_as_it_was_given(entries: list[bytes], separa
     finally:
         os.close(reading)
     assert got == [Path(os.fsdecode(entry)) for entry in entries]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(whole: bool) -> None:
+    reading, writing = os.pipe()
+    content = b"\xef\xbb\xbfa.png\nb.png\n"
+    os.write(writing, content if whole else content[:2])
+    paths = paths_from(reading)
+    if not whole:
+        threading.Timer(0.05, lambda: (os.write(writing, content[2:]), os.close(writing))).start()
+    else:
+        os.close(writing)
+    assert list(paths) == [Path("a.png"), Path("b.png")]
+    os.close(reading)
+
+
+def test_a_list_in_utf_16_is_refused() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, "a.png\r\n".encode("utf-16"))
+    os.close(writing)
+    with pytest.raises(DataError, match="UTF-16"):
+        list(paths_from(reading))
+    os.close(reading)
 
 
 def test_a_list_made_on_windows_has_no_carriage_returns() -> None:

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from bigan_cli.data.decode import UnreadableImage
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.report import drawing
 from bigan_cli.report.animation import (

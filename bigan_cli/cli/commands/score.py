@@ -37,6 +37,12 @@ def score(
     threshold: Annotated[
         float | None, typer.Option(help="Call an image anomalous above this score, instead.")
     ] = None,
+    max_megapixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Refuse images of more million pixels than this. [the run's, 200]"
+        ),
+    ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Search folders all the way down.")
     ] = True,
@@ -96,5 +102,6 @@ def score(
             strict=strict,
             fail_on_anomaly=fail_on_anomaly,
             as_json=as_json,
+            max_megapixels=max_megapixels,
         ),
     )

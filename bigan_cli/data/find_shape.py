@@ -1,0 +1,130 @@
+"""The shape to train at: what is asked for, and the rest found in the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from bigan_cli.contracts import SMALLEST_SIDE, ImageShape, Items
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source
+from bigan_cli.data.pillow_image import GREY_MODES
+from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts import RawImage
+
+DEFAULT_SIDE = 64
+_SAMPLE = 64
+# So many headers are read in search of colour; it takes a few seconds.
+_SEARCHED = 20_000
+_CHUNK = 64
+
+
+def find_shape(
+    items: Items,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    options: DecodeOptions = DEFAULTS,
+) -> ImageShape:
+    """Return the shape to train at: what is asked for, and the rest found in the images.
+
+    Files are looked at by their headers only. The size is that of a sample of at most 64 images
+    where it is the same for all of them and at most 64 pixels a side, else 64x64. There is one
+    channel where all images are grey (of more than 20,000 files, where so many are), else three.
+
+    Args:
+        items: Images of any kind; at least one.
+        size: Side, or (height, width), in pixels, where given.
+        channels: 1, 3 or 4, where given.
+        options: Settings of the run.
+
+    Raises:
+        UnreadableImage: None of the sampled images can be read.
+    """
+    wanted = (size, size) if isinstance(size, int) else size
+    if wanted is not None and channels is not None:
+        return ImageShape(channels, *wanted)
+    looks = _sample_looks(items, options)
+    if wanted is None:
+        sizes = {look[:2] for look in looks}
+        height, width = sizes.pop() if len(sizes) == 1 else (DEFAULT_SIDE, DEFAULT_SIDE)
+        if max(height, width) > DEFAULT_SIDE:
+            height = width = DEFAULT_SIDE
+        wanted = (max(height, SMALLEST_SIDE), max(width, SMALLEST_SIDE))
+    if channels is None:
+        grey = all(grey for _, _, grey in looks) and not _any_colour(items, options)
+        channels = 1 if grey else 3
+    return ImageShape(channels, *wanted)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return at most *most* of the positions 0 to *count* - 1, evenly spread."""
+    chosen: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
+    return chosen
+
+
+def _sample_looks(items: Items, options: DecodeOptions) -> list[tuple[int, int, bool]]:
+    """Return (height, width, whether grey) of a sample of *items*."""
+    images = items.images
+    if isinstance(images, np.ndarray):
+        return [_look(images[0], options)]
+    looks: list[tuple[int, int, bool]] = []
+    unreadable: UnreadableImage | None = None
+    for i in _spread(len(images), _SAMPLE):
+        try:
+            looks.append(_look(images[i], options))
+        except UnreadableImage as error:
+            unreadable = unreadable or error
+    if not looks and unreadable is not None:
+        raise unreadable
+    return looks
+
+
+def _any_colour(items: Items, options: DecodeOptions) -> bool:
+    """Return whether one of the images is in colour; what cannot be read is not."""
+    images = items.images
+    # A plugin's images may take long to make; their shapes are its own to declare.
+    if isinstance(images, np.ndarray) or not isinstance(images[0], os.PathLike):
+        return False
+    places = _spread(len(images), _SEARCHED)
+    chunks = [places[i : i + _CHUNK] for i in range(0, len(places), _CHUNK)]
+
+    def any_colour(chunk: Sequence[int]) -> bool:
+        return any(not grey for grey in _greys((images[i] for i in chunk), options))
+
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        return any(pool.map(any_colour, chunks))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _greys(images: Iterable[RawImage], options: DecodeOptions) -> Iterator[bool]:
+    for raw in images:
+        try:
+            yield _look(raw, options)[2]
+        except UnreadableImage:  # told when it is decoded
+            continue
+
+
+def _look(raw: RawImage, options: DecodeOptions) -> tuple[int, int, bool]:
+    if isinstance(raw, np.ndarray):
+        return raw.shape[0], raw.shape[1], raw.ndim == 2 or raw.shape[2] == 1
+    if isinstance(raw, Image.Image):
+        return raw.height, raw.width, raw.mode in GREY_MODES
+    try:
+        with open_source(raw, options) as source:
+            width, height = source.size
+            # Only a small side is adopted, see find_shape; and a PNG may state its orientation
+            # after its pixels, so that asking for it decodes the image.
+            matters = width != height and max(source.size) <= DEFAULT_SIDE
+            if matters and source.orientation >= 5:
+                width, height = height, width
+            return height, width, source.is_grey
+    except Exception as error:
+        raise UnreadableImage(why_unreadable(error), raw) from error

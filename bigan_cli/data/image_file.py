@@ -1,0 +1,157 @@
+"""Image files: which formats are read, and how one is opened and decoded."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, ImageFile, PngImagePlugin
+
+from bigan_cli.config.schema import DataConfig
+from bigan_cli.data.pillow_image import PillowImage
+from bigan_cli.data.png_chunks import checked_png
+from bigan_cli.data.tiff import TiffPage, open_tiff
+from bigan_cli.data.unreadable import UnreadableImage
+
+# Named, so that a stray file cannot start an interpreter: Pillow's reader of EPS runs Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "DIB", "JPEG2000", "AVIF", "HEIF")
+_PLUGINS = ("Png", "Jpeg", "Bmp", "Gif", "Ppm", "Tiff", "WebP", "Jpeg2K", "Avif")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """The settings of a run that decide how its files are read.
+
+    Attributes:
+        max_megapixels: Images of more are refused (``data.max_megapixels``).
+        sample_bits: Bits that samples of 16-bit files really use (``data.sample_bits``); None
+            for all 16, or as many as the file declares.
+    """
+
+    max_megapixels: int = 200
+    sample_bits: int | None = None
+
+    @classmethod
+    def of(cls, config: DataConfig, max_megapixels: int | None = None) -> DecodeOptions:
+        """Return the settings of a run, with another limit where one is given."""
+        return cls(max_megapixels or config.max_megapixels, config.sample_bits)
+
+
+DEFAULTS = DecodeOptions()
+
+
+@contextmanager
+def open_image(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[ImageFile.ImageFile]:
+    """Open an image file for its pixels as Pillow gives them; they are not decoded yet.
+
+    Raises:
+        OSError: It is missing, empty, no regular file or no image.
+        UnreadableImage: It is too large, or of a kind that Pillow cannot read.
+    """
+    with open_source(path, options) as source:
+        if not isinstance(source, PillowImage) or not isinstance(source.image, ImageFile.ImageFile):
+            raise UnreadableImage("a kind of TIFF that is not read here: save it as PNG")
+        yield source.image
+
+
+@contextmanager
+def open_source(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[PillowImage | TiffPage]:
+    """Open an image file; its pixels are not decoded yet.
+
+    Raises:
+        OSError: It is missing, empty, no regular file or no image.
+        UnreadableImage: It is too large, or its samples have no agreed meaning.
+    """
+    _check_regular(path)
+    with path.open("rb") as stream:
+        source = _identified(stream, os.fspath(path))
+        width, height = source.size
+        if width * height > options.max_megapixels * 1_000_000:
+            raise UnreadableImage(
+                f"{width} x {height} pixels are more than the limit of {options.max_megapixels} "
+                "megapixels ('data.max_megapixels')"
+            )
+        yield source
+
+
+def _check_regular(path: Path) -> None:
+    # Asked first, since opening a named pipe would wait for ever; and only once, since a tiny
+    # image is decoded in less time than some file systems take to answer.
+    try:
+        status = os.stat(path)  # noqa: PTH116  pathlib's own costs twice as much
+    except ValueError as error:  # a NUL in the name
+        raise FileNotFoundError(path) from error
+    if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(path)
+        raise UnreadableImage("not a regular file")
+    if status.st_size == 0:
+        raise UnreadableImage("empty file")
+
+
+def _identified(stream: IO[bytes], name: str) -> PillowImage | TiffPage:
+    prefix = stream.read(16)
+    _register()
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        _register_heif()
+    damage: Exception | None = None
+    for kind in _FORMATS:
+        factory, accept = Image.OPEN.get(kind, (None, None))
+        if factory is None or not (accept is None or accept(prefix) is True):
+            continue
+        try:
+            return _opened(kind, stream, name)
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            damage = damage or error
+    if damage is not None:
+        raise UnreadableImage(f"damaged file ({damage})") from damage
+    raise UnreadableImage(_missing_plugin(prefix) or "not an image in a known format")
+
+
+def _opened(kind: str, stream: IO[bytes], name: str) -> PillowImage | TiffPage:
+    stream.seek(0)
+    if kind == "PNG":
+        content, profile = checked_png(stream.read())
+        return PillowImage(PngImagePlugin.PngImageFile(io.BytesIO(content), name), profile)
+    if kind == "TIFF":
+        opened = open_tiff(stream, name)
+        return opened if isinstance(opened, TiffPage) else PillowImage(opened)
+    return PillowImage(Image.OPEN[kind][0](stream, name))
+
+
+@cache
+def _register() -> None:
+    """Import Pillow's readers of the formats that are read here."""
+    for name in _PLUGINS:
+        with suppress(ImportError):  # AVIF came with Pillow 11.3
+            importlib.import_module(f"PIL.{name}ImagePlugin")
+
+
+@cache
+def _register_heif() -> bool:
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
+
+
+def _missing_plugin(prefix: bytes) -> str:
+    """Return what must be installed to read a file that starts with *prefix*, if that is all."""
+    brand = prefix[8:12] if prefix[4:8] == b"ftyp" else b""
+    if brand in _AVIF_BRANDS:
+        return "AVIF is not supported by this Pillow: pip install 'pillow>=11.3'"
+    if brand in _HEIF_BRANDS and not _register_heif():
+        return "HEIC needs another package: pip install pillow-heif"
+    return ""

@@ -1,0 +1,207 @@
+"""Decoded pixels of any depth, brought to uint8 of a shape a band of rows at a time.
+
+Bands keep the memory of a large image at that of its decoded pixels: what it is converted to on
+the way to the networks' small size never exists as a whole. The result is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data.unreadable import UnreadableImage
+
+if TYPE_CHECKING:
+    from bigan_cli.data.colour_profile import Convert
+
+Box: TypeAlias = tuple[int, int, int, int]
+Pixels: TypeAlias = NDArray[np.uint8]
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+# Pixels of a band. An image of less than two is converted in one piece.
+_BAND = 2**22
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """Decoded pixels, in whatever form their file has them.
+
+    Attributes:
+        size: (width, height) as stored.
+        eight_bit: Returns a box of the pixels, or all for None, in any mode of 8 bits a sample.
+        orientation: EXIF orientation, 1 to 8.
+        to_srgb: Converts from the embedded colour profile, where there is one.
+        samples: What *eight_bit* reads from, where a sample has more than 8 bits.
+        profile_is_damaged: Whether there is a colour profile that cannot be used.
+    """
+
+    size: tuple[int, int]
+    eight_bit: Callable[[Box | None], Image.Image]
+    orientation: int = 1
+    to_srgb: Convert | None = None
+    samples: DeepSamples | None = None
+    profile_is_damaged: bool = False
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the user should know of how the pixels were understood, once they are."""
+        said = []
+        if self.to_srgb is not None:
+            said.append("converted from an embedded colour profile to sRGB")
+        if self.profile_is_damaged:
+            said.append("with a damaged colour profile, read as sRGB")
+        if self.samples is not None and self.samples.looks_like_12_bits():
+            said.append(
+                "nearly black 16-bit images (no value above 4095: for samples of 12 bits, train "
+                "with data.sample_bits = 12)"
+            )
+        return tuple(said)
+
+    def pixels(self, shape: ImageShape) -> Pixels:
+        """Return the pixels upright, as uint8 ``[C, H, W]`` of *shape*."""
+        width, height = self.size if self.orientation < 5 else self.size[::-1]
+        if width * height < 2 * _BAND:
+            image = self._upright(None, shape.channels)
+            if image.size != (shape.width, shape.height):
+                image = _resized(image, shape.width, shape.height)
+        else:
+            image = self._by_bands(width, height, shape)
+        array = np.asarray(image)
+        out = array[None].copy() if array.ndim == 2 else array.transpose(2, 0, 1).copy()
+        return hide_invisible(out)
+
+    def _upright(self, box: Box | None, channels: int) -> Image.Image:
+        image = _with_channels(self.eight_bit(box), channels, self.to_srgb)
+        turn = _TURNS.get(self.orientation)
+        return image if turn is None else image.transpose(turn)
+
+    def _by_bands(self, width: int, height: int, shape: ImageShape) -> Image.Image:
+        """Resize each band in width, then all of them together in height, as Pillow does."""
+        # Pillow resizes transparent images with their colours multiplied by alpha.
+        mode = "RGBa" if shape.channels == 4 else MODES[shape.channels]
+        narrow = Image.new(mode, (shape.width, height))
+        rows = max(1, _BAND // width)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            band = self._upright(self._stored_box(top, bottom), shape.channels)
+            if mode == "RGBa":
+                band = band.convert(mode)
+            narrow.paste(_resized(band, shape.width, bottom - top), (0, top))
+        return _resized(narrow, shape.width, shape.height).convert(MODES[shape.channels])
+
+    def _stored_box(self, top: int, bottom: int) -> Box:
+        """Return where the upright rows *top* to *bottom* are stored."""
+        width, height = self.size
+        if self.orientation in (1, 2):
+            return (0, top, width, bottom)
+        if self.orientation in (3, 4):
+            return (0, height - bottom, width, height - top)
+        if self.orientation in (5, 6):
+            return (top, 0, bottom, height)
+        return (width - bottom, 0, width - top, height)
+
+
+def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _with_channels(image: Image.Image, channels: int, to_srgb: Convert | None) -> Image.Image:
+    """Return *image* in mode L, RGB or RGBA, transparent parts over white unless in RGBA."""
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+    elif image.mode not in ("L", "RGB") and not (image.mode == "CMYK" and to_srgb):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if to_srgb is not None:
+        image = to_srgb(image)
+    if image.mode == "RGBA" and channels != 4:
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image).convert("RGB")
+    wanted = MODES[channels]
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+@dataclass(slots=True)
+class DeepSamples:
+    """Samples of more than 8 bits, each value divided by *white* when a box of them is asked for.
+
+    Attributes:
+        read: Returns a box of the values, or all for None: ``[H, W]`` or ``[H, W, C]``.
+        white: The value that means white (the full intensity), 65535 for 16 bits.
+        inverted: Whether 0 means white instead.
+        transparent: The value of fully transparent pixels, one for each channel, if any.
+        mode: Of the 8-bit image, where the number of channels does not say it (CMYK, LA).
+        highest: The highest value seen so far.
+    """
+
+    read: Callable[[Box | None], NDArray[np.integer]]
+    white: int = 65535
+    inverted: bool = False
+    transparent: int | tuple[int, ...] | None = None
+    mode: str | None = None
+    highest: int = 0
+
+    def eight_bit(self, box: Box | None) -> Image.Image:
+        """Return the box as an 8-bit image.
+
+        Raises:
+            UnreadableImage: A value is below 0 or above *white*.
+        """
+        values = self.read(box)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > self.white:
+            raise UnreadableImage(f"values {low} to {high} lie outside 0 to {self.white}")
+        self.highest = max(self.highest, high)
+        eight = scaled_to_eight(values, self.white)
+        image = as_image(255 - eight if self.inverted else eight, self.mode)
+        if self.transparent is not None:
+            clear = values == np.asarray(self.transparent)
+            clear = clear if clear.ndim == 2 else clear.all(axis=2)
+            image = image.convert("RGBA")
+            image.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+        return image
+
+    def looks_like_12_bits(self) -> bool:
+        """Return whether 16-bit samples use the range of 12 bits at most."""
+        return self.white == 65535 and 255 < self.highest <= 4095
+
+
+def hide_invisible(pixels: Pixels) -> Pixels:
+    """Make black, in place, what is fully transparent in ``[..., 4, H, W]``: nobody sees it."""
+    if pixels.shape[-3] == 4:
+        colours = np.moveaxis(pixels, -3, -1)
+        colours[colours[..., 3] == 0] = 0
+    return pixels
+
+
+def scaled_to_eight(values: NDArray[np.integer], white: int = 65535) -> Pixels:
+    """Return *values* from 0 to *white* as 0 to 255, rounded to nearest."""
+    if white == 65535:
+        # 65535 / 255 = 257, which is odd: adding 128 rounds to nearest and no tie can occur.
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return ((values.astype(np.uint32) * 510 + white) // (2 * white)).astype(np.uint8)
+
+
+def as_image(array: Pixels, mode: str | None = None) -> Image.Image:
+    """Return an array ``[H, W]`` or ``[H, W, C]`` of C = 2, 3 or 4 as an image."""
+    image = Image.fromarray(np.ascontiguousarray(array))
+    if mode is None or image.mode == mode:
+        return image
+    # The same bytes under another name, as CMYK has as many as RGBA.
+    return Image.frombytes(mode, image.size, image.tobytes())

@@ -1,0 +1,212 @@
+"""TIFF: what Pillow reads wrongly or not at all."""
+
+from __future__ import annotations
+
+import struct
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFile, TiffImagePlugin
+
+from bigan_cli.data.colour_profile import srgb_of
+from bigan_cli.data.deep_colour import is_split, rawmode
+from bigan_cli.data.raster import Box, DeepSamples, Raster
+from bigan_cli.data.unreadable import UnreadableImage
+
+_BITS, _PHOTOMETRIC, _PLANAR, _MAX_SAMPLE, _FORMAT = 258, 262, 284, 281, 339
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_TWO_PLANES = 2
+
+
+def open_tiff(stream: IO[bytes], name: str) -> ImageFile.ImageFile | TiffPage:
+    """Open the first page of a TIFF; its pixels are not decoded yet.
+
+    Raises:
+        UnreadableImage: Its samples have no agreed meaning.
+        SyntaxError: It is damaged.
+    """
+    try:
+        image = TiffImagePlugin.TiffImageFile(stream, name)
+    except SyntaxError as error:
+        if "mode" not in str(error) and "planar" not in str(error).lower():
+            raise
+        return TiffPage(stream)
+    if _SIGNED in image.tag_v2.get(_FORMAT, ()) and depth(image) <= 16:
+        raise UnreadableImage("signed pixels have no agreed range: save as unsigned 8 or 16 bits")
+    if depth(image) > 8 and (
+        image.tag_v2.get(_PLANAR, 1) == _TWO_PLANES and len(image.tag_v2.get(_BITS, ())) > 1
+    ):
+        return TiffPage(stream)
+    is_colour = image.mode not in ("I", "F") and not image.mode.startswith("I;16")
+    if depth(image) == 16 and is_colour and not is_split(image):
+        return TiffPage(stream)
+    return image
+
+
+def depth(image: TiffImagePlugin.TiffImageFile) -> int:
+    """Return the bits of a sample."""
+    return int(max(image.tag_v2.get(_BITS, (1,))))
+
+
+def grey_scale(image: TiffImagePlugin.TiffImageFile) -> tuple[int, bool]:
+    """Return (value of full intensity, whether it means black) of grey of more than 8 bits."""
+    bits = depth(image)
+    inverted = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and not rawmode(image).endswith("I")
+    return _white(2**bits - 1, image.tag_v2.get(_MAX_SAMPLE)), inverted
+
+
+def has_more_pages(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Return whether another page follows the first."""
+    return bool(image.tag_v2.next)
+
+
+def _white(full: int, declared: object) -> int:
+    """Return the value of full intensity: what the file declares, if it is that of a depth."""
+    if isinstance(declared, tuple):
+        declared = declared[0] if declared else None
+    if isinstance(declared, int) and 255 < declared < full and declared & (declared + 1) == 0:
+        return declared
+    return full
+
+
+class TiffPage:
+    """The first page of a TIFF, read by tifffile.
+
+    Attributes:
+        size: (width, height), as stored.
+        channels: 1 grey, 3 colour, 4 where parts may be transparent.
+        is_grey: Whether it has no colour, transparent or not.
+        orientation: EXIF orientation, 1 to 8.
+        has_more_pages: Whether another page follows.
+        decoding_bytes: About how much memory decoding takes.
+
+    Raises:
+        UnreadableImage: tifffile cannot read it either, or its samples have no agreed meaning.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        import tifffile
+
+        stream.seek(0)
+        try:
+            self._file = tifffile.TiffFile(stream)
+            page = self._file.pages.first
+            self.has_more_pages = _follows(self._file)
+        except (tifffile.TiffFileError, struct.error, IndexError) as error:
+            raise UnreadableImage(f"damaged file ({error})") from error
+        self._page = page
+        self.size = (page.imagewidth, page.imagelength)
+        extra = [int(kind) for kind in page.extrasamples]
+        self._alpha = int(bool(extra) and extra[0] in (1, 2))
+        self._premultiplied = bool(extra) and extra[0] == 1
+        self._colours = 3 if page.photometric == _RGB else 1
+        if (
+            page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
+            or page.sampleformat != _UNSIGNED
+            or not 8 <= page.bitspersample <= 16
+            or page.imagedepth != 1
+        ):
+            raise UnreadableImage(_refusal(int(page.sampleformat), int(page.bitspersample)))
+        self.channels = 4 if self._alpha else self._colours
+        self.is_grey = self._colours == 1
+        orientation = _number(page, "Orientation", 1)
+        self.orientation = orientation if 1 <= orientation <= 8 else 1
+        profile = page.tags.get("InterColorProfile")
+        self._profile = profile.value if profile is not None else None
+        self.decoding_bytes = 2 * int(page.nbytes)
+
+    def shrink_while_decoding(self, side: int) -> None:
+        """Do nothing: a TIFF has no smaller scale."""
+
+    def decode(self, sample_bits: int | None) -> Raster:
+        """Decode the page.
+
+        Args:
+            sample_bits: Bits that samples of 16 bits really use; None for all.
+
+        Raises:
+            UnreadableImage: It is compressed in a way that needs another package, or damaged.
+        """
+        samples = self._samples(sample_bits)
+        to_srgb, damaged = srgb_of(self._profile, "RGB" if self._colours == 3 else "L")
+        return Raster(self.size, samples.eight_bit, self.orientation, to_srgb, samples, damaged)
+
+    def _samples(self, sample_bits: int | None) -> DeepSamples:
+        """Return the decoded samples.
+
+        Raises:
+            UnreadableImage: It is compressed in a way that needs another package, or damaged.
+        """
+        array = self._decoded()
+        bits = self._page.bitspersample
+        white = _white(2**bits - 1, _number(self._page, "MaxSampleValue", 0))
+        if bits == 16 and white == 65535 and sample_bits:
+            white = 2**sample_bits - 1
+        if self._premultiplied:
+            array = _unmultiplied(array, white)
+        inverted = self._page.photometric == _WHITE_IS_ZERO
+        mode = "LA" if self._colours == 1 and self._alpha else None
+        if inverted and self._alpha:
+            array = array.copy()
+            array[..., 0] = white - np.minimum(array[..., 0], white)
+            inverted = False
+
+        def read(box: Box | None) -> NDArray[np.integer]:
+            if box is None:
+                return array
+            left, top, right, bottom = box
+            return array[top:bottom, left:right]
+
+        return DeepSamples(read, white, inverted, mode=mode)
+
+    def _decoded(self) -> NDArray[np.integer]:
+        try:
+            array = np.asarray(self._page.asarray(maxworkers=1))
+        except (ValueError, NotImplementedError) as error:
+            if "imagecodecs" in str(error):
+                raise UnreadableImage(
+                    f"a TIFF of {self._page.bitspersample} bits with "
+                    f"compression {int(self._page.compression)}: pip install imagecodecs, or "
+                    "save it as 16 bits, uncompressed"
+                ) from error
+            raise
+        axes = self._page.axes
+        if axes.startswith("S"):
+            array = np.moveaxis(array, 0, -1)
+        kept = self._colours + self._alpha
+        array = array.reshape(self.size[1], self.size[0], -1)[..., :kept]
+        if array.shape[2] != kept:
+            raise UnreadableImage(f"damaged file ({array.shape[2]} samples a pixel, not {kept})")
+        return array[..., 0] if kept == 1 else array
+
+
+def _refusal(sample_format: int, bits: int) -> str:
+    if sample_format == _FLOAT:
+        return "floating-point pixels have no agreed range: save as 8 or 16 bits"
+    if sample_format == _SIGNED:
+        return "signed pixels have no agreed range: save as unsigned 8 or 16 bits"
+    return f"a TIFF of a kind that is not read ({bits} bits): save as 8 or 16 bits, grey or RGB"
+
+
+def _number(page: object, tag: str, default: int) -> int:
+    found = page.tags.get(tag)  # type: ignore[attr-defined]
+    value = default if found is None else found.value
+    value = value[0] if isinstance(value, tuple) and value else value
+    return int(value) if isinstance(value, int) else default
+
+
+def _follows(file: object) -> bool:
+    try:
+        return len(file.pages) > 1  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - a damaged chain of pages says nothing of the first
+        return True
+
+
+def _unmultiplied(array: NDArray[np.integer], white: int) -> NDArray[np.integer]:
+    """Return colours that were multiplied by alpha as they were before."""
+    alpha = array[..., -1:].astype(np.uint32)
+    colours = array[..., :-1].astype(np.uint32) * white + alpha // 2
+    plain = np.minimum(np.where(alpha > 0, colours // np.maximum(alpha, 1), 0), white)
+    return np.concatenate([plain, alpha], axis=-1)
