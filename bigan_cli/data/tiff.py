@@ -11,6 +11,7 @@ from PIL import ImageFile, TiffImagePlugin
 
 from bigan_cli.data.colour_profile import srgb_of
 from bigan_cli.data.deep_colour import is_split, rawmode
+from bigan_cli.data.libtiff_messages import silence
 from bigan_cli.data.raster import Box, DeepSamples, Raster
 from bigan_cli.data.unreadable import UnreadableImage
 
@@ -27,6 +28,7 @@ def open_tiff(stream: IO[bytes], name: str) -> ImageFile.ImageFile | TiffPage:
         UnreadableImage: Its samples have no agreed meaning.
         SyntaxError: It is damaged.
     """
+    silence()
     try:
         image = TiffImagePlugin.TiffImageFile(stream, name)
     except SyntaxError as error:

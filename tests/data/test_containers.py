@@ -448,3 +448,17 @@ def test_what_another_package_would_read_is_refused_by_its_name(tmp_path: Path) 
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     with pytest.raises(UnreadableImage, match=r"pip install pillow-heif|damaged"):
         read_image(path, ImageShape(1, 8, 8))
+
+
+def test_the_library_that_decodes_writes_nothing_to_the_screen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "x.tif"
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[200:5000:7] = bytes(len(content[200:5000:7]))
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage):
+        read_image(path, ImageShape(3, 8, 8))
+    assert capfd.readouterr().err == ""
