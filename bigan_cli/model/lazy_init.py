@@ -1,14 +1,15 @@
-"""Networks that are about to be filled from a file: built without drawing their weights."""
+"""Networks whose weights come from a file: built without initialising them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.model.networks import (
@@ -17,12 +18,6 @@ from bigan_cli.model.networks import (
     add_heads,
     assemble,
     build_networks,
-)
-
-# The initialisers of torch that draw random numbers.
-_DRAWING = (
-    *("normal_", "uniform_", "trunc_normal_", "orthogonal_", "sparse_"),
-    *("xavier_normal_", "xavier_uniform_", "kaiming_normal_", "kaiming_uniform_"),
 )
 
 
@@ -53,7 +48,7 @@ def _undrawn(
     conditional: Sequence[str],
 ) -> Networks | None:
     """Return the networks, or None where the file will not fill all of their tensors."""
-    with _nothing_drawn(), torch.random.fork_rng(devices=[]):
+    with _SkipInitialisation(), torch.random.fork_rng(devices=[]):
         networks = assemble(architecture, image_shape, latent_dim, pretrained=False)
         add_heads(networks, heads)
         add_conditional(networks, conditional)
@@ -64,14 +59,25 @@ def _undrawn(
     return networks if registered <= networks.state_dict().keys() else None
 
 
-@contextmanager
-def _nothing_drawn() -> Iterator[None]:
-    """Let torch's initialisers leave the tensors that they are given as they are."""
-    usual = {name: getattr(init, name) for name in _DRAWING}
-    for name in _DRAWING:
-        setattr(init, name, lambda tensor, *_, **__: tensor)
-    try:
-        yield
-    finally:
-        for name, function in usual.items():
-            setattr(init, name, function)
+class _SkipInitialisation(TorchFunctionMode):
+    """Skips the slow parts of torch's initialisers, in this thread alone.
+
+    torch's meta device would do the same, but its first use imports torch's compiler, which
+    takes longer than all else of loading a model.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        # Not the random numbers themselves: trunc_normal_ draws until all are within its bounds.
+        if getattr(func, "__module__", "") == init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        if func is torch.linalg.qr:  # the costly part of an orthogonal initialisation
+            matrix: Tensor = args[0]
+            return matrix, matrix[: matrix.shape[1]]
+        return func(*args, **kwargs)

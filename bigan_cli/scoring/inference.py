@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bigan_cli.model.cpu_threads import single_threaded_pool
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.scoring.inference_networks import InferenceNetworks, one_thread, ready
+from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
 T = TypeVar("T")
@@ -31,7 +30,7 @@ def observe(
     """
     prepared = ready(networks)
     for start in range(0, len(pixels), batch_size):
-        with _computing(prepared):
+        with torch.no_grad():
             yield _batch(prepared, pixels[start : start + batch_size], batch_size)
 
 
@@ -53,29 +52,22 @@ def run_batches(
 
     def one(start: int) -> T:
         # What is seen is computed when it is looked at.
-        with _computing(prepared):
+        with torch.no_grad():
             chunk = pixels[start : start + batch_size]
             return look(*_batch(prepared, chunk, batch_size))
 
     starts = range(0, len(pixels), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
-    if min(threads, len(starts)) < 2:
-        for seen, count in observe(prepared, pixels, batch_size):
-            yield look(seen, count)
+    if threads == 1 or not starts:
+        yield from map(one, starts)
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="look") as pool:
+    with single_threaded_pool(min(threads, len(starts)), "look") as pool:
         waiting = deque(pool.submit(one, start) for start in starts[: 2 * threads])
         for start in starts[2 * threads :]:
             yield waiting.popleft().result()
             waiting.append(pool.submit(one, start))
         for future in waiting:
             yield future.result()
-
-
-@contextmanager
-def _computing(networks: InferenceNetworks) -> Iterator[None]:
-    with torch.no_grad(), one_thread(networks.device):
-        yield
 
 
 def _batch(

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import UsageError
+from bigan_cli.model.cpu_threads import run_single_threaded
 from bigan_cli.model.memory_format import supports_channels_last
 from bigan_cli.model.networks import Networks
 
@@ -50,9 +50,10 @@ class InferenceNetworks:
             _settle_weights(module)
         self.has_image_features = copied.has_image_features
         self.layout = torch.contiguous_format
-        with one_thread(self.device):
-            if self.device.type == "cpu" and supports_channels_last(copied):
-                self.layout = torch.channels_last
+        if self.device.type == "cpu" and run_single_threaded(
+            lambda: supports_channels_last(copied)
+        ):
+            self.layout = torch.channels_last
         # However they were trained: the arithmetic is to be the same as from a model file.
         copied.to(memory_format=self.layout)
         self.on_places = copied.on_places
@@ -126,25 +127,6 @@ class _OncePerBatch:
 def ready(networks: Networks | InferenceNetworks) -> InferenceNetworks:
     """Return *networks* ready to judge images, as they are if they are so already."""
     return networks if isinstance(networks, InferenceNetworks) else InferenceNetworks(networks)
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Let each operation on a CPU be computed by the thread that asks for it alone.
-
-    Several batches at a time, each on one thread, are through sooner than one after the other
-    on all threads, which would wait for each other at every layer. And the number of cores no
-    longer decides the order of sums: a model gives the same scores on few cores and on many.
-    """
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _settle_weights(module: nn.Module) -> None:
