@@ -23,7 +23,7 @@ def checked_png(data: bytes) -> tuple[bytes, bytes | None]:
         The file, without long texts and without a long colour profile; and that profile.
 
     Raises:
-        UnreadableImage: A checksum is wrong.
+        UnreadableImage: A checksum is wrong, or a chunk is cut off.
     """
     view = memoryview(data)
     position, texts = _SIGNATURE, 0
@@ -32,8 +32,8 @@ def checked_png(data: bytes) -> tuple[bytes, bytes | None]:
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
         end = position + 12 + length
-        if end > len(data):  # cut off: Pillow knows whether pixels are missing
-            break
+        if end > len(data):
+            raise UnreadableImage("truncated file")
         kind = data[position + 4 : position + 8]
         if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             name = kind.decode("ascii", "backslashreplace")
