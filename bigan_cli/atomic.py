@@ -4,49 +4,92 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import re
+import secrets
+import socket
+import sys
+import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from bigan_cli.errors import RunDirectoryError
 
-# What network file systems without locks answer.
+# Error numbers of network file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+# A temporary file is named after the machine and the process that write it.
+_MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_TEMPORARY = re.compile(
+    r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,9})-[0-9a-f]{8}\.tmp", re.DOTALL
+)
+_open_files: set[Path] = set()
 
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside *path*; on success it replaces *path*, else it is removed.
+    """Open a temporary file next to *path*; on success it replaces *path*, else it is removed.
+
+    The permissions are those of any new file: they follow the umask.
 
     Args:
-        path: The file to write; its folder is made where it is missing.
-        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text, line ends as given.
+        path: The file to write; missing folders are created.
+        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with unchanged line ends.
     """
     text = "b" not in mode
+    temporary = path.with_name(
+        f".{path.name[:40]}.{_MACHINE}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    )
+    _open_files.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        # The user knows the file that was asked for, not the temporary one.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(
-            handle, mode, encoding="utf-8" if text else None, newline="" if text else None
+        with temporary.open(
+            mode.replace("w", "x"),
+            encoding="utf-8" if text else None,
+            newline="" if text else None,
         ) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            # A disk that is full, for one, is told of without saying of which file.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        of_this_file = isinstance(error, OSError) and error.filename in (None, str(temporary))
+        if isinstance(error, OSError) and error.errno and of_this_file:
+            # The user knows the file that was asked for, not the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+    finally:
+        _open_files.discard(temporary)
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files in *folder* that killed processes of this machine left there.
+
+    Files of running processes and of other machines stay.
+    """
+    with suppress(OSError):
+        for path in folder.glob(".*.tmp"):
+            match = _TEMPORARY.fullmatch(path.name)
+            if match and match["machine"] == _MACHINE and not _is_in_use(path, int(match["pid"])):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _is_in_use(temporary: Path, pid: int) -> bool:
+    if pid == os.getpid():  # in a container, every process may get the same number
+        return temporary in _open_files
+    if sys.platform == "win32":
+        return False  # Windows does not remove open files
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's process
+    return True
 
 
 def expanded(path: Path | str) -> Path:
@@ -114,10 +157,3 @@ def write_lock(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise RunDirectoryError(f"cannot lock {folder}: {error.strerror}") from error
         yield
-
-
-def _umask() -> int:
-    # There is no way to read the umask without setting it.
-    current = os.umask(0)
-    os.umask(current)
-    return current
