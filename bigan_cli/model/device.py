@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -58,24 +59,36 @@ def resolve_device(name: str) -> torch.device:
     raise DeviceError(f"{wanted} does not exist; {len(cuda)} CUDA {plural}: {', '.join(cuda)}")
 
 
-def limit_threads(image_shape: ImageShape) -> None:
-    """Choose how many CPU threads share one operation, from the size of the images alone.
+@contextmanager
+def repeatable_arithmetic(
+    device: torch.device, image_shape: ImageShape, threads: int | None = None
+) -> Iterator[None]:
+    """Choose the number of CPU threads and cuDNN's kernels so that a run can be repeated.
 
-    On the smallest images an operation is over before a second thread has woken up. A number
-    that the user has set with OMP_NUM_THREADS stays. The choice never looks at a clock: the
-    number of threads decides the order of sums, and so the last bits of a run.
+    The number of threads decides the order of sums, and so the last bits of a result. By default
+    it is PyTorch's, or 1 for the smallest images, where an operation ends before a second thread
+    has woken up; a number set with ``OMP_NUM_THREADS`` always stays. On CUDA, cuDNN uses
+    deterministic kernels. Both settings are restored at the end.
+
+    Args:
+        device: Where the networks run.
+        image_shape: Of the images.
+        threads: The number of threads to use, if not the default.
     """
-    if not _is_worth_sharing(image_shape) and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-
-
-def set_deterministic(device: torch.device) -> None:
-    """Have cuDNN choose kernels that add up in the same order every time, on a CUDA *device*.
-
-    In a training step that was recorded they cost nothing that could be measured.
-    """
+    threads_before = torch.get_num_threads()
+    deterministic_before = torch.backends.cudnn.deterministic
+    if "OMP_NUM_THREADS" not in os.environ:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        elif not _is_worth_sharing(image_shape):
+            torch.set_num_threads(1)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.backends.cudnn.deterministic = deterministic_before
 
 
 def resolve_precision(precision: str, device: torch.device, image_shape: ImageShape) -> str:

@@ -47,11 +47,6 @@ LOSSES = (
 )
 # What the pairs of a conditional discriminator are called in the names of its losses.
 _PAIRS = {IMAGE: "xx", LATENT: "zz"}
-# Those of training states that do not name theirs.
-_EARLIER_LOSSES = (
-    *("d_loss", "eg_loss", "image_cycle", "latent_cycle"),
-    *("distortion", "rotation", "d_real", "d_fake"),
-)
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
 
@@ -297,16 +292,3 @@ def frozen(parameters: Sequence[Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
-
-
-def in_present_order(rows: Tensor, names: Sequence[str] | None) -> Tensor:
-    """Return the losses of steps, stored by this version or an earlier one, as :data:`LOSSES`.
-
-    Args:
-        rows: Losses ``[steps, len(names)]``.
-        names: What the columns are; None for those of states that do not say. A loss that is
-            not among them was zero.
-    """
-    columns = dict(zip(names or _EARLIER_LOSSES, rows.unbind(1), strict=True))
-    nothing = rows.new_zeros(len(rows))
-    return torch.stack([columns.get(name, nothing) for name in LOSSES], dim=1)

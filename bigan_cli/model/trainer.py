@@ -29,7 +29,7 @@ from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.memory_format import supports_channels_last, to_channels_last
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
-from bigan_cli.model.step import LOSSES, AdversarialStep, in_present_order
+from bigan_cli.model.step import LOSSES, AdversarialStep
 
 # Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
@@ -270,7 +270,6 @@ class Trainer:
             "eg_optimiser": self.step.eg_optimiser.state_dict(),
             "epoch": self.epoch,
             "steps_done": self.steps_done,
-            "losses": list(LOSSES),
             "sums": torch.stack(self._sums).cpu() if self._sums else torch.empty(0, len(LOSSES)),
             "rng": random_states(self.device),
             "best_epoch": self.best_epoch,
@@ -288,14 +287,12 @@ class Trainer:
         self.step.load_optimisers(state["d_optimiser"], state["eg_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
-        sums = in_present_order(state["sums"], state.get("losses"))
-        self._sums = list(sums.to(self.device))
+        self._sums = list(state["sums"].to(self.device))
         self._pending_rng = state["rng"] if self.steps_done else None
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]
         self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
-        # A state written before these were looked at has neither.
         self.health, self.best_health = (
-            TrainingDiagnostics.from_dict(figures) if (figures := state.get(key)) else None
+            TrainingDiagnostics.from_dict(figures) if (figures := state[key]) else None
             for key in ("health", "best_health")
         )

@@ -6,6 +6,7 @@ Opening and reading one imports no torch.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bigan_cli import __version__
-from bigan_cli.atomic import write_text
+from bigan_cli.atomic import remove_stale_temporaries, write_text
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import read_toml, to_toml
 from bigan_cli.config.validation_errors import first_problem
@@ -108,7 +109,7 @@ class RunDirectory:
         """
         run = cls(path)
         run.check_free(overwrite=overwrite)
-        if overwrite:
+        if overwrite or run.run_file.exists():
             run._remove_run()
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -125,12 +126,35 @@ class RunDirectory:
         if not self.run_file.exists():
             self._check_empty()
             return
+        if not self.has_progress():
+            return
         info = self.info()
         progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
         raise RunDirectoryError(
             f"{self.path} already holds a run ({progress})",
             f"'resume=True', 'overwrite=True', or 'output.save_dir={self.path.name}-2'",
         )
+
+    def has_progress(self) -> bool:
+        """Return whether the run has saved any training; one that has not may be replaced.
+
+        Raises:
+            RunDirectoryError: run.json is damaged.
+        """
+        return (
+            self.info()["status"] == "done"
+            or self.training_state(0).exists()
+            or self.metrics_file.exists()
+        )
+
+    def remove_stale_temporaries(self) -> None:
+        """Remove the temporary files that killed processes left in the run's own folders."""
+        remove_stale_temporaries(self.path)
+        for name in _FOLDERS:
+            folder = self.path / name
+            if not folder.is_symlink():
+                for path in (folder, *folder.glob("**/")):
+                    remove_stale_temporaries(path)
 
     def _check_empty(self) -> None:
         """Refuse to write among files that are somebody's own."""
@@ -205,23 +229,39 @@ class RunDirectory:
     # Metrics
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return one record per epoch trained so far, in order.
+        """Return one record per member and epoch trained so far, in that order.
+
+        A last line that is incomplete, because its writer was killed, is left out.
 
         Raises:
             RunDirectoryError: The file is damaged.
         """
         if not self.metrics_file.exists():
             return []
+        records = []
         try:
-            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
-            return [json.loads(line) for line in lines if line]
-        except ValueError as error:
+            # What follows the last line end was not written completely.
+            for line in self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]:
+                record = json.loads(line)
+                records.append(((int(record["member"]), int(record["epoch"])), record))
+        except (ValueError, KeyError, TypeError) as error:
             raise RunDirectoryError(f"{self.metrics_file} is damaged: {error}") from error
+        return [record for _, record in sorted(records, key=lambda pair: pair[0])]
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add the record of one epoch to the metrics."""
+        self.stats.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.metrics_file.open("a", encoding="utf-8", newline="") as stream:
+                stream.write(_metrics_line(record))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:  # of a full disk, for one, without the file's name
+            raise OSError(error.errno, error.strerror, str(self.metrics_file)) from error
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace the metrics by *records*."""
-        lines = [json.dumps(record, allow_nan=False) + "\n" for record in records]
-        write_text(self.metrics_file, "".join(lines))
+        write_text(self.metrics_file, "".join(map(_metrics_line, records)))
 
     # Files that carry an epoch or a name
 
@@ -296,3 +336,7 @@ class RunDirectory:
             if there
             else "nothing was saved here yet; pass a model file's path",
         )
+
+
+def _metrics_line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""The configuration of ``bigan train``, and of a run that goes on; imports nothing heavy."""
+"""The configuration of a new or a resumed run; imports no torch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from bigan_cli.config.load import LoadedConfig, load_config
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.sources import flatten
 from bigan_cli.errors import RunDirectoryError, UsageError
-from bigan_cli.plugins import Registry
 from bigan_cli.plugins.versions import plugin_versions_from
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.score_config import with_options, with_weights
 
-# What may differ between a run and its continuation: nothing that changes what was learned. More
-# epochs stretch what falls over all of them, the instance noise, from there on. Another score is
-# fitted to the networks that there are.
+# Settings that may change on resume: none that affects what was learned so far. With more epochs
+# the instance noise, which falls over all of them, falls more slowly from there on. A changed
+# score is fitted to the networks of every model file.
 _FREE_ON_RESUME = (
     "train.epochs",
     "train.device",
@@ -31,25 +30,37 @@ _FREE_ON_RESUME = (
 
 
 def load(
-    file: Path | None, sets: Sequence[str], flags: Mapping[str, Any], *, resume: bool
+    file: Path | None, sets: Sequence[str], settings: Mapping[str, Any], *, resume: bool
 ) -> LoadedConfig:
-    """Return the configuration; of the run to continue, where there is one.
+    """Return the configuration of a new run, or of the run to resume.
+
+    Args:
+        file: A config file.
+        sets: Texts ``TABLE.KEY=VALUE``.
+        settings: Dotted key -> value, None where it is not given.
+        resume: Whether to continue the run in ``output.save_dir``.
 
     Raises:
-        RunDirectoryError: *resume*, and there is no run.
-        UsageError: *resume*, and a changed value would make it another run; or images are named
-            and no data set that would read them.
+        ConfigError: Keys or values are wrong.
+        RunDirectoryError: There is no run to resume.
+        UsageError: A changed value would make it another run; or ``data.root`` is given without
+            a dataset that reads it.
     """
     if not resume:
-        loaded = load_config(file=file, sets=sets, settings=flags)
-        _check_data_root_is_read(loaded, flags)
+        loaded = load_config(file=file, sets=sets, settings=settings)
+        _check_data_root_is_read(loaded, settings)
         return _completed(loaded)
-    wanted = load_config(file=file, sets=sets, settings=flags)
+    wanted = load_config(file=file, sets=sets, settings=settings)
     run = RunDirectory(wanted.config.output.save_dir)
     if not run.run_file.exists():
         raise RunDirectoryError(
             f"no run in {run.path} to resume (run.json missing)",
-            "name its folder with --save-dir, or start a run without --resume",
+            "name its folder as 'output.save_dir', or start a run without 'resume=True'",
+        )
+    if not run.config_file.exists():
+        raise RunDirectoryError(
+            f"the run in {run.path} stopped before its configuration was written",
+            "start it again without 'resume=True'",
         )
     stored = run.config()
     plugin_versions = plugin_versions_from(run.info().get("plugin_versions", ()))
@@ -57,44 +68,39 @@ def load(
         load_config(
             file=file or run.config_file,
             sets=sets,
-            settings=flags,
+            settings=settings,
             plugin_versions=plugin_versions,
             complete=file is None,
         )
     )
-    _check_resumable(_with_all(stored, continued.registry), continued.config)
+    _check_resumable(with_options(stored, continued.registry), continued.config)
     return continued
 
 
-def _check_data_root_is_read(loaded: LoadedConfig, flags: Mapping[str, Any]) -> None:
-    # Else the default data set, which comes with the installation, would be trained on instead.
-    if flags.get("data.root") is not None and loaded.sources["data.dataset"] == "default":
+def _check_data_root_is_read(loaded: LoadedConfig, settings: Mapping[str, Any]) -> None:
+    # The default dataset, which is bundled, would be trained on instead.
+    if settings.get("data.root") is not None and loaded.sources["data.dataset"] == "default":
         raise UsageError(
-            f"--data-root without --dataset: {loaded.config.data.dataset}, the default, "
-            "reads no files",
-            "for images of your own pass --dataset folder",
+            "'data.root' without 'data.dataset': "
+            f"{loaded.config.data.dataset}, the default, reads no files",
+            "for images of your own pass 'data.dataset=folder'",
         )
 
 
 def stale_models(run: RunDirectory, continued: LoadedConfig) -> list[Path]:
-    """Return the model files of *run* that do not score as it is to when it goes on.
+    """Return the model files of *run* with another score configuration than *continued*.
 
     Raises:
         DataError: One is damaged.
     """
     from bigan_cli.storage.model_header import read_header
 
-    wanted = _with_all(continued.config, continued.registry).score
+    score = continued.config.score
     return [
         path
         for path in run.model_files()
-        if _with_all(read_header(path).config, continued.registry).score != wanted
+        if with_options(read_header(path).config, continued.registry).score != score
     ]
-
-
-def _with_all(config: RunConfig, registry: Registry) -> RunConfig:
-    # Earlier versions stored runs without the weights of their components, and with fewer options.
-    return with_options(with_weights(config, registry), registry)
 
 
 def _completed(loaded: LoadedConfig) -> LoadedConfig:
@@ -114,8 +120,8 @@ def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
         if key.startswith(_FREE_ON_RESUME) or before.get(key) == after.get(key):
             continue
         if key == "train.members" and after[key] > before[key]:
-            continue  # more members change nothing of those that are there
+            continue  # the members that are there stay as they are
         raise UsageError(
             f"cannot change {key} on resume ({before.get(key)} -> {after.get(key)})",
-            "leave it as it was, or start a new run with --save-dir",
+            "leave it as it was, or start a new run in another 'output.save_dir'",
         )

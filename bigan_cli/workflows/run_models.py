@@ -1,4 +1,4 @@
-"""The model files of a run: each holds the members that were trained that far."""
+"""The model files of a run: each holds the ensemble members trained to that epoch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bigan_cli.storage.model_file import save_detector
 
 
 class RunModels:
-    """Fits members to the normals of a run, and writes them.
+    """Fits ensemble members to the normal images of a run, and writes them.
 
     Args:
-        data: The prepared images.
+        data: The prepared images, and the configuration.
         components: The score components to combine.
         reopen: Loads a model file of this run.
-        plugin_versions: Whence the run's plugins came.
+        plugin_versions: Which packages or files the run's plugins are from.
     """
 
     def __init__(
@@ -34,8 +34,9 @@ class RunModels:
         reopen: Callable[[Path], Detector],
         plugin_versions: Sequence[PluginVersion] = (),
     ) -> None:
+        self.config = data.config
+        self.plugin_versions = tuple(plugin_versions)
         self._data = data
-        self._made_with = plugin_versions
         self._components = components
         self._reopen = reopen
         self._normals = Normals(
@@ -44,25 +45,25 @@ class RunModels:
             calibration=data.calibration.pixels,
         )
         self._batch_size = batch_size_for(data.image_shape)
-        # The last member that made a detector by itself: it goes into several files.
-        self._alone: Detector | None = None
+        # The last detector with a single member: the same one goes into several files.
+        self._single: Detector | None = None
 
     def fit(self, networks: Networks, origin: Origin) -> EnsembleMember:
-        """Return *networks* with the run's score components fitted to them."""
-        score = self._data.config.score
+        """Return *networks* as an ensemble member, with the run's components fitted to them."""
+        score = self.config.score
         return fit_member(
             networks, self._components, score.weights, self._normals, self._batch_size, origin
         )
 
     def write(self, path: Path, member: EnsembleMember) -> Detector:
-        """Put *member* into the model file *path*, and return the detector that it then holds.
+        """Write *member* to the model file *path* and return the detector that it then holds.
 
-        The file's other members stay. Those of one run differ by their seed: a member that is
-        there already (the run was killed after it had been written, or goes on for more epochs)
-        is replaced. All of them together are calibrated anew.
+        The file's other members stay. Members of a run differ by their seed: one that is there
+        already (the run was killed after writing it, or resumed for more epochs) is replaced.
+        All members together are calibrated anew.
         """
         members = {member.origin.seed: member}
-        if self._data.config.train.members > 1 and path.exists():
+        if self.config.train.members > 1 and path.exists():
             others = {other.origin.seed: other for other in self._reopen(path).members}
             members = others | members
         return self._save(path, [members[seed] for seed in sorted(members)])
@@ -77,19 +78,19 @@ class RunModels:
         save_detector(
             path,
             detector,
-            config=self._data.config,
+            config=self.config,
             class_names=self._data.class_names,
             normal_classes=self._data.normal_classes,
             preprocessing=PREPROCESSING,
             fingerprint=self._data.fingerprint,
-            plugin_versions=self._made_with,
+            plugin_versions=self.plugin_versions,
         )
         return detector
 
     def _calibrate(self, members: list[EnsembleMember]) -> Detector:
-        if self._alone is not None and self._alone.members == tuple(members):
-            return self._alone
-        fpr = self._data.config.score.fpr
+        if self._single is not None and self._single.members == tuple(members):
+            return self._single
+        fpr = self.config.score.fpr
         detector = calibrate(members, self._normals, fpr, self._batch_size)
-        self._alone = detector if len(members) == 1 else None
+        self._single = detector if len(members) == 1 else None
         return detector

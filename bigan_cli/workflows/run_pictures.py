@@ -16,9 +16,9 @@ class RunPictures:
 
     Args:
         run: Where to write.
-        data: Normal images come from the validation set, which is never trained on; test
-            images half and half from normals and anomalies, as far as there are any; in their
-            place calibration normals where there is no test set, which the picture says.
+        data: Originals and reconstructions show validation images, which are never trained on.
+            Test pictures show normal and anomalous test images, half of each where there are
+            enough; without a test set they show calibration images, as their heading says.
     """
 
     def __init__(self, run: RunDirectory, data: PreparedData) -> None:
@@ -28,7 +28,7 @@ class RunPictures:
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
         self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
-        self._no_tests = "" if len(data.test) else ": calibration normals, for want of a test set"
+        self._test_note = "" if len(data.test) else ": calibration images, as there is no test set"
         self._class_names = data.class_names
         self._latents: NDArray[np.float32] = rng.standard_normal(
             (count, config.model.latent_dim), dtype=np.float32
@@ -61,5 +61,5 @@ class RunPictures:
             ],
             outlier=self._tests.outlier.tolist(),
             flagged=(scores.p_value <= detector.default_fpr).tolist(),
-            heading=heading + self._no_tests,
+            heading=heading + self._test_note,
         )

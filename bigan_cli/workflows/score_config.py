@@ -1,4 +1,4 @@
-"""What a run keeps of its plugins: weights and options of its components, and whence they came."""
+"""The complete score configuration of a run: weights, options and versions of its plugins."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 
 
 def plugin_versions_of(config: RunConfig, registry: Registry) -> tuple[PluginVersion, ...]:
-    """Return whence the data set, the architecture and the components of a run came.
+    """Return which packages or files a run's dataset, architecture and components are from.
 
-    What comes with bigan is left out.
+    Built-in ones are left out.
     """
     components = config.score.components or DEFAULT_COMPONENTS
     return registry.versions_of(
@@ -29,20 +29,20 @@ def plugin_versions_of(config: RunConfig, registry: Registry) -> tuple[PluginVer
 
 
 def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
-    """Return *config* with the weight of every component that it combines written in.
+    """Return *config* with the weight of every component that it combines.
 
-    A run keeps its complete configuration: with another version of a plugin, whose class has
-    another weight, it is still the same run.
+    A run stores its complete configuration, so that a later version of a plugin with another
+    default weight does not change it.
 
     Raises:
         UsageError: All weights are zero.
-        PluginError: A component is not there.
+        PluginError: A component is not installed.
     """
     score = config.score
     names = score.components or DEFAULT_COMPONENTS
     own = {name: float(registry.component(name).weight) for name in names}
     if not any(own.values()) and not score.weights:
-        own = dict.fromkeys(own, 1.0)  # named on purpose, though each is only reported otherwise
+        own = dict.fromkeys(own, 1.0)  # chosen, although by default each is only reported
     combined = {name: score.weights.get(name, weight) for name, weight in own.items()}
     if not any(combined.values()):
         listed = ", ".join(combined)
@@ -55,13 +55,12 @@ def with_weights(config: RunConfig, registry: Registry) -> RunConfig:
 
 
 def with_options(config: RunConfig, registry: Registry) -> RunConfig:
-    """Return *config* with the options that what it uses has gained since, as by default.
+    """Return *config* with default values for options that its plugins have gained since.
 
-    That is its data set, its architecture and its components. An option that a later version
-    adds does by default what was done before.
+    By convention, the default of a new option keeps the previous behaviour.
 
     Raises:
-        PluginError: One of them is not there.
+        PluginError: The dataset, the architecture or a component is not installed.
     """
     data, model, score = config.data, config.model, config.score
     options = {
@@ -80,5 +79,5 @@ def with_options(config: RunConfig, registry: Registry) -> RunConfig:
 
 
 def _with_defaults(kind: type[Options], table: Mapping[str, Any]) -> dict[str, Any]:
-    # Not validated: an option may be gone, which is for the comparison of runs to tell.
+    # Not validated: an option that no longer exists is reported when runs are compared.
     return {**kind.model_construct().model_dump(mode="json"), **table}

@@ -1,189 +1,324 @@
-"""What ``bigan train`` does with its configuration: prepare, build, train, report."""
+"""Train a run, or continue one; or plan one and write nothing."""
 
 from __future__ import annotations
 
+import os
 import platform
-import shlex
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-import typer
 
 from bigan_cli import __version__
-from bigan_cli.atomic import write_lock
-from bigan_cli.cli.terminal import Terminal
-from bigan_cli.cli.views.training import announce, report, write_profile
-from bigan_cli.cli.views.training_progress import TrainingDisplay
+from bigan_cli.atomic import write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.errors import INTERRUPTED, RunDirectoryError, UsageError
-from bigan_cli.formatting import count
-from bigan_cli.model.profile import StepProfiler
-from bigan_cli.model.summary import summarise
-from bigan_cli.model.trainer import Trainer
+from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.model.diagnostics import TrainingWarning
+from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
+from bigan_cli.model.summary import LayerRow, summarise
 from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.storage.training_state import read_training_state
+from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
-from bigan_cli.workflows.training_session import (
-    TrainingSession,
-    check_training_state,
-    stop_on_signals,
+from bigan_cli.workflows.training_session import TrainingSession
+from bigan_cli.workflows.training_setup import (
+    TrainingSetup,
+    advice_on_steps,
+    describe,
+    prepare_training,
 )
-from bigan_cli.workflows.training_setup import TrainingSetup, resolve
+
+_OnStep = Callable[[int, int, int], None]
 
 
-def run(
-    terminal: Terminal,
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a training ended.
+
+    Attributes:
+        run: The run directory.
+        status: ``"done"``, or ``"interrupted"`` where ``should_stop`` ended it; all work is
+            saved, and the run can be resumed.
+        epochs: Epochs trained by this call, over all ensemble members.
+        refitted: Model files to which a changed score was fitted.
+        seconds: What the call took.
+        info: The contents of run.json.
+        profile: Where a step's time goes; empty unless it was asked for.
+    """
+
+    run: Path
+    status: Literal["done", "interrupted"]
+    epochs: int
+    refitted: int
+    seconds: float
+    info: Mapping[str, Any]
+    profile: tuple[ProfileRow, ...] = ()
+
+    @property
+    def members(self) -> tuple[Mapping[str, Any], ...]:
+        """The ensemble members: seed, epochs, best epoch and its validation figure."""
+        return tuple(self.info["members"])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong with the networks at the end of training, one line each."""
+        several = len(self.members) > 1
+        return tuple(
+            f"{f'member {number}, ' if several else ''}at the end of training: "
+            f"{TrainingWarning(**warning)}"
+            for number, member in enumerate(self.members, 1)
+            for warning in member["alarms"]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run's path and what run.json says of it, as plain values."""
+        rows = {"profile": [row.as_dict() for row in self.profile]} if self.profile else {}
+        return {"run": str(self.run), **self.info, **rows}
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training would do.
+
+    Attributes:
+        config: The complete configuration.
+        layers: The layers of the networks.
+        steps_per_epoch: Training steps of an epoch.
+        seconds_per_step: What a step takes after warm-up.
+    """
+
+    config: RunConfig
+    layers: tuple[LayerRow, ...]
+    steps_per_epoch: int
+    seconds_per_step: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        return {
+            "config": self.config.model_dump(mode="json", by_alias=True),
+            "layers": [row.as_dict() for row in self.layers],
+            "steps_per_epoch": self.steps_per_epoch,
+            "seconds_per_step": self.seconds_per_step,
+        }
+
+
+def train(
     loaded: LoadedConfig,
     *,
-    resume: bool,
-    overwrite: bool,
-    profile: bool,
-    as_json: bool,
-) -> None:
-    """Train from the start, or from where the run stopped."""
-    save_dir = loaded.config.output.save_dir
-    if not resume:
-        RunDirectory(save_dir).check_free(overwrite=overwrite)
-    going_on = f"bigan train --resume --save-dir {shlex.quote(str(save_dir))}"
-    resolved = resolve(terminal, loaded)
-    config = resolved.data.config
-    stop = threading.Event()
-    display = TrainingDisplay(terminal, config.train.epochs, config.train.members)
-    profiler = StepProfiler(resolved.device) if profile else None
+    resume: bool = False,
+    overwrite: bool = False,
+    profile: bool = False,
+    callbacks: Callbacks | None = None,
+) -> TrainingResult:
+    """Train a run from the start, or from where it stopped.
 
-    def on_step(epoch: int, step: int, steps: int) -> None:
-        if profiler is not None:
-            profiler()
-        display.step(epoch, step, steps)
+    Args:
+        loaded: The configuration; its ``output.save_dir`` is the run directory. To resume a run
+            it is that of :func:`run_config.load`.
+        resume: Continue the run; without any saved training it starts anew.
+        overwrite: Replace a run that is there.
+        profile: Measure where a step's time goes, and write a trace.
+        callbacks: Receive progress and warnings, and may stop the training.
 
-    # Made before the run directory, so that what cannot be trained leaves nothing behind.
-    trainers = {0: resolved.trainer(0, stop.is_set, on_step)}
-
-    def make_trainer(member: int) -> Trainer:
-        return trainers.pop(member, None) or resolved.trainer(member, stop.is_set, on_step)
-
+    Raises:
+        BiganError: The run cannot be started or continued, or training failed; what was saved
+            until then stays.
+    """
+    callbacks = callbacks or Callbacks()
     started = time.monotonic()
-    with write_lock(save_dir):
-        if resume:
-            run = RunDirectory.open(save_dir)
-            _check_continuable(run, resolved)
-        else:
-            run = RunDirectory.create(save_dir, overwrite=overwrite)
-            run.write_info(status="running", **_run_info(resolved))
-        announce(terminal, resolved, None if resume else _steps_in_all(trainers[0]))
-        plugin_versions = plugin_versions_of(config, loaded.registry)
-        reopen = partial(load_detector, device=resolved.device, registry=resolved.registry)
-        models = RunModels(resolved.data, resolved.components, reopen, plugin_versions)
-        rescored = stale_models(run, loaded) if resume else []
-        if rescored:
-            _refit(terminal, run, models, rescored, config)
-        run.write_config(config)
-        run.write_info(plugin_versions=[origin.as_dict() for origin in plugin_versions])
-        session = TrainingSession(run, resolved.data, models, make_trainer, display)
-        try:
-            with stop_on_signals(stop), display:
-                finished = session.train()
-        except KeyboardInterrupt:
-            terminal.note(
-                "stopped at once, without saving: what came after the last save is lost\n"
-                f"hint: continue from there with: {going_on}"
+    run = RunDirectory(loaded.config.output.save_dir)
+    threads = None
+    if resume:
+        threads = _recorded_threads(run, callbacks)
+    else:
+        run.check_free(overwrite=overwrite)
+    with prepare_training(loaded, callbacks, threads) as setup:
+        profiler = StepProfiler(setup.device) if profile else None
+        make_trainer = partial(
+            setup.trainer,
+            should_stop=callbacks.should_stop,
+            on_step=_profiled(callbacks.on_step, profiler),
+        )
+        # Made before the run directory, so that what cannot be trained leaves nothing behind.
+        trainers = {0: make_trainer(0)}
+        models = _run_models(setup, loaded)
+        with write_lock(run.path):
+            refitted = 0
+            if resume:
+                _check_resumable(run, setup)
+                _announce(setup, None, callbacks)
+                refitted = _refit(run, models, stale_models(run, loaded), callbacks)
+            else:
+                run = RunDirectory.create(run.path, overwrite=overwrite)
+                run.write_info(status="running", **_run_info(setup))
+                _announce(setup, trainers[0].steps_per_epoch, callbacks)
+            run.write_config(setup.config)
+            run.write_info(plugin_versions=[each.as_dict() for each in models.plugin_versions])
+            run.remove_stale_temporaries()
+            session = TrainingSession(
+                run,
+                setup.data,
+                models,
+                lambda member: trainers.pop(member, None) or make_trainer(member),
+                callbacks,
             )
-            raise
-        rows = write_profile(terminal, run, profiler) if profiler is not None else []
-    if not finished:
-        which = f" of member {session.number + 1}" if config.train.members > 1 else ""
-        terminal.note(
-            f"stopped in epoch {session.trainer.epoch + 1} of {config.train.epochs}{which}; "
-            "all work is saved\n"
-            f"hint: continue with: {going_on}"
-        )
-        raise typer.Exit(INTERRUPTED)
-    if not session.trained_epochs and not rescored:
-        terminal.note(
-            f"all {config.train.epochs} epochs were trained before; raise --epochs or --members"
-        )
-    spent = time.monotonic() - started
-    report(terminal, run, session.trained_epochs, spent, rows, as_json=as_json)
+            finished = session.train()
+            rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
+    return TrainingResult(
+        run=run.path,
+        status="done" if finished else "interrupted",
+        epochs=session.trained_epochs,
+        refitted=refitted,
+        seconds=time.monotonic() - started,
+        info=run.info(),
+        profile=tuple(rows),
+    )
 
 
-def _steps_in_all(trainer: Trainer) -> int:
-    return trainer.config.epochs * trainer.steps_per_epoch
+def plan(loaded: LoadedConfig, callbacks: Callbacks | None = None) -> TrainingPlan:
+    """Read the images, build the networks and try a step; nothing is written.
+
+    Raises:
+        BiganError: The training would fail.
+    """
+    callbacks = callbacks or Callbacks()
+    with prepare_training(loaded, callbacks) as setup:
+        layers = summarise(setup.networks)
+        trainer = setup.trainer()
+        seconds = trainer.try_step()
+        _announce(setup, trainer.steps_per_epoch, callbacks)
+        return TrainingPlan(setup.config, tuple(layers), trainer.steps_per_epoch, seconds)
+
+
+def _announce(setup: TrainingSetup, steps_per_epoch: int | None, callbacks: Callbacks) -> None:
+    """Note what will be trained; of a new run, also that its steps are few."""
+    lines = describe(setup)
+    if steps_per_epoch is not None:
+        lines += advice_on_steps(setup.config, setup.config.train.epochs * steps_per_epoch)
+    for line in lines:
+        callbacks.note(line)
+
+
+def _profiled(on_step: _OnStep, profiler: StepProfiler | None) -> _OnStep:
+    """Return *on_step* preceded by *profiler*, which counts the steps."""
+    if profiler is None:
+        return on_step
+
+    def both(epoch: int, step: int, steps: int) -> None:
+        profiler()
+        on_step(epoch, step, steps)
+
+    return both
+
+
+def _write_profile(
+    run: RunDirectory, profiler: StepProfiler, callbacks: Callbacks
+) -> Sequence[ProfileRow]:
+    rows = profiler.finish()
+    if rows:
+        write_text(run.profile_file, profiler.trace())
+        callbacks.note(f"trace: {run.profile_file} (for chrome://tracing or ui.perfetto.dev)")
+    else:
+        callbacks.warn(f"there were too few steps for a profile, which needs {STEPS_NEEDED}")
+    return rows
+
+
+def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
+    reopen = partial(load_detector, device=setup.device, registry=setup.registry)
+    versions = plugin_versions_of(setup.config, loaded.registry)
+    return RunModels(setup.data, setup.components, reopen, versions)
 
 
 def _refit(
-    terminal: Terminal,
-    run: RunDirectory,
-    models: RunModels,
-    files: Sequence[Path],
-    config: RunConfig,
-) -> None:
-    """Fit the score, which has changed, to the networks of *files*.
+    run: RunDirectory, models: RunModels, stale: Sequence[Path], callbacks: Callbacks
+) -> int:
+    """Fit the changed score to the networks in the model files *stale*; return their number.
 
-    One that cannot be fitted changes nothing. Once the first file has it, so has the
-    configuration: if this is stopped, the next resumption does the rest.
+    If the first cannot be fitted, nothing changes. Once it is, the configuration has the new
+    score, too: if this is interrupted, the next resume does the rest.
     """
     done = 0
     try:
-        for done, path in enumerate(files):
-            terminal.note(f"fitting the changed score to {path.name} ({done + 1}/{len(files)})")
+        for done, path in enumerate(stale):
+            callbacks.note(f"fitting the changed score to {path.name} ({done + 1}/{len(stale)})")
             models.refit(path)
             if not done:
-                run.write_config(config)
+                run.write_config(models.config)
                 run.write_info(rescored=_now())
     except KeyboardInterrupt:
         if done:
-            terminal.note(
-                f"{len(files) - done} of {len(files)} model files have the score as it was\n"
-                f"hint: change the rest with: bigan train --resume --save-dir {run.path}"
+            callbacks.note(
+                f"{len(stale) - done} of {len(stale)} model files still have the previous score; "
+                "resume the run again to change them"
             )
         raise
-    if run.evaluation_file.exists():
-        terminal.note(f"{run.stats} tells of the score as it was: evaluate the run again")
+    if stale and run.evaluation_file.exists():
+        callbacks.note(f"{run.stats} has results of the previous score: evaluate the run again")
+    return len(stale)
 
 
-def _check_continuable(run: RunDirectory, resolved: TrainingSetup) -> None:
-    """Refuse to go on with other images, or to fewer epochs than there are.
+def _recorded_threads(run: RunDirectory, callbacks: Callbacks) -> int | None:
+    """Return the number of CPU threads that *run* was trained with, to continue it exactly."""
+    recorded = run.info().get("threads")
+    if not isinstance(recorded, int):
+        return None
+    if "OMP_NUM_THREADS" in os.environ:
+        present = torch.get_num_threads()
+    else:
+        present = min(recorded, os.cpu_count() or 1)
+    if present != recorded:
+        callbacks.warn(
+            f"the run was trained with {recorded} CPU threads and continues with {present}: the "
+            "last digits of its weights will differ from those of an uninterrupted run"
+        )
+        return None
+    return recorded
+
+
+def _check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:
+    """Refuse to continue with other images, or to fewer epochs than were trained.
 
     Raises:
-        RunDirectoryError: There is nothing to continue from, or the images have changed.
+        RunDirectoryError: The training state is missing or damaged, or the images have changed.
         UsageError: Fewer epochs are wanted than were trained.
     """
-    check_training_state(run)
+    if run.has_progress():
+        read_training_state(run.training_state(0))
     trained_on = run.info().get("data", {}).get("fingerprint")
-    if trained_on is not None and trained_on != resolved.data.fingerprint:
-        # They would be split anew: images that were held back might be trained on.
+    if trained_on is not None and trained_on != setup.data.fingerprint:
+        # They would be split anew, and images that were held back might be trained on.
         raise RunDirectoryError(
-            f"the images of {resolved.data.dataset_name} are not those that {run.path} was "
-            "trained on",
-            "bring them back, or start a new run with --save-dir",
+            f"the images of {setup.data.dataset_name} are not those that {run.path} was trained on",
+            "bring them back, or start a new run in another 'output.save_dir'",
         )
     trained = max((record["epoch"] for record in run.metrics()), default=0)
-    wanted = resolved.data.config.train.epochs
+    wanted = setup.config.train.epochs
     if wanted < trained:
         raise UsageError(
-            f"{trained} epochs were trained in {run.path}, more than --epochs {wanted}",
-            f"pass --epochs {trained} or more, or start a new run with --save-dir",
+            f"{trained} epochs were trained in {run.path}, more than 'train.epochs={wanted}'",
+            f"pass 'train.epochs={trained}' or more, or another 'output.save_dir' for a new run",
         )
 
 
-def _run_info(resolved: TrainingSetup) -> dict[str, Any]:
-    data, config = resolved.data, resolved.data.config
+def _run_info(setup: TrainingSetup) -> dict[str, Any]:
+    data, config = setup.data, setup.config
     return {
         "argv": sys.argv[1:],
         "started": _now(),
         "seed": config.train.seed,
-        "device": str(resolved.device),
-        "precision": resolved.precision,
+        "device": str(setup.device),
+        "precision": setup.precision,
+        "threads": torch.get_num_threads(),
         "versions": {
             "bigan": __version__,
             "python": platform.python_version(),
@@ -196,10 +331,10 @@ def _run_info(resolved: TrainingSetup) -> dict[str, Any]:
             "test_fingerprint": data.test_fingerprint,
             "image_shape": str(data.image_shape),
             "normal_classes": [data.class_names[k] for k in data.normal_classes],
-            "images": {name: len(images) for name, images in resolved.splits.items()},
+            "images": {name: len(images) for name, images in setup.image_sets.items()},
             "audit": data.audit.as_dict(),
         },
-        "parameters": sum(p.numel() for p in resolved.networks.parameters()),
+        "parameters": setup.parameters,
         "epoch": 0,
         "epochs": config.train.epochs,
     }
@@ -207,32 +342,3 @@ def _run_info(resolved: TrainingSetup) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def dry_run(terminal: Terminal, loaded: LoadedConfig, *, as_json: bool) -> None:
-    """Resolve everything, try one step, and say what would be trained; nothing is written."""
-    resolved = resolve(terminal, loaded)
-    config = resolved.data.config
-    rows = summarise(resolved.networks)
-    trainer = resolved.trainer()
-    seconds = trainer.try_step()
-    steps = trainer.steps_per_epoch
-    if as_json:
-        terminal.json(
-            {
-                "config": config.model_dump(mode="json", by_alias=True),
-                "layers": [row.as_dict() for row in rows],
-                "steps_per_epoch": steps,
-                "seconds_per_step": seconds,
-            }
-        )
-        return
-    announce(terminal, resolved, _steps_in_all(trainer))
-    terminal.table(
-        ("layer", "kind", "output", "parameters"),
-        [(row.name, row.kind, row.output, f"{row.parameters:,}") for row in rows],
-    )
-    terminal.note(
-        f"{count(config.train.epochs, 'epoch')} of {count(steps, 'step')}; "
-        f"one step takes {seconds:.3f} s after warm-up; nothing was written"
-    )

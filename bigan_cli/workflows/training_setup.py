@@ -1,26 +1,23 @@
-"""Everything that training needs, found and checked before anything is written."""
+"""Everything that training needs: data, networks, score components and device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
-from bigan_cli.cli.terminal import Terminal
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
+from bigan_cli.formatting import count
 from bigan_cli.model.cycle_discriminators import wanted_conditional
-from bigan_cli.model.device import (
-    limit_threads,
-    resolve_device,
-    resolve_precision,
-    set_deterministic,
-)
+from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
+from bigan_cli.model.diagnostics import WARMUP_STEPS
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -28,6 +25,10 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import usable_components
+from bigan_cli.workflows.callbacks import Callbacks
+
+# With fewer steps the networks hardly differ from untrained ones.
+_FEW_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class TrainingSetup:
     """Everything that training needs.
 
     Attributes:
-        data: The prepared images, and the configuration.
+        data: The prepared images, and the complete configuration.
         architecture: Builds the networks.
         components: The score components to combine.
         device: Where to train.
-        registry: The plugins that are there.
+        registry: The available plugins.
     """
 
     data: PreparedData
@@ -48,21 +49,29 @@ class TrainingSetup:
     device: torch.device
     registry: Registry
 
+    @property
+    def config(self) -> RunConfig:
+        """The complete configuration."""
+        return self.data.config
+
     @cached_property
     def networks(self) -> Networks:
-        """The networks of the first member."""
-        return self._build(self.data.config.train.seed)
+        """The untrained networks of the first ensemble member."""
+        return self._build(self.config.train.seed)
+
+    @cached_property
+    def parameters(self) -> int:
+        """The number of weights of the networks."""
+        return sum(p.numel() for p in self.networks.parameters())
 
     @property
     def precision(self) -> str:
-        """The arithmetic that training will use."""
-        return resolve_precision(
-            self.data.config.train.precision, self.device, self.data.image_shape
-        )
+        """The precision of the arithmetic, ``fp32`` or ``bf16``."""
+        return resolve_precision(self.config.train.precision, self.device, self.data.image_shape)
 
     @property
-    def splits(self) -> dict[str, ImageSet]:
-        """The sets of images by their names."""
+    def image_sets(self) -> dict[str, ImageSet]:
+        """The image sets by name: fit, validation, calibration, test."""
         return {name: getattr(self.data, name) for name in PARTS}
 
     def trainer(
@@ -71,14 +80,14 @@ class TrainingSetup:
         should_stop: Callable[[], bool] | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
     ) -> Trainer:
-        """Return a new trainer for a member, counted from 0; see :class:`Trainer`.
+        """Return a new trainer for an ensemble member, counted from 0; see :class:`Trainer`.
 
-        All members learn from the same images. Member m has the seed of the run plus m, which
-        decides its first weights, its order of the images and its noise.
+        All members are trained on the same images. Member m has the run's seed plus m, which
+        decides its initial weights, its order of the images and its noise.
         """
         if member:
-            self.__dict__.pop("networks", None)  # those of the first need no longer be kept
-        train = self.data.config.train
+            self.__dict__.pop("networks", None)  # the first member's are no longer needed
+        train = self.config.train
         train = train.model_copy(update={"seed": train.seed + member})
         return Trainer(
             self.networks if member == 0 else self._build(train.seed),
@@ -91,40 +100,85 @@ class TrainingSetup:
         )
 
     def _build(self, seed: int) -> Networks:
-        config = self.data.config
         return build_networks(
             self.architecture,
             self.data.image_shape,
-            config.model.latent_dim,
+            self.config.model.latent_dim,
             seed,
-            heads=wanted_heads(config.train, self.data.image_shape),
-            conditional=wanted_conditional(config.train),
+            heads=wanted_heads(self.config.train, self.data.image_shape),
+            conditional=wanted_conditional(self.config.train),
         )
 
 
-def resolve(terminal: Terminal, loaded: LoadedConfig) -> TrainingSetup:
-    """Find the device, read the images and build the networks; nothing is written."""
+@contextmanager
+def prepare_training(
+    loaded: LoadedConfig, callbacks: Callbacks, threads: int | None = None
+) -> Iterator[TrainingSetup]:
+    """Find the device, read the images and build the networks; nothing is written.
+
+    Meanwhile the arithmetic is repeatable (see :func:`repeatable_arithmetic`).
+
+    Args:
+        loaded: The configuration.
+        callbacks: Receive notes about the data.
+        threads: CPU threads to use, if not the default number.
+
+    Raises:
+        BiganError: The device is missing, the images cannot be read or are too few, or the
+            score has no component that these networks support.
+    """
     device = resolve_device(loaded.config.train.device)
     dataset = open_dataset(loaded.registry, loaded.config.data)
-    data = prepare(dataset, loaded.config)
-    given = loaded.config.data
-    if data.protocol == "one-class" and not given.inlier:
+    data = prepare(
+        dataset,
+        loaded.config,
+        progress=lambda done, total: callbacks.on_progress("reading images", done, total),
+    )
+    if data.protocol == "one-class" and not loaded.config.data.inlier:
         normal = data.class_names[data.normal_classes[0]]
-        terminal.note(f"note: no --inlier given, so class {normal} is taken as normal")
+        callbacks.note(f"note: no 'data.inlier' given, so class {normal} is taken as normal")
     for note in data.notes:
-        terminal.note(f"note: {note}")
-    limit_threads(data.image_shape)
-    set_deterministic(device)
-    data.calibration_check(loaded.config.score.fpr)
-    config = data.config
-    architecture = make_architecture(loaded.registry, config.model)
-    components = score_components(loaded.registry, config)
-    resolved = TrainingSetup(data, architecture, components, device, loaded.registry)
-    usable_components(resolved.networks, components, config.score.weights)  # or no training
-    return resolved
+        callbacks.note(f"note: {note}")
+    with repeatable_arithmetic(device, data.image_shape, threads):
+        data.calibration_check(loaded.config.score.fpr)
+        architecture = make_architecture(loaded.registry, data.config.model)
+        score = data.config.score
+        names = score.components or DEFAULT_COMPONENTS
+        components = make_components(loaded.registry, names, score)
+        setup = TrainingSetup(data, architecture, components, device, loaded.registry)
+        # Checked now: a score that cannot be computed is found before training, not after.
+        usable_components(setup.networks, components, score.weights)
+        yield setup
 
 
-def score_components(registry: Registry, config: RunConfig) -> list[ScoreComponent]:
-    """Return the components that the configuration names, or the default ones."""
-    names = config.score.components or DEFAULT_COMPONENTS
-    return make_components(registry, names, config.score)
+def describe(setup: TrainingSetup) -> list[str]:
+    """Return lines that say what will be trained on which images."""
+    data, train = setup.data, setup.config.train
+    counts = ", ".join(f"{len(images)} {name}" for name, images in setup.image_sets.items())
+    normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
+    if len(data.class_names) == 1:
+        normal = "all images are taken as normal"
+    where = f"{setup.device} ({setup.precision})"
+    lines = [
+        f"{data.dataset_name} ({data.protocol}): {normal}; {data.image_shape} pixels; {counts}",
+        f"{setup.config.model.architecture} with {setup.parameters:,} parameters on {where}",
+    ]
+    if train.members > 1:
+        lines.append(
+            f"{train.members} members one after another, seeds {train.seed} to "
+            f"{train.seed + train.members - 1}"
+        )
+    if train.compile == "on":
+        lines.append("kernels are compiled in the first steps, which may take minutes")
+    return lines
+
+
+def advice_on_steps(config: RunConfig, steps: int) -> list[str]:
+    """Return a line of advice where *steps* training steps for each member are few."""
+    each = " for each member" if config.train.members > 1 else ""
+    if steps < _FEW_STEPS:
+        return [f"{count(steps, 'step')}{each}, too few to learn much: raise 'train.epochs'"]
+    if steps < WARMUP_STEPS:
+        text = f"only {count(steps, 'step')}{each}: collapse is not detected below {WARMUP_STEPS}"
+        return [f"{text}, and natural images need more: raise 'train.epochs'"]
+    return []

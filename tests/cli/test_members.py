@@ -175,4 +175,4 @@ def test_few_steps_and_those_not_judged_are_told_of_each_member(tmp_path, capsys
     assert bigan("train", *SMALL, "--dry-run", "--epochs", "2", "--save-dir", tmp_path) == 0
     assert "steps for each member, too few to learn much" in capsys.readouterr().err
     assert bigan("train", *SMALL, "--dry-run", "--epochs", "8", "--save-dir", tmp_path) == 0
-    assert "300, and photographs want more: raise --epochs" in capsys.readouterr().err
+    assert "300, and natural images need more: raise --epochs" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def test_compiled_training_learns_as_the_plain_one(bigan, bigan_process, small_o
     assert done.code == 0, done.err
     assert "Warning" not in done.err
     assert "torch/" not in done.err
-    assert "kernels are made in the first steps" in done.err
+    assert "kernels are compiled in the first steps" in done.err
     plain, compiled = (
         json.loads((tmp_path / run / "stats" / "metrics.jsonl").read_text().splitlines()[-1])
         for run in ("off", "on")

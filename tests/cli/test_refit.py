@@ -74,7 +74,7 @@ def test_a_change_that_was_interrupted_is_finished_by_the_next_resumption(
     monkeypatch.setattr(RunModels, "refit", interrupted)
     told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
     assert told.code == 130
-    assert f"change the rest with: bigan train --resume --save-dir {changed}" in told.err
+    assert f"continue with: bigan train --resume --save-dir {changed}" in told.err
     monkeypatch.undo()
     told = bigan("train", "--resume", *again, "--save-dir", changed)
     assert told.code == 0, told.err
@@ -104,7 +104,7 @@ def test_an_evaluation_of_the_score_as_it_was_is_told(bigan, run):
     before = json.loads((run / "stats/evaluation.json").read_text(encoding="utf-8"))
     told = bigan("train", "--resume", *SCORE, "--save-dir", run)
     assert told.code == 0, told.err
-    assert "tells of the score as it was: evaluate the run again" in told.err
+    assert "has results of the previous score: evaluate the run again" in told.err
     assert bigan("evaluate", "--run", run).code == 0
     after = json.loads((run / "stats/evaluation.json").read_text(encoding="utf-8"))
     assert after["trained"]["auroc"] != before["trained"]["auroc"]

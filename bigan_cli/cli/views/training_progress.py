@@ -1,24 +1,31 @@
-"""How training shows itself: live bars on a terminal, one plain line per epoch elsewhere."""
+"""Training progress: live bars on a terminal, one plain line per epoch elsewhere."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.formatting import human_time
-from bigan_cli.model.diagnostics import TrainingWarning
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class TrainingDisplay:
-    """A context manager around training.
+    """Shows the progress of training; a context manager around it.
+
+    The bars appear when the first ensemble member starts.
 
     Args:
         terminal: Where to show it.
-        epochs: How many epochs each member of the run has in all.
-        members: How many members the run has.
+        epochs: Epochs of each member.
+        members: Members of the run.
+
+    Attributes:
+        started: Whether training has begun.
     """
 
     def __init__(self, terminal: Terminal, epochs: int, members: int = 1) -> None:
@@ -41,20 +48,18 @@ class TrainingDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
-            # Where the terminal is narrow, this one is broken into lines, and no other.
+            # On a narrow terminal only this column is wrapped.
             TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=False)),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self._epoch_task = self._progress.add_task("epochs", total=epochs, note="")
-        self._step_task = self._progress.add_task("batches", total=None, note="")
-        self._shown = 0.0
-        self._started = 0.0
+        self._tasks: list[TaskID] = []
+        self.started = False
+        self._drawn_at = 0.0
+        self._started_at = 0.0
         self._trained = 0
 
     def __enter__(self) -> Self:
-        self._started = time.monotonic()
-        self._progress.start()
         return self
 
     def __exit__(
@@ -65,28 +70,46 @@ class TrainingDisplay:
     ) -> None:
         self._progress.stop()
 
+    def preparation(self, description: str, done: int, total: int | None) -> None:
+        """Show how far the work before training is."""
+        if not self._live or self.started:
+            return
+        if not self._tasks:
+            self._progress.start()
+            self._tasks = [self._progress.add_task(description, note="")]
+        self._progress.update(self._tasks[0], description=description, completed=done, total=total)
+
     def member(self, number: int, epoch: int) -> None:
-        """Say that member *number*, counted from 0, is about to train on from *epoch*."""
+        """Show that member *number*, counted from 0, starts after *epoch* epochs."""
+        if not self.started:
+            self._start()
         self._member = number
         if self._members > 1:
             self._which = f"member {number + 1}/{self._members} "
         if self._live:
             self._progress.update(
-                self._epoch_task, completed=epoch, description=f"{self._which}epochs", note=""
+                self._tasks[0], completed=epoch, description=f"{self._which}epochs", note=""
             )
 
-    def alarm(self, alarm: TrainingWarning) -> None:
-        """Warn of what has gone wrong."""
-        self._terminal.warn(f"{self._which}{alarm}")
+    def _start(self) -> None:
+        self.started = True
+        self._started_at = time.monotonic()
+        for task in self._tasks:
+            self._progress.remove_task(task)
+        self._tasks = [
+            self._progress.add_task("epochs", total=self._epochs, note=""),
+            self._progress.add_task("batches", total=None, note=""),
+        ]
+        self._progress.start()
 
     def step(self, epoch: int, step: int, steps: int) -> None:
-        """Move the bar of the present epoch; drawn a few times a second at the most."""
+        """Move the bar of the current epoch, at most ten times a second."""
         now = time.monotonic()
-        if not self._live or (now - self._shown < 0.1 and step < steps):
+        if not self._live or (now - self._drawn_at < 0.1 and step < steps):
             return
-        self._shown = now
-        self._progress.update(self._step_task, completed=step, total=steps)
-        self._progress.update(self._epoch_task, completed=epoch - 1)
+        self._drawn_at = now
+        self._progress.update(self._tasks[1], completed=step, total=steps)
+        self._progress.update(self._tasks[0], completed=epoch - 1)
 
     def epoch(self, record: EpochRecord) -> None:
         """Show the record of a finished epoch."""
@@ -101,7 +124,7 @@ class TrainingDisplay:
         if self._live:
             best = " best" if record.best else ""
             self._progress.update(
-                self._epoch_task, completed=record.epoch, note=f"{figures}{best} {speed}"
+                self._tasks[0], completed=record.epoch, note=f"{figures}{best} {speed}"
             )
             return
         self._terminal.note(
@@ -111,4 +134,4 @@ class TrainingDisplay:
 
     def _remaining(self, epoch: int) -> float:
         left = self._epochs - epoch + (self._members - 1 - self._member) * self._epochs
-        return (time.monotonic() - self._started) / self._trained * left
+        return (time.monotonic() - self._started_at) / self._trained * left
