@@ -1,8 +1,8 @@
 """Decoded images kept on disk, so that no file is decoded twice at the same size.
 
-One ``.npy`` file for each list of image files, named by what decides its content: the files
-with their sizes and times, the shape, and the preprocessing. The newest files within a limit
-are kept.
+One ``.npy`` file for each list of image files, named by what decides its content: the bytes of
+the files, the shape, and the preprocessing. Paths, sizes and times do not count: an archive may
+restore other images under the same ones. The newest files within a limit are kept.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,19 +38,41 @@ def cache_root() -> Path:
     return user_cache_path("bigan", appauthor=False)
 
 
-def files_key(paths: Sequence[Path], shape: ImageShape, options: DecodeOptions = DEFAULTS) -> str:
-    """Return a name for the pixels of *paths* at *shape*; it changes when one of them does.
+def files_key(
+    paths: Sequence[Path],
+    shape: ImageShape,
+    options: DecodeOptions = DEFAULTS,
+    workers: int = 0,
+) -> str:
+    """Return a name for the pixels of *paths* at *shape*; it changes when a file's bytes do.
+
+    Every file is read, which takes a fraction of the time that decoding it would.
+
+    Args:
+        paths: The files, in the order of their pixels.
+        shape: Of the images.
+        options: How the files are decoded.
+        workers: Threads that read; 0 for one a core, at most 8.
 
     Raises:
-        OSError: One of the files cannot be asked for its size and time.
+        OSError: One of the files cannot be read.
     """
     settings = [PREPROCESSING, str(shape), options.sample_bits]
     described = hashlib.sha256(json.dumps(settings).encode())
-    for path in paths:
-        status = path.stat()
-        line = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        described.update(line.encode("utf-8", "surrogateescape"))
+    pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
+    try:
+        for digest in pool.map(_content_digest, paths, chunksize=64):
+            described.update(digest)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
     return described.hexdigest()
+
+
+def _content_digest(path: Path) -> bytes:
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
+        raise OSError(f"{path} is not a regular file")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def cached(

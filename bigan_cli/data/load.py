@@ -93,7 +93,7 @@ def load_cached(
     full = _stacked(index, shape)
     try:
         paths = [path for i in index if isinstance(path := items.images[int(i)], Path)]
-        return cached(files_key(paths, shape, options), full, fill)
+        return cached(files_key(paths, shape, options, workers), full, fill)
     except OSError as error:
         if math.prod(full) <= resident_bytes():
             return load_items(items, index, shape, workers, advance, options, notices)

@@ -62,10 +62,10 @@ def test_failure_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_key_follows_files_shape_and_order(tmp_path: Path) -> None:
+def test_key_follows_content_shape_and_order(tmp_path: Path) -> None:
     one, two = tmp_path / "1.png", tmp_path / "2.png"
-    for path in (one, two):
-        path.write_bytes(b"abc")
+    one.write_bytes(b"abc")
+    two.write_bytes(b"abd")
     grey = ImageShape(1, 8, 8)
     key = files_key([one, two], grey)
     assert files_key([one, two], grey) == key
@@ -76,12 +76,33 @@ def test_key_follows_files_shape_and_order(tmp_path: Path) -> None:
     ]
     two.write_bytes(b"abcd")
     others.append(files_key([one, two], grey))
-    two.write_bytes(b"abc")
-    os.utime(two, (1, 1))
-    others.append(files_key([one, two], grey))
-    assert len({key, *others}) == 6
+    assert len({key, *others}) == 5
     with pytest.raises(OSError, match=r"3\.png"):
         files_key([tmp_path / "3.png"], grey)
+
+
+def test_other_content_of_the_same_size_and_time_has_another_key(tmp_path: Path) -> None:
+    path, keys = tmp_path / "1.bmp", []
+    for content in (b"abc", b"abd"):
+        path.write_bytes(content)
+        os.utime(path, (1577836800, 1577836800))
+        keys.append(files_key([path], ImageShape(1, 8, 8)))
+    assert keys[0] != keys[1]
+
+
+def test_path_and_time_do_not_count(tmp_path: Path) -> None:
+    before, after = tmp_path / "1.png", tmp_path / "2.png"
+    before.write_bytes(b"abc")
+    key = files_key([before], ImageShape(1, 8, 8))
+    before.rename(after)
+    os.utime(after, (1, 1))
+    assert files_key([after], ImageShape(1, 8, 8)) == key
+
+
+def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.png")
+    with pytest.raises(OSError, match="not a regular file"):
+        files_key([tmp_path / "1.png"], ImageShape(1, 8, 8))
 
 
 def test_key_follows_the_preprocessing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
