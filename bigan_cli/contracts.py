@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     RawImage: TypeAlias = Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
+    Mask: TypeAlias = Path | Image.Image | NDArray[np.bool_] | NDArray[np.uint8]
 
 SMALLEST_SIDE = 8
 CHANNELS = (1, 3, 4)
@@ -95,14 +96,18 @@ class Items:
             paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
             each. A sequence is indexed only when its pixels are needed.
         labels: int64 ``[N]``, each an index into the data set's classes; a list becomes one.
-        masks: Where known, for each image the file of its ground-truth mask (non-zero pixels
-            are anomalous), or None for an image without one.
+        masks: Where known, for each image its ground-truth mask, or None for an image without
+            one: a file, a PIL image, or an array ``[H, W]`` of booleans or of numbers from 0
+            up; or a tuple of these, of which each marks a part. Of any size. A boolean marks an
+            anomalous pixel where it is true; a number where it is above half of the largest in
+            the mask, or not 0 where none is above 31. A sequence is indexed only when its mask
+            is needed.
         names: What to call each image in results; the paths or positions where absent.
     """
 
     images: NDArray[np.uint8] | Sequence[RawImage]
     labels: NDArray[np.int64]
-    masks: Sequence[Path | None] | None = None
+    masks: Sequence[Mask | tuple[Mask, ...] | None] | None = None
     names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -169,6 +174,24 @@ class Dataset(ABC):
     def normal_classes(self) -> tuple[int, ...] | None:
         """Return the classes that the data set itself calls normal (``good``), or None."""
         return None
+
+    def describe(self) -> str:
+        """Return in one line how the files were understood; empty where that goes by itself.
+
+        Training and evaluation show it.
+
+        Raises:
+            DataError: The files are not there or cannot be read.
+        """
+        return ""
+
+    def warnings(self) -> Sequence[str]:
+        """Return, one sentence each, what in the files is not used or looks wrong.
+
+        Raises:
+            DataError: The files are not there or cannot be read.
+        """
+        return ()
 
 
 class Architecture(ABC):

@@ -58,4 +58,5 @@ def load_external_test_set(
         shape,
         fingerprint="",
         notes=pool.notes(),
+        warnings=pool.warnings,
     )

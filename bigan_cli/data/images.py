@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Mask
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,14 @@ class ImageSet:
         labels: int64 ``[N]``, the data set's class of each image.
         outlier: bool ``[N]``, whether the image is an anomaly under the run's protocol.
         names: What to call each image in results.
-        masks: Ground-truth mask file of each image where the data set has them.
+        masks: Ground-truth mask or masks of each image, or None, where the data set has them.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     outlier: NDArray[np.bool_]
     names: Sequence[str]
-    masks: Sequence[Path | None] | None = None
+    masks: Sequence[Mask | tuple[Mask, ...] | None] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)

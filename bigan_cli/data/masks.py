@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from PIL import Image
 from bigan_cli.data.image_file import open_image
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
+from bigan_cli.mask_pixels import anomalous_pixels
 
-_ALPHA_MODES = frozenset({"LA", "RGBA"})
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,30 @@ class Masks:
         index: int64 ``[M]``, the images whose every pixel is known, sorted: those with a mask,
             and the normal ones, which have no anomalous pixel.
         anomalous: bool ``[M, H, W]``.
+        without: How many anomalous images have no mask.
+        blank: Names of the anomalous images whose masks mark nothing.
     """
 
     index: NDArray[np.int64]
     anomalous: NDArray[np.bool_]
+    without: int
+    blank: tuple[str, ...]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return, one sentence each, what pixel figures leave out or cannot be right about."""
+        found = []
+        if self.without:
+            one = self.without == 1
+            found.append(
+                f"{self.without} anomalous image{' has' if one else 's have'} no mask: figures "
+                f"of pixels leave {'it' if one else 'them'} out"
+            )
+        if self.blank:
+            found.append(
+                f"the masks of {len(self.blank)} anomalous images mark nothing, for instance "
+                f"that of {self.blank[0]}"
+            )
+        return tuple(found)
 
 
 def load_masks(images: ImageSet, workers: int = 0) -> Masks | None:
@@ -39,53 +61,66 @@ def load_masks(images: ImageSet, workers: int = 0) -> Masks | None:
     An anomalous image without a mask is left out: where it is anomalous is not known.
 
     Args:
-        images: With the files of their masks.
+        images: With their masks.
         workers: Threads that decode; 0 for one a core, at most 8.
 
     Raises:
         UnreadableImage: A mask is missing or damaged.
     """
-    files: Sequence[Path | None] = images.masks or ()
-    if not any(files):
+    masks = images.masks
+    if masks is None:
         return None
-    index = np.flatnonzero([file is not None or not out for file, out in _pairs(images)])
     height, width = images.pixels.shape[2:]
-    anomalous = np.zeros((len(index), height, width), np.bool_)
 
-    def fill(row: int) -> None:
-        file = files[int(index[row])]
-        if file is not None:
-            anomalous[row] = read_mask(file, height, width)
+    def read(i: int) -> NDArray[np.bool_] | None:
+        mask = masks[i]
+        return None if mask is None else read_mask(mask, height, width)
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(fill, range(len(index))):
-            pass
-    return Masks(index, anomalous)
+        found = list(pool.map(read, range(len(images))))
+    if all(mask is None for mask in found):
+        return None
+    outlier = images.outlier.tolist()
+    index = np.flatnonzero(
+        [mask is not None or not out for mask, out in zip(found, outlier, strict=True)]
+    )
+    anomalous = np.zeros((len(index), height, width), np.bool_)
+    for row, i in enumerate(index):
+        mask = found[i]
+        if mask is not None:
+            anomalous[row] = mask
+    blank = [images.names[i] for i in index.tolist() if outlier[i] and not _marks(found[i])]
+    return Masks(index, anomalous, len(images) - len(index), tuple(blank))
 
 
-def _pairs(images: ImageSet) -> list[tuple[Path | None, bool]]:
-    return list(zip(images.masks or (), images.outlier.tolist(), strict=True))
+def _marks(mask: NDArray[np.bool_] | None) -> bool:
+    return mask is not None and bool(mask.any())
 
 
-def read_mask(file: Path, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the mask in *file* as bool ``[height, width]``: True where it is not zero.
+def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray[np.bool_]:
+    """Return *mask* as bool ``[height, width]``: True where a pixel is anomalous.
 
-    It is brought to size by the nearest neighbour. Of several channels any may mark a pixel;
-    transparency says nothing, and a palette is read by its indices.
+    What counts as anomalous is told by :func:`bigan_cli.mask_pixels.anomalous_pixels`. It is
+    brought to size by the nearest neighbour; of several masks each marks a part.
 
     Raises:
         UnreadableImage: The file is missing, damaged or no image.
     """
-    try:
-        with open_image(file) as image:
-            image.load()
-            values = np.asarray(image)
-            if image.mode in _ALPHA_MODES:
-                values = values[..., :-1]
-    except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise UnreadableImage(why_unreadable(error), file) from error
-    marked = values != 0 if values.ndim == 2 else (values != 0).any(axis=2)
-    resized = Image.fromarray(marked.astype(np.uint8)).resize(
+    if isinstance(mask, tuple):
+        parts = [read_mask(each, height, width) for each in mask]
+        return np.any(parts, axis=0) if parts else np.zeros((height, width), np.bool_)
+    resized = Image.fromarray(_anomalous(mask).astype(np.uint8)).resize(
         (width, height), Image.Resampling.NEAREST
     )
     return np.asarray(resized).astype(np.bool_)
+
+
+def _anomalous(mask: Mask) -> NDArray[np.bool_]:
+    path = mask if isinstance(mask, Path) else None
+    try:
+        if not isinstance(mask, Path):
+            return anomalous_pixels(mask)
+        with open_image(mask) as image:
+            return anomalous_pixels(image)
+    except Exception as error:  # damaged files make Pillow raise nearly anything
+        raise UnreadableImage(why_unreadable(error), path) from error

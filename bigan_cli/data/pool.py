@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -30,6 +30,11 @@ from bigan_cli.errors import BiganError, DataError, PluginError, is_out_of_memor
 from bigan_cli.formatting import count
 from bigan_cli.plugins.checks import format_error
 
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Mask
+
+    AnyMask: TypeAlias = Mask | tuple[Mask, ...]
+
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -46,6 +51,8 @@ class ImagePool:
         labels: Of both.
         options: How files are read.
         notices: Counts what the user should know of how images were read, as they are.
+        description: How the dataset understood its files, if it says so.
+        warnings: What it does not use, or what looks wrong.
     """
 
     train: Items
@@ -53,6 +60,8 @@ class ImagePool:
     labels: Labels
     options: DecodeOptions = DEFAULTS
     notices: Notices = field(default_factory=Counter)
+    description: str = ""
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, options: DecodeOptions = DEFAULTS) -> ImagePool:
@@ -79,13 +88,19 @@ class ImagePool:
             _ask(dataset, dataset.normal_classes),
             dataset.name,
         )
-        return cls(train, test, labels, options)
+        return cls(
+            train,
+            test,
+            labels,
+            options,
+            description=_ask(dataset, dataset.describe),
+            warnings=tuple(_ask(dataset, dataset.warnings)),
+        )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the user should know of how the images decoded so far were read."""
-        return tuple(
-            f"{count(number, 'image')} {what}" for what, number in sorted(self.notices.items())
-        )
+        """Return what the user should know of how files were understood and images read so far."""
+        read = (f"{count(number, 'image')} {what}" for what, number in sorted(self.notices.items()))
+        return (*((self.description,) if self.description else ()), *read)
 
     def image_sets(
         self,
@@ -157,9 +172,9 @@ class ImagePool:
             for i in part
         ]
         names = [_name(name, split[name], i) for name, i in places]
-        masks = [_mask(split[name], i) for name, i in places]
+        masks = _Masks(split, places)
         outlier = ~np.isin(labels, normal_classes)
-        return ImageSet(pixels, labels, outlier, names, masks if any(masks) else None)
+        return ImageSet(pixels, labels, outlier, names, masks if masks.known else None)
 
 
 def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
@@ -220,8 +235,31 @@ def _name(split: str, items: Items, i: int) -> str:
     return f"{split}/{i}"
 
 
-def _mask(items: Items, i: int) -> Path | None:
-    return items.masks[i] if items.masks is not None else None
+class _Masks(Sequence["AnyMask | None"]):
+    """The masks of some images of the pool, fetched when indexed."""
+
+    def __init__(self, split: Mapping[str, Items], places: Sequence[tuple[str, int]]) -> None:
+        self._split = split
+        self._places = places
+
+    @property
+    def known(self) -> bool:
+        """Whether a split that they are of has masks at all."""
+        return any(self._split[name].masks is not None for name in {n for n, _ in self._places})
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> AnyMask | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AnyMask | None]: ...
+    def __getitem__(self, index: int | slice) -> AnyMask | Sequence[AnyMask | None] | None:
+        if isinstance(index, slice):
+            return _Masks(self._split, self._places[index])
+        name, i = self._places[index]
+        masks = self._split[name].masks
+        return None if masks is None else masks[i]
 
 
 def _check_contract(dataset: str, items: Items, classes: int) -> None:

@@ -48,7 +48,8 @@ class PreparedData:
         test_fingerprint: The same of the test set alone.
         config: The configuration with all that was found or chosen here written in; it repeats
             the run.
-        notes: What the user should know, the findings of the audit included.
+        notes: How the data set understood its files, and what else the user should know.
+        warnings: What the data set does not use, or what looks wrong in it.
     """
 
     dataset_name: str
@@ -65,6 +66,7 @@ class PreparedData:
     test_fingerprint: str
     config: RunConfig
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def calibration_check(self, fpr: float) -> None:
         """Refuse, before any training, a false-positive rate that needs more normals.
@@ -94,6 +96,7 @@ class TestSet:
         image_shape: Of every image.
         fingerprint: Equal to the run's ``test_fingerprint`` while the images are the same.
         notes: What the user should know about how the set came about.
+        warnings: What the data set does not use, or what looks wrong in it.
     """
 
     images: ImageSet
@@ -103,6 +106,7 @@ class TestSet:
     image_shape: ImageShape
     fingerprint: str
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
@@ -153,7 +157,8 @@ def prepare(
         fingerprint=_fingerprint(shape, sets, digests),
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
         config=_written_in(config, splits, shape, pool.labels.class_names),
-        notes=(*splits.notes, *audit.notes(), *pool.notes()),
+        notes=(*pool.notes(), *splits.notes, *audit.notes()),
+        warnings=pool.warnings,
     )
 
 
@@ -182,7 +187,8 @@ def reopen_test(
         splits.protocol,
         shape,
         fingerprint,
-        (*splits.notes, *pool.notes()),
+        (*pool.notes(), *splits.notes),
+        pool.warnings,
     )
 
 

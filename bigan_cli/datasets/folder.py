@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from bigan_cli.contracts import Dataset, Items, Options
+from bigan_cli.datasets._folder_choice import Choice
+from bigan_cli.datasets._folder_layout import Group, Layout, recognize
+from bigan_cli.datasets._folder_names import Role
 from bigan_cli.errors import DataError
+from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
-from bigan_cli.image_files import IMAGE_SUFFIXES, natural_key, subfolders, walk_images
+from bigan_cli.image_files import IMAGE_SUFFIXES, natural_key, walk_images
 
-_NORMAL_NAMES = ("good", "normal", "ok")
+_NAMED = 3
+_LISTED = 12
 
 
 class FolderOptions(Options):
@@ -26,30 +29,22 @@ class FolderOptions(Options):
         description="normal: every image is normal; classes: one folder for each class; "
         "defects: a folder of normal images beside folders of defects; auto: by what is there.",
     )
-    normal: str = Field(
+    normal: str | tuple[str, ...] = Field(
         "",
-        description="The folder of normal images; by default good, normal or ok, else the "
-        "only folder in train.",
+        description="The folder of normal images, or several; by default what its name says "
+        "(good, normal, ok, clean, ...), else the only folder in train.",
+    )
+    anomalous: str | tuple[str, ...] = Field(
+        "",
+        description="The folder of anomalous images, or several; by default all that are not "
+        "normal.",
+    )
+    masks: str | tuple[str, ...] = Field(
+        "",
+        description="The folder of ground-truth masks, or several; by default what its name "
+        "says (ground_truth, masks, ...).",
     )
     recursive: bool = Field(True, description="Whether folders within folders are read too.")
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The images of one class in one split."""
-
-    name: str
-    folder: Path
-    paths: Sequence[Path]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the folder holds: the groups of each split and the name of the normal class, if any."""
-
-    train: Sequence[_Group]
-    test: Sequence[_Group]
-    normal: str | None
 
 
 class Folder(Dataset):
@@ -59,13 +54,16 @@ class Folder(Dataset):
     * classes: ``ROOT/train/<class>`` and ``ROOT/test/<class>``, or, with the option
       ``layout = "classes"``, ``ROOT/<class>`` alone;
     * defects: ``ROOT/train/good``, ``ROOT/test/good`` and ``ROOT/test/<defect>``, with masks in
-      ``ROOT/ground_truth/<defect>/<name>_mask.png`` where there are any; or, with the option
+      ``ROOT/ground_truth/<defect>`` where there are any; or, with the option
       ``layout = "defects"``, ``ROOT/good`` and ``ROOT/<defect>``. ``train`` may also hold the
-      normal images themselves, without a folder.
+      normal images themselves, without a folder;
+    * masks: images without folders of their own, of which those with a mask that marks
+      anything are anomalous (DAGM, KolektorSDD).
 
-    Where there is a ``train``, folders beside ``train``, ``test`` and ``ground_truth`` are not
-    read. Hidden files are not read either. Classes are numbered in natural order of their
-    names, the normal one first.
+    ``val`` is the test split where there is no ``test``, else its images are added to those of
+    ``train``. Case does not matter in names of splits, kinds and masks. Where names speak of
+    defects or masks and nothing says what is normal, the folder is refused. Hidden files are not
+    read. Classes are numbered in natural order of their names, the normal ones first.
     """
 
     name = "folder"
@@ -81,127 +79,113 @@ class Folder(Dataset):
         Raises:
             DataError: The folder is missing or empty, or its layout is not understood.
         """
-        return self._items(self._found.train)
+        splits = self._layout.splits
+        extra = splits.get("validation", []) if "test" in splits else []
+        return self._items([*splits["train"], *extra])
 
     def test_items(self) -> Items:
-        """Return the images in ``test``; empty where there is no such folder.
+        """Return the images in ``test``, else those in ``val``; empty where there is neither.
 
         Raises:
             DataError: The folder is missing or empty, or its layout is not understood.
         """
-        return self._items(self._found.test)
+        splits = self._layout.splits
+        return self._items(splits.get("test", splits.get("validation", [])))
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the folders that are classes, the normal one first."""
-        names = {group.name for group in (*self._found.train, *self._found.test)}
-        normal = self._found.normal
-        return tuple(sorted(names, key=lambda name: (name != normal, natural_key(name))))
+        """Return the names of the folders that are classes, the normal ones first."""
+        normal = {group.name: bool(group.normal) for group in self._groups()}
+        return tuple(sorted(normal, key=lambda name: (not normal[name], natural_key(name))))
 
     def normal_classes(self) -> tuple[int, ...] | None:
-        """Return the class of the normal folder; None where folders are mere classes."""
-        return None if self._found.normal is None else (0,)
+        """Return the classes of normal folders; None where folders are mere classes."""
+        if any(group.normal is None for group in self._groups()):
+            return None
+        normal = {group.name for group in self._groups() if group.normal}
+        return tuple(range(len(normal)))
+
+    def describe(self) -> str:
+        """Return how every subfolder was understood, in one line.
+
+        Raises:
+            DataError: The folder is missing or empty, or its layout is not understood.
+        """
+        layout, parts = self._layout, []
+        for split, groups in layout.splits.items():
+            where = layout.folders.get(split, self.location.root).name
+            use = ""
+            if split == "validation":
+                use = (
+                    " (normal ones added to train)"
+                    if "test" in layout.splits
+                    else " (used as test)"
+                )
+            parts.append(f"{where}: {_shortened(_kinds(groups))}{use}")
+        for folder in layout.masks:
+            name = folder.folder.relative_to(self.location.root).as_posix()
+            parts.append(f"{name}: {count(len(folder.files), 'mask')}")
+        beside = sum(
+            mask.parent == image.parent
+            for group in self._groups()
+            for image, masks in group.masks.items()
+            for mask in masks
+        )
+        if beside:
+            parts.append(f"beside the images: {count(beside, 'mask')} of anomalies")
+        return "; ".join(parts)
+
+    def warnings(self) -> Sequence[str]:
+        """Return which images and masks are not used.
+
+        Raises:
+            DataError: The folder is missing or empty, or its layout is not understood.
+        """
+        layout, root = self._layout, self.location.root
+        found = []
+        if layout.unread:
+            names = [
+                f"{folder.name} ({count(sum(1 for _ in walk_images(folder)), 'image')})"
+                for folder in layout.unread
+            ]
+            found.append(f"folders beside those of the splits are not read: {_shortened(names)}")
+        unmatched = layout.unmatched
+        if unmatched:
+            names = [file.relative_to(root).as_posix() for file in unmatched[:_NAMED]]
+            found.append(
+                f"masks that fit no image by their names are not used, {len(unmatched)} in all, "
+                f"for instance {', '.join(names)}: the mask of 000.png is 000.png, 000_mask.png "
+                "or any file in a folder 000"
+            )
+        return found
 
     @cached_property
-    def _found(self) -> _Found:
-        root, layout = self.location.root, self.options.layout
+    def _layout(self) -> Layout:
+        root, options = self.location.root, self.options
         if not root.exists():
             raise DataError(f"no such folder: {root}", "pass the folder with --data-root")
         if not root.is_dir():
             raise DataError(f"{root} is a file, not a folder", "pass its folder with --data-root")
-        divided = (root / "train").is_dir() and layout != "normal"
-        if divided:
-            found = self._with_train(layout)
-        elif layout in ("classes", "defects"):
-            found = self._without_train(layout)
-        else:
-            if layout == "auto":
-                self._refuse_if_ambiguous()
-            found = _Found([_Group("normal", root, self._walk(root))], [], "normal")
-        if not any(group.paths for group in found.train):
-            where = root / "train" if divided else root
+        named = {
+            Role.NORMAL: _as_tuple(options.normal),
+            Role.ANOMALOUS: _as_tuple(options.anomalous),
+            Role.MASKS: _as_tuple(options.masks),
+        }
+        layout = recognize(root, Choice(root, options.layout, options.recursive, named))
+        if not any(group.images for group in layout.splits["train"]):
+            where = layout.folders.get("train", root)
             raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")
-        return found
+        return layout
 
-    def _refuse_if_ambiguous(self) -> None:
-        """Refuse to take all images as normal where the names of the folders speak against it."""
-        root = self.location.root
-        names = [folder.name for folder in subfolders(root)]
-        if "test" in names:
-            raise DataError(
-                f"{root} has a folder test but no folder train",
-                "name the folder of the images to train on train",
-            )
-        telling = [name for name in names if self._sounds_normal(name)]
-        if telling and len(names) > 1:
-            others = ", ".join(name for name in names if name != telling[0])
-            raise DataError(
-                f"{root} has a folder {telling[0]} beside {others}: are all of these normal?",
-                f"--set data.options.layout=defects if only {telling[0]} is, "
-                "--set data.options.layout=normal if all are",
-            )
+    def _groups(self) -> list[Group]:
+        return [group for groups in self._layout.splits.values() for group in groups]
 
-    def _with_train(self, layout: str) -> _Found:
-        root = self.location.root
-        train = self._groups(root / "train")
-        if not train and layout != "classes":
-            loose = self._walk(root / "train")
-            train = [_Group(self.options.normal or "good", root / "train", loose)]
-        else:
-            _refuse_loose(root / "train", "train/<class>")
-        test = self._groups(root / "test") if (root / "test").is_dir() else []
-        if (root / "test").is_dir():
-            _refuse_loose(root / "test", "test/good and test/<defect>, or test/<class>")
-        return _Found(train, test, self._normal_of(train, layout))
-
-    def _without_train(self, layout: str) -> _Found:
-        root = self.location.root
-        groups = self._groups(root)
-        if not groups:
-            raise DataError(
-                f"layout {layout} wants a folder of images for each class, but {root} has none"
-            )
-        return _Found(groups, [], self._normal_of(groups, layout))
-
-    def _normal_of(self, train: Sequence[_Group], layout: str) -> str | None:
-        """Return the name of the normal class, or None where the folders are mere classes."""
-        names = [group.name for group in train]
-        telling = [name for name in names if self._sounds_normal(name)]
-        if self.options.normal and not telling:
-            raise DataError(
-                f"there is no folder {self.options.normal} of normal images to train on "
-                f"(there is: {', '.join(names)})"
-            )
-        if layout == "classes" and not self.options.normal:
-            return None
-        if telling:
-            return telling[0]
-        if len(names) == 1:
-            return names[0]
-        if layout == "defects":
-            raise DataError(
-                f"which of {', '.join(names)} is normal?", "--set data.options.normal=NAME says it"
-            )
-        return None
-
-    def _sounds_normal(self, name: str) -> bool:
-        named: str = self.options.normal
-        return name.casefold() in ((named.casefold(),) if named else _NORMAL_NAMES)
-
-    def _walk(self, folder: Path) -> list[Path]:
-        return list(walk_images(folder, self.options.recursive))
-
-    def _groups(self, folder: Path) -> list[_Group]:
-        """Return the folders in *folder* that hold images, each as a class."""
-        groups = [_Group(sub.name, sub, self._walk(sub)) for sub in subfolders(folder)]
-        return [group for group in groups if group.paths]
-
-    def _items(self, groups: Sequence[_Group]) -> Items:
+    def _items(self, groups: Sequence[Group]) -> Items:
         import numpy as np
 
         numbers = {name: i for i, name in enumerate(self.classes())}
-        paths = [path for group in groups for path in group.paths]
-        labels = [numbers[group.name] for group in groups for _ in group.paths]
-        masks = [mask for group in groups for mask in self._masks(group)]
+        paths = [path for group in groups for path in group.images]
+        labels = [numbers[group.name] for group in groups for _ in group.images]
+        masks = [group.masks.get(path) for group in groups for path in group.images]
         return Items(
             paths,
             np.array(labels, np.int64),
@@ -209,28 +193,39 @@ class Folder(Dataset):
             names=[path.relative_to(self.location.root).as_posix() for path in paths],
         )
 
-    def _masks(self, group: _Group) -> list[Path | None]:
-        folder = self.location.root / "ground_truth" / group.name
-        if group.name == self._found.normal or not folder.is_dir():
-            return [None] * len(group.paths)
-        # 000.png has 000_mask.png; some collections give the mask the very name of the image.
-        masks = {
-            (mask.relative_to(folder).parent, mask.stem.removesuffix("_mask")): mask
-            for mask in walk_images(folder)
-        }
-        return [
-            masks.get((path.relative_to(group.folder).parent, path.stem)) for path in group.paths
-        ]
+
+def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,) if names else ()
+    return names
 
 
-def _refuse_loose(folder: Path, wanted: str) -> None:
-    """Refuse images directly in *folder*, beside or instead of folders of them."""
-    if any(walk_images(folder, recursive=False)):
-        raise DataError(
-            f"{folder} holds images that are in no folder of their own, so what they are is "
-            "not known",
-            f"put them into {wanted}",
-        )
+def _kinds(groups: Sequence[Group]) -> list[str]:
+    """Return each folder with the number and the kind of its images."""
+    found = []
+    for group in groups:
+        kind = {True: " normal", False: " anomalous", None: ""}[group.normal]
+        if group.name != "normal":
+            name = group.name if group.name == "defect" else group.folder.name
+            found.append(f"{name} {len(group.images):,}{kind}")
+            continue
+        found += [f"{name} {number:,}{kind}".strip() for name, number in _by_subfolder(group)]
+    return found or ["no images"]
+
+
+def _by_subfolder(group: Group) -> Iterable[tuple[str, int]]:
+    """Return how many images of *group* are in each folder directly in its own, and in none."""
+    numbers: dict[str, int] = {}
+    for image in group.images:
+        parts = image.relative_to(group.folder).parts
+        name = parts[0] if len(parts) > 1 else ""
+        numbers[name] = numbers.get(name, 0) + 1
+    return numbers.items()
+
+
+def _shortened(parts: Sequence[str]) -> str:
+    more = len(parts) - _LISTED
+    return ", ".join(parts[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 @hookimpl

@@ -51,9 +51,20 @@ def check_fields(split: str, items: Items) -> None:
         require(not names, f"names of the {split} split are not text: {few(map(repr, names))}")
         repeated = len(called) - len(set(called))
         require(not repeated, f"{repeated} names of the {split} split are there twice")
-    for mask in masks or ():
-        there = mask is None or (isinstance(mask, Path) and mask.is_file())
-        require(there, f"a mask of the {split} split is no file: {mask!r}")
+    for mask in masks if masks is not None else ():
+        for part in mask if isinstance(mask, tuple) else (mask,):
+            _check_mask(split, part)
+
+
+def _check_mask(split: str, mask: Any) -> None:
+    if isinstance(mask, Path):
+        require(mask.is_file(), f"a mask of the {split} split is no file: {mask}")
+    elif isinstance(mask, np.ndarray):
+        right = mask.ndim == 2 and mask.dtype.kind in "bu"
+        require(right, f"a mask of the {split} split is {mask.dtype} {mask.shape}, not [H, W]")
+    else:
+        known = mask is None or isinstance(mask, Image.Image)
+        require(known, f"a mask of the {split} split is no file, image or array: {mask!r:.80}")
 
 
 def _check_array(split: str, images: NDArray[Any]) -> None:

@@ -27,7 +27,14 @@ from bigan_cli.evaluation.evaluation import Evaluation, PixelScores, TestScores,
 from bigan_cli.scoring.detector import Detector, Scores
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.evaluation_files import Files, write_all
-from bigan_cli.workflows.models import Model, find_model, load_model, open_test, progress_bar
+from bigan_cli.workflows.models import (
+    Model,
+    find_model,
+    load_model,
+    open_test,
+    progress_bar,
+    show_notes,
+)
 
 _UNTRAINED = "0"
 # Images scored between two moves of the progress bar; a multiple of any batch worth using.
@@ -115,7 +122,7 @@ def run_evaluation(terminal: Terminal, request: Request) -> None:
         terminal.table(COLUMNS, figures_table(result))
     for text in remarks(result):
         terminal.note(text)
-    for text in (*warnings(result), *health_warnings(model.header)):
+    for text in (*_mask_warnings(masks, result), *warnings(result), *health_warnings(model.header)):
         terminal.warn(text)
     terminal.note(f"written to {folder}: {', '.join(files.present())}")
     _gate(request.min_auroc, result)
@@ -152,7 +159,9 @@ def _test_images(terminal: Terminal, run: RunDirectory, model: Model, request: R
     ).config.data
     dataset = open_dataset(model.registry, config)
     with progress_bar(terminal, "reading images") as advance:
-        return load_external_test_set(dataset, config, model.detector.shape, progress=advance)
+        test = load_external_test_set(dataset, config, model.detector.shape, progress=advance)
+    show_notes(terminal, test)
+    return test
 
 
 def _score(terminal: Terminal, detector: Detector, test: TestSet, what: str) -> Scores:
@@ -183,6 +192,14 @@ def _with_pixels(
         return TestScores(scores.score, scores.components, members=scores.members)
     pixels = PixelScores(masks.anomalous, heatmaps)
     return TestScores(scores.score, scores.components, pixels, scores.members)
+
+
+def _mask_warnings(masks: Masks | None, result: Evaluation) -> tuple[str, ...]:
+    if masks is None:
+        return ()
+    if not result.masked_images:
+        return ("no component of the model draws maps: the masks are not used",)
+    return masks.warnings()
 
 
 def _untrained(

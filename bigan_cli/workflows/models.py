@@ -135,8 +135,7 @@ def open_test(terminal: Terminal, run: RunDirectory, model: Model, root: Path | 
     dataset = open_dataset(model.registry, config.data)
     with progress_bar(terminal, "reading images") as advance:
         test = reopen_test(dataset, config, progress=advance)
-    for note in test.notes:
-        terminal.note(note)
+    show_notes(terminal, test)
     if test.image_shape != model.detector.shape:
         raise UsageError(f"model expects {model.detector.shape}, the data give {test.image_shape}")
     known = run.info().get("data", {}).get("test_fingerprint", "")
@@ -146,6 +145,14 @@ def open_test(terminal: Terminal, run: RunDirectory, model: Model, root: Path | 
             "changed, added or removed since it was trained"
         )
     return test
+
+
+def show_notes(terminal: Terminal, test: TestSet) -> None:
+    """Show how the data set understood its files, and what looks wrong in them."""
+    for note in test.notes:
+        terminal.note(f"note: {note}")
+    for warning in test.warnings:
+        terminal.warn(warning)
 
 
 @contextmanager

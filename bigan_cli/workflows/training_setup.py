@@ -139,6 +139,8 @@ def prepare_training(
         callbacks.note(f"note: no 'data.inlier' given, so class {normal} is taken as normal")
     for note in data.notes:
         callbacks.note(f"note: {note}")
+    for warning in data.warnings:
+        callbacks.warn(warning)
     with repeatable_arithmetic(device, data.image_shape, threads):
         data.calibration_check(loaded.config.score.fpr)
         architecture = make_architecture(loaded.registry, data.config.model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ MARKED = np.zeros((4, 6), np.uint8)
 MARKED[:2, 3:] = 1
 
 
-def image_set(outlier: list[bool], masks: list[Path | None] | None) -> ImageSet:
+def image_set(outlier: list[bool], masks: list[Any] | None) -> ImageSet:
     count = len(outlier)
     return ImageSet(
         np.zeros((count, 1, 8, 12), np.uint8),
@@ -81,3 +82,57 @@ def test_an_unreadable_mask_is_named(tmp_path: Path, content: bytes | None, reas
     with pytest.raises(UnreadableImage, match=reason) as caught:
         load_masks(image_set([True], [file]))
     assert str(file) in str(caught.value)
+
+
+def disc() -> tuple[np.ndarray, np.ndarray]:
+    """Return a soft-edged mask, 0 to 255, and where it is above one half."""
+    rows, columns = np.mgrid[:32, :32]
+    soft = np.clip(8.5 - np.hypot(rows - 16, columns - 16), 0, 1)
+    return (soft * 255).round().astype(np.uint8), soft > 0.5
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "tif"])
+@pytest.mark.parametrize("largest", [255, 200])
+def test_soft_edges_and_noise_do_not_count(tmp_path: Path, suffix: str, largest: int) -> None:
+    soft, truth = disc()
+    file = tmp_path / f"mask.{suffix}"
+    Image.fromarray((soft / 255 * largest).astype(np.uint8)).save(file)
+    found = read_mask(file, 32, 32)
+    assert (found != truth).sum() <= 12  # of about 200, at the edge
+    assert not found[:5].any()
+
+
+def test_noise_of_a_blank_jpeg_is_no_anomaly(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 9, (32, 32)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "mask.jpg")
+    assert not read_mask(tmp_path / "mask.jpg", 32, 32).any()
+
+
+def test_numbers_of_kinds_of_defects_all_count(tmp_path: Path) -> None:
+    kinds = np.array([[0, 1], [2, 9]], np.uint8)
+    Image.fromarray(kinds).save(tmp_path / "mask.png")
+    for mask in (tmp_path / "mask.png", kinds, Image.fromarray(kinds), kinds > 0):
+        assert read_mask(mask, 2, 2).tolist() == [[False, True], [True, True]]
+
+
+def test_a_palette_of_greys_means_its_greys(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    picture.putpalette([255, 255, 255, 0, 0, 0])
+    picture.save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", 1, 2).tolist() == [[True, False]]
+
+
+def test_several_masks_of_one_image_add_up() -> None:
+    left, right = np.array([[1, 0, 0]], bool), np.array([[0, 0, 1]], bool)
+    assert read_mask((left, right), 1, 3).tolist() == [[True, False, True]]
+
+
+def test_arrays_serve_as_masks_and_what_marks_nothing_is_named() -> None:
+    blank = np.zeros((4, 6), bool)
+    masks = load_masks(image_set([False, True, True, True], [None, MARKED, blank, None]))
+    assert masks is not None
+    assert masks.index.tolist() == [0, 1, 2]
+    assert masks.anomalous.sum(axis=(1, 2)).tolist() == [0, 4 * MARKED.sum(), 0]
+    assert masks.blank == ("2",)
+    assert masks.without == 1
+    assert len(masks.warnings()) == 2

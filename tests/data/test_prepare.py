@@ -91,7 +91,7 @@ def test_folder_with_defects(parts: Path) -> None:
         assert data.class_names[data.test.labels[i]] == Path(name).parent.name
         mask = data.test.masks[i]
         assert (mask is not None) == name.startswith("test/bent")
-        assert mask is None or mask.stem == Path(name).stem
+        assert mask is None or [each.stem for each in mask] == [Path(name).stem]
 
 
 def test_folder_of_normal_images_alone(tmp_path: Path) -> None:
@@ -189,8 +189,9 @@ def test_copies_in_the_data_set_are_reported(parts: Path) -> None:
     (overlap,) = data.audit.overlaps
     assert (overlap.second, overlap.images) == ("test", 6)
     assert overlap.examples[0][0] == "train/good/0.png"
-    assert len(data.notes) == 1
-    assert "identical" in data.notes[0]
+    assert len(data.notes) == 2
+    assert data.notes[0].startswith("train: good 30 normal; test: ")
+    assert "identical" in data.notes[1]
 
 
 def test_unreadable_images_are_all_told_at_once(parts: Path) -> None:

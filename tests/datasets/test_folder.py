@@ -54,7 +54,7 @@ def test_folders_within_are_left_out_when_asked(tmp_path: Path) -> None:
 
 def test_class_folders_in_train_and_test(tmp_path: Path) -> None:
     make(tmp_path, "train/frog/1.png", "train/cat/1.png", "train/cat/sub/2.png")
-    make(tmp_path, "test/cat/9.png", "test/newt/1.png", "valid/cat/1.png")
+    make(tmp_path, "test/cat/9.png", "test/newt/1.png")
     data = folder(tmp_path)
     train, test = seen(data)
     assert data.classes() == ("cat", "frog", "newt")
@@ -83,9 +83,9 @@ def test_good_and_defect_folders_with_masks(tmp_path: Path) -> None:
     ]
     truth = tmp_path / "ground_truth"
     assert data.test_items().masks == [
-        truth / "bent/2_mask.png",
+        (truth / "bent/2_mask.png",),
         None,
-        truth / "crack/4.png",
+        (truth / "crack/4.png",),
         None,
     ]
 

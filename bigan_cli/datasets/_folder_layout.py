@@ -1,0 +1,414 @@
+"""What the subfolders of a folder of images are: splits, classes, normal, anomalous, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bigan_cli.datasets._folder_choice import Choice
+from bigan_cli.datasets._folder_masks import (
+    MaskFolder,
+    Masks,
+    Sought,
+    marks_anything,
+    match,
+    split_off_masks,
+)
+from bigan_cli.datasets._folder_names import SUSPECT, Role, is_neutral, normalized
+from bigan_cli.errors import DataError
+from bigan_cli.image_files import subfolders, walk_images
+
+DEFECT = "defect"
+_SPLITS = {Role.TRAIN: "train", Role.VALIDATION: "validation", Role.TEST: "test"}
+_DEEPEST = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images of one class in one folder.
+
+    Attributes:
+        name: Of the class.
+        folder: Where they are.
+        images: The files.
+        normal: Whether the class is normal, or None where folders are mere classes.
+        masks: Of the images that have any.
+    """
+
+    name: str
+    folder: Path
+    images: Sequence[Path]
+    normal: bool | None
+    masks: dict[Path, Masks] = field(default_factory=dict)
+
+
+@dataclass
+class Layout:
+    """What a folder holds.
+
+    Attributes:
+        splits: ``train``, ``validation`` and ``test`` as far as they are there -> the groups.
+        folders: The folder of each split.
+        masks: The folders of masks.
+        unmatched: Masks that belong to no image.
+        unread: Folders whose images are not used.
+    """
+
+    splits: dict[str, list[Group]]
+    folders: dict[str, Path] = field(default_factory=dict)
+    masks: list[MaskFolder] = field(default_factory=list)
+    unmatched: list[Path] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class _Contents:
+    """What one folder holds before it is known what that means."""
+
+    folder: Path
+    children: list[Path]
+    loose: list[Path]
+
+
+class Reader:
+    """Reads one root; see :func:`recognize`."""
+
+    def __init__(self, root: Path, choice: Choice) -> None:
+        self.root = root
+        self.choice = choice
+        self.layout = Layout({})
+        self._masks_decide = False
+
+    def read(self) -> Layout:
+        """Return the layout of the root."""
+        choice = self.choice
+        if choice.layout == "normal":
+            self.layout.splits["train"] = [self._group(self.root, "normal", normal=True)]
+            return self.layout
+        contents = self._open(self.root, sole=not choice.is_given and choice.recursive)
+        splits = self._split_folders(contents)
+        if Role.TRAIN in splits:
+            self._read_splits(contents, splits)
+        elif splits:
+            name = next(iter(splits.values())).name
+            raise DataError(
+                f"{contents.folder} has a folder {name} but no folder train",
+                "name the folder of the images to train on train",
+            )
+        elif mixed := [c.name for c in contents.children if len(choice.roles(c)) > 1]:
+            raise DataError(
+                f"{contents.folder} has folders named after a split and a kind at once: "
+                f"{', '.join(mixed)}",
+                "name them train/<class> and test/<class>, as train/good and test/bad",
+            )
+        elif choice.is_given:
+            self._read_kinds(contents)
+        else:
+            self._read_without_names(contents)
+        choice.refuse_unknown()
+        self._match_masks()
+        return self.layout
+
+    # Folders
+
+    def _open(self, folder: Path, *, sole: bool) -> _Contents:
+        """Return what *folder* holds, or what the only folder in it that holds images does.
+
+        Folders of masks on the way are noted. A folder is passed through if its name says
+        nothing (``images``), or any that is not known where *sole*.
+        """
+        for _ in range(_DEEPEST):
+            children = [child for child in subfolders(folder) if _holds_images(child)]
+            masks = [child for child in children if Role.MASKS in self.choice.roles(child)]
+            self.layout.masks += [MaskFolder(each) for each in masks]
+            children = [child for child in children if child not in masks]
+            loose = list(walk_images(folder, recursive=False))
+            if len(children) != 1 or loose or self.choice.roles(children[0]):
+                break
+            if not (is_neutral(children[0].name) or (sole and not masks)):
+                break
+            folder = children[0]
+        return _Contents(folder, children, loose)
+
+    def _split_folders(self, contents: _Contents) -> dict[Role, Path]:
+        found: dict[Role, Path] = {}
+        for child in contents.children:
+            roles = self.choice.roles(child)
+            if len(roles) != 1 or not roles & set(_SPLITS):
+                continue
+            (role,) = roles
+            if role in found:
+                raise DataError(
+                    f"{contents.folder} has two folders of {_SPLITS[role]} images: "
+                    f"{found[role].name} and {child.name}",
+                    "leave one of them",
+                )
+            found[role] = child
+        # Empty folders of a split tell of the layout, too.
+        for child in subfolders(contents.folder):
+            roles = self.choice.roles(child)
+            if len(roles) == 1:
+                (role,) = roles
+                if role in _SPLITS:
+                    found.setdefault(role, child)
+        return found
+
+    def _group(self, folder: Path, name: str, *, normal: bool | None) -> Group:
+        files = list(walk_images(folder, self.choice.recursive))
+        if self.choice.layout == "normal":
+            return Group(name, folder, files, normal)
+        images, masks = split_off_masks(files)
+        inside = [mask.folder for mask in self.layout.masks if mask.folder.is_relative_to(folder)]
+        images = [i for i in images if not any(i.is_relative_to(each) for each in inside)]
+        if normal and not self.choice.names_normal(folder):
+            self._refuse_suspects(folder, images)
+        return Group(name, folder, images, normal, masks)
+
+    def _refuse_suspects(self, folder: Path, images: Sequence[Path]) -> None:
+        """Refuse normal images in folders whose names speak of defects, masks or splits."""
+        parts = sorted({image.parent for image in images})
+        below = {
+            folder.joinpath(*names[:depth])
+            for names in (part.relative_to(folder).parts for part in parts)
+            for depth in range(1, len(names) + 1)
+        }
+        roles = {part: self.choice.roles(part) for part in sorted(below)}
+        for part, found in roles.items():
+            if found & set(_SPLITS) and not found & SUSPECT:
+                raise DataError(
+                    f"{folder} seems to hold several data sets: one of them has the folder {part}",
+                    "pass the folder of one of them as data.root, or set "
+                    "data.options.layout=normal if all images are normal",
+                )
+        for part, found in roles.items():
+            others = [
+                each.name
+                for each in (roles if Role.NORMAL in found else ())
+                if each.parent == part.parent and Role.NORMAL not in roles[each]
+            ]
+            says = "masks" if Role.MASKS in found else "anomalies"
+            if found & SUSPECT:
+                says = f"but the name of {part.relative_to(self.root)} speaks of {says}"
+            elif Role.NORMAL in found and others:
+                says = f"and {part.relative_to(self.root)} lies beside {', '.join(others)}"
+            else:
+                continue
+            raise DataError(
+                f"all of {folder} would be taken as normal, {says}",
+                "name the folder of normal images in data.options.normal, or set "
+                "data.options.layout=normal if all are normal",
+            )
+
+    # With train/
+
+    def _read_splits(self, contents: _Contents, splits: dict[Role, Path]) -> None:
+        opened = {
+            _SPLITS[role]: self._open(splits[role], sole=False)
+            for role in _SPLITS
+            if role in splits
+        }
+        self.layout.folders = {_SPLITS[role]: folder for role, folder in splits.items()}
+        used = set(splits.values())
+        self.layout.unread = [child for child in contents.children if child not in used]
+        normal = self._normal_names(opened["train"])
+        for name, each in opened.items():
+            self.layout.splits[name] = self._read_split(name, each, normal)
+
+    def _normal_names(self, train: _Contents) -> list[str] | None:
+        """Return the folders of normal images in train; None where folders are mere classes."""
+        choice, children = self.choice, train.children
+        normal = [child.name for child in children if Role.NORMAL in choice.roles(child)]
+        if choice.layout == "classes" and not choice.names_any:
+            return None
+        if normal or not children:
+            return normal or ["good"]
+        choice.refuse_unknown(Role.NORMAL)
+        unknown = [child.name for child in children if not choice.roles(child) & SUSPECT]
+        suspect = [child.name for child in children if child.name not in unknown]
+        told = choice.names_any or choice.layout == "defects"
+        if (choice.names_any and unknown) or (len(unknown) == 1 and (told or not suspect)):
+            return unknown
+        if not suspect and choice.layout != "defects":
+            return None
+        names = ", ".join(child.name for child in children)
+        raise DataError(
+            f"which of {names} is normal? "
+            + (f"the name of {train.folder / suspect[0]} speaks of anomalies" if suspect else ""),
+            f"data.options.normal={unknown[0] if unknown else 'NAME'} says it; "
+            "data.options.layout=normal takes all images as normal",
+        )
+
+    def _read_split(
+        self, name: str, contents: _Contents, normal: Sequence[str] | None
+    ) -> list[Group]:
+        if contents.loose:
+            return self._read_loose_split(name, contents, normal)
+        if normal is None:
+            return [self._group(child, child.name, normal=None) for child in contents.children]
+        known = {normalized(each): each for each in normal}
+        groups = []
+        for child in contents.children:
+            same = known.get(normalized(child.name))
+            if same is None and Role.NORMAL in self.choice.roles(child):
+                same = normal[0]  # test/ok beside train/good
+            label = child.name if same is None else same
+            groups.append(self._group(child, label, normal=same is not None))
+        return groups
+
+    def _read_loose_split(
+        self, name: str, contents: _Contents, normal: Sequence[str] | None
+    ) -> list[Group]:
+        """Return the images directly in a split: masks tell which are anomalous, if there are any.
+
+        Without masks those in train are normal; of others it is not known what they are.
+        """
+        images, masks = split_off_masks(contents.loose)
+        group = Group("good", contents.folder, images, None, masks)
+        if not contents.children:
+            decided = self._by_masks(group)
+            if decided is not None:
+                return decided
+            if name == "train" and self.choice.layout != "classes":
+                label = self.choice.label_loose() or (normal or ["good"])[0]
+                return [replace(group, name=label, normal=True)]
+        split = self.layout.folders[name].name
+        wanted = f"{split}/<class>"
+        if name != "train":
+            wanted = f"{split}/good and {split}/<defect>, or {wanted}"
+        raise DataError(
+            f"{contents.folder} holds images that are in no folder of their own, so what they "
+            "are is not known",
+            f"put them into {wanted}",
+        )
+
+    # Without train/
+
+    def _read_kinds(self, contents: _Contents) -> None:
+        """Read a folder for each class, as the user says: ``ROOT/good`` and ``ROOT/<defect>``."""
+        choice, children = self.choice, contents.children
+        if not children:
+            raise DataError(
+                f"there should be a folder of images for each class, but {contents.folder} has none"
+            )
+        if contents.loose:
+            raise DataError(
+                f"{contents.folder} holds images that are in no folder of their own, so what "
+                "they are is not known",
+                "put them into a folder of their class",
+            )
+        if choice.layout != "classes" or choice.names_any:
+            normal = self._normal_names(contents) or []
+        else:
+            normal = None
+        if normal is not None and choice.layout == "auto" and choice.names_both:
+            listed = [c for c in children if choice.is_listed(c)]
+            self.layout.unread = [c for c in children if c not in listed]
+            children = listed
+        groups = self._read_split("train", _Contents(contents.folder, children, []), normal)
+        self.layout.splits["train"] = groups
+
+    def _read_without_names(self, contents: _Contents) -> None:
+        """Read images of which no name of a folder says what they are: all of them are normal.
+
+        Masks tell which are anomalous, if there are any.
+
+        Raises:
+            DataError: Names speak against it, or there are masks and they fit no image.
+        """
+        self._refuse_telling_names(contents)
+        group = self._group(contents.folder, "normal", normal=True)
+        decided = self._by_masks(group)
+        if decided is None and self.layout.masks:
+            raise DataError(
+                f"the masks in {self.layout.masks[0].folder} fit no image of {contents.folder} by "
+                "their names, so which images are anomalous is not known",
+                "give a mask the name of its image, or set data.options.layout=normal if all "
+                "images are normal",
+            )
+        self.layout.splits["train"] = [group] if decided is None else decided
+
+    def _refuse_telling_names(self, contents: _Contents) -> None:
+        """Refuse to take all images as normal where the names of the folders speak against it."""
+        roles = {child.name: self.choice.roles(child) for child in contents.children}
+        masks = [each.folder.name for each in self.layout.masks]
+        normal = [name for name, each in roles.items() if Role.NORMAL in each]
+        anomalous = [name for name, each in roles.items() if Role.ANOMALOUS in each]
+        others = [name for name in roles if name not in normal] + masks
+        if normal and others:
+            raise DataError(
+                f"{contents.folder} has a folder {' and '.join(normal)} beside "
+                f"{', '.join(others)}: are all of these normal?",
+                f"--set data.options.layout=defects if only {' and '.join(normal)} is, "
+                "--set data.options.layout=normal if all are",
+            )
+        if anomalous:
+            unknown = [name for name in roles if name not in anomalous]
+            raise DataError(
+                f"{contents.folder} has a folder {anomalous[0]}, whose name speaks of anomalies: "
+                "which images are normal?",
+                f"--set data.options.normal={unknown[0] if unknown else 'NAME'} names their "
+                "folder, --set data.options.layout=normal takes all as normal",
+            )
+
+    # Masks
+
+    def _by_masks(self, group: Group) -> list[Group] | None:
+        """Divide images into normal and anomalous ones by their masks; None without any mask.
+
+        Raises:
+            DataError: A mask cannot be read.
+        """
+        found = match(self.layout.masks, self._sought([replace(group, normal=None)])).masks
+        masks = {**{i: found[i] for i in group.images if i in found}, **group.masks}
+        if not masks:
+            return None
+        self._masks_decide = True
+        bad = {image for image in masks if marks_anything(masks[image])}
+        good = [image for image in group.images if image not in bad]
+        defects = [image for image in group.images if image in bad]
+        divided = [Group("good", group.folder, good, True)] if good else []
+        if defects:
+            kept = {image: masks[image] for image in defects}
+            divided.append(Group(DEFECT, group.folder, defects, False, kept))
+        return divided
+
+    def _sought(self, groups: Sequence[Group]) -> Iterator[Sought]:
+        for group in groups:
+            for image in group.images:
+                parts = [normalized(part) for part in image.relative_to(self.root).parts[:-1]]
+                # test/cut/000.png: its mask may be in test/cut, in cut, or directly in the folder.
+                places = [tuple(parts[start:]) for start in range(len(parts) + 1)]
+                yield Sought(image, places, group.normal is True)
+
+    def _match_masks(self) -> None:
+        groups = [group for each in self.layout.splits.values() for group in each]
+        found = match(self.layout.masks, self._sought(groups))
+        for group in groups:
+            if group.normal is not True:
+                group.masks.update({i: found.masks[i] for i in group.images if i in found.masks})
+        self.layout.unmatched = list(found.unmatched)
+        if self._masks_decide and found.unmatched:
+            raise DataError(
+                f"{len(found.unmatched)} masks fit no image by their names, for instance "
+                f"{found.unmatched[0].relative_to(self.root)}, so which images are anomalous is "
+                "not known",
+                "give a mask the name of its image (000.png or 000_mask.png)",
+            )
+
+
+def recognize(root: Path, choice: Choice) -> Layout:
+    """Return what the folder *root* holds.
+
+    Args:
+        root: A folder.
+        choice: What the user says about it.
+
+    Raises:
+        DataError: It cannot be told what its folders are; the message says how to name it.
+    """
+    return Reader(root, choice).read()
+
+
+def _holds_images(folder: Path) -> bool:
+    return next(walk_images(folder), None) is not None

@@ -1,0 +1,141 @@
+"""Which mask belongs to which image, by their names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bigan_cli.datasets._folder_names import image_key, is_mask_name, mask_keys, normalized
+from bigan_cli.errors import DataError
+from bigan_cli.image_files import walk_images
+from bigan_cli.mask_pixels import anomalous_pixels
+
+# Named, so that a stray file cannot start an interpreter: Pillow's reader of EPS runs Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+
+Masks = tuple[Path, ...]
+Place = tuple[str, ...]
+"""Folder names below a folder of masks, normalized."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """An image and where its mask may be.
+
+    Attributes:
+        image: The file.
+        places: Below a folder of masks, the likeliest first.
+        normal: Whether it is known to be normal: its mask, if any, marks nothing.
+    """
+
+    image: Path
+    places: Sequence[Place]
+    normal: bool
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The masks of images.
+
+    Attributes:
+        masks: Of each image that has any; of normal ones, too.
+        unmatched: Masks that belong to no image, or to several alike.
+    """
+
+    masks: Mapping[Path, Masks]
+    unmatched: Sequence[Path]
+
+
+class MaskFolder:
+    """The masks in one folder, which serve the images in the folder that it lies in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = list(walk_images(folder))
+        self._by_key: dict[tuple[Place, str], list[Path]] = defaultdict(list)
+        self._by_place: dict[Place, list[Path]] = defaultdict(list)
+        for file in self.files:
+            place = tuple(normalized(part) for part in file.relative_to(folder).parts[:-1])
+            self._by_place[place].append(file)
+            for key in mask_keys(file):
+                self._by_key[place, key].append(file)
+
+    def find(self, sought: Sought) -> Masks:
+        """Return the masks of an image: one file, or those in a folder of its name."""
+        key = image_key(sought.image)
+        for place in sought.places:
+            named = self._by_key.get((place, key))
+            if named:
+                # 000.png goes before 000_mask.png only where both are there.
+                return tuple([mask for mask in named if image_key(mask) == key] or named)
+            inside = self._by_place.get((*place, key))
+            if inside:
+                return tuple(inside)
+        return ()
+
+
+def match(folders: Sequence[MaskFolder], images: Iterable[Sought]) -> Matches:
+    """Return the masks of *images*; a mask that two anomalous images claim is none's."""
+    claims: dict[Path, list[Sought]] = defaultdict(list)
+    found: dict[Path, Masks] = {}
+    for sought in images:
+        for folder in folders:
+            if not sought.image.is_relative_to(folder.folder.parent):
+                continue
+            masks = folder.find(sought)
+            if masks:
+                found[sought.image] = masks
+                for mask in masks:
+                    claims[mask].append(sought)
+                break
+    disputed = {
+        mask
+        for mask, claimants in claims.items()
+        if len({each.image for each in claimants if not each.normal}) > 1
+    }
+    kept = {image: masks for image, masks in found.items() if not disputed.intersection(masks)}
+    files = [file for folder in folders for file in folder.files]
+    return Matches(kept, [file for file in files if file not in claims or file in disputed])
+
+
+def split_off_masks(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Masks]]:
+    """Return the images among *files*, and the masks that lie beside them.
+
+    ``000_GT.png`` is a mask where there is an image ``000`` in the same folder.
+    """
+    named = [file for file in files if is_mask_name(file)]
+    if not named:
+        return list(files), {}
+    images = {(file.parent, image_key(file)): file for file in files}
+    masks: dict[Path, Masks] = {}
+    for mask in named:
+        for key in mask_keys(mask)[1:]:
+            image = images.get((mask.parent, key))
+            if image is not None:
+                masks[image] = (*masks.get(image, ()), mask)
+                break
+    taken = {mask for each in masks.values() for mask in each}
+    return [file for file in files if file not in taken], masks
+
+
+def marks_anything(masks: Masks) -> bool:
+    """Return whether any pixel of any of *masks* is anomalous.
+
+    Raises:
+        DataError: One of them cannot be read.
+    """
+    return any(_marks_anything(mask) for mask in masks)
+
+
+def _marks_anything(mask: Path) -> bool:
+    from PIL import Image
+
+    if mask.is_fifo():  # opening a named pipe would wait for ever
+        raise DataError(f"cannot read the mask {mask}: not a regular file")
+    try:
+        with Image.open(mask, formats=_FORMATS) as image:
+            return bool(anomalous_pixels(image).any())
+    except Exception as error:  # damaged files make Pillow raise nearly anything
+        raise DataError(f"cannot read the mask {mask}: {error}") from error
