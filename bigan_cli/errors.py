@@ -41,6 +41,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     torch has an error of its own for CUDA only; a CPU and Metal tell it in words.
     """
+    if isinstance(error, ImportError):  # of a shared library of torch, under a memory limit
+        text = str(error).lower()
+        return "cannot allocate memory" in text or "failed to map segment" in text
     words = ("can't allocate memory", "out of memory")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -1,10 +1,11 @@
-"""Help pages in sections, and wrong command lines told in one line and a hint.
+"""Help pages in sections, and usage errors in one line and a hint.
 
-Typer does either only with boxes that wrap; these stay plain lines that a script can search.
+Typer shows both in boxes that wrap; plain lines can be searched by scripts.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,35 +16,35 @@ from typer.core import TyperCommand, TyperGroup
 
 from bigan_cli.errors import UsageError, did_you_mean
 
-# What the options of the script that came before this program are called now, where more
-# than "_" has become "-".
+# Options of the script that preceded this program, and their present names where more than "_"
+# became "-".
 _RENAMED = {
     "dataset_type": "--dataset NAME",
     "use_mps": "--device mps",
     "use_cpu": "--device cpu",
     "use_tanh": "--tanh",
     "use_spectral_norm": "--spectral-norm",
-    "data_dir": "--data-root FOLDER",
+    "data_dir": "--data-root DIR",
     "learning_rate": "--lr RATE",
-    "image_dir": "--image-dir FOLDER",
+    "image_dir": "--image-dir DIR",
 }
 
 _WORDS = "bigan_cli.words"
-# What stands for a value that names no placeholder of its own; typer would show Python's types.
+# Metavars of options without their own; typer would show the names of Python types.
 _PLACEHOLDERS = {str: "TEXT", int: "N", float: "NUMBER", Path: "PATH"}
-# Where these name a data set or an architecture, help shows its options, too.
+# The help page also shows the options of a dataset or architecture named by these.
 _SELECTORS = {"--dataset", "--architecture"}
 
 
 class Command(TyperCommand):
-    """A command whose help shows its options under the headings they name."""
+    """A command whose help shows options under the headings of their panels."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, which leave pydantic alone where they can."""
+        """Return the parameters, which import pydantic only if needed."""
         return _sparing(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line, and keep it for the help page."""
+        """Parse the command line and keep it for the help page."""
         ctx.meta[_WORDS] = tuple(args)
         return super().parse_args(ctx, args)
 
@@ -59,12 +60,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose help shows options and commands under the headings they name."""
+    """A group whose help shows options and commands under the headings of their panels."""
 
     command_class = Command
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, which leave pydantic alone where they can."""
+        """Return the parameters, which import pydantic only if needed."""
         return _sparing(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -83,7 +84,7 @@ class Group(TyperGroup):
 
 
 def explain(error: TyperException) -> UsageError:
-    """Return what is wrong with the command line that typer refused, with a hint."""
+    """Return a usage error of typer as ours, with a hint."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "bigan"
     option = getattr(error, "option_name", None)
@@ -100,9 +101,9 @@ def explain(error: TyperException) -> UsageError:
 
 
 def _wrong_number(error: TyperException, command: str) -> str:
-    """Return what is wrong with a value that is no number, or none within its limits, if it is.
+    """Return the message about a value that is no number or out of range, else an empty string.
 
-    It is told as a wrong value in a run file is: with what is allowed and what was given.
+    It reads like one about a config file: with what is allowed and what was given.
     """
     parameter: Any = getattr(error, "param", None)
     cause: Any = error.__cause__
@@ -123,7 +124,7 @@ def _wrong_number(error: TyperException, command: str) -> str:
 
 
 def _of_a_run(flag: str) -> str:
-    """Return what the key of a run file allows for which *flag* stands, in words, if it is one."""
+    """Return in words what the setting of *flag* allows; empty where it has none."""
     from bigan_cli.cli.options import SETTING_OPTIONS
     from bigan_cli.config.reference import keys_of
     from bigan_cli.config.schema import RunConfig
@@ -135,48 +136,57 @@ def _of_a_run(flag: str) -> str:
 
 
 def is_help(error: TyperException) -> bool:
-    """Return whether *error* is typer's way to show help where no argument was given."""
+    """Return whether *error* only shows the help of a command without arguments."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _sparing(parameters: list[Any]) -> list[Any]:
-    """Let *parameters* convert only the values that are given.
+    """Let *parameters* convert only values that are given.
 
-    Typer converts values by pydantic, the absence of a value as well, and importing that takes
-    longer than all the rest of showing a help page or completing a word.
+    Typer converts values by pydantic, missing ones too, and importing pydantic takes longer than
+    everything else that a help page or completion does.
     """
     for parameter in parameters:
-        if "process_value" not in vars(parameter):  # typer asks for the same ones again
+        if "process_value" not in vars(parameter):  # typer asks for the same parameters again
             parameter.process_value = partial(_process, parameter, parameter.process_value)
     return parameters
 
 
 def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
-    """Return *value* as the command wants it, by *convert* only where that does something."""
-    if ctx.resilient_parsing:  # a shell completes: the words matter, not what they mean
+    """Return *value* as the command takes it, by *convert* only where it is needed."""
+    if ctx.resilient_parsing:  # during shell completion
         return value
     if _takes_paths(parameter) and "" in (value if isinstance(value, list | tuple) else [value]):
-        # What a script makes of a variable that is not set: not meant for the current folder.
+        # From an unset variable in a script: not meant as the current folder.
         flag = next((o for o in parameter.opts if o.startswith("--")), parameter.name.upper())
         raise UsageError(f"{flag} is an empty path", "write . for the current folder")
     if value is not None or parameter.required:
-        return convert(ctx, value)
+        return _expand_home(convert(ctx, value)) if _takes_paths(parameter) else convert(ctx, value)
     value = () if parameter.multiple or parameter.nargs == -1 else None
     return parameter.callback(ctx, parameter, value) if parameter.callback else value
 
 
+def _expand_home(value: Any) -> Any:
+    """Replace ``~`` at the start of paths: a shell leaves it in ``--run=~/run``."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_expand_home, value))
+    if isinstance(value, str | Path) and str(value).startswith("~"):
+        return type(value)(os.path.expanduser(value))  # noqa: PTH111  pathlib's raises
+    return value
+
+
 def _takes_paths(parameter: Any) -> bool:
-    return _kind(parameter) is Path or parameter.name == "paths"  # these are text: one may be -
+    return _kind(parameter) is Path or parameter.name == "paths"  # texts, as one may be -
 
 
 def _kind(parameter: Any) -> Any:
-    """Return the type of the value of *parameter*, or of each where there may be several."""
+    """Return the type of a value of *parameter*."""
     kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
     return get_args(kind)[0] if get_origin(kind) is list else kind
 
 
 def _option_hint(option: str, context: Any) -> str:
-    """Return where the option *option*, unknown here, is or what it is called, if we know."""
+    """Return a hint about an unknown option: its present name or its command, if known."""
     name = option.lstrip("-").replace("-", "_")
     now = _RENAMED.get(name, "--" + name.replace("_", "-"))
     flag = now.split()[0]
@@ -210,7 +220,7 @@ def _long_options(command: Any) -> list[str]:
 
 
 def _panel(item: Any) -> str:
-    # Typer keeps a placeholder object where no panel was named.
+    # Without a panel, typer keeps a placeholder object.
     panel = getattr(item, "rich_help_panel", None)
     return panel if isinstance(panel, str) else ""
 
@@ -224,9 +234,9 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: A
         if record is not None:
             argument = parameter.param_type_name == "argument"
             usual = "Arguments" if argument else "Options"
-            name = (argument and parameter.metavar) or record[0]  # no type behind its name
+            name = (argument and parameter.metavar) or record[0]  # without its type
             sections.setdefault(_panel(parameter) or usual, []).append((name, record[1]))
-    # What every command has comes last.
+    # Options of every command come last.
     sections["Options"] = sections.pop("Options")
     write_sections(sections, formatter)
 
@@ -242,7 +252,7 @@ def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:
 
 
 def write_sections(sections: Mapping[str, Sequence[tuple[str, str]]], formatter: Any) -> None:
-    """Write rows of a name and what it means under each heading that has any."""
+    """Write the rows (name, meaning) of each heading that has any."""
     for heading, rows in sections.items():
         if rows:
             with formatter.section(heading):

@@ -1,7 +1,7 @@
-"""The commands on offer: named at once, imported when one of them is chosen.
+"""The lazily imported commands of the command line.
 
-Showing the list or completing a name costs no import of any command; running or explaining one
-costs its own.
+Listing the commands or completing a name imports none of them; running one, or showing its help,
+imports that one.
 """
 
 from __future__ import annotations
@@ -16,32 +16,37 @@ from bigan_cli.cli.help import Command, Group, write_sections
 
 
 class Entry(NamedTuple):
-    """One command as the list shows it.
+    """One command in the list of commands.
 
     Attributes:
         summary: The first sentence of its help.
-        example: A command line, shown below its help.
+        examples: Command lines, shown below its help.
     """
 
     summary: str
-    example: str
+    examples: tuple[str, ...]
+
+
+def entry(summary: str, *examples: str) -> Entry:
+    """Return the entry of a command."""
+    return Entry(summary, examples)
 
 
 Entries = Mapping[str, Mapping[str, Entry]]
 """Heading -> name of a command -> its entry.
 
-The command stands in the module of its name in ``bigan_cli.cli.commands``: a function of the same
+The command is in the module of its name in ``bigan_cli.cli.commands``: a function of the same
 name, or a group of commands named ``app``.
 """
 
 
 class LazyGroup(Group):
-    """The group at the root, whose commands stand in *entries*."""
+    """The root group, whose commands are *entries*."""
 
     entries: Entries
 
     def fill(self, entries: Entries) -> None:
-        """Offer these commands."""
+        """Set the commands."""
         self.entries = entries
         self.commands = _Commands({n: e for part in entries.values() for n, e in part.items()})
 
@@ -61,7 +66,7 @@ class LazyGroup(Group):
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Name -> command, made when it is first asked for."""
+    """Name -> command, imported at first use."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self._entries = dict(entries)
@@ -86,11 +91,12 @@ class _Commands(MutableMapping[str, Any]):
         return len(self._entries)
 
 
-def _make(name: str, entry: Entry) -> Any:
-    """Import the command *name* and return it as typer wants it."""
+def _make(name: str, command: Entry) -> Any:
+    """Import the command *name* and return its typer command."""
     module = import_module(f"bigan_cli.cli.commands.{name}")
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    epilog = f"\b\nExample:\n  {entry.example}"
+    heading = "Examples" if len(command.examples) > 1 else "Example"
+    epilog = "\n  ".join([f"\b\n{heading}:", *command.examples])
     if hasattr(module, "app"):
         for subcommand in module.app.registered_commands:
             subcommand.cls = Command

@@ -1,4 +1,4 @@
-"""The ``bigan`` command: its sub-commands, its global options and the one error boundary."""
+"""The ``bigan`` command: its subcommands, global options and error boundary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 
 from bigan_cli import __version__
 from bigan_cli.cli.help import explain, is_help
-from bigan_cli.cli.lazy import Entries, Entry, LazyGroup
+from bigan_cli.cli.lazy import Entries, LazyGroup, entry
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.errors import INTERRUPTED, BiganError, is_out_of_memory
 
@@ -26,68 +26,73 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage or configuration; nothing was written
-  3  a check that was asked for did not pass
+  3  a requested check did not pass
   4  finished, but some inputs were skipped
   130  interrupted"""
 
 
 COMMANDS: Entries = {
-    "Learn": {
-        "train": Entry(
+    "Training": {
+        "train": entry(
             "Train a BiGAN on normal images and calibrate its score.",
             "bigan train --dataset fashion_mnist --inlier 1",
+            "bigan train --dataset folder --data-root good/ --epochs 500",
+            "bigan train -c run.toml --resume",
         ),
-        "animate": Entry(
-            "Animate how the pictures of a run changed from epoch to epoch.",
+        "animate": entry(
+            "Animate the image grids of a run from epoch to epoch.",
             "bigan animate --mode multi --fps 4",
         ),
     },
-    "Judge images": {
-        "evaluate": Entry(
+    "Inference & evaluation": {
+        "evaluate": entry(
             "Evaluate a trained model on its test images: AUROC, average precision, rates, "
             "figures.",
             "bigan evaluate --run results",
+            "bigan evaluate --min-auroc 0.95 --json",
         ),
-        "score": Entry(
+        "score": entry(
             "Score images: one row each with score, p-value, label and components.",
             "bigan score photos/ --fpr 0.01 --output scores.csv",
+            "find . -name '*.png' | bigan score - --json",
         ),
-        "benchmark": Entry(
-            "Train and evaluate over data sets, classes and seeds, and make tables of the results.",
+        "benchmark": entry(
+            "Train and evaluate over datasets, classes and seeds, and make tables of the results.",
             "bigan benchmark --dataset mnist --inlier all --seed 0 --seed 1 --baselines",
         ),
-        "reconstruct": Entry(
-            "Draw images beside their reconstructions and the differences.",
+        "reconstruct": entry(
+            "Show images next to their reconstructions and the differences.",
             "bigan reconstruct photos/odd.png",
         ),
     },
-    "Set up": {
-        "config": Entry(
-            "Write, show and check run files.",
+    "Configuration": {
+        "config": entry(
+            "Write, show and check config files.",
             "bigan config init --dataset mnist --output mnist.toml",
+            "bigan config check mnist.toml",
         ),
-        "datasets": Entry(
-            "List the data sets, or show the options and classes of one.", "bigan datasets folder"
+        "datasets": entry(
+            "List the datasets, or show the options and classes of one.", "bigan datasets folder"
         ),
-        "architectures": Entry(
+        "architectures": entry(
             "List the network architectures, or show the options of one.",
             "bigan architectures dcgan",
         ),
-        "components": Entry(
+        "components": entry(
             "List the score components with their weights, or show the options of one.",
             "bigan components latent_neighbours",
         ),
-        "plugins": Entry(
+        "plugins": entry(
             "List the plugins, what each provides, and which are broken; write and check your own.",
             "bigan plugins new tree-frogs",
         ),
-        "env": Entry("Show what an issue report should hold.", "bigan env"),
+        "env": entry("Print environment information for bug reports.", "bigan env"),
     },
 }
 
 
 def build_command() -> LazyGroup:
-    """Return the root of the command line; its commands are imported as they are asked for."""
+    """Return the root command; subcommands are imported when they are used."""
     app = typer.Typer(
         cls=LazyGroup,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -129,10 +134,11 @@ def _global_options(
         ),
     ] = False,
 ) -> None:
-    """Learn what normal images look like, and tell how far from normal new ones are.
+    """Detect anomalous images with a Bidirectional GAN trained on normal images only.
 
-    A Bidirectional GAN (encoder, generator and joint discriminator) is trained on normal images
-    only. Results go to standard output, everything else to standard error.
+    The networks (encoder, generator and joint discriminator) learn what normal images look like;
+    the score tells how far from normal a new image is. Results go to standard output, everything
+    else to standard error.
     """
     ctx.obj = Terminal(
         quiet=quiet,
@@ -151,14 +157,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; by default this process's own.
     """
-    if "_BIGAN_COMPLETE" in os.environ:  # a shell asks for completions
+    if "_BIGAN_COMPLETE" in os.environ:  # called by shell completion
         build_command()(prog_name="bigan")
     limit_omp_spinning()
-    if arguments is None:  # a process of its own, whose signals nobody else handles
-        with suppress(ValueError):  # a thread that is not the main one may not
+    os.environ["MPLBACKEND"] = "agg"  # a notebook sets its own, which is not installed here
+    if arguments is None:  # a process of its own
+        _use_utf8()
+        with suppress(ValueError):  # only the main thread may handle signals
             signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # Good until the global options are read.
+    # Used until the global options are read.
     terminal = Terminal(
         debug="--debug" in words or _debug_by_environment(), color="--no-color" not in words
     )
@@ -170,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     command.invoke(context)
             finally:
                 terminal = context.obj if isinstance(context.obj, Terminal) else terminal
-        if sys.stdout is not None:  # None where the caller closed it
+        if sys.stdout is not None:  # None if the caller closed it
             sys.stdout.flush()
     except typer.Exit as stop:
         return stop.exit_code
@@ -180,18 +188,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def limit_omp_spinning() -> None:
-    """Let PyTorch's threads sleep when they wait long for one another; before torch is imported.
+    """Let waiting OpenMP threads sleep early; takes effect only before torch is imported.
 
-    By default they spin for milliseconds. Where another program uses a core as well, training a
-    small network on two threads then falls from thousands of images a second to tens. This
-    many turns cost a free machine a twentieth of its speed, and a shared one stays usable.
+    By default they spin for milliseconds. When another program uses a core as well, training a
+    small network on two threads then falls from thousands of images per second to tens. This
+    limit costs an idle machine 5 % of its speed and keeps a shared one usable.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode where Python would take file names for ASCII (POSIX locale)."""
+    if sys.getfilesystemencoding() == "ascii":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
 def _report(error: BaseException, terminal: Terminal) -> int:
-    """Tell of *error* in one line and a hint; return the exit code."""
+    """Show *error* as one line and a hint; return the exit code."""
     if isinstance(error, OSError):
         _give_up_stdout_if_broken()
         if error.errno == errno.EPIPE:
@@ -204,17 +218,26 @@ def _report(error: BaseException, terminal: Terminal) -> int:
 
         print_exception(error)
     if isinstance(error, KeyboardInterrupt):
-        told, code = BiganError("interrupted"), INTERRUPTED
+        shown, code = BiganError("interrupted"), INTERRUPTED
     else:
-        told = _in_our_words(error)
-        code = told.exit_code
-    terminal.fail(told)
+        shown = _as_bigan_error(error)
+        code = shown.exit_code
+    terminal.fail(shown)
     return code
 
 
-def _in_our_words(error: BaseException) -> BiganError:
+def _out_of_memory(error: BaseException) -> BiganError:
+    if isinstance(error, ImportError):
+        return BiganError(
+            f"not enough memory to load a library ({error})",
+            "raise the memory limit of this shell (ulimit -v) or container",
+        )
+    return BiganError("out of memory", "try a smaller 'train.batch_size' or 'data.image_size'")
+
+
+def _as_bigan_error(error: BaseException) -> BiganError:
     if is_out_of_memory(error):
-        return BiganError("out of memory", "try a smaller --batch-size or --image-size")
+        return _out_of_memory(error)
     match error:
         case BiganError():
             return error
@@ -234,7 +257,7 @@ def _in_our_words(error: BaseException) -> BiganError:
 
 @contextmanager
 def _plain_warnings(terminal: Terminal) -> Iterator[None]:
-    """Show the warnings of libraries as ours are shown, in one line."""
+    """Show warnings of libraries like our own, in one line each."""
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         terminal.warn(f"{' '.join(str(message).split())} ({category.__name__})")
@@ -245,7 +268,7 @@ def _plain_warnings(terminal: Terminal) -> Iterator[None]:
 
 
 def _give_up_stdout_if_broken() -> None:
-    """Point an output that takes no more nowhere, or the interpreter's last flush complains."""
+    """Redirect a broken output to nowhere, else the interpreter's last flush complains."""
     if sys.stdout is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""Help on the options of the data set and the architecture that a command line names."""
+"""Help on the options of the dataset and architecture that a command line names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sections_of(named: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[str,
         named: ``--dataset``, ``--architecture`` and ``--plugin``, each with what was given.
 
     Raises:
-        PluginError: There is no such data set, architecture or file, or it is broken.
+        PluginError: There is no such dataset, architecture or file, or it is broken.
     """
     registry = load_registry([Path(file) for file in named.get("--plugin", ())])
     sections = {}
@@ -36,6 +36,6 @@ def sections_of(named: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[str,
 
 
 def _meaning(key: Key) -> str:
-    default = "" if key.default is None else f" [{toml_value(key.default)}]"
+    default = "" if key.default is None else f" [default: {toml_value(key.default)}]"
     said = f"{key.description.rstrip('.')}: {key.allowed}"
     return f"{said}; must be given" if key.required else f"{said}{default}"

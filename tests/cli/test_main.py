@@ -17,7 +17,7 @@ import typer
 
 import bigan_cli
 from bigan_cli.cli import main as main_module
-from bigan_cli.cli.lazy import Entry
+from bigan_cli.cli.lazy import entry
 from bigan_cli.config.reference import all_tables
 from bigan_cli.errors import BiganError, ConfigError, GateFailed, SomeInputsSkipped, UsageError
 from bigan_cli.plugins import load_registry
@@ -36,7 +36,7 @@ def bigan_with(bigan, monkeypatch):
         module = ModuleType("bigan_cli.cli.commands.act")
         module.act = act
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        extra = {"Test": {"act": Entry("Do it.", "bigan act")}}
+        extra = {"Test": {"act": entry("Do it.", "bigan act")}}
         monkeypatch.setattr(main_module, "COMMANDS", {**main_module.COMMANDS, **extra})
         return bigan(*options, "act")
 

@@ -43,7 +43,7 @@ def animate(
     ] = None,
     image_dir: Annotated[
         Path | None,
-        typer.Option(help="Any folder of epoch-numbered images, instead.", metavar="FOLDER"),
+        typer.Option(help="Any folder of epoch-numbered images, instead.", metavar="DIR"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -55,10 +55,10 @@ def animate(
     ] = None,
     fps: Annotated[float, typer.Option(help="Epochs shown per second.")] = 2.0,
     scale: Annotated[
-        float | None, typer.Option(help="Enlarge (or, below 1, reduce) the pictures. [1]")
+        float | None, typer.Option(help="Enlarge (or, below 1, reduce) the images. [default: 1]")
     ] = None,
     dpi: Annotated[
-        float | None, typer.Option(help="The same as --scale, in hundredths. [100]")
+        float | None, typer.Option(help="The same as --scale, in per cent. [default: 100]")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace --output where it exists.")
@@ -122,7 +122,7 @@ def _folders(
         if mode == "multi" or dirs:
             raise UsageError(
                 "--image-dir shows that one folder only",
-                "to show several, use --mode multi and --dirs FOLDER for each",
+                "to show several, use --mode multi and --dirs DIR for each",
             )
         return [(None, image_dir)]
     if mode == "single" and len(dirs) > 1:

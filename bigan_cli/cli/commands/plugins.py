@@ -33,7 +33,7 @@ def new(
         str, typer.Option(help="dataset, architecture or score.", metavar="KIND")
     ] = "dataset",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to make the folder.", metavar="FOLDER")
+        Path, typer.Option("--output", "-o", help="Where to make the folder.", metavar="DIR")
     ] = Path(),
 ) -> None:
     """Write a package bigan-NAME with a plugin that works, its tests and a README."""
@@ -66,7 +66,9 @@ def check(
     ] = None,
     data_root: Annotated[
         Path | None,
-        typer.Option(help="Folder with the data. [this machine's data cache]", metavar="FOLDER"),
+        typer.Option(
+            help="Folder with the data. [default: this machine's data cache]", metavar="DIR"
+        ),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Let a data set fetch files that are missing.")

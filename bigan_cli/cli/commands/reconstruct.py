@@ -29,11 +29,12 @@ def reconstruct(
     device: DeviceOption = "auto",
     plugin: PluginOption = None,
     number: Annotated[
-        int, typer.Option("--number", "-n", help="Show so many images.", min=1, max=256)
+        int, typer.Option("--number", "-n", help="Number of images to show.", min=1, max=256)
     ] = 16,
     seed: Annotated[int, typer.Option(help="Chooses the test images.", min=0)] = 0,
     data_root: Annotated[
-        Path | None, typer.Option(help="Folder with the run's data. [where it was]", metavar="DIR")
+        Path | None,
+        setting_option("data.root", default="as in training"),
     ] = None,
     output: Annotated[
         Path | None,

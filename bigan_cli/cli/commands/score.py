@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bigan_cli.cli.options import CheckpointOption, DeviceOption, PluginOption, RunOption
+from bigan_cli.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    PluginOption,
+    RunOption,
+    setting_option,
+)
 
 
 def score(
@@ -27,12 +33,12 @@ def score(
         int | None,
         typer.Option(
             min=1,
-            help="Images a forward pass. [the model's on a CPU, 16 times that on a GPU]",
+            help="Images per forward pass. [default: the model's on a CPU, 16 times that on a GPU]",
         ),
     ] = None,
     fpr: Annotated[
         float | None,
-        typer.Option(help="Share of normal images that may be called anomalous. [the run's]"),
+        setting_option("score.fpr", default="the run's own"),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Call an image anomalous above this score, instead.")
@@ -44,20 +50,18 @@ def score(
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search folders all the way down.")
+        bool, typer.Option("--recursive/--no-recursive", help="Search folders recursively.")
     ] = True,
     null: Annotated[
         bool, typer.Option("--null", "-0", help="The list of - is separated by NUL, not newline.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            help="Write to this file instead, and replace it; .csv or .jsonl.", metavar="FILE"
-        ),
+        typer.Option(help="Output file (overwritten); .csv or .jsonl.", metavar="FILE"),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with an --output that was stopped before its end."),
+        typer.Option("--resume", help="Resume an --output that was stopped."),
     ] = False,
     sort: Annotated[
         bool, typer.Option("--sort", help="Most anomalous first; holds all rows in memory.")
@@ -77,8 +81,8 @@ def score(
     """Score images: one row each with score, p-value, label and components.
 
     Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs.
-    A file that cannot be read gets a row with the reason, and the exit code is 4. Until all is
-    done the rows of --output lie in FILE.partial.
+    A file that cannot be read gets a row with the reason, and the exit code is 4. Until all
+    images are scored, the rows of --output are in FILE.partial.
     """
     from bigan_cli.workflows.score import score as score_images
     from bigan_cli.workflows.score_request import Request
