@@ -626,7 +626,7 @@ def test_help_shows_the_options_of_what_is_named(
     told = bigan(*words)
     text = " ".join(told.out.split())
     assert told.code == 0
-    assert "Options of the data set frogs:" in text
+    assert "Options of the dataset frogs:" in text
     assert "--set data.options.zoom=VALUE How near: a number more than 0 and" in text
     assert "--set model.options.feature_maps_gen=VALUE" in text
     plain = " ".join(bigan("train", "--help").out.split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bigan_cli.cli.options import JsonOption, PluginOption
+from bigan_cli.cli.options import JsonOption, PluginOption, setting_option
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -66,9 +66,7 @@ def check(
     ] = None,
     data_root: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with the data. [default: this machine's data cache]", metavar="DIR"
-        ),
+        setting_option("data.root"),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Let a data set fetch files that are missing.")

@@ -13,6 +13,7 @@ from bigan_cli.cli.options import (
     JsonOption,
     PluginOption,
     RunOption,
+    setting_option,
 )
 
 
