@@ -36,7 +36,7 @@ PRESETS: Mapping[str, Preset] = {
     "best": Preset(epochs=1, members=3),
 }
 
-_OF_ALL = {"bank_size": 65_536, "metric": "root"}
+_OF_ALL = {"memory_bank_size": 65_536, "metric": "root"}
 LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
     "score": {
         "weights": {
@@ -44,7 +44,7 @@ LEAVE_ONE_OUT: Mapping[str, Mapping[str, Any]] = {
             "latent_neighbours": 0.25,
         },
         "options": {
-            "image_neighbours": _OF_ALL,
+            "discriminator_neighbours": _OF_ALL,
             "encoder_neighbours": {**_OF_ALL, "dimensions": 64},
             "latent_neighbours": _OF_ALL,
         },

@@ -17,7 +17,7 @@ from bigan_cli.config.flag import DATA, NETWORKS, RESULTS, TRAINING, Flag
 
 ClassRef = int | str
 Distortion = Literal[
-    "wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch", "feature_noise"
+    "elastic_coarse", "elastic_fine", "shuffle", "cutmix", "rotate", "rescale", "feature_noise"
 ]
 Preset = Literal["fast", "balanced", "best"]
 Augmentation = Literal["colour", "translation", "cutout"]
@@ -198,7 +198,7 @@ class TrainConfig(Table):
         le=1,
         description="Standard deviation of the noise added to D's images at the start.",
     )
-    instance_noise_portion: float = Field(
+    instance_noise_fraction: float = Field(
         0.5, ge=0, le=1, description="Share of the run over which that noise decays to zero."
     )
     augmentations: tuple[Augmentation, ...] = Field(
@@ -231,7 +231,7 @@ class TrainConfig(Table):
         "distorted copies. 0 leaves it out.",
     )
     distortions: tuple[Distortion, ...] = Field(
-        ("wide_warp", "fine_warp", "shuffle", "stitch", "turn"),
+        ("elastic_coarse", "elastic_fine", "shuffle", "cutmix", "rotate"),
         min_length=1,
         description="Distortions of those copies.",
     )
@@ -291,7 +291,7 @@ class OutputConfig(Table):
     save_interval: Annotated[int, Flag("--save-interval", RESULTS)] = Field(
         10, ge=1, description="Epochs between two saves of images and models."
     )
-    probe_images: int = Field(
+    preview_images: int = Field(
         32,
         ge=1,
         le=256,

@@ -46,7 +46,7 @@ class Cifar10(Dataset):
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {
             "distortion_weight": 1.0,
-            "distortions": ["wide_warp", "fine_warp"],
+            "distortions": ["elastic_coarse", "elastic_fine"],
             "rotation_weight": 1.0,
             "shift_weight": 1.0,
             "selection": "last",

@@ -32,7 +32,14 @@ class FashionMnist(IdxDataset):
     # and garments of a kind differ in few ways, which is what the Mahalanobis distances know.
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {
-            "distortions": ["wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"],
+            "distortions": [
+                "elastic_coarse",
+                "elastic_fine",
+                "shuffle",
+                "cutmix",
+                "rotate",
+                "rescale",
+            ],
         },
         "score": {
             "components": [
@@ -40,13 +47,13 @@ class FashionMnist(IdxDataset):
                 "rotation",
                 "encoder_neighbours",
                 "latent_neighbours",
-                "image_neighbours",
+                "discriminator_neighbours",
                 "encoder_mahalanobis",
-                "image_mahalanobis",
+                "discriminator_mahalanobis",
                 "reconstruction",
                 "discriminator",
             ],
-            "weights": {"image_neighbours": 2.0},
+            "weights": {"discriminator_neighbours": 2.0},
         },
     }
 

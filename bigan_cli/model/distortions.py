@@ -183,12 +183,12 @@ def add_feature_noise(x: Tensor) -> Tensor:
 
 
 DISTORTIONS: Mapping[str, Distortion] = {
-    "wide_warp": _warp_widely,
-    "fine_warp": _warp_finely,
+    "elastic_coarse": _warp_widely,
+    "elastic_fine": _warp_finely,
     "shuffle": shuffle_quarters,
-    "stitch": stitch,
-    "turn": turn,
-    "stretch": stretch,
+    "cutmix": stitch,
+    "rotate": turn,
+    "rescale": stretch,
 }
 """What :func:`distort` does to images, by name."""
 

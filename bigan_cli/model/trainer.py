@@ -228,7 +228,7 @@ class Trainer:
 
         It falls linearly to zero (Soenderby et al. 2017, arXiv 1610.04490).
         """
-        over = self.config.instance_noise_portion * self.config.epochs
+        over = self.config.instance_noise_fraction * self.config.epochs
         return self.config.instance_noise * max(0.0, 1 - self.epoch / over) if over else 0.0
 
     def try_step(self) -> float:

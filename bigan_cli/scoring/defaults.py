@@ -9,7 +9,7 @@ DEFAULT_COMPONENTS = (
     "flip",
     "encoder_neighbours",
     "latent_neighbours",
-    "image_neighbours",
+    "discriminator_neighbours",
     "cycle_matching",
     "reconstruction",
     "discriminator",

@@ -24,7 +24,7 @@ class RunPictures:
     def __init__(self, run: RunDirectory, data: PreparedData) -> None:
         self.run = run
         config = data.config
-        count = config.output.probe_images
+        count = config.output.preview_images
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
         self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)

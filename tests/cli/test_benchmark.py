@@ -27,7 +27,7 @@ _SETTINGS = {
     "model.latent_dim": 4,
     "model.options.feature_maps_gen": 4,
     "model.options.feature_maps_disc": 4,
-    "output.probe_images": 1,
+    "output.preview_images": 1,
 }
 SMALL = [*(w for k, v in _SETTINGS.items() for w in ("--set", f"{k}={v}")), "--device", "cpu"]
 TINY = [*SMALL, "--set", "train.epochs=1"]

@@ -13,7 +13,7 @@ from bigan_cli.workflows.run_models import RunModels
 
 SCORE = (
     *("--set", "score.weights.distortion=1", "--set", "score.weights.reconstruction=0.5"),
-    *("--set", "score.options.latent_neighbours.bank_size=50"),
+    *("--set", "score.options.latent_neighbours.memory_bank_size=50"),
     *("--set", "score.fpr=0.1"),
 )
 

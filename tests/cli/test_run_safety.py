@@ -179,9 +179,9 @@ def test_a_component_that_looks_for_what_the_model_does_not_hold_is_told(run, bi
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
     tensors = load_file(path)
-    del tensors["members.0.fitted.image_neighbours.scale"]
+    del tensors["members.0.fitted.discriminator_neighbours.scale"]
     save_file(tensors, path, metadata)
     (image,) = write_digits(run.parent / "images", 0, 1)
     code, said = bigan("score", image, "--run", run)
     assert code == 2
-    assert "holds no 'scale' of score component 'image_neighbours'" in said
+    assert "holds no 'scale' of score component 'discriminator_neighbours'" in said

@@ -10,7 +10,7 @@ from bigan_cli.workflows.run_config import load
 
 def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     weights = tomli.loads((trained / "config.toml").read_text(encoding="utf-8"))["score"]["weights"]
-    assert weights["image_neighbours"] == 1.0
+    assert weights["discriminator_neighbours"] == 1.0
     assert (weights["latent_neighbours"], weights["distortion"]) == (0.25, 0.0)  # leave-one-out
     assert weights["reconstruction"] == 0.0
 
@@ -32,11 +32,11 @@ def test_a_run_without_weights_written_resumes_and_gets_them(bigan, tmp_path, sm
 def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(bigan, tmp_path):
     run = tmp_path / "run"
     small = ("--epochs", "1", "--device", "cpu", "--feature-maps-gen", "4", "--latent-dim", "4")
-    named = ("--set", "score.options.latent_neighbours.bank_size=20")
+    named = ("--set", "score.options.latent_neighbours.memory_bank_size=20")
     assert bigan("train", "--inlier", "8", *small, *named, "--save-dir", run).code == 0
     file = run / "config.toml"
     whole = tomli.loads(file.read_text(encoding="utf-8"))
-    fewer = {"latent_neighbours": {"bank_size": 20}}
+    fewer = {"latent_neighbours": {"memory_bank_size": 20}}
     old = {**whole, "score": {**whole["score"], "options": fewer}}
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
     told = bigan("train", "--resume", "--epochs", "2", "--save-dir", run)
@@ -90,7 +90,7 @@ def test_negative_weights_are_refused(bigan, tmp_path):
 
 
 def test_weights_that_leave_no_score_leave_no_run(bigan, small_options, tmp_path):
-    names = ("distortion", "encoder_neighbours", "latent_neighbours", "image_neighbours")
+    names = ("distortion", "encoder_neighbours", "latent_neighbours", "discriminator_neighbours")
     sets = [word for name in names for word in ("--set", f"score.weights.{name}=0")]
     done = bigan("train", *small_options, *sets, "--save-dir", tmp_path / "a run")
     assert done.code == 2

@@ -167,7 +167,7 @@ def test_a_preset_needs_no_data_set_of_its_own() -> None:
 )
 def test_leave_one_out_is_scored_in_its_own_way(given: dict[str, Any], left_out: bool) -> None:
     loaded = load_config(settings={"data.dataset": "mnist", **given})
-    key = "score.options.image_neighbours.bank_size"
+    key = "score.options.discriminator_neighbours.memory_bank_size"
     if left_out:
         assert value_of(loaded, key) == 65_536
         assert loaded.sources[key] == "preset of leave-one-out"
@@ -176,7 +176,7 @@ def test_leave_one_out_is_scored_in_its_own_way(given: dict[str, Any], left_out:
     # It lies below everything else, a list of other components included.
     for sets, bank in ([f"{key}=7"], 7), (['score.components=["distortion"]'], None):
         other = load_config(sets=sets, settings={"data.dataset": "mnist", **given}).config.score
-        assert other.options.get("image_neighbours", {}).get("bank_size") == bank
+        assert other.options.get("discriminator_neighbours", {}).get("memory_bank_size") == bank
 
 
 def test_only_what_differs_between_machines_comes_from_the_environment(
@@ -352,10 +352,10 @@ def test_options_are_complete_and_what_the_class_expects(frogs: Path) -> None:
 def test_options_of_a_score_component_are_complete_once_it_is_named() -> None:
     config = load_config(sets=["score.components=['Latent-Neighbours', 'reconstruction']"]).config
     assert config.score.components == ("latent_neighbours", "reconstruction")
-    usual = {"neighbours": 5, "metric": "euclidean", "bank_size": 4096}
+    usual = {"neighbours": 5, "metric": "euclidean", "memory_bank_size": 4096}
     usual |= {"selection": "random", "dimensions": None}
     assert config.score.options == {"latent_neighbours": usual}
-    config = load_config(sets=["score.options.latent_neighbours.neighbours=3"]).config
+    config = load_config(sets=["score.options.latent_neighbours.n_neighbors=3"]).config
     assert config.score.options["latent_neighbours"] == usual | {"neighbours": 3}
 
 
@@ -458,7 +458,7 @@ def test_a_written_configuration_reads_back_as_itself(
         ('score.components=["flip"]', ("flip",)),
         ("data.inlier=0,boot", (0, "boot")),
         ("data.image_size=28,32", (28, 32)),
-        ("train.distortions=shuffle,fine_warp", ("shuffle", "fine_warp")),
+        ("train.distortions=shuffle,elastic_fine", ("shuffle", "elastic_fine")),
     ],
 )
 def test_a_list_of_set_may_be_written_with_commas(text: str, value: object) -> None:

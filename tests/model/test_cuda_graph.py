@@ -24,7 +24,7 @@ EVERYTHING = {
     "rotation_weight": 1.0,
     "shift_weight": 1.0,
     "flip_weight": 1.0,
-    "distortions": ("wide_warp", "fine_warp", "shuffle", "stitch", "turn", "stretch"),
+    "distortions": ("elastic_coarse", "elastic_fine", "shuffle", "cutmix", "rotate", "rescale"),
     "augmentations": ("colour", "translation", "cutout"),
     "adversarial_image_cycle_weight": 1.0,
     "adversarial_latent_cycle_weight": 1.0,
@@ -58,7 +58,7 @@ def test_replayed_steps_are_the_ordinary_ones(settings):
 
 
 def test_noise_that_ends_is_recorded_anew():
-    trainer = make(epochs=4, instance_noise_portion=0.5)
+    trainer = make(epochs=4, instance_noise_fraction=0.5)
     seen = [trainer._recorded._adds_noise for _ in trainer.epochs()]
     assert seen == [True, True, False, False]
     assert trainer._recorded._graph is not None

@@ -90,16 +90,16 @@ def test_each_distortion_changes_every_image_and_follows_the_seed(name):
 
 def test_rearranging_distortions_make_no_pixel_of_their_own():
     x = torch.rand(6, 1, 8, 8) * 2 - 1
-    for name in ("shuffle", "turn"):
+    for name in ("shuffle", "rotate"):
         copies = DISTORTIONS[name](x)
         assert torch.equal(copies.flatten(1).sort().values, x.flatten(1).sort().values)
-    stitched = DISTORTIONS["stitch"](x)
+    stitched = DISTORTIONS["cutmix"](x)
     assert torch.isin(stitched, x).all()
 
 
 def test_a_single_image_is_never_stitched_to_itself():
     x = torch.rand(1, 1, 8, 8)
-    assert not any(torch.equal(DISTORTIONS["stitch"](x), x) for _ in range(50))
+    assert not any(torch.equal(DISTORTIONS["cutmix"](x), x) for _ in range(50))
 
 
 def test_where_the_device_cannot_pad_the_result_is_the_same():

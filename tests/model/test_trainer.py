@@ -174,7 +174,7 @@ def test_divergence_is_an_error_that_names_the_step(images):
 
 
 def test_instance_noise_decays_to_zero(images):
-    trainer = make(images, epochs=10, instance_noise=0.2, instance_noise_portion=0.5)
+    trainer = make(images, epochs=10, instance_noise=0.2, instance_noise_fraction=0.5)
     levels = []
     for trainer.epoch in range(10):
         levels.append(trainer._noise())

@@ -10,13 +10,13 @@ from bigan_cli.contracts import ImageShape, Options, ScoreComponent
 from bigan_cli.errors import UsageError
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.trainer import Trainer
+from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorNeighbours
 from bigan_cli.scoring.components.feature_matching import FeatureMatching
-from bigan_cli.scoring.components.image_neighbours import ImageNeighbours
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.fit import Normals, fit_detector
 
-COMPONENTS = (Reconstruction, FeatureMatching, LatentNeighbours, ImageNeighbours)
+COMPONENTS = (Reconstruction, FeatureMatching, LatentNeighbours, DiscriminatorNeighbours)
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +93,13 @@ def test_threshold_comes_from_calibration_normals(detector, normals):
 
 
 def test_score_is_the_weighted_mean(networks, normals, digits):
-    weights = {"reconstruction": 0.0, "feature_matching": 3.0, "latent_neighbours": 1.0}
+    weights = {"reconstruction": 0.0, "feature_matching": 3.0, "latent_n_neighbors": 1.0}
     scores = make(networks, normals, weights=weights).score(digits[0][:9])
     parts = scores.components
     wanted = (
-        3 * parts["feature_matching"] + parts["latent_neighbours"] + parts["image_neighbours"]
+        3 * parts["feature_matching"]
+        + parts["latent_neighbours"]
+        + parts["discriminator_neighbours"]
     ) / 5
     np.testing.assert_allclose(scores.score, wanted, rtol=1e-12)
 
@@ -125,7 +127,7 @@ def test_no_component_that_can_tell_where(networks, normals, digits):
 
 
 def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
-    component = LatentNeighbours(LatentNeighbours.Options(neighbours=3))
+    component = LatentNeighbours(LatentNeighbours.Options(n_neighbors=3))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
     part = detector.members[0].parts["latent_neighbours"]
     query = digits[0][:10]
@@ -141,7 +143,7 @@ def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
 
 
 def test_the_memory_is_bounded(networks, normals):
-    component = LatentNeighbours(LatentNeighbours.Options(bank_size=10))
+    component = LatentNeighbours(LatentNeighbours.Options(memory_bank_size=10))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
     bank = detector.members[0].parts["latent_neighbours"].fitted["bank"]
     assert bank.shape == (10, 8)
@@ -168,7 +170,7 @@ def test_all_weights_zero_is_refused(networks, normals):
 
 def test_component_options_are_checked():
     with pytest.raises(ValueError, match="neighbours"):
-        LatentNeighbours.Options(neighbours=0)
+        LatentNeighbours.Options(n_neighbors=0)
     assert issubclass(LatentNeighbours.Options, Options)
 
 

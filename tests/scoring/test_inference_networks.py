@@ -162,25 +162,25 @@ class Points:
         self.z = points
 
 
-@pytest.mark.parametrize("bank_size", [1, 3, 63, 64, 65, 1000])
+@pytest.mark.parametrize("memory_bank_size", [1, 3, 63, 64, 65, 1000])
 @pytest.mark.parametrize("neighbours", [1, 5, 80])
-def test_the_nearest_are_found_and_their_distances_exact(bank_size, neighbours):
-    generator = torch.Generator().manual_seed(bank_size)
-    bank = 40 + torch.randn(bank_size, 17, generator=generator)
-    component = LatentNeighbours(NeighbourOptions(neighbours=neighbours))
+def test_the_nearest_are_found_and_their_distances_exact(memory_bank_size, neighbours):
+    generator = torch.Generator().manual_seed(memory_bank_size)
+    bank = 40 + torch.randn(memory_bank_size, 17, generator=generator)
+    component = LatentNeighbours(NeighbourOptions(n_neighbors=neighbours))
     assert isinstance(component, NeighbourComponent)
     fitted = component.fit(bank, generator)
     kept = fitted["bank"].double() * fitted["scale"].double()
     # Some of the points are in the bank itself, at no distance at all.
     points = torch.cat([kept[:2].float(), 40 + torch.randn(30, 17, generator=generator)])
     got = component.score(Points(points), fitted)
-    count = min(neighbours, bank_size)
+    count = min(neighbours, memory_bank_size)
     wanted = torch.cdist(points.double(), kept).topk(count, dim=1, largest=False).values.mean(dim=1)
     torch.testing.assert_close(got.double(), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_another_bank_replaces_the_one_that_was_kept():
-    component = LatentNeighbours(NeighbourOptions(neighbours=1))
+    component = LatentNeighbours(NeighbourOptions(n_neighbors=1))
     generator = torch.Generator().manual_seed(0)
     points = torch.zeros(1, 4)
     for distance in (1.0, 2.0, 1.0):

@@ -45,7 +45,7 @@ def by_looking_at_all(points, kept, neighbours, metric):
 def test_distances_are_those_of_the_nearest(dimensions, bank, neighbours, metric, seed):
     generator = torch.Generator().manual_seed(seed)
     component, kept = fitted_to(
-        curved(bank, dimensions, generator), neighbours=neighbours, metric=metric
+        curved(bank, dimensions, generator), n_neighbors=neighbours, metric=metric
     )
     points = torch.cat(
         [curved(48, dimensions, generator), 4 * torch.randn(16, dimensions, generator=generator)]
@@ -63,7 +63,7 @@ def test_distances_are_those_of_the_nearest(dimensions, bank, neighbours, metric
 @pytest.mark.parametrize("dimensions", [40, 300, 1152])
 def test_a_point_of_the_bank_is_at_no_distance(dimensions):
     generator = torch.Generator().manual_seed(1)
-    component, kept = fitted_to(curved(2000, dimensions, generator), neighbours=1)
+    component, kept = fitted_to(curved(2000, dimensions, generator), n_neighbors=1)
     points = kept["bank"][:64].float() * kept["scale"]
     assert component.score(SimpleNamespace(z=points), kept).max() == 0
 
@@ -82,7 +82,7 @@ def test_how_strongly_something_is_seen_tells_by_its_square_root():
     points = torch.eye(4) * torch.tensor([[1.0], [1.0], [4.0], [9.0]])
     far = {}
     for metric in ("euclidean", "cosine", "root"):
-        component, kept = fitted_to(points[:1], metric=metric, neighbours=1)
+        component, kept = fitted_to(points[:1], metric=metric, n_neighbors=1)
         seen = SimpleNamespace(z=torch.cat([4 * points[:1], points[2:]]))
         far[metric] = component.score(seen, kept)
     torch.testing.assert_close(far["euclidean"], torch.tensor([3.0, 17**0.5, 82**0.5]))

@@ -14,18 +14,18 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.errors import TrainingError
 from bigan_cli.model.networks import build_networks
-from bigan_cli.scoring.components.image_neighbours import ImageNeighbours
+from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorNeighbours
 from bigan_cli.scoring.components.latent_mahalanobis import LatentMahalanobis
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.fit import Normals, fit_detector
 from bigan_cli.storage.model_file import load_detector, save_detector
 
-REDUCED = {"bank_size": 20, "selection": "coreset", "dimensions": 5}
+REDUCED = {"memory_bank_size": 20, "subsampling": "coreset", "dimensions": 5}
 FLAGS = {
     "model.latent_dim": 8,
     "model.options": {"feature_maps_gen": 8, "feature_maps_disc": 8},
-    "score.components": ["latent_mahalanobis", "latent_neighbours", "image_neighbours"],
-    "score.options": {"latent_neighbours": REDUCED, "image_neighbours": REDUCED},
+    "score.components": ["latent_mahalanobis", "latent_neighbours", "discriminator_neighbours"],
+    "score.options": {"latent_neighbours": REDUCED, "discriminator_neighbours": REDUCED},
 }
 
 
@@ -45,7 +45,7 @@ def components(options=REDUCED):
     return [
         LatentMahalanobis(LatentMahalanobis.Options()),
         LatentNeighbours(LatentNeighbours.Options(**options)),
-        ImageNeighbours(ImageNeighbours.Options(**options)),
+        DiscriminatorNeighbours(DiscriminatorNeighbours.Options(**options)),
     ]
 
 
@@ -68,7 +68,7 @@ def test_a_coreset_is_chosen_from_more_normals_than_are_kept(pixels):
             return super().fit(embedded, generator)
 
     for selection, size, wanted in (("random", 10, 10), ("coreset", 10, 80), ("coreset", 20, 100)):
-        options = LatentNeighbours.Options(bank_size=size, selection=selection)
+        options = LatentNeighbours.Options(memory_bank_size=size, subsampling=selection)
         detector = make(pixels, [Watched(options)])
         assert seen.pop() == wanted
         assert len(detector.members[0].parts["latent_neighbours"].fitted["bank"]) == size
@@ -94,7 +94,7 @@ def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
     again = load_detector(path, torch.device("cpu"), loaded.registry)
     parts = again.members[0].parts
     assert parts["latent_neighbours"].component.options.dimensions == 5
-    assert parts["image_neighbours"].fitted["bank"].shape == (20, 5)
+    assert parts["discriminator_neighbours"].fitted["bank"].shape == (20, 5)
     kept, read = detector.score(pixels), again.score(pixels)
     np.testing.assert_array_equal(kept.score, read.score)
     for name, values in kept.components.items():
@@ -107,7 +107,7 @@ def test_dimensions_bound_the_memory(detector, pixels):
         return sum(t.numel() * t.element_size() for t in fitted.values())
 
     whole = make(pixels, components({}))
-    assert size(detector, "image_neighbours") < size(whole, "image_neighbours") / 5
+    assert size(detector, "discriminator_neighbours") < size(whole, "discriminator_neighbours") / 5
 
 
 @pytest.mark.parametrize("number", range(3))

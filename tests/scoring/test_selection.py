@@ -11,7 +11,7 @@ from bigan_cli.scoring.components._coreset import coreset
 from bigan_cli.scoring.components._neighbours import NeighbourOptions
 from bigan_cli.scoring.components._principal import principal_axes
 from bigan_cli.scoring.components._rows import times
-from bigan_cli.scoring.components.image_neighbours import ImageNeighbours
+from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorNeighbours
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.testing import score_component_checks
 
@@ -77,7 +77,9 @@ def test_every_cluster_is_kept_however_rare(seed, clusters, width):
     centres[:, 0] = 100 * torch.arange(clusters)
     members = torch.cat([torch.zeros(500, dtype=torch.int64), torch.arange(clusters)])
     points = centres[members] + drawn(seed, len(members), width).clamp(-2, 2) / width**0.5
-    component, fitted = fit(points, seed, bank_size=clusters, selection="coreset", neighbours=1)
+    component, fitted = fit(
+        points, seed, memory_bank_size=clusters, subsampling="coreset", n_neighbors=1
+    )
     assert len(fitted["bank"]) == clusters
     assert component.score(Points(points), fitted).max() < 10
 
@@ -86,8 +88,8 @@ def test_a_coreset_covers_better_than_a_random_choice():
     spread = torch.linspace(0.1, 4, 24).sqrt()
     for seed in range(5):
         points = drawn(seed, 600, 24) * spread
-        _, random = fit(points, seed, bank_size=60)
-        _, chosen = fit(points, seed, bank_size=60, selection="coreset")
+        _, random = fit(points, seed, memory_bank_size=60)
+        _, chosen = fit(points, seed, memory_bank_size=60, subsampling="coreset")
         assert radius(points, bank_of(chosen)) < radius(points, bank_of(random))
 
 
@@ -95,15 +97,15 @@ def test_a_projected_coreset_covers_better_than_a_random_choice():
     # More directions than the distances are measured in, few of which the points lie in.
     for seed in range(5):
         points = drawn(seed, 600, 8) * torch.linspace(0.5, 3, 8) @ drawn(seed + 9, 8, 500)
-        _, random = fit(points, seed, bank_size=60)
-        _, chosen = fit(points, seed, bank_size=60, selection="coreset")
+        _, random = fit(points, seed, memory_bank_size=60)
+        _, chosen = fit(points, seed, memory_bank_size=60, subsampling="coreset")
         assert radius(points, bank_of(chosen)) < radius(points, bank_of(random))
 
 
 def test_the_choice_is_decided_by_the_generator():
     points = drawn(0, 300, 200)
     first, again, other = (
-        fit(points, seed, bank_size=20, selection="coreset")[1] for seed in (1, 1, 2)
+        fit(points, seed, memory_bank_size=20, subsampling="coreset")[1] for seed in (1, 1, 2)
     )
     assert torch.equal(first["bank"], again["bank"])
     assert not torch.equal(first["bank"], other["bank"])
@@ -112,22 +114,24 @@ def test_the_choice_is_decided_by_the_generator():
 def test_a_coreset_of_directions_is_one_by_angle():
     # Long vectors in one direction, and a short one in another.
     points = torch.cat([torch.tensor([[1.0, 0.0]]) * torch.arange(1, 100)[:, None], torch.eye(2)])
-    _, fitted = fit(points, component=ImageNeighbours, bank_size=2, selection="coreset")
+    _, fitted = fit(
+        points, component=DiscriminatorNeighbours, memory_bank_size=2, subsampling="coreset"
+    )
     torch.testing.assert_close(bank_of(fitted).sort(dim=0).values, torch.eye(2).sort(dim=0).values)
 
 
 @pytest.mark.parametrize("size", [30, 31, 4096])
 def test_nothing_is_dropped_where_there_is_room(size):
     points = drawn(0, 30, 5)
-    _, random = fit(points, bank_size=size)
-    _, chosen = fit(points, bank_size=size, selection="coreset")
+    _, random = fit(points, memory_bank_size=size)
+    _, chosen = fit(points, memory_bank_size=size, subsampling="coreset")
     assert torch.equal(random["bank"], chosen["bank"])
     assert len(random["bank"]) == 30
 
 
 def test_a_coreset_sees_more_normals_than_it_keeps():
     limits = [
-        LatentNeighbours(NeighbourOptions(bank_size=100, selection=selection)).fit_limit()
+        LatentNeighbours(NeighbourOptions(memory_bank_size=100, subsampling=selection)).fit_limit()
         for selection in ("random", "coreset")
     ]
     assert limits == [100, 800]
@@ -147,7 +151,7 @@ def test_distances_are_the_same_in_all_dimensions_that_there_are(seed, rank, wid
     plane = drawn(seed, rank, width)
     normals = drawn(seed + 1, 60, rank) @ plane
     query = Points(drawn(seed + 2, 20, rank) @ plane)
-    options = {"metric": metric, "neighbours": 3}
+    options = {"metric": metric, "n_neighbors": 3}
     whole, whole_fitted = fit(normals, **options)
     short, short_fitted = fit(normals, **options, dimensions=rank)
     assert short_fitted["bank"].shape == (60, rank)
@@ -208,7 +212,7 @@ def test_principal_axes_leave_the_global_generator_alone():
 
 def test_normals_that_are_all_the_same_are_at_no_distance():
     points = torch.full((30, 12), 3.0)
-    component, fitted = fit(points, bank_size=10, selection="coreset", dimensions=4)
+    component, fitted = fit(points, memory_bank_size=10, subsampling="coreset", dimensions=4)
     assert component.score(Points(points[:2]), fitted).abs().max() < 1e-2
 
 
@@ -217,9 +221,9 @@ def test_normals_that_are_all_the_same_are_at_no_distance():
 
 CHECKS = [
     pytest.param(check, id=f"{component.name}-{check.name}")
-    for component in (LatentNeighbours, ImageNeighbours)
+    for component in (LatentNeighbours, DiscriminatorNeighbours)
     for check in score_component_checks(
-        component, {"bank_size": 10, "selection": "coreset", "dimensions": 3}
+        component, {"memory_bank_size": 10, "subsampling": "coreset", "dimensions": 3}
     )
 ]
 

@@ -49,12 +49,16 @@ METRICS = (
 class NeighbourOptions(Options):
     """Options of every nearest-neighbour component."""
 
-    neighbours: int = Field(5, ge=1, le=1000, description="How many nearest normals count.")
-    metric: Metric = Field("euclidean", description=METRICS)
-    bank_size: int = Field(
-        4096, ge=1, description="Training normals kept; selection says which where there are more."
+    n_neighbors: int = Field(
+        5, ge=1, le=1000, description="Number of nearest neighbours that are averaged."
     )
-    selection: Literal["random", "coreset"] = Field(
+    metric: Metric = Field("euclidean", description=METRICS)
+    memory_bank_size: int = Field(
+        4096,
+        ge=1,
+        description="Number of training feature vectors kept; subsampling chooses them.",
+    )
+    subsampling: Literal["random", "coreset"] = Field(
         "random",
         description="How they are chosen; coreset keeps rare kinds of normals too, out of up to "
         "eight times as many, and takes longer.",
@@ -80,8 +84,8 @@ class NeighbourComponent(ScoreComponent):
 
     def fit_limit(self) -> int:
         """Return the size of the bank, times eight where a coreset is chosen."""
-        size: int = self.options.bank_size
-        return size * _CANDIDATES if self.options.selection == "coreset" else size
+        size: int = self.options.memory_bank_size
+        return size * _CANDIDATES if self.options.subsampling == "coreset" else size
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Keep a part of the embedded normals ``[N, K]`` as the bank, in half precision.
@@ -109,7 +113,7 @@ class NeighbourComponent(ScoreComponent):
         if "axes" in fitted:
             points = times(points, fitted["axes"])
         bank = self._opened(fitted)
-        nearest = min(self.options.neighbours, len(bank.points))
+        nearest = min(self.options.n_neighbors, len(bank.points))
         candidates = bank.candidates(points, nearest)
         # The search leaves dimensions out, and loses small distances to rounding: those of the
         # few that it found are computed once more, from the differences.
@@ -120,11 +124,11 @@ class NeighbourComponent(ScoreComponent):
         return mean
 
     def _chosen(self, embedded: Tensor, generator: torch.Generator) -> Tensor:
-        """Return which of the embedded normals to keep, int64 ``[min(N, bank_size)]``."""
+        """Return which of the embedded normals to keep, int64 ``[min(N, memory_bank_size)]``."""
         import torch
 
-        size = self.options.bank_size
-        if self.options.selection == "coreset" and len(embedded) > size:
+        size = self.options.memory_bank_size
+        if self.options.subsampling == "coreset" and len(embedded) > size:
             return coreset(embedded, size, self._measured, generator)
         return torch.randperm(len(embedded), generator=generator)[:size]
 

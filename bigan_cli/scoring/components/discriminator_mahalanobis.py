@@ -1,4 +1,4 @@
-"""``image_mahalanobis``: how far what D sees lies from the normals, by how they spread."""
+"""``discriminator_mahalanobis``: how far what D sees lies from the normals, by how they spread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ImageMahalanobis(MahalanobisComponent):
+class DiscriminatorMahalanobis(MahalanobisComponent):
     """Mahalanobis distance to the training normals in the discriminator's image features."""
 
-    name = "image_mahalanobis"
+    name = "discriminator_mahalanobis"
     summary = "Mahalanobis distance to the normals in the discriminator's image features"
     needs_image_features = True
 
@@ -26,5 +26,5 @@ class ImageMahalanobis(MahalanobisComponent):
 
 @hookimpl
 def bigan_score_components() -> list[type[ScoreComponent]]:
-    """Provide ``image_mahalanobis``."""
-    return [ImageMahalanobis]
+    """Provide ``discriminator_mahalanobis``."""
+    return [DiscriminatorMahalanobis]

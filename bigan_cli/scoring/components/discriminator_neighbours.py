@@ -1,4 +1,4 @@
-"""``image_neighbours``: distance to the nearest training normals as D sees the image alone."""
+"""``discriminator_neighbours``: distance to the nearest training normals in D's features."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class ImageNeighbourOptions(NeighbourOptions):
-    """Options of ``image_neighbours``."""
+    """Options of ``discriminator_neighbours``."""
 
     metric: Metric = Field("cosine", description=METRICS)
 
 
-class ImageNeighbours(NeighbourComponent):
+class DiscriminatorNeighbours(NeighbourComponent):
     """Mean distance to the nearest training normals in the discriminator's image features."""
 
-    name = "image_neighbours"
+    name = "discriminator_neighbours"
     summary = "distance to the nearest normals in the discriminator's image features"
     needs_image_features = True
     Options = ImageNeighbourOptions
@@ -40,5 +40,5 @@ class ImageNeighbours(NeighbourComponent):
 
 @hookimpl
 def bigan_score_components() -> list[type[ScoreComponent]]:
-    """Provide ``image_neighbours``."""
-    return [ImageNeighbours]
+    """Provide ``discriminator_neighbours``."""
+    return [DiscriminatorNeighbours]
