@@ -31,6 +31,18 @@ def one_line(text: str) -> str:
     return text.translate(_BREAKS)
 
 
+def path_text(path: Path) -> str:
+    r"""Return a path as text; a byte that is not UTF-8 becomes ``\udcXX``."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def none_readable(skipped: int) -> str:
+    """Return the message for inputs of which none could be read."""
+    if skipped == 1:
+        return "the only input could not be read"
+    return f"none of {skipped:,} inputs could be read"
+
+
 def human_size(size: int) -> str:
     """Return a number of bytes as people write it: ``"17 B"``, ``"2.1 MB"`` (powers of 1000)."""
     value, unit = float(size), "B"

@@ -14,7 +14,10 @@ _SIZE = re.compile(r"(\d{1,9})\s*[x,]\s*(\d{1,9})", re.IGNORECASE)
 # 'train.lr' and 'train.lr=0.001', as messages below the command line write settings.
 _SETTING = re.compile(r"'((?:data|model|train|score|output)(?:\.\w+)+|plugins)(?:=([^'\n]*))?'")
 # 'overwrite=True' and 'checkpoint=last': arguments of a workflow that a flag has the name of.
-_ARGUMENT = re.compile(r"'(resume|overwrite|checkpoint|run)=([^'\n]*)'")
+_ARGUMENT = re.compile(
+    r"'(resume|overwrite|strict|checkpoint|run|output|threshold|mode|dirs|image_dir|fps|scale)"
+    r"=([^'\n]*)'"
+)
 
 
 def as_flags(text: str) -> str:
@@ -24,8 +27,13 @@ def as_flags(text: str) -> str:
     ``'train.loss=hinge'``, which has no flag, ``--set train.loss=hinge``. ``'overwrite=True'``
     becomes ``--overwrite``.
     """
-    text = _ARGUMENT.sub(lambda m: f"--{m[1]}" if m[2] == "True" else f"--{m[1]} {m[2]}", text)
+    text = _ARGUMENT.sub(lambda match: _argument_flag(match[1], match[2]), text)
     return _SETTING.sub(lambda match: _as_flag(match[1], match[2]), text)
+
+
+def _argument_flag(name: str, value: str) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value == "True" else f"{flag} {value}"
 
 
 def _as_flag(key: str, value: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,8 +17,7 @@ from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.pool import ImagePool, Progress
-from bigan_cli.data.splits import Splits, make_splits, normals_needed
-from bigan_cli.errors import DataError
+from bigan_cli.data.splits import Splits, make_splits
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
@@ -67,21 +65,6 @@ class PreparedData:
     config: RunConfig
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
-
-    def calibration_check(self, fpr: float) -> None:
-        """Refuse, before any training, a false-positive rate that needs more normals.
-
-        Raises:
-            DataError: There are fewer than 1/fpr - 1 calibration images.
-        """
-        have = len(self.calibration)
-        if 1 / (have + 1) > fpr:
-            raise DataError(
-                f"a false-positive rate of {fpr:g} needs at least {normals_needed(fpr)} "
-                f"calibration images, and there are {have}",
-                f"ask for --fpr {math.ceil(1e4 / (have + 1)) / 1e4:g} or more, add normal images, "
-                "or raise data.calibration_portion",
-            )
 
 
 @dataclass(frozen=True)

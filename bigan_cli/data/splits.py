@@ -6,10 +6,8 @@ everything here is indices into it. All choices are drawn from the run's seed al
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +25,6 @@ VALIDATION_FLOOR = (50, 0.15)
 CALIBRATION_FLOOR = (100, 0.25)
 # Streams of random numbers: one choice does not shift another.
 _HOLD_OUT, _DIVIDE, _OUTLIERS, _NORMALS = range(4)
-
-
-def normals_needed(fpr: float) -> int:
-    """Return the smallest number of calibration images that can guarantee *fpr* (above 0).
-
-    It is the smallest n of 1/(n + 1) <= *fpr*, by the division that makes the p-values.
-    """
-    n = max(1, math.ceil(1 / Fraction(fpr)) - 1)
-    # The exact 1/(n + 1) may be rounded to *fpr* where the next larger one is as well.
-    return n - 1 if n > 1 and 1 / n <= fpr else n
 
 
 @dataclass(frozen=True)

@@ -180,11 +180,12 @@ class Evaluation:
         return dataclasses.asdict(self)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  plain arrays
     outlier: NDArray[np.bool_],
     labels: NDArray[np.int64],
     class_names: Sequence[str],
     trained: TestScores,
+    flagged: Bools,
     calibration: Calibration,
     fpr: float,
     *,
@@ -197,11 +198,12 @@ def evaluate(
         outlier: bool ``[N]``, the truth; N may be 0.
         labels: int64 ``[N]``, indices into *class_names*.
         class_names: Of all classes.
-        trained: What the detector says.
+        trained: The detector's scores.
+        flagged: bool ``[N]``, which images the detector calls anomalous at *fpr*.
         calibration: The detector's own.
-        fpr: The false-positive rate to set the threshold for.
-        untrained: What the untrained networks say, in the same order.
-        seed: Of the bootstrap.
+        fpr: The false-positive rate of the threshold.
+        untrained: The scores of the untrained networks, in the same order.
+        seed: Seed of the bootstrap.
 
     Raises:
         DataError: A score is not finite, or there are too few calibration images for *fpr*.
@@ -211,7 +213,6 @@ def evaluate(
     drawn_untrained = None
     if untrained is not None:
         drawn_untrained = bootstrap(outlier, untrained.score, seed=seed)
-    flagged = trained.score > calibration.threshold(fpr)
     normals = int((~outlier).sum())
     return Evaluation(
         images=len(outlier),

@@ -41,7 +41,7 @@ def check_request(path: Path, fps: float) -> None:
         known = ", ".join(_WRITERS)
         raise UsageError(
             f"cannot write '{path.name}': an animation ends in {known}",
-            did_you_mean(suffix, list(_WRITERS)) or "the suffix of --output picks the format",
+            did_you_mean(suffix, list(_WRITERS)) or "the suffix of the output selects the format",
         )
     if suffix == ".mp4" and not _has_video():
         raise UsageError(
@@ -49,7 +49,7 @@ def check_request(path: Path, fps: float) -> None:
             "pip install av, or write .gif or .webp",
         )
     if not SLOWEST <= fps <= FASTEST:
-        raise UsageError(f"--fps must be {SLOWEST:g} to {FASTEST:g}, got {fps:g}")
+        raise UsageError(f"'fps={fps:g}' is out of range", f"it is from {SLOWEST:g} to {FASTEST:g}")
 
 
 def save_animation(path: Path, film: FrameSequence, fps: float = 2.0) -> float:

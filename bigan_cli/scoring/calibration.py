@@ -1,41 +1,40 @@
-"""From a score to a p-value and a threshold with a known false-positive rate.
+"""Conformal calibration: p-values and thresholds with a known false-positive rate.
 
 Split-conformal calibration: the scores of n normal images that took no part in training nor in
-choosing the epoch are kept, and a new image is ranked among them. For an image drawn as those
-were (exchangeable with them), whatever the distribution of the scores and however good or bad
-the networks are, the chance of a p-value of ``a`` or less is at most ``a``.
+choosing the epoch are kept, and a new image is ranked among them. For an image exchangeable
+with those, whatever the distribution of the scores and however good or bad the networks are,
+the probability of a p-value of ``a`` or less is at most ``a``.
 
 A p-value says how rare such a score is among *normal* images. It is not the probability that
 the image is an anomaly.
 
 Source: Bates, Candès, Lei, Romano, Sesia, "Testing for outliers with conformal p-values",
-Annals of Statistics 2023, arXiv 2104.08279: the marginal p-value of section 1, and the Beta law
-of the false-positive rate given the calibration set, section 2.
+Annals of Statistics 2023, arXiv 2104.08279: the marginal p-value of section 1, and the Beta
+distribution of the false-positive rate given the calibration set, section 2.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bigan_cli.data.splits import normals_needed
 from bigan_cli.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """The scores of the calibration normals, and the two equal rules made from them.
+    """The scores of the calibration images, and two equivalent decision rules based on them.
 
     For every rate ``a`` and every score ``s``, ties and rounding included::
 
         p_values(s) <= a    if and only if    s > threshold(a)
 
     Attributes:
-        scores: float64 ``[n]``, n >= 1, all finite; sorted upwards and read-only, in whatever
-            order they were given.
+        scores: float64 ``[n]``, n >= 1, all finite; sorted in ascending order, read-only.
 
     Raises:
         DataError: There are no scores, or some are not finite.
@@ -46,7 +45,7 @@ class Calibration:
     def __post_init__(self) -> None:
         scores = np.sort(np.asarray(self.scores, dtype=np.float64), axis=None)
         if scores.size == 0:
-            raise DataError("no calibration images: a threshold needs normal images to rank among")
+            raise DataError("no calibration images: a threshold needs the scores of normal images")
         if not np.isfinite(scores).all():
             raise DataError("some calibration scores are not finite; the networks are broken")
         scores.flags.writeable = False
@@ -54,12 +53,12 @@ class Calibration:
 
     @property
     def n(self) -> int:
-        """How many normal images the calibration rests on."""
+        """The number of calibration images."""
         return int(self.scores.size)
 
     @property
     def smallest_fpr(self) -> float:
-        """The smallest rate that these normals can guarantee, 1 / (n + 1)."""
+        """The smallest rate that n calibration images can guarantee, 1 / (n + 1)."""
         return 1 / (self.n + 1)
 
     def p_values(self, scores: ArrayLike) -> NDArray[np.float64]:
@@ -93,35 +92,21 @@ class Calibration:
         return float(self.scores[self.n - self._rank(fpr)])
 
     def check(self, fpr: float) -> None:
-        """Refuse a rate that is too small for n calibration images, n < 1/fpr - 1.
-
-        Raises:
-            DataError: Says how many normal images are there and how many are needed.
-            UsageError: *fpr* is not between 0 and 1.
-        """
-        if not 0 < fpr < 1:
-            raise UsageError(f"a false-positive rate lies between 0 and 1, got {fpr:g}")
-        if self._rank(fpr) < 1:
-            raise DataError(
-                f"a false-positive rate of {fpr:g} needs at least {normals_needed(fpr)} "
-                f"calibration images, and this model has {self.n}",
-                hint=f"ask for {_round_up(self.smallest_fpr):g} or more, or train with more "
-                "normal images or a larger data.calibration_portion",
-            )
+        """Raise an error if these images cannot guarantee *fpr*; see :func:`check_fpr`."""
+        check_fpr(fpr, self.n)
 
     def fpr_interval(self, fpr: float, confidence: float = 0.95) -> tuple[float, float, float]:
         """Return the (mean, low, high) of the rate that ``threshold(fpr)`` really has.
 
-        The rate depends on which normals happened to be in the calibration set. For continuous
-        scores it follows Beta(n + 1 - k, k) over such draws; with ties it is no larger. Needs
-        scipy, which is imported here and nowhere else in this module.
+        The rate depends on which images happened to be in the calibration set. For continuous
+        scores it follows a Beta distribution over such draws; with ties it is no larger.
 
         Args:
             fpr: The rate asked for.
-            confidence: The share of the law between low and high, with equal tails.
+            confidence: The probability between low and high, with equal tails.
         """
         self.check(fpr)
-        from scipy.special import betaincinv  # 0.3 s, and scoring does not need it
+        from scipy.special import betaincinv  # takes 0.3 s to import; scoring does not need it
 
         flagged = self._rank(fpr)
         tail = (1 - confidence) / 2
@@ -129,10 +114,10 @@ class Calibration:
         return flagged / (self.n + 1), float(low), float(high)
 
     def _rank(self, fpr: float) -> int:
-        """Return the largest m with ``m / (n + 1) <= fpr`` as the comparison of p-values sees it.
+        """Return the largest m with ``m / (n + 1) <= fpr`` in floating-point arithmetic.
 
         m is floor((n + 1) fpr), but that product may round to either side of an integer (0.29 *
-        100 < 29). Stepping by the very division that makes the p-values keeps both rules equal.
+        100 < 29). Comparing with the division that makes the p-values keeps both rules equal.
         """
         m = math.floor((self.n + 1) * fpr)
         while (m + 1) / (self.n + 1) <= fpr:
@@ -140,6 +125,40 @@ class Calibration:
         while m > 0 and m / (self.n + 1) > fpr:
             m -= 1
         return m
+
+
+def check_fpr(fpr: float, images: int | None = None) -> None:
+    """Raise an error if *images* calibration images cannot guarantee the rate *fpr*.
+
+    Args:
+        fpr: The false-positive rate wanted.
+        images: How many calibration images there are; None if that is not known yet, so that
+            only the range of *fpr* is checked.
+
+    Raises:
+        UsageError: *fpr* is not between 0 and 1.
+        DataError: There are fewer than 1/fpr - 1 calibration images; the message says how many
+            are needed, and which rate is possible.
+    """
+    if not 0 < fpr < 1:
+        raise UsageError(f"'score.fpr' must be between 0 and 1, got {fpr:g}")
+    if images is not None and 1 / (images + 1) > fpr:
+        raise DataError(
+            f"a false-positive rate of {fpr:g} needs at least {images_needed(fpr)} calibration "
+            f"images, and there are {images}",
+            f"set 'score.fpr' to {_round_up(1 / (images + 1)):g} or more, or train with more "
+            "normal images or a larger 'data.calibration_portion'",
+        )
+
+
+def images_needed(fpr: float) -> int:
+    """Return the smallest number of calibration images that can guarantee *fpr* (above 0).
+
+    It is the smallest n with 1/(n + 1) <= *fpr*, by the division that makes the p-values.
+    """
+    n = max(1, math.ceil(1 / Fraction(fpr)) - 1)
+    # The exact 1/(n + 1) may be rounded to *fpr* where the next larger one is as well.
+    return n - 1 if n > 1 and 1 / n <= fpr else n
 
 
 def _round_up(rate: float) -> float:

@@ -1,4 +1,4 @@
-"""The detector: one member or several, combined and calibrated."""
+"""The detector: an ensemble of one or more members, calibrated on normal images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.errors import UsageError
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.ensemble_member import EnsembleMember, F, add_up
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What the detector says of N images.
+    """The scores of N images.
 
     Attributes:
         score: float64 ``[N]``, higher is more anomalous; about 0 for a typical normal image.
-        p_value: float64 ``[N]``, how rare such a score is among normals.
+        p_value: float64 ``[N]``, how rare such a score is among normal images.
         components: Name -> float64 ``[N]``, each component standardised as in the score.
         members: float64 ``[M, N]``, the score of each member alone; their mean is the score.
     """
@@ -31,18 +32,18 @@ class Scores:
 
 
 class Detector:
-    """Scores images, each for itself; may be used from several threads at once.
+    """Scores images, each independently; thread-safe.
 
-    The score is the mean of the members' scores, each of which is on the scale of its own
-    validation normals, and it is ranked among the calibration normals' means: the rates that
-    calibration promises hold for any number of members. Averaging networks that differ by
-    their seed alone is the deep ensemble of Lakshminarayanan et al. 2017, arXiv 1612.01474.
+    The score is the mean of the members' scores, each standardised on the validation images,
+    and it is ranked among the same means of the calibration images: the rates that calibration
+    guarantees hold for any number of members. Averaging networks that differ by their seed
+    alone is the deep ensemble of Lakshminarayanan et al. 2017, arXiv 1612.01474.
 
     Args:
         members: One or more, with the same components.
-        calibration: Scores of the calibration normals.
+        calibration: The scores of the calibration images.
         default_fpr: The false-positive rate used where none is given.
-        batch_size: Images a forward pass.
+        batch_size: Images per forward pass.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Detector:
 
     @property
     def shape(self) -> ImageShape:
-        """The image shape the networks take."""
+        """The shape of the images."""
         return self.members[0].networks.image_shape
 
     @property
     def component_names(self) -> tuple[str, ...]:
         """The components' names, in the order in which they are reported."""
-        return tuple(self.members[0].parts)
+        return tuple(self.members[0].components)
 
     def score(self, pixels: NDArray[np.uint8]) -> Scores:
         """Score images.
@@ -74,22 +75,53 @@ class Detector:
             pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
 
         Raises:
-            DataError: A score is not a number (the networks are broken).
+            DataError: A score is NaN (the networks are broken).
         """
         components, members = member_scores(self.members, pixels, self.batch_size)
         score = mean(members)
         means = {name: mean([each[name] for each in components]) for name in components[0]}
         return Scores(score, self.calibration.p_values(score), means, np.stack(members))
 
+    def predict(
+        self,
+        images: NDArray[np.uint8] | Scores,
+        fpr: float | None = None,
+        threshold: float | None = None,
+    ) -> NDArray[np.bool_]:
+        """Return which images are anomalous, bool ``[N]``.
+
+        An image is anomalous if its p-value is at most *fpr*, or if its score exceeds
+        *threshold* where that is given.
+
+        Args:
+            images: uint8 ``[N, C, H, W]``, or the result of :meth:`score`.
+            fpr: The false-positive rate; by default the detector's own.
+            threshold: A score to use in place of the calibration.
+
+        Raises:
+            DataError: There are too few calibration images for *fpr*.
+            UsageError: *fpr* is not between 0 and 1, or both *fpr* and *threshold* are given.
+        """
+        if threshold is not None and fpr is not None:
+            raise UsageError(
+                "'score.fpr' and a threshold exclude each other", "each decides the label"
+            )
+        scores = images if isinstance(images, Scores) else self.score(images)
+        if threshold is not None:
+            return scores.score > threshold
+        fpr = self.default_fpr if fpr is None else fpr
+        self.calibration.check(fpr)
+        return scores.p_value <= fpr
+
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the first member's G(E(x)) of images uint8 ``[N, C, H, W]``, likewise."""
+        """Return the first member's G(E(x)) of images uint8 ``[N, C, H, W]``, same shape."""
         return self.members[0].reconstruct(pixels, self.batch_size)
 
     def heatmaps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Return where each image is anomalous, float32 ``[N, H, W]``, higher being more so.
+        """Return where each image is anomalous, float32 ``[N, H, W]``; higher is more anomalous.
 
-        It is the mean over the members. None where no component of this detector can tell. The
-        values are on one scale for all images of a run.
+        It is the mean over the members, on one scale for all images of a run; None if no
+        component of this detector has heatmaps.
         """
         maps = [member.heatmaps(pixels, self.batch_size) for member in self.members]
         known = [heat for heat in maps if heat is not None]
@@ -103,12 +135,12 @@ class Detector:
 def member_scores(
     members: Sequence[EnsembleMember], pixels: NDArray[np.uint8], batch_size: int
 ) -> tuple[list[dict[str, NDArray[np.float64]]], list[NDArray[np.float64]]]:
-    """Return what each member says of images uint8 ``[N, C, H, W]``: components, and score."""
-    components = [member.components(pixels, batch_size) for member in members]
+    """Return each member's components and score of images uint8 ``[N, C, H, W]``."""
+    components = [member.component_scores(pixels, batch_size) for member in members]
     scores = [m.combine(found) for m, found in zip(members, components, strict=True)]
     return components, scores
 
 
 def mean(rows: Sequence[NDArray[F]]) -> NDArray[F]:
-    """Return the mean of one or more arrays of one shape; of one, that one to the bit."""
+    """Return the mean of one or more arrays of one shape; a single one is returned unchanged."""
     return add_up(rows) / rows[0].dtype.type(len(rows))

@@ -1,4 +1,4 @@
-"""One member of a detector: trained networks, and the score components fitted to them."""
+"""An ensemble member: trained networks and the score components fitted to them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ F = TypeVar("F", np.float32, np.float64)
 
 @dataclass(frozen=True)
 class FittedComponent:
-    """A fitted component and how its values are brought onto the common scale.
+    """A component with its fitted tensors, standardisation and weight.
 
-    The standardised value is ``(value - centre) / spread``, with the median of the validation
-    normals as centre and the distance from there to their 90th percentile as spread: 1 means
-    "as far out as one normal in ten".
+    The standardised value is ``(value - location) / scale``. The location is the median over the
+    validation images, and the scale is the distance from there to their 90th percentile: one
+    normal image in ten has a standardised value above 1.
     """
 
     component: ScoreComponent
     fitted: Mapping[str, Tensor]
-    centre: float
-    spread: float
+    location: float
+    scale: float
     weight: float
 
 
@@ -54,92 +54,95 @@ class Origin:
 
 
 class EnsembleMember:
-    """Trained networks with their standardised components; may be used from several threads.
+    """Trained networks with their standardised components; thread-safe.
 
-    The networks run in ``eval()`` on batches of one fixed shape (the last one is filled up), so
-    what is said of an image does not depend on which images it came with: exactly on CPU, to
-    float tolerance on a GPU.
+    The networks run in ``eval()`` on batches of one fixed shape (the last one is padded), so the
+    score of an image does not depend on the other images: exactly on CPU, to float tolerance on
+    a GPU.
 
     Args:
         networks: Trained networks, on the device to use.
-        parts: The components, in the order in which they are reported.
-        origin: How the networks came about.
-        prepared: *networks* made ready to judge, where that has been done.
+        components: Name -> fitted component, in the order in which they are reported.
+        origin: Seed and epoch of the networks.
+        prepared: *networks* prepared for inference, if that has been done already.
     """
 
     def __init__(
         self,
         networks: Networks,
-        parts: Mapping[str, FittedComponent],
+        components: Mapping[str, FittedComponent],
         origin: Origin | None = None,
         prepared: InferenceNetworks | None = None,
     ) -> None:
         self.networks = networks.eval()
-        self._ready = prepared or ready(networks)
-        self.parts = dict(parts)
+        self._inference = prepared or ready(networks)
+        self.components = dict(components)
         self.origin = origin or Origin()
 
-    def components(
+    def component_scores(
         self, pixels: NDArray[np.uint8], batch_size: int
     ) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image, name -> float64 ``[N]``.
 
         Args:
             pixels: uint8 ``[N, C, H, W]``; N may be 0.
-            batch_size: Images a forward pass.
+            batch_size: Images per forward pass.
         """
 
-        def look(seen: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
+        def score(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
             values = [
-                p.component.score(seen, p.fitted)[:count].detach().float()
-                for p in self.parts.values()
+                c.component.score(outputs, c.fitted)[:count].detach().float()
+                for c in self.components.values()
             ]
-            # One way to the host for all, and there to float64, which Metal does not have.
+            # One copy to the host for all, and only there to float64, which Metal does not have.
             table: NDArray[np.float64] = torch.stack(values).cpu().numpy().astype(np.float64)
             return table
 
-        columns = np.empty((len(self.parts), len(pixels)))
-        batches = run_batches(self._ready, pixels, batch_size, look)
+        columns = np.empty((len(self.components), len(pixels)))
+        batches = run_batches(self._inference, pixels, batch_size, score)
         for table, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
             columns[:, start : start + batch_size] = table
         return {
-            name: (column - part.centre) / part.spread
-            for (name, part), column in zip(self.parts.items(), columns, strict=True)
+            name: (column - fitted.location) / fitted.scale
+            for (name, fitted), column in zip(self.components.items(), columns, strict=True)
         }
 
     def combine(self, components: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return the weighted mean of standardised components, float64 ``[N]``."""
-        total = sum(part.weight for part in self.parts.values())
+        total = sum(fitted.weight for fitted in self.components.values())
         return add_up(
-            [self.parts[name].weight / total * values for name, values in components.items()]
+            [self.components[name].weight / total * values for name, values in components.items()]
         )
 
     def reconstruct(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
         """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
 
-        def look(seen: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
-            images: NDArray[np.uint8] = to_pixels(seen.drawn_reconstruction[:count]).cpu().numpy()
+        def draw(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
+            drawn = outputs.drawn_reconstruction[:count]
+            images: NDArray[np.uint8] = to_pixels(drawn).cpu().numpy()
             return images
 
-        rebuilt = list(run_batches(self._ready, pixels, batch_size, look))
+        rebuilt = list(run_batches(self._inference, pixels, batch_size, draw))
         return np.concatenate(rebuilt) if rebuilt else pixels.copy()
 
     def heatmaps(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32] | None:
-        """Return where each image is anomalous, float32 ``[N, H, W]``, higher being more so.
+        """Return where each image is anomalous, float32 ``[N, H, W]``; higher is more anomalous.
 
-        None where no component can tell.
+        None if no component has heatmaps.
         """
-        mapping = [p for p in self.parts.values() if type(p.component).heatmap is not _NO_HEATMAP]
+        mapping = [
+            c for c in self.components.values() if type(c.component).heatmap is not _NO_HEATMAP
+        ]
         if not mapping:
             return None
 
-        def look(seen: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
-            maps = [part.component.heatmap(seen, part.fitted) for part in mapping]
+        def locate(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
+            maps = [fitted.component.heatmap(outputs, fitted.fitted) for fitted in mapping]
             found = torch.stack([m[:count].float() for m in maps if m is not None])
             heat: NDArray[np.float32] = found.mean(dim=0).cpu().numpy()
             return heat
 
-        rows = list(run_batches(self._ready, pixels, batch_size, look))
+        rows = list(run_batches(self._inference, pixels, batch_size, locate))
         shape = self.networks.image_shape
         empty = np.empty((0, shape.height, shape.width), np.float32)
         return np.concatenate(rows) if rows else empty
@@ -160,8 +163,7 @@ _NO_HEATMAP = ScoreComponent.heatmap
 def add_up(rows: Sequence[NDArray[F]]) -> NDArray[F]:
     """Return the sum of one or more arrays of one shape.
 
-    They are added one after another in a fixed order, so that the same image gives the same
-    bits in any batch.
+    The arrays are added in a fixed order, so that an image gets the same bits in any batch.
     """
     total = rows[0]
     for row in rows[1:]:

@@ -1,7 +1,7 @@
-"""From trained networks to a calibrated detector, with normal images only.
+"""Fitting: from trained networks to a calibrated detector, with normal images only.
 
-Three disjoint sets of normals take part: the fit images fill the components' memory, the
-validation images set each component's scale, and the calibration images set the threshold.
+Three disjoint sets of normal images take part: the components are fitted to the fit images,
+standardised on the validation images, and the threshold is set on the calibration images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
-# Batches of training normals that are in memory at a time.
+# Batches of fit images that are in memory at a time.
 _READ_TOGETHER = 16
 
 
@@ -33,9 +33,9 @@ class Normals:
     """Three disjoint sets of normal images, each uint8 ``[N, C, H, W]``.
 
     Attributes:
-        fit: What the networks were trained on.
-        validation: What sets each component's centre and spread.
-        calibration: What sets the threshold.
+        fit: The images that the networks were trained on.
+        validation: Sets each component's location and scale.
+        calibration: Sets the threshold.
     """
 
     fit: NDArray[np.uint8]
@@ -52,9 +52,9 @@ def fit_detector(
     batch_size: int,
     seed: int,
 ) -> Detector:
-    """Fit, standardise and calibrate the score of *networks* alone.
+    """Fit, standardise and calibrate the score of a single member.
 
-    It is :func:`fit_member` and :func:`calibrate` in one; see there.
+    Calls :func:`fit_member` and :func:`calibrate`; see there.
     """
     origin = Origin(seed=seed)
     member = fit_member(networks, components, weights, normals, batch_size, origin)
@@ -73,11 +73,11 @@ def fit_member(
 
     Args:
         networks: Trained networks, on their device; they are put into ``eval()``.
-        components: What to combine.
-        weights: Weight of a component in the mean, its own where not given.
-        normals: The three sets of normal images; calibration is not looked at.
-        batch_size: Images a forward pass, from now on.
-        origin: How the networks came about; its seed decides which normals a bounded memory
+        components: The components to combine.
+        weights: Weight of a component in the mean; by default the component's own.
+        normals: The three sets of normal images; the calibration images are not used.
+        batch_size: Images per forward pass, from now on.
+        origin: Seed and epoch of the networks; the seed decides which images a bounded memory
             keeps.
 
     Raises:
@@ -88,19 +88,19 @@ def fit_member(
     prepared = ready(networks)
     memories = _fit_memories(prepared, usable, normals.fit, batch_size, origin.seed)
     raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
-    parts = {
+    fitted = {
         component.name: _standardise(
             component, memories[component.name], raw[component.name], weights
         )
         for component in usable
     }
-    return EnsembleMember(networks, parts, origin, prepared)
+    return EnsembleMember(networks, fitted, origin, prepared)
 
 
 def usable_components(
     networks: Networks, components: Sequence[ScoreComponent], weights: Mapping[str, float]
 ) -> list[ScoreComponent]:
-    """Return those of *components* that *networks* have all the parts for.
+    """Return those of *components* that *networks* support.
 
     Raises:
         UsageError: None is left, or all weights are zero.
@@ -109,7 +109,7 @@ def usable_components(
     if sum(weights.get(c.name, c.weight) for c in usable) <= 0:
         raise UsageError(
             "no score component with a weight above zero is left",
-            "see [score] components and weights",
+            "see 'score.components' and 'score.weights'",
         )
     return usable
 
@@ -117,13 +117,13 @@ def usable_components(
 def calibrate(
     members: Sequence[EnsembleMember], normals: Normals, fpr: float, batch_size: int
 ) -> Detector:
-    """Return the detector of *members*, its threshold set by what they say together.
+    """Return the detector of *members*, calibrated on their mean score.
 
     Args:
-        members: One or more.
-        normals: Of which the calibration normals are looked at.
+        members: One or more, with the same components.
+        normals: Only the calibration images are used.
         fpr: The false-positive rate to record as the default.
-        batch_size: Images a forward pass, from now on.
+        batch_size: Images per forward pass, from now on.
 
     Raises:
         DataError: A score is not finite.
@@ -144,9 +144,9 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
 def _draw(
     components: Sequence[ScoreComponent], images: int, seed: int
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return for each component that embeds images which of the fit images are its own, ``[N]``.
+    """Return for each component that embeds images which fit images it uses, bool ``[N]``.
 
-    At random as many as it wants, whatever the others want.
+    They are a random sample of the size it asks for, independent of the other components.
     """
     place = np.argsort(np.random.default_rng(seed).permutation(images))
     return {
@@ -164,19 +164,17 @@ def _fit_memories(
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
     drawn = _draw(components, len(fit), seed)
-    # In their own order: the images may be mapped from a file.
+    # In ascending order: the images may be mapped from a file.
     chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
 
-    def embed(seen: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
-        points = {component.name: component.embed(seen) for component in components}
+    def embed(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
+        points = {component.name: component.embed(outputs) for component in components}
         return {name: p[:count].cpu() for name, p in points.items() if p is not None}
 
-    # Filled as they come: small tensors that are kept would lie between the large ones that are
-    # given back, and the memory of those could not be used again.
+    # Allocated once: many small tensors between large temporary ones would fragment the memory.
     embedded: dict[str, Tensor] = {}
     filled = dict.fromkeys(drawn, 0)
-    # The images may be mapped from a file that is larger than the memory: a few batches of
-    # them are read at a time.
+    # The images may be mapped from a file larger than the memory: read a few batches at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
         places = chosen[start : start + _READ_TOGETHER * batch_size]
         batches = run_batches(networks, fit[places], batch_size, embed)
@@ -207,12 +205,12 @@ def _raw_scores(
     pixels: NDArray[np.uint8],
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
-    def look(seen: LazyNetworkOutputs, count: int) -> Tensor:
-        values = [component.score(seen, memories[component.name]) for component in components]
+    def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
+        values = [component.score(outputs, memories[component.name]) for component in components]
         return torch.stack([value[:count].float() for value in values]).cpu()
 
     values = np.empty((len(components), len(pixels)))
-    batches = run_batches(networks, pixels, batch_size, look)
+    batches = run_batches(networks, pixels, batch_size, score)
     for found, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
         values[:, start : start + batch_size] = found.numpy()
     return {component.name: row for component, row in zip(components, values, strict=True)}
@@ -226,12 +224,12 @@ def _standardise(
 ) -> FittedComponent:
     if not np.isfinite(raw).all():
         raise _not_finite(component)
-    centre = float(np.median(raw))
-    spread = float(np.quantile(raw, 0.9)) - centre
-    if spread <= 0:  # most normals share one value: fall back to how far they scatter at all
-        spread = float(raw.std()) or 1.0
+    location = float(np.median(raw))
+    scale = float(np.quantile(raw, 0.9)) - location
+    if scale <= 0:  # most images share one value: fall back to the standard deviation
+        scale = float(raw.std()) or 1.0
     return FittedComponent(
-        component, memory, centre, spread, weights.get(component.name, component.weight)
+        component, memory, location, scale, weights.get(component.name, component.weight)
     )
 
 

@@ -1,4 +1,4 @@
-"""Images as the networks see them, a batch of one fixed shape at a time."""
+"""Inference in batches of one fixed shape."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 T = TypeVar("T")
 
 
-def observe(
+def iter_outputs(
     networks: Networks | InferenceNetworks,
     pixels: NDArray[np.uint8],
     batch_size: int,
 ) -> Iterator[tuple[LazyNetworkOutputs, int]]:
-    """Yield each batch as the networks see it, with how many of its images are real.
+    """Yield the networks' outputs for each batch, with the number of its images that are real.
 
-    Every batch has exactly *batch_size* images; the last one is filled up with copies of its
-    first image, whose results are to be dropped.
+    Every batch has exactly *batch_size* images; the last one is padded with copies of its first
+    image, whose results are to be dropped.
     """
     prepared = ready(networks)
     for start in range(0, len(pixels), batch_size):
@@ -38,34 +38,34 @@ def run_batches(
     networks: Networks | InferenceNetworks,
     pixels: NDArray[np.uint8],
     batch_size: int,
-    look: Callable[[LazyNetworkOutputs, int], T],
+    fn: Callable[[LazyNetworkOutputs, int], T],
 ) -> Iterator[T]:
-    """Yield what *look* makes of each batch of :func:`observe`, in order, several at a time.
+    """Yield *fn* of each batch, in order; several batches are computed concurrently.
 
     Args:
-        networks: On their device; a CPU works on as many batches at a time as torch has threads.
+        networks: On their device. A CPU computes as many batches at a time as torch has threads.
         pixels: uint8 ``[N, C, H, W]``.
-        batch_size: Images in a batch.
-        look: Called with a batch and how many of its images are real, in any thread.
+        batch_size: Images per batch.
+        fn: Called in any thread, with the outputs of a batch and the number of real images.
     """
     prepared = ready(networks)
 
-    def one(start: int) -> T:
-        # What is seen is computed when it is looked at.
+    def run(start: int) -> T:
+        # Outputs are lazy: they are computed inside fn.
         with torch.no_grad():
             chunk = pixels[start : start + batch_size]
-            return look(*_batch(prepared, chunk, batch_size))
+            return fn(*_batch(prepared, chunk, batch_size))
 
     starts = range(0, len(pixels), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
     if threads == 1 or not starts:
-        yield from map(one, starts)
+        yield from map(run, starts)
         return
-    with single_threaded_pool(min(threads, len(starts)), "look") as pool:
-        waiting = deque(pool.submit(one, start) for start in starts[: 2 * threads])
+    with single_threaded_pool(min(threads, len(starts)), "inference") as pool:
+        waiting = deque(pool.submit(run, start) for start in starts[: 2 * threads])
         for start in starts[2 * threads :]:
             yield waiting.popleft().result()
-            waiting.append(pool.submit(one, start))
+            waiting.append(pool.submit(run, start))
         for future in waiting:
             yield future.result()
 
@@ -73,13 +73,13 @@ def run_batches(
 def _batch(
     networks: InferenceNetworks, chunk: NDArray[np.uint8], batch_size: int
 ) -> tuple[LazyNetworkOutputs, int]:
-    """Return *chunk*, filled up, as the networks see it, and how many of its images are real."""
+    """Return the outputs for *chunk*, padded, and the number of real images."""
     count = len(chunk)
-    # A copy of what may not be written to, such as a mapped file: torch warns of it.
+    # Copies a read-only array, such as a mapped file, of which torch would warn.
     chunk = np.require(chunk, requirements=["C", "W"])
     if count < batch_size:
-        filling = np.repeat(chunk[:1], batch_size - count, axis=0)
-        chunk = np.concatenate([chunk, filling])
+        padding = np.repeat(chunk[:1], batch_size - count, axis=0)
+        chunk = np.concatenate([chunk, padding])
     x = to_model_range(torch.from_numpy(chunk).to(networks.device))
     x = x.contiguous(memory_format=networks.layout)
     return LazyNetworkOutputs(networks, x), count

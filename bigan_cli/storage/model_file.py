@@ -71,9 +71,10 @@ def save_detector(
     for number, member in enumerate(detector.members):
         own = member.networks.state_dict()
         tensors |= {f"members.{number}.networks.{key}": value for key, value in own.items()}
-        for name, part in member.parts.items():
+        for name, fitted in member.components.items():
             tensors |= {
-                f"members.{number}.fitted.{name}.{key}": value for key, value in part.fitted.items()
+                f"members.{number}.fitted.{name}.{key}": value
+                for key, value in fitted.fitted.items()
             }
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
     # One value a header key: safetensors does not keep the keys' order, and files of the same
@@ -93,8 +94,8 @@ def _describe(member: EnsembleMember) -> dict[str, Any]:
         "epoch": member.origin.epoch,
         "health": None if health is None else health.as_dict(),
         "components": {
-            name: {"centre": part.centre, "spread": part.spread, "weight": part.weight}
-            for name, part in member.parts.items()
+            name: {"centre": fitted.location, "spread": fitted.scale, "weight": fitted.weight}
+            for name, fitted in member.components.items()
         },
     }
 
@@ -117,7 +118,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
         )
         fitted = _under(tensors, f"members.{number}.fitted.")
         members.append(
-            EnsembleMember(networks, _load_parts(said, header, fitted, registry), said.origin)
+            EnsembleMember(networks, _load_components(said, header, fitted, registry), said.origin)
         )
     try:
         scores = tensors["calibration.scores"].numpy().astype(np.float64)
@@ -147,20 +148,20 @@ def _load_networks(
     return networks.requires_grad_(requires_grad=False)
 
 
-def _load_parts(
+def _load_components(
     said: MemberHeader, header: ModelHeader, fitted: Mapping[str, Tensor], registry: Registry
 ) -> dict[str, FittedComponent]:
-    parts: dict[str, FittedComponent] = {}
+    components: dict[str, FittedComponent] = {}
     for name, scale in said.components.items():
         component = make_component(registry, name, header.config.score)
-        parts[name] = FittedComponent(
+        components[name] = FittedComponent(
             component,
             _Fitted(name, _under(fitted, f"{name}.")),
             scale["centre"],
             scale["spread"],
             scale["weight"],
         )
-    return parts
+    return components
 
 
 class _Fitted(dict[str, Tensor]):

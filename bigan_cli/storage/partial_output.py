@@ -1,7 +1,8 @@
-"""An output under way: its rows on disk as they come, so that a run that was stopped can go on.
+"""Resumable output: rows are written to disk as they are computed.
 
-``scores.csv.partial`` lies beside ``scores.csv`` until all is done. Its first line says which
-model and threshold its rows come from; the rest is what the output will hold.
+Until all inputs are done, the rows of ``scores.csv`` are in ``scores.csv.partial`` next to it.
+The first line of that file is a header that says which model, threshold and components its rows
+come from; the rest is what the output will contain.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ import numpy as np
 
 from bigan_cli.atomic import atomic_write, file_lock
 from bigan_cli.errors import BiganError, UsageError
-from bigan_cli.storage.score_rows import ANOMALY, Format, csv_line
+from bigan_cli.storage.score_table import ANOMALY, RowFormat, csv_line
 
-_MARK = "bigan score, unfinished"
+_KIND = "bigan score, unfinished"
 _DIGEST = 16
+_START_OVER = "delete it to start over"
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """What the rows of one output have in common.
+class Header:
+    """What the rows of a partial output were computed with.
 
     Attributes:
         model: SHA-256 of the model file.
-        threshold: The score above which an image is an anomaly.
+        threshold: The score above which an image is anomalous.
         components: The components' names, in the order of their columns.
     """
 
@@ -40,79 +42,81 @@ class Stamp:
     components: Sequence[str]
 
     def line(self) -> str:
-        """Return the first line of a partial output, with its end."""
-        values = {"model": self.model, "threshold": self.threshold, "of": list(self.components)}
-        return json.dumps({"what": _MARK, **values}) + "\n"
+        """Return the first line of a partial output, with its line end."""
+        values = {
+            "kind": _KIND,
+            "model": self.model,
+            "threshold": self.threshold,
+            "components": list(self.components),
+        }
+        return json.dumps(values) + "\n"
 
     def check(self, line: str, partial: Path) -> None:
-        """Refuse a partial output whose first line tells of other rows than these.
+        """Raise an error if *line* is not the header of rows computed in the same way.
 
         Raises:
-            UsageError: Says what differs.
+            UsageError: The message says what differs.
         """
         try:
-            there = json.loads(line)
+            found = json.loads(line)
         except ValueError:
-            there = None
-        if not isinstance(there, dict) or there.get("what") != _MARK:
-            raise UsageError(f"{partial} is no unfinished output of 'bigan score'", _ANEW)
-        if there.get("model") != self.model or there.get("of") != list(self.components):
+            found = None
+        if not isinstance(found, dict) or found.get("kind") != _KIND:
+            raise UsageError(f"{partial} is not an unfinished output of 'bigan score'", _START_OVER)
+        if found.get("model") != self.model or found.get("components") != list(self.components):
             raise UsageError(
-                f"{partial} comes from another model", f"resume with that model, or {_ANEW}"
+                f"{partial} comes from another model", f"resume with that model, or {_START_OVER}"
             )
-        if there.get("threshold") != self.threshold:
+        if found.get("threshold") != self.threshold:
             raise UsageError(
-                f"{partial} was labelled by the threshold {there.get('threshold')}, not by "
+                f"{partial} was labelled with the threshold {found.get('threshold')}, not with "
                 f"{self.threshold}",
-                f"resume with the same 'score.fpr' or threshold, or {_ANEW}",
+                f"resume with the same 'score.fpr' or threshold, or {_START_OVER}",
             )
 
 
-_ANEW = "delete it to start anew"
-
-
-class Earlier:
-    """The rows that a partial output held already.
+class CompletedInputs:
+    """The inputs that already have a row in a partial output.
 
     Args:
-        digests: 16 bytes for the path of each.
-        anomalies: How many of them are called anomalous.
+        digests: 16 bytes for the path of each row.
+        anomalies: How many of the rows are labelled anomalous.
     """
 
     def __init__(self, digests: bytes | bytearray = b"", anomalies: int = 0) -> None:
         self._digests = np.sort(np.frombuffer(bytes(digests), f"S{_DIGEST}"))
-        self._taken = np.zeros(len(self._digests), np.uint32)
+        self._claimed = np.zeros(len(self._digests), np.uint32)
         self.scored = len(self._digests)
         self.anomalies = anomalies
 
     @property
-    def untaken(self) -> int:
-        """How many rows no input has taken yet."""
-        return self.scored - int(self._taken.sum())
+    def unclaimed(self) -> int:
+        """The number of rows that no input has claimed."""
+        return self.scored - int(self._claimed.sum())
 
-    def take(self, path: str) -> bool:
-        """Return whether *path* has a row not taken before; an input given twice has two.
+    def claim(self, path: str) -> bool:
+        """Return whether *path* has an unclaimed row, and claim it; a repeated input has several.
 
-        Of a path nothing is kept but its digest, so millions cost little.
+        Only a digest of each path is kept, so millions of rows need little memory.
         """
         if not self.scored:
             return False
         wanted = np.bytes_(_digest(path))
         first = int(np.searchsorted(self._digests, wanted))
-        at = first + (int(self._taken[first]) if first < self.scored else 0)
+        at = first + (int(self._claimed[first]) if first < self.scored else 0)
         if at >= self.scored or self._digests[at] != wanted:
             return False
-        self._taken[first] += 1
+        self._claimed[first] += 1
         return True
 
 
 def partial_path(output: Path) -> Path:
-    """Return where the rows of *output* lie until all is done."""
+    """Return the file that holds the rows of *output* until all are done."""
     return output.with_name(f"{output.name}.partial")
 
 
 def is_unfinished(output: Path) -> bool:
-    """Return whether there are rows of *output* from a run that was stopped."""
+    """Return whether there is a non-empty partial file of *output*."""
     partial = partial_path(output)
     return partial.is_file() and partial.stat().st_size > 0
 
@@ -124,12 +128,12 @@ def model_digest(file: Path) -> str:
 
 
 @contextmanager
-def alone(output: Path) -> Iterator[None]:
-    """Keep other processes from writing *output* and its partial file meanwhile.
+def exclusive(output: Path) -> Iterator[None]:
+    """Lock *output* and its partial file against other processes.
 
     Raises:
-        UsageError: Another one does.
-        OSError: Nothing can be written there.
+        UsageError: Another process has locked them.
+        OSError: The folder cannot be written to.
     """
     lock = output.with_name(f".{output.name}.lock")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -137,23 +141,23 @@ def alone(output: Path) -> Iterator[None]:
         try:
             stack.enter_context(file_lock(lock, _in_use(output)))
         except OSError as error:
-            # The user knows the file that was asked for, not its lock.
+            # The user knows the output, not its lock.
             raise OSError(error.errno, error.strerror, str(output)) from error
         try:
             yield
         finally:
-            with suppress(OSError):  # Windows removes no file that is open
+            with suppress(OSError):  # Windows does not remove open files
                 lock.unlink(missing_ok=True)
 
 
-def take_up(output: Path, stamp: Stamp, kind: Format) -> Earlier:
-    """Make the partial file of *output* ready to be continued; return what it holds.
+def resume(output: Path, header: Header, row_format: RowFormat) -> CompletedInputs:
+    """Prepare the partial file of *output* for appending, and return the inputs that it has.
 
-    A last line that was cut off is dropped, and so are the rows of inputs that could not be
-    read: these are tried again.
+    A truncated last line is dropped, and so are the rows of inputs that could not be scored:
+    these inputs are tried again.
 
     Raises:
-        UsageError: The rows come from another model or threshold, or are no rows at all.
+        UsageError: The rows come from another model or threshold, or the file is damaged.
     """
     partial = partial_path(output)
     digests, anomalies = bytearray(), 0
@@ -161,49 +165,49 @@ def take_up(output: Path, stamp: Stamp, kind: Format) -> Earlier:
         atomic_write(partial, "w") as new,
         partial.open(encoding="utf-8", errors="replace", newline="") as old,
     ):
-        stamp.check(old.readline(), partial)
-        new.write(stamp.line())
-        if kind.header is not None:
+        header.check(old.readline(), partial)
+        new.write(header.line())
+        if row_format.header is not None:
             old.readline()
-            new.write(kind.header + "\n")
-        reading = _csv_rows if output.suffix.lower() == ".csv" else _json_rows
-        for path, anomaly, line in reading(old, partial, len(stamp.components)):
+            new.write(row_format.header + "\n")
+        read_rows = _csv_rows if output.suffix.lower() == ".csv" else _json_rows
+        for path, anomaly, line in read_rows(old, partial, len(header.components)):
             new.write(line + "\n")
             digests += _digest(path)
             anomalies += anomaly
-    return Earlier(digests, anomalies)
+    return CompletedInputs(digests, anomalies)
 
 
 @contextmanager
 def partial_output(
-    output: Path, stamp: Stamp, kind: Format, *, resumed: bool
+    output: Path, header: Header, row_format: RowFormat, *, resumed: bool
 ) -> Iterator[Callable[[str], None]]:
-    """Yield what to call with the lines of each batch; *output* is there when all is done.
+    """Yield a function that writes the lines of a batch; *output* is created at the end.
 
-    If the run is stopped the partial file stays. An error that this program tells of itself
-    removes it, unless the run was resumed.
+    If the process is stopped, the partial file stays. A :class:`BiganError` removes it, unless
+    the output was resumed.
 
     Args:
-        output: The file wanted in the end.
-        stamp: What the rows come from.
-        kind: How rows become lines.
-        resumed: Whether :func:`take_up` has left a file to append to.
+        output: The final file.
+        header: What the rows are computed with.
+        row_format: How rows become lines.
+        resumed: Whether :func:`resume` has prepared a file to append to.
     """
     partial = partial_path(output)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _open(partial, resumed=resumed) as stream:
             if not resumed:
-                stream.write(stamp.line())
-                if kind.header is not None:
-                    stream.write(kind.header + "\n")
+                stream.write(header.line())
+                if row_format.header is not None:
+                    stream.write(row_format.header + "\n")
                 stream.flush()
 
-            def emit(lines: str) -> None:
+            def write(lines: str) -> None:
                 stream.write(lines + "\n")
-                stream.flush()  # to the system, which outlives this process
+                stream.flush()  # to the operating system, so that a killed process loses nothing
 
-            yield emit
+            yield write
         _finish(partial, output)
     except BiganError as error:
         if not resumed and not isinstance(error, _InUseError):
@@ -212,11 +216,13 @@ def partial_output(
 
 
 class _InUseError(UsageError):
-    """The rows there are another process's."""
+    """Another process is writing the output."""
 
 
-def _in_use(what: Path) -> _InUseError:
-    return _InUseError(f"another process is writing {what}", "wait for it, or name another output")
+def _in_use(path: Path) -> _InUseError:
+    return _InUseError(
+        f"another process is writing {path}", "wait for it, or pass another 'output=FILE'"
+    )
 
 
 def _open(partial: Path, *, resumed: bool) -> IO[str]:
@@ -227,7 +233,7 @@ def _open(partial: Path, *, resumed: bool) -> IO[str]:
     except FileNotFoundError as error:
         raise UsageError(f"cannot write {partial}: {error.strerror}") from error
     except FileExistsError as error:
-        # There was none when this command started.
+        # It did not exist when this process started.
         raise _in_use(partial) from error
 
 
@@ -241,40 +247,40 @@ def _finish(partial: Path, output: Path) -> None:
 
 
 def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, bool, str]]:
-    """Yield (path, whether an anomaly, line) of each whole row that has a score."""
-    torn: list[str] | None = None
-    ends = _Ends(file)
-    for cells in csv.reader(ends):
-        if torn is not None:
+    """Yield (path, whether anomalous, line) of each complete row that has a score."""
+    truncated = False
+    lines = _CompleteLines(file)
+    for cells in csv.reader(lines):
+        if truncated:
             raise _damaged(partial)
-        if len(cells) != components + 5 or not ends.whole:
-            torn = cells  # which only the last may be
+        if len(cells) != components + 5 or not lines.complete:
+            truncated = True  # allowed for the last line only
         elif cells[1]:
             yield cells[0], cells[3] == ANOMALY, csv_line(cells)
 
 
-class _Ends:
-    """The lines of a file, and whether the last one that was asked for had an end."""
+class _CompleteLines:
+    """The lines of a file, and whether the line read last has a line end."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self.whole = True
+        self.complete = True
 
     def __iter__(self) -> Iterator[str]:
         for line in self._file:
-            self.whole = line.endswith("\n")
+            self.complete = line.endswith("\n")
             yield line
 
 
 def _json_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, bool, str]]:
-    """Yield (path, whether an anomaly, line) of each whole row that has a score."""
-    torn = False
+    """Yield (path, whether anomalous, line) of each complete row that has a score."""
+    truncated = False
     for line in file:
-        if torn:
+        if truncated:
             raise _damaged(partial)
         row = _json_row(line)
         if row is None or len(row["components"]) not in (0, components):
-            torn = True
+            truncated = True
         elif row["score"] is not None:
             yield row["path"], row["label"] == ANOMALY, line.removesuffix("\n")
 
@@ -291,10 +297,10 @@ def _json_row(line: str) -> Mapping[str, Any] | None:
 
 
 def _damaged(partial: Path) -> UsageError:
-    return UsageError(f"{partial} is damaged before its end", _ANEW)
+    return UsageError(f"{partial} is damaged before its end", _START_OVER)
 
 
 def _digest(path: str) -> bytes:
-    # The last byte is the same in all: numpy drops zeros from the ends of its byte strings.
+    # The last byte is constant: numpy strips trailing zero bytes from its byte strings.
     encoded = path.encode("utf-8", "backslashreplace")
     return hashlib.blake2b(encoded, digest_size=_DIGEST - 1).digest() + b"."

@@ -1,192 +1,269 @@
-"""What ``bigan evaluate`` does: score the test images, compute the figures, write and print."""
+"""Evaluation of a trained model on its test images, or on those of another dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import errno
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bigan_cli.cli.terminal import Terminal
-from bigan_cli.cli.views.evaluation import (
-    COLUMNS,
-    figures_table,
-    health_document,
-    health_warnings,
-    remarks,
-    warnings,
-)
 from bigan_cli.config.load import load_config
 from bigan_cli.data.external import load_external_test_set
 from bigan_cli.data.masks import Masks, load_masks
 from bigan_cli.data.prepare import TestSet, open_dataset
-from bigan_cli.errors import GateFailed, RunDirectoryError, UsageError
-from bigan_cli.evaluation.evaluation import Evaluation, PixelScores, TestScores, evaluate
+from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.evaluation import evaluation
+from bigan_cli.evaluation.evaluation import Evaluation, PixelScores, TestScores
+from bigan_cli.evaluation.metrics import Estimate
+from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.detector import Detector, Scores
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.workflows.evaluation_files import Files, write_all
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.evaluation_files import EvaluationFiles
+from bigan_cli.workflows.evaluation_remarks import (
+    member_diagnostics,
+    metric_warnings,
+    remarks,
+    training_warnings,
+)
 from bigan_cli.workflows.models import (
-    Model,
+    LoadedModel,
     find_model,
     load_model,
     open_test,
-    progress_bar,
-    show_notes,
+    report_notes,
+    run_of,
 )
 
 _UNTRAINED = "0"
-# Images scored between two moves of the progress bar; a multiple of any batch worth using.
+# Images scored between two reports of progress; a multiple of any useful batch size.
 _CHUNK = 1024
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line.
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """The outcome of an evaluation.
 
     Attributes:
         run: The run directory.
-        checkpoint: Which model of it, or a model file.
-        device: Name of the device.
-        plugins: Plugin files to load.
-        fpr: The false-positive rate, or None for the run's.
-        dataset: Another data set to evaluate on, or None for the run's own test images.
-        data_root: Where the data lie, or None for where they lay.
-        inlier: Normal classes of that other data set.
-        outlier: Anomalous classes of that other data set.
-        sets: More about that data set, ``data.KEY=VALUE``.
-        seed: Of the bootstrap.
-        min_auroc: The AUROC below which the command fails.
-        as_json: Whether standard output gets JSON.
+        model: The model file.
+        epoch: Epochs trained.
+        dataset: The name of the dataset.
+        protocol: ``one-class``, ``leave-one-out`` or ``folder``.
+        normal_classes: The names of the classes that are normal.
+        outlier_portion: The share of anomalies asked for in the test set, or ``all``.
+        test_fingerprint: Identifies the run's test images; None for another dataset.
+        device: The device that computed the scores.
+        evaluation: The metrics.
+        diagnostics: Of each ensemble member: its seed, its epoch and what training showed.
+        remarks: Explanations of the metrics.
+        warnings: What may be wrong with the data or the training.
+        files: The files that were written.
+        write_error: Why the files could not be written, or None.
     """
 
     run: Path
-    checkpoint: str
+    model: Path
+    epoch: int
+    dataset: str
+    protocol: str
+    normal_classes: tuple[str, ...]
+    outlier_portion: float | str
+    test_fingerprint: str | None
     device: str
-    plugins: Sequence[Path]
-    fpr: float | None
-    dataset: str | None
-    data_root: Path | None
-    inlier: Sequence[int | str]
-    outlier: Sequence[int | str]
-    sets: Sequence[str]
-    seed: int
-    min_auroc: float | None
-    as_json: bool
+    evaluation: Evaluation
+    diagnostics: tuple[Mapping[str, Any], ...]
+    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+    write_error: OSError | None = None
+
+    @property
+    def auroc(self) -> Estimate | None:
+        """The AUROC; None unless there are both normal images and anomalies."""
+        return self.evaluation.trained.auroc
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of ``evaluation.json``, as plain values."""
+        return {
+            "run": str(self.run),
+            "model": str(self.model),
+            "epoch": self.epoch,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "normal_classes": list(self.normal_classes),
+            "outlier_portion": self.outlier_portion,
+            "test_fingerprint": self.test_fingerprint,
+            "device": self.device,
+            **self.evaluation.as_dict(),
+            "health": list(self.diagnostics),
+        }
 
 
-def run_evaluation(terminal: Terminal, request: Request) -> None:
-    """Evaluate the model that *request* names.
+def evaluate(
+    *,
+    run: Path,
+    checkpoint: str = "best",
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    fpr: float | None = None,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    inlier: Sequence[int | str] = (),
+    outlier: Sequence[int | str] = (),
+    sets: Sequence[str] = (),
+    seed: int = 0,
+    output: Path | None = None,
+    callbacks: Callbacks | None = None,
+) -> EvaluationResult:
+    """Score the test images, compute the metrics, and write both with three figures.
+
+    Where the run may only be read, a warning says so and the result is returned all the same.
+
+    Args:
+        run: The run directory.
+        checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Plugin files to load besides those of the run.
+        fpr: The false-positive rate of the threshold; by default the run's.
+        dataset: Another dataset to evaluate on; by default the run's own test images.
+        data_root: Where the data are; by default where they were at training.
+        inlier: Normal classes of that other dataset.
+        outlier: Anomalous classes of that other dataset.
+        sets: Further settings of that other dataset, ``data.KEY=VALUE``.
+        seed: Seed of the bootstrap confidence intervals.
+        output: The folder to write to; by default a folder of the run.
+        callbacks: Receive notes, warnings and progress.
 
     Raises:
         UsageError: There is no such run, or the data do not fit the model.
-        DataError: Images are missing, or there are too few normals for the rate.
-        GateFailed: The AUROC is below the wanted one, or cannot be known.
+        DataError: Images are missing, or there are too few calibration images for *fpr*.
+        OSError: *output* cannot be created.
     """
-    _check(request)
-    source = find_model(request.run, request.checkpoint)
-    if source.run is None:
-        raise RunDirectoryError(
-            f"no run in {request.run} (run.json missing)",
-            "a model file alone does not know its test images: pass --run DIR",
-        )
-    model = load_model(terminal, source.file, request.device, request.plugins)
-    fpr = model.detector.default_fpr if request.fpr is None else request.fpr
-    model.detector.calibration.check(fpr)
-    test = _test_images(terminal, source.run, model, request)
+    callbacks = callbacks or Callbacks()
+    _check(fpr, dataset, inlier, outlier, sets)
+    source = find_model(run, checkpoint)
+    directory = run_of(source, run, "pass 'run=DIR'")
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    model = load_model(source.file, device, plugins, callbacks)
+    detector = model.detector
+    fpr = detector.default_fpr if fpr is None else fpr
+    detector.calibration.check(fpr)
+    if dataset is None:
+        test = open_test(directory, model, data_root, callbacks)
+    else:
+        test = _external_test(model, dataset, data_root, inlier, outlier, sets, callbacks)
     masks = load_masks(test.images)
-    scores = _score(terminal, model.detector, test, "scoring")
-    untrained = compared = None
-    before = _untrained(terminal, source.run, model, test, request)
+    scores = _score(detector, test, partial(callbacks.on_progress, "scoring"))
+    untrained_scores = untrained = None
+    before = _untrained(directory, model, test, device, plugins, callbacks)
     if before is not None:
-        untrained = _score(terminal, before, test, "scoring untrained")
-        compared = _with_pixels(untrained, before, test, masks)
-    result = evaluate(
+        untrained_scores = _score(before, test, partial(callbacks.on_progress, "scoring untrained"))
+        untrained = _with_pixels(untrained_scores, before, test, masks)
+    metrics = evaluation.evaluate(
         test.images.outlier,
         test.images.labels,
         test.class_names,
-        _with_pixels(scores, model.detector, test, masks),
-        model.detector.calibration,
+        _with_pixels(scores, detector, test, masks),
+        detector.predict(scores, fpr),
+        detector.calibration,
         fpr,
-        untrained=compared,
-        seed=request.seed,
+        untrained=untrained,
+        seed=seed,
     )
-    folder = source.run.evaluation_folder(request.dataset, source.file)
-    files = Files.of(source.run, folder)
-    document = _document(source.file, model, test, request, result)
-    write_all(files, document, model.detector, test, scores, untrained, result)
-    if request.as_json:
-        terminal.json(document)
-    else:
-        terminal.table(COLUMNS, figures_table(result))
-    for text in remarks(result):
-        terminal.note(text)
-    for text in (*_mask_warnings(masks, result), *warnings(result), *health_warnings(model.header)):
-        terminal.warn(text)
-    terminal.note(f"written to {folder}: {', '.join(files.present())}")
-    _gate(request.min_auroc, result)
-
-
-def _check(request: Request) -> None:
-    if request.fpr is not None and not 0 < request.fpr < 1:
-        raise UsageError(f"--fpr {request.fpr:g} does not lie between 0 and 1")
-    if request.min_auroc is not None and not 0 <= request.min_auroc <= 1:
-        raise UsageError(f"--min-auroc {request.min_auroc:g} does not lie between 0 and 1")
-    if request.dataset is None and (request.inlier or request.outlier or request.sets):
-        raise UsageError(
-            "--inlier, --outlier and --set are for another data set",
-            "the run's own classes are part of it; name the other data set with --dataset",
+    result = _result(run, source.file, dataset, model, test, masks, metrics)
+    folder = output or directory.evaluation_folder(dataset, source.file)
+    files = EvaluationFiles(directory, folder)
+    try:
+        files.write(result.as_dict(), detector, test, scores, untrained_scores, metrics)
+    except OSError as error:
+        if output is not None or error.errno not in _READ_ONLY:
+            return replace(result, files=files.existing(), write_error=error)
+        callbacks.warn(
+            f"the results are not saved: {folder} cannot be written to ({error.strerror}); pass "
+            "'output=DIR' to save them elsewhere"
         )
-    for text in request.sets:
+        return result
+    return replace(result, files=files.existing())
+
+
+def _check(
+    fpr: float | None,
+    dataset: str | None,
+    inlier: Sequence[int | str],
+    outlier: Sequence[int | str],
+    sets: Sequence[str],
+) -> None:
+    if fpr is not None:
+        check_fpr(fpr)
+    if dataset is None and (inlier or outlier or sets):
+        raise UsageError(
+            "'data.inlier', 'data.outlier' and further settings are for another dataset",
+            "the run's own classes are part of it; name the other dataset with 'data.dataset'",
+        )
+    for text in sets:
         if not text.startswith("data."):
-            raise UsageError(f"--set {text} has no bearing on an evaluation", "only data.* has")
+            raise UsageError(f"the setting {text} does not affect an evaluation", "only data.* do")
 
 
-def _test_images(terminal: Terminal, run: RunDirectory, model: Model, request: Request) -> TestSet:
-    """Return the run's own test images, or those of the data set asked for."""
-    if request.dataset is None:
-        return open_test(terminal, run, model, request.data_root)
+def _external_test(
+    model: LoadedModel,
+    dataset: str,
+    data_root: Path | None,
+    inlier: Sequence[int | str],
+    outlier: Sequence[int | str],
+    sets: Sequence[str],
+    callbacks: Callbacks,
+) -> TestSet:
+    """Return the test images of another dataset than the run's."""
     config = load_config(
-        sets=request.sets,
+        sets=sets,
         settings={
-            "data.dataset": request.dataset,
-            "data.root": request.data_root,
-            "data.inlier": list(request.inlier) or None,
-            "data.outlier": list(request.outlier) or None,
+            "data.dataset": dataset,
+            "data.root": data_root,
+            "data.inlier": list(inlier) or None,
+            "data.outlier": list(outlier) or None,
         },
         registry=model.registry,
     ).config.data
-    dataset = open_dataset(model.registry, config)
-    with progress_bar(terminal, "reading images") as advance:
-        test = load_external_test_set(dataset, config, model.detector.shape, progress=advance)
-    show_notes(terminal, test)
+    test = load_external_test_set(
+        open_dataset(model.registry, config),
+        config,
+        model.detector.shape,
+        progress=partial(callbacks.on_progress, "reading images"),
+    )
+    report_notes(test, callbacks)
     return test
 
 
-def _score(terminal: Terminal, detector: Detector, test: TestSet, what: str) -> Scores:
+def _score(detector: Detector, test: TestSet, on_progress: Callable[[int, int], None]) -> Scores:
     pixels = test.images.pixels
     chunk = max(_CHUNK // detector.batch_size, 1) * detector.batch_size
-    parts: list[Scores] = []
-    with progress_bar(terminal, what) as advance:
-        for start in range(0, max(len(pixels), 1), chunk):
-            parts.append(detector.score(pixels[start : start + chunk]))
-            advance(min(start + chunk, len(pixels)), len(pixels))
+    chunks: list[Scores] = []
+    for start in range(0, max(len(pixels), 1), chunk):
+        chunks.append(detector.score(pixels[start : start + chunk]))
+        on_progress(min(start + chunk, len(pixels)), len(pixels))
     return Scores(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.p_value for part in parts]),
+        np.concatenate([scores.score for scores in chunks]),
+        np.concatenate([scores.p_value for scores in chunks]),
         {
-            name: np.concatenate([part.components[name] for part in parts])
+            name: np.concatenate([scores.components[name] for scores in chunks])
             for name in detector.component_names
         },
-        np.concatenate([part.members for part in parts], axis=1),
+        np.concatenate([scores.members for scores in chunks], axis=1),
     )
 
 
 def _with_pixels(
     scores: Scores, detector: Detector, test: TestSet, masks: Masks | None
 ) -> TestScores:
-    """Return *scores* with the heatmaps of the images whose pixels are known, if there are any."""
+    """Return *scores* with the heatmaps of the images that have masks, if there are any."""
     heatmaps = None if masks is None else detector.heatmaps(test.images.pixels[masks.index])
     if masks is None or heatmaps is None:
         return TestScores(scores.score, scores.components, members=scores.members)
@@ -198,51 +275,56 @@ def _mask_warnings(masks: Masks | None, result: Evaluation) -> tuple[str, ...]:
     if masks is None:
         return ()
     if not result.masked_images:
-        return ("no component of the model draws maps: the masks are not used",)
+        return ("no component of the model has heatmaps: the masks are not used",)
     return masks.warnings()
 
 
 def _untrained(
-    terminal: Terminal, run: RunDirectory, model: Model, test: TestSet, request: Request
+    run: RunDirectory,
+    model: LoadedModel,
+    test: TestSet,
+    device: str,
+    plugins: Sequence[Path],
+    callbacks: Callbacks,
 ) -> Detector | None:
-    """Return the detector of the same networks before training, where there is use for it."""
+    """Return the detector of the untrained networks, if there is an AUROC to compare."""
     outlier = test.images.outlier
     if not outlier.any() or outlier.all() or model.header.epoch == 0:
         return None
     try:
         file = run.model_file(_UNTRAINED)
     except RunDirectoryError:
-        terminal.warn("the untrained network's model file is gone: no comparison with it")
+        callbacks.warn("the untrained network's model file is gone: no comparison with it")
         return None
-    return load_model(terminal, file, request.device, request.plugins).detector
+    return load_model(file, device, plugins, callbacks).detector
 
 
-def _document(
-    file: Path, model: Model, test: TestSet, request: Request, result: Evaluation
-) -> dict[str, Any]:
+def _result(
+    run: Path,
+    file: Path,
+    dataset: str | None,
+    model: LoadedModel,
+    test: TestSet,
+    masks: Masks | None,
+    metrics: Evaluation,
+) -> EvaluationResult:
     header = model.header
-    return {
-        "run": str(request.run),
-        "model": str(file),
-        "epoch": header.epoch,
-        "dataset": request.dataset or header.config.data.dataset,
-        "protocol": test.protocol,
-        "normal_classes": [test.class_names[k] for k in test.normal_classes],
-        "outlier_portion": header.config.data.outlier_portion if request.dataset is None else "all",
-        "test_fingerprint": test.fingerprint or None,
-        "device": str(model.device),
-        **result.as_dict(),
-        "health": health_document(model.header),
-    }
-
-
-def _gate(min_auroc: float | None, result: Evaluation) -> None:
-    if min_auroc is None:
-        return
-    area = result.trained.auroc
-    if area is None:
-        raise GateFailed(
-            f"--min-auroc {min_auroc:g}: AUROC cannot be known without both normals and anomalies"
-        )
-    if area.value < min_auroc:
-        raise GateFailed(f"AUROC {area.value:.4f} is below --min-auroc {min_auroc:g}")
+    return EvaluationResult(
+        run=run,
+        model=file,
+        epoch=header.epoch,
+        dataset=dataset or header.config.data.dataset,
+        protocol=test.protocol,
+        normal_classes=tuple(test.class_names[k] for k in test.normal_classes),
+        outlier_portion=header.config.data.outlier_portion if dataset is None else "all",
+        test_fingerprint=test.fingerprint or None,
+        device=str(model.device),
+        evaluation=metrics,
+        diagnostics=tuple(member_diagnostics(header)),
+        remarks=tuple(remarks(metrics)),
+        warnings=(
+            *_mask_warnings(masks, metrics),
+            *metric_warnings(metrics),
+            *training_warnings(header),
+        ),
+    )

@@ -1,101 +1,94 @@
-"""The files of an evaluation: its figures as JSON, a row for each image, and three pictures."""
+"""The files of an evaluation: metrics as JSON, scores as CSV, and three figures."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.atomic import atomic_write, write_text
+from bigan_cli.atomic import write_text
 from bigan_cli.data.prepare import TestSet
 from bigan_cli.evaluation.evaluation import Evaluation
 from bigan_cli.evaluation.metrics import Estimate, Floats, Rate
-from bigan_cli.formatting import JSON_SCHEMA
+from bigan_cli.formatting import json_document, path_text
 from bigan_cli.scoring.detector import Detector, Scores
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.storage.score_rows import ANOMALY, NORMAL, csv_line, path_text
+from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow, csv_format, score_table
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where the results go."""
+class EvaluationFiles:
+    """The files of one evaluation.
 
-    evaluation: Path
-    scores: Path
-    roc: Path
-    precision_recall: Path
-    histogram: Path
+    Args:
+        run: Knows the names of the files.
+        folder: Where to write them.
+    """
 
-    @classmethod
-    def of(cls, run: RunDirectory, folder: Path) -> Files:
-        """Return the run's own file names in *folder*."""
-        return cls(
-            *(
-                folder / path.name
-                for path in (
-                    run.evaluation_file,
-                    run.scores_file,
-                    run.roc_file,
-                    run.precision_recall_file,
-                    run.histogram_file,
-                )
-            )
-        )
+    def __init__(self, run: RunDirectory, folder: Path) -> None:
+        self.evaluation = folder / run.evaluation_file.name
+        self.scores = folder / run.scores_file.name
+        self.roc = folder / run.roc_file.name
+        self.precision_recall = folder / run.precision_recall_file.name
+        self.histogram = folder / run.histogram_file.name
 
-    def present(self) -> list[str]:
-        """Return the names of those that are there."""
+    def existing(self) -> tuple[Path, ...]:
+        """Return the files that exist."""
         paths = (self.evaluation, self.scores, self.roc, self.precision_recall, self.histogram)
-        return [path.name for path in paths if path.exists()]
+        return tuple(path for path in paths if path.exists())
 
+    def write(
+        self,
+        document: Mapping[str, Any],
+        detector: Detector,
+        test: TestSet,
+        scores: Scores,
+        untrained: Scores | None,
+        result: Evaluation,
+    ) -> None:
+        """Write all files, each whole or not at all.
 
-def write_all(
-    files: Files,
-    document: dict[str, Any],
-    detector: Detector,
-    test: TestSet,
-    scores: Scores,
-    untrained: Scores | None,
-    result: Evaluation,
-) -> None:
-    """Write the evaluation, the scores and the figures, each whole or not at all."""
-    text = json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, allow_nan=False)
-    write_text(files.evaluation, text + "\n")
-    _write_scores(files.scores, detector, test, scores, result.operating_point.threshold)
-    _draw(files, detector, test, scores, untrained, result)
+        Raises:
+            OSError: The folder cannot be written to.
+        """
+        write_text(self.evaluation, json_document(document) + "\n")
+        _write_scores(self.scores, detector, test, scores, result.operating_point.fpr)
+        _draw(self, detector, test, scores, untrained, result)
 
 
 def _write_scores(
-    path: Path, detector: Detector, test: TestSet, scores: Scores, threshold: float
+    path: Path, detector: Detector, test: TestSet, scores: Scores, fpr: float
 ) -> None:
-    names = detector.component_names
-    images = test.images
-    with atomic_write(path, "w") as stream:
-        head = ["name", "class", "outlier", "score", "p_value", "label", *names]
-        stream.write(csv_line(head) + "\n")
-        for i in range(len(images)):
-            value = float(scores.score[i])
-            cells = [
-                path_text(Path(images.names[i])),
-                test.class_names[int(images.labels[i])],
-                int(images.outlier[i]),
-                value,
-                float(scores.p_value[i]),
-                ANOMALY if value > threshold else NORMAL,
-                *(float(scores.components[name][i]) for name in names),
-            ]
-            stream.write(csv_line(cells) + "\n")
+    images, names = test.images, detector.component_names
+    anomalous = detector.predict(scores, fpr)
+    rows = [
+        ScoreRow(
+            path_text(Path(images.names[i])),
+            float(scores.score[i]),
+            float(scores.p_value[i]),
+            ANOMALY if anomalous[i] else NORMAL,
+            {name: float(scores.components[name][i]) for name in names},
+            truth={
+                "class": test.class_names[int(images.labels[i])],
+                "outlier": int(images.outlier[i]),
+            },
+        )
+        for i in range(len(images))
+    ]
+    row_format = csv_format(names, truth=("class", "outlier"))
+    with score_table(path, row_format) as write:
+        if rows:
+            write(row_format.lines(rows))
 
 
 def _draw(
-    files: Files,
+    files: EvaluationFiles,
     detector: Detector,
     test: TestSet,
     scores: Scores,
     untrained: Scores | None,
     result: Evaluation,
 ) -> None:
-    """Draw the figures that make sense, and remove those of an earlier evaluation that do not."""
+    """Draw the figures that the data allow; remove older ones that they do not."""
     from bigan_cli.report.figures import histogram, precision_recall, roc
 
     outlier, point = test.images.outlier, result.operating_point

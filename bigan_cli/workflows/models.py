@@ -1,16 +1,16 @@
-"""What ``score``, ``evaluate`` and ``reconstruct`` share: a trained model, and its test images."""
+"""Loading a trained model and its test images, for scoring, evaluation and reconstruction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bigan_cli.cli.terminal import Terminal
-from bigan_cli.errors import UsageError
+from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.callbacks import Callbacks
 
 if TYPE_CHECKING:
     import torch
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from bigan_cli.storage.model_header import ModelHeader
 
 
+# A GPU gets batches this many times as large as a CPU.
 _GPU_BATCHES = 16
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a model comes from, checked before anything heavy is imported.
+class ModelSource:
+    """A model file and its run, found before anything heavy is imported.
 
     Attributes:
-        run: The run directory; None where a model file outside any run was given.
+        run: The run directory; None for a model file outside any run.
         file: The model file.
     """
 
@@ -38,8 +39,8 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A detector, ready to score, and what its file says of it."""
+class LoadedModel:
+    """A detector with the header of its model file."""
 
     header: ModelHeader
     detector: Detector
@@ -47,37 +48,55 @@ class Model:
     device: torch.device
 
 
-def find_model(run: Path, checkpoint: str) -> Source:
-    """Return the model file that ``--run`` and ``--checkpoint`` name.
+def find_model(run: Path, checkpoint: str) -> ModelSource:
+    """Return the model file of a checkpoint.
 
-    A model file knows all that scoring needs, so its run need not be there.
+    Args:
+        run: The run directory. It need not exist if *checkpoint* is a model file.
+        checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
 
     Raises:
-        RunDirectoryError: There is no run, or no such checkpoint in it.
+        RunDirectoryError: There is no such run, or no such checkpoint in it.
     """
     directory = RunDirectory(run)
     if not directory.run_file.is_file() and Path(checkpoint).is_file():
-        return Source(None, Path(checkpoint))
+        return ModelSource(None, Path(checkpoint))
     directory = RunDirectory.open(run)
-    return Source(directory, directory.model_file(checkpoint))
+    return ModelSource(directory, directory.model_file(checkpoint))
 
 
-def load_model(terminal: Terminal, file: Path, device: str, plugins: Sequence[Path] = ()) -> Model:
-    """Load the detector in *file* onto the device called *device*.
+def run_of(source: ModelSource, run: Path, hint: str) -> RunDirectory:
+    """Return the run of a model, whose test images are needed.
 
-    Of the plugin files that the run was made with, one that is gone is missed only where the
-    model needs what it provided.
+    Raises:
+        RunDirectoryError: The model file is outside any run; *hint* says what to do then.
+    """
+    if source.run is None:
+        raise RunDirectoryError(
+            f"no run in {run} (run.json missing)",
+            f"a model file alone does not know its test images: {hint}",
+        )
+    return source.run
+
+
+def load_model(
+    file: Path, device: str, plugins: Sequence[Path], callbacks: Callbacks
+) -> LoadedModel:
+    """Load the detector in *file* onto *device*.
+
+    A plugin file of the run that no longer exists is an error only if the model needs what it
+    provides.
 
     Args:
-        terminal: Told the details.
         file: The model file.
-        device: Name of the device.
-        plugins: Plugin files that the user names now.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Plugin files to load besides those of the run.
+        callbacks: Receive details.
 
     Raises:
         DeviceError: There is no such device.
-        DataError: The file is damaged or no model file.
-        PluginError: A plugin that the model needs is not there.
+        DataError: The file is damaged or is not a model file.
+        PluginError: A plugin that the model needs is missing.
     """
     from bigan_cli.model.device import resolve_device
     from bigan_cli.plugins import load_registry
@@ -90,42 +109,37 @@ def load_model(terminal: Terminal, file: Path, device: str, plugins: Sequence[Pa
         plugins, list(map(Path, header.config.plugins)), header.plugin_versions
     )
     detector = load_detector(file, chosen, registry)
-    terminal.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
-    return Model(header, detector, registry, chosen)
+    callbacks.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
+    return LoadedModel(header, detector, registry, chosen)
 
 
-def set_batch_size(model: Model, wanted: int | None) -> None:
-    """Choose how many images a forward pass takes.
+def set_batch_size(model: LoadedModel, batch_size: int | None) -> None:
+    """Set the number of images per forward pass.
 
-    On a CPU it is what the model was calibrated with, so that scores repeat to the bit: another
-    number may change their last digits. A GPU gives them to float tolerance only, and has its
-    cores full no sooner than with many more.
+    By default a CPU uses the number that the model was calibrated with, so that scores repeat to
+    the bit: another number may change their last digits. A GPU reproduces scores to float
+    tolerance only, and needs larger batches to be busy.
     """
-    if wanted is not None:
-        model.detector.batch_size = wanted
+    if batch_size is not None:
+        model.detector.batch_size = batch_size
     elif model.device.type != "cpu":
         model.detector.batch_size = _GPU_BATCHES * model.header.batch_size
 
 
-def cpu_workers() -> int:
-    """Return how many batches a CPU works on at a time; ``OMP_NUM_THREADS`` decides if set."""
-    import torch
-
-    return torch.get_num_threads()
-
-
-def open_test(terminal: Terminal, run: RunDirectory, model: Model, root: Path | None) -> TestSet:
+def open_test(
+    run: RunDirectory, model: LoadedModel, root: Path | None, callbacks: Callbacks
+) -> TestSet:
     """Return the run's own test images, read again from where they came.
 
     Args:
-        terminal: Told if they are not those that the run was trained with.
-        run: Which knows the fingerprint of its test images.
-        model: Which knows the configuration.
-        root: Where the data lie now, if they were moved.
+        run: Knows the fingerprint of its test images.
+        model: Knows the configuration.
+        root: Where the data are now, if they were moved.
+        callbacks: Receive a warning if the images are not those of the run.
 
     Raises:
         DataError: Images are missing or unreadable.
-        PluginError: The data set is not there any more.
+        PluginError: The dataset is no longer installed.
     """
     from bigan_cli.data.prepare import open_dataset, reopen_test
 
@@ -133,39 +147,22 @@ def open_test(terminal: Terminal, run: RunDirectory, model: Model, root: Path | 
     if root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
     dataset = open_dataset(model.registry, config.data)
-    with progress_bar(terminal, "reading images") as advance:
-        test = reopen_test(dataset, config, progress=advance)
-    show_notes(terminal, test)
+    test = reopen_test(dataset, config, progress=partial(callbacks.on_progress, "reading images"))
+    report_notes(test, callbacks)
     if test.image_shape != model.detector.shape:
         raise UsageError(f"model expects {model.detector.shape}, the data give {test.image_shape}")
     known = run.info().get("data", {}).get("test_fingerprint", "")
     if known and known != test.fingerprint:
-        terminal.warn(
+        callbacks.warn(
             f"the test images of {config.data.dataset} are not those of {run.path}: files were "
             "changed, added or removed since it was trained"
         )
     return test
 
 
-def show_notes(terminal: Terminal, test: TestSet) -> None:
-    """Show how the data set understood its files, and what looks wrong in them."""
+def report_notes(test: TestSet, callbacks: Callbacks) -> None:
+    """Report how the dataset understood its files, and what looks wrong in them."""
     for note in test.notes:
-        terminal.note(f"note: {note}")
+        callbacks.note(f"note: {note}")
     for warning in test.warnings:
-        terminal.warn(warning)
-
-
-@contextmanager
-def progress_bar(
-    terminal: Terminal, description: str
-) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar on an interactive terminal; the function yielded takes (done, in all).
-
-    None where results go to the same terminal: rows and a bar would get in each other's way.
-    """
-    if not terminal.interactive or terminal.stdout_is_terminal:
-        yield lambda _done, _total: None
-        return
-    with terminal.progress() as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        callbacks.warn(warning)

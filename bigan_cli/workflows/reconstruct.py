@@ -1,182 +1,213 @@
-"""What ``bigan reconstruct`` does: images beside what the networks make of them."""
+"""Reconstruction of images: a picture of originals, reconstructions and differences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.cli.terminal import Terminal
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.stream import decode_ahead, find_inputs
-from bigan_cli.errors import DataError, RunDirectoryError, SomeInputsSkipped, UsageError
-from bigan_cli.formatting import count
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.formatting import none_readable, path_text
 from bigan_cli.image_files import IMAGE_SUFFIXES
 from bigan_cli.report.grids import comparison_grid, score_caption
-from bigan_cli.storage.score_rows import nothing_read, path_text
-from bigan_cli.workflows.models import Model, Source, find_model, load_model, open_test
+from bigan_cli.scoring.detector import Scores
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.models import (
+    LoadedModel,
+    ModelSource,
+    find_model,
+    load_model,
+    open_test,
+    run_of,
+)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line.
+@dataclass(frozen=True, eq=False)
+class ReconstructionResult:
+    """The picture of N images that was written.
 
     Attributes:
-        paths: Image files and folders; the run's test images where empty.
+        path: The picture, a PNG file.
+        model: The model file.
+        epoch: Epochs trained.
+        images: Path or name of each image.
+        outlier: Whether each image is an anomaly, where that is known.
+        scores: The scores of the images.
+        skipped: How many inputs could not be read.
+        truncated: Whether there were more images than were to be shown.
+    """
+
+    path: Path
+    model: Path
+    epoch: int
+    images: tuple[str, ...]
+    outlier: tuple[bool, ...] | None
+    scores: Scores
+    skipped: int
+    truncated: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return {
+            "path": self.path,
+            "model": self.model,
+            "epoch": self.epoch,
+            "images": list(self.images),
+            "outlier": None if self.outlier is None else list(self.outlier),
+            "scores": self.scores.score.tolist(),
+            "p_values": self.scores.p_value.tolist(),
+        }
+
+
+@dataclass
+class _Selection:
+    """The N images to show; the attributes are as in :class:`ReconstructionResult`."""
+
+    pixels: list[NDArray[np.uint8]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    outlier: list[bool] | None = None
+    skipped: int = 0
+    truncated: bool = False
+
+
+def reconstruct(
+    paths: Sequence[str | Path] = (),
+    *,
+    run: Path,
+    checkpoint: str = "best",
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    number: int = 16,
+    seed: int = 0,
+    data_root: Path | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    callbacks: Callbacks | None = None,
+) -> ReconstructionResult:
+    """Draw images next to their reconstructions and the differences.
+
+    Args:
+        paths: Image files and folders, of which the first readable images are shown; by default
+            test images of the run, half of them anomalies where there are enough.
         run: The run directory.
-        checkpoint: Which model of it, or a model file.
-        device: Name of the device.
-        plugins: Plugin files to load.
+        checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Plugin files to load besides those of the run.
         number: How many images to show at most.
         seed: Chooses the test images.
-        data_root: Where the run's data lie, or None for where they lay.
-        output: The picture to write, or None for the run's own place.
-        overwrite: Whether *output* may be there already.
-        as_json: Whether standard output gets JSON.
-    """
-
-    paths: Sequence[str]
-    run: Path
-    checkpoint: str
-    device: str
-    plugins: Sequence[Path]
-    number: int
-    seed: int
-    data_root: Path | None
-    output: Path | None
-    overwrite: bool
-    as_json: bool
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The images to show.
-
-    Attributes:
-        pixels: uint8 ``[N, C, H, W]``.
-        names: What they are called.
-        captions: What is said of each in the picture, beside its score.
-        outlier: Which are anomalies, where that is known.
-        skipped: How many more could not be read.
-    """
-
-    pixels: NDArray[np.uint8]
-    names: Sequence[str]
-    captions: Sequence[str]
-    outlier: Sequence[bool] | None = None
-    skipped: int = 0
-
-
-def reconstruct(terminal: Terminal, request: Request) -> None:
-    """Draw what *request* names.
+        data_root: Where the run's data are now, if they were moved.
+        output: The .png file to write; by default a file of the run, which is replaced.
+        overwrite: Whether *output* may be replaced.
+        callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: There is no such run, or the picture exists.
+        UsageError: There is no such run, or *output* exists.
         DataError: There is no image to show.
-        SomeInputsSkipped: The picture is there, but some inputs could not be read.
     """
-    source = find_model(request.run, request.checkpoint)
-    output = _output(request, source)
-    model = load_model(terminal, source.file, request.device, request.plugins)
-    if request.paths:
-        chosen = _from_files(terminal, model, request)
+    callbacks = callbacks or Callbacks()
+    source = find_model(run, checkpoint)
+    output = _output(output, source, run, overwrite=overwrite)
+    model = load_model(source.file, device, plugins, callbacks)
+    if paths:
+        selection = _from_files(model, paths, number, callbacks)
     else:
-        chosen = _from_test(terminal, model, source, request)
-    epoch = model.detector.members[0].origin.epoch  # it is the first one's pictures
-    scores = model.detector.score(chosen.pixels)
+        selection = _from_test(model, source, run, data_root, number, seed, callbacks)
+    pixels = np.stack(selection.pixels)
+    scores = model.detector.score(pixels)
+    epoch = model.detector.members[0].origin.epoch  # reconstructions are the first member's
     comparison_grid(
         output,
-        chosen.pixels,
-        model.detector.reconstruct(chosen.pixels),
+        pixels,
+        model.detector.reconstruct(pixels),
         heading="untrained" if epoch == 0 else f"epoch {epoch}",
         captions=[
             f"{caption}\n{score_caption(score, p_value)}"
             for caption, score, p_value in zip(
-                chosen.captions, scores.score, scores.p_value, strict=True
+                selection.captions, scores.score, scores.p_value, strict=True
             )
         ],
     )
-    if request.as_json:
-        terminal.json(
-            {
-                "path": output,
-                "model": source.file,
-                "epoch": epoch,
-                "images": list(chosen.names),
-                "outlier": chosen.outlier,
-                "scores": scores.score.tolist(),
-                "p_values": scores.p_value.tolist(),
-            }
-        )
-    else:
-        terminal.result(str(output))
-    terminal.note(f"{count(len(chosen.pixels), 'image')} by {source.file}")
-    if chosen.skipped:
-        raise SomeInputsSkipped(f"{count(chosen.skipped, 'input')} could not be read")
+    return ReconstructionResult(
+        path=output,
+        model=source.file,
+        epoch=epoch,
+        images=tuple(selection.names),
+        outlier=None if selection.outlier is None else tuple(selection.outlier),
+        scores=scores,
+        skipped=selection.skipped,
+        truncated=selection.truncated,
+    )
 
 
-def _output(request: Request, source: Source) -> Path:
-    """Return where the picture goes, having made sure that it may."""
-    output = request.output
+def _output(output: Path | None, source: ModelSource, run: Path, *, overwrite: bool) -> Path:
+    """Return the file to write, if it may be written."""
     if output is None:
         if source.run is None:
-            raise UsageError(
-                f"no run in {request.run} to put the picture in", "pass --output FILE.png"
-            )
+            raise UsageError(f"no run in {run} to put the picture in", "pass 'output=FILE.png'")
         return source.run.reconstruct_file
     if output.suffix.lower() != ".png":
-        raise UsageError(f"--output {output} is not a .png")
-    if output.is_dir() or (output.exists() and not request.overwrite):
-        hint = "" if output.is_dir() else "--overwrite replaces it"
-        raise UsageError(f"{output} exists", hint)
+        raise UsageError(f"the output {output} is not a .png")
+    if output.is_dir():
+        raise UsageError(f"the output {output} is a folder")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists", "'overwrite=True' replaces it")
     return output
 
 
-def _from_files(terminal: Terminal, model: Model, request: Request) -> Chosen:
-    """Return the first images that *request* names and that can be read."""
-    pixels: list[NDArray[np.uint8]] = []
-    names: list[str] = []
-    skipped = 0
-    inputs = find_inputs(map(Path, request.paths))
+def _from_files(
+    model: LoadedModel, paths: Sequence[str | Path], number: int, callbacks: Callbacks
+) -> _Selection:
+    """Return the first *number* images under *paths* that can be read."""
+    selection = _Selection()
+    inputs = find_inputs(map(Path, paths))
     options = DecodeOptions.of(model.header.config.data)
-    for batch in decode_ahead(inputs, model.detector.shape, request.number, options=options):
-        for read in batch:
-            if len(pixels) == request.number:
-                continue
-            if read.pixels is None:
-                skipped += 1
-                terminal.warn(f"skipped {path_text(read.path)}: {read.error}")
-            else:
-                pixels.append(read.pixels)
-                names.append(path_text(read.path))
-        if len(pixels) == request.number:
+    batches = decode_ahead(inputs, model.detector.shape, number, options=options)
+    for image in chain.from_iterable(batches):
+        if len(selection.pixels) == number:
+            selection.truncated = True
             break
-    if not pixels:
-        where = ", ".join(request.paths)
-        if skipped:
-            raise DataError(nothing_read(skipped))
+        name = path_text(image.path)
+        if image.pixels is None:
+            selection.skipped += 1
+            callbacks.warn(f"skipped {name}: {image.error}")
+        else:
+            selection.pixels.append(image.pixels)
+            selection.names.append(name)
+            selection.captions.append(Path(name).name)
+    if not selection.pixels:
+        if selection.skipped:
+            raise DataError(none_readable(selection.skipped))
+        where = ", ".join(map(str, paths))
         raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")
-    return Chosen(np.stack(pixels), names, [Path(name).name for name in names], skipped=skipped)
+    return selection
 
 
-def _from_test(terminal: Terminal, model: Model, source: Source, request: Request) -> Chosen:
-    """Return test images drawn by the seed, half of them anomalies as far as there are any."""
-    if source.run is None:
-        raise RunDirectoryError(
-            f"no run in {request.run} (run.json missing)",
-            "a model file alone does not know its test images: name some, or pass --run DIR",
-        )
-    test = open_test(terminal, source.run, model, request.data_root)
-    images = test.images
-    if not len(images):
-        raise DataError("this run has no test images", "name some: bigan reconstruct PATH...")
-    taken = images.drawn(request.number, np.random.default_rng(request.seed))
-    outlier = taken.outlier.tolist()
+def _from_test(
+    model: LoadedModel,
+    source: ModelSource,
+    run: Path,
+    data_root: Path | None,
+    number: int,
+    seed: int,
+    callbacks: Callbacks,
+) -> _Selection:
+    """Return test images chosen by the seed, half of them anomalies where there are enough."""
+    directory = run_of(source, run, "name images, or the run")
+    test = open_test(directory, model, data_root, callbacks)
+    if not len(test.images):
+        raise DataError("this run has no test images", "name images to reconstruct")
+    images = test.images.drawn(number, np.random.default_rng(seed))
+    outlier = images.outlier.tolist()
     captions = [
         f"{Path(name).name}: {test.class_names[int(label)]}" + (", an anomaly" if anomalous else "")
-        for name, label, anomalous in zip(taken.names, taken.labels, outlier, strict=True)
+        for name, label, anomalous in zip(images.names, images.labels, outlier, strict=True)
     ]
-    return Chosen(taken.pixels, list(taken.names), captions, outlier)
+    return _Selection(list(images.pixels), list(images.names), captions, outlier)

@@ -60,6 +60,6 @@ class RunPictures:
                 )
             ],
             outlier=self._tests.outlier.tolist(),
-            flagged=(scores.p_value <= detector.default_fpr).tolist(),
+            flagged=detector.predict(scores).tolist(),
             heading=heading + self._test_note,
         )

@@ -1,326 +1,267 @@
-"""What ``bigan score`` does: find, decode, score and write, all at once and in order."""
+"""Scoring of image files: find, decode, score and write, concurrently and in order."""
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from bigan_cli.cli.terminal import Terminal
-from bigan_cli.contracts import ImageShape
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.stream import DecodedImage, find_inputs, map_batches, paths_from
-from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
-from bigan_cli.formatting import count, one_line
+from bigan_cli.data.stream import DecodedImage, find_inputs
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.formatting import count, path_text
 from bigan_cli.image_files import IMAGE_SUFFIXES
+from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.storage.partial_output import (
-    Earlier,
-    Stamp,
-    alone,
+    CompletedInputs,
+    Header,
+    exclusive,
     is_unfinished,
     model_digest,
     partial_output,
     partial_path,
-    take_up,
 )
-from bigan_cli.storage.score_rows import (
-    ANOMALY,
-    NORMAL,
-    Row,
+from bigan_cli.storage.partial_output import resume as resume_output
+from bigan_cli.storage.score_table import (
+    SUFFIXES,
+    ScoreRow,
     file_format,
-    nothing_read,
-    path_text,
-    printer,
-    stdout_format,
-    whole_output,
+    score_table,
 )
-from bigan_cli.workflows.models import (
-    Model,
-    cpu_workers,
-    find_model,
-    load_model,
-    progress_bar,
-    set_batch_size,
-)
-from bigan_cli.workflows.score_request import STDIN, Request, check
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.models import find_model, load_model, set_batch_size
+from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
 
-_COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
-# More warnings than this about single files help nobody; the rows tell of all of them.
-_WARNINGS = 20
+OnRows = Callable[[Sequence[str], Sequence[ScoreRow]], object]
+"""Receives the names of the components, and the rows of one batch."""
 
 
-@dataclass
-class Tally:
-    """What has been seen so far."""
+@dataclass(frozen=True)
+class ScoreResult:
+    """The outcome of scoring.
 
-    scored: int = 0
-    skipped: int = 0
-    anomalies: int = 0
-    changes: Counter[str] = field(default_factory=Counter)
+    Attributes:
+        status: ``done``, or ``interrupted`` where ``should_stop`` ended it early.
+        model: The model file.
+        threshold: An image is anomalous if its score exceeds this.
+        fpr: The false-positive rate of the threshold; None if the threshold itself was given.
+        output: The file that was written, or None.
+        scored: How many images have a score, those of an earlier call included.
+        resumed: How many of them an earlier call had scored.
+        skipped: How many inputs could not be read or scored; each has a row.
+        anomalies: How many images are labelled anomalous.
+        conversions: Description of a conversion to the model's shape -> how many images.
+    """
+
+    status: str
+    model: Path
+    threshold: float
+    fpr: float | None
+    output: Path | None
+    scored: int
+    resumed: int
+    skipped: int
+    anomalies: int
+    conversions: Mapping[str, int]
 
 
-def score(terminal: Terminal, request: Request) -> None:
-    """Score what *request* names.
+def score_files(
+    inputs: Iterable[str | Path],
+    *,
+    run: Path,
+    checkpoint: str = "best",
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    batch_size: int | None = None,
+    fpr: float | None = None,
+    threshold: float | None = None,
+    max_megapixels: int | None = None,
+    recursive: bool = True,
+    strict: bool = False,
+    output: Path | None = None,
+    resume: bool = False,
+    sort: bool = False,
+    on_rows: OnRows | None = None,
+    callbacks: Callbacks | None = None,
+) -> ScoreResult:
+    """Score image files and the images in folders.
+
+    Args:
+        inputs: Files and folders. An iterator is consumed as the work proceeds.
+        run: The run directory.
+        checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Plugin files to load besides those of the run.
+        batch_size: Images per forward pass; by default the model's own on a CPU, and 16 times
+            that on a GPU.
+        fpr: The false-positive rate of the threshold; by default the run's.
+        threshold: Label images above this score anomalous, in place of *fpr*.
+        max_megapixels: Images of more million pixels are not read; by default the run's limit.
+        recursive: Whether folders are searched recursively.
+        strict: Whether an unreadable input is an error.
+        output: A .csv or .jsonl file to write the rows to; replaced where it exists.
+        resume: Whether to continue an *output* that was stopped before its end.
+        sort: Whether the most anomalous image comes first; keeps all rows in memory.
+        on_rows: Called with the rows of each batch, in the order of the inputs.
+        callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: Options contradict each other, or there is no such run.
-        DataError: There are no images, or none can be read, or too few normals for the rate.
-        GateFailed: There are anomalies, and that was to be a failure.
-        SomeInputsSkipped: All is done, but some inputs could not be read.
+        UsageError: Arguments contradict each other, or there is no such run.
+        DataError: There are no images, *strict* and an input cannot be read, or there are too
+            few calibration images for *fpr*.
     """
-    check(request)
-    source = find_model(request.run, request.checkpoint)
-    inputs = _inputs(request)
-    model = load_model(terminal, source.file, request.device, request.plugins)
-    set_batch_size(model, request.batch_size)
-    threshold, meaning = _threshold(model, request)
+    callbacks = callbacks or Callbacks()
+    _check_rule(fpr, threshold)
+    _check_output(output, resume=resume, sort=sort)
+    source = find_model(run, checkpoint)
+    found = _find(inputs, recursive=recursive)
+    model = load_model(source.file, device, plugins, callbacks)
+    set_batch_size(model, batch_size)
+    rule = Rule.of(model, fpr, threshold)
     names = model.detector.component_names
-    stamp = Stamp(model_digest(source.file), threshold, names)
-    tally = Tally()
-    try:
-        with ExitStack() as stack:
-            if request.output is not None:
-                stack.enter_context(alone(request.output))
-            earlier = _earlier(terminal, request, stamp)
-            tally.scored, tally.anomalies = earlier.scored, earlier.anomalies
-            new = _not_taken(inputs, earlier)
-            options = DecodeOptions.of(model.header.config.data, request.max_megapixels)
-            rows = _rows(terminal, model, new, threshold, tally, options, strict=request.strict)
-            if request.sort:
-                rows = _sorted(rows)
-            writers = _writers(terminal, request, stamp, stack)
-            for batch in rows:
-                for write in writers:
-                    write(batch)
-            if not tally.scored and not tally.skipped:
-                raise _no_images(request)
-            if earlier.untaken:
-                terminal.warn(
-                    f"{count(earlier.untaken, 'row')} of {request.output} are of inputs that "
-                    "this command does not name"
-                )
-    except KeyboardInterrupt:
-        if request.output is not None and is_unfinished(request.output):
-            terminal.note(f"{partial_path(request.output)} holds what is done: see --resume")
-        raise
-    if request.output is not None and not request.as_json:
-        terminal.result(str(request.output))
-    _summarise(terminal, tally, meaning, earlier.scored)
-    _verdict(request, tally)
-
-
-def _inputs(request: Request) -> Iterator[Path | DecodedImage]:
-    """Return the inputs, having made sure that there are some where that can be known."""
-
-    def named() -> Iterator[Path]:
-        for path in request.paths:
-            if path == STDIN:
-                yield from paths_from(sys.stdin.fileno(), b"\0" if request.null else b"\n")
-            else:
-                yield Path(path)
-
-    inputs = find_inputs(named(), request.recursive)
-    if STDIN in request.paths:
-        return inputs
-    # A look at the first one, so that an empty folder is told before torch is loaded.
-    first = next(inputs, None)
-    if first is None:
-        raise _no_images(request)
-    return chain([first], inputs)
-
-
-def _no_images(request: Request) -> DataError:
-    if STDIN in request.paths and len(request.paths) == 1:
-        return DataError("no paths on standard input")
-    where = ", ".join(request.paths)
-    hint = "" if request.recursive else "folders below were left out by --no-recursive"
-    return DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})", hint)
-
-
-def _threshold(model: Model, request: Request) -> tuple[float, str]:
-    """Return the score above which an image is an anomaly, and how that came about."""
-    if request.threshold is not None:
-        return request.threshold, f"score above {request.threshold:g}"
-    detector = model.detector
-    fpr = detector.default_fpr if request.fpr is None else request.fpr
-    threshold = detector.calibration.threshold(fpr)
-    return threshold, f"score above {threshold:.4g}, for a false-positive rate of {fpr:g}"
-
-
-def _earlier(terminal: Terminal, request: Request, stamp: Stamp) -> Earlier:
-    """Return what an output that was not finished holds, ready to be gone on with."""
-    output = request.output
-    if output is None or not request.resume:
-        return Earlier()
-    if not is_unfinished(output):
-        replaced = f"; {output} will be replaced" if output.exists() else ""
-        terminal.note(
-            f"no {partial_path(output)} to resume: starting with the first input{replaced}"
+    header = Header(model_digest(source.file), rule.limit, names)
+    counts, status = Counts(), "done"
+    with nullcontext() if output is None else exclusive(output):
+        earlier = CompletedInputs()
+        if output is not None and resume:
+            earlier = _resume(output, header, callbacks)
+        counts.scored, counts.anomalies = earlier.scored, earlier.anomalies
+        new = _without(earlier, found)
+        options = DecodeOptions.of(model.header.config.data, max_megapixels)
+        batches = score_batches(model, new, rule, options, counts, callbacks, strict=strict)
+        try:
+            with _writer(output, header, sort=sort, resume=resume) as write:
+                for rows in _sorted(batches) if sort else batches:
+                    if on_rows is not None:
+                        on_rows(names, rows)
+                    write(rows)
+                if not counts.scored and not counts.skipped:
+                    raise _no_images(inputs, recursive=recursive)
+        except StoppedError:
+            status = "interrupted"
+    if earlier.unclaimed and status == "done":
+        callbacks.warn(
+            f"{count(earlier.unclaimed, 'row')} of {output} are of inputs that were not given now"
         )
-        return Earlier()
-    earlier = take_up(output, stamp, file_format(output, stamp.components))
-    terminal.note(f"resuming after {count(earlier.scored, 'row')} in {partial_path(output)}")
-    return earlier
+    return ScoreResult(
+        status=status,
+        model=source.file,
+        threshold=rule.limit,
+        fpr=rule.fpr,
+        output=output,
+        scored=counts.scored,
+        resumed=earlier.scored,
+        skipped=counts.skipped,
+        anomalies=counts.anomalies,
+        conversions=dict(counts.conversions),
+    )
 
 
-def _not_taken(
-    inputs: Iterable[Path | DecodedImage], earlier: Earlier
+# Arguments
+
+
+def _check_rule(fpr: float | None, threshold: float | None) -> None:
+    if fpr is not None and threshold is not None:
+        raise UsageError("'score.fpr' and a threshold exclude each other", "each decides the label")
+    if fpr is not None:
+        check_fpr(fpr)
+    if threshold is not None and not math.isfinite(threshold):
+        raise UsageError(f"'threshold={threshold}' is not a finite number")
+
+
+def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
+    if output is None:
+        if resume:
+            raise UsageError("there is no output to resume", "pass 'output=FILE' too")
+        return
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", "the output is a file")
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{output} is neither .csv nor .jsonl")
+    if resume and sort:
+        raise UsageError(
+            "a sorted output cannot be resumed", "its rows are written when all are known"
+        )
+    if not resume and not sort and is_unfinished(output):
+        with exclusive(output):  # or another process is still writing these rows
+            raise UsageError(
+                f"{partial_path(output)} holds the rows of a run that was stopped",
+                "'resume=True' continues it; delete it to start over",
+            )
+
+
+# Inputs
+
+
+def _find(inputs: Iterable[str | Path], *, recursive: bool) -> Iterator[Path | DecodedImage]:
+    """Return the images of *inputs*; an error now if these are known and there are none."""
+    found = find_inputs(map(Path, inputs), recursive)
+    if not isinstance(inputs, Sequence):
+        return found
+    # Before torch is loaded.
+    first = next(found, None)
+    if first is None:
+        raise _no_images(inputs, recursive=recursive)
+    return chain([first], found)
+
+
+def _no_images(inputs: Iterable[str | Path], *, recursive: bool) -> DataError:
+    where = "among the inputs"
+    if isinstance(inputs, Sequence):
+        where = f"under {', '.join(map(str, inputs))}"
+    hint = "" if recursive else "subfolders were not searched"
+    return DataError(f"no images {where} (looked for {' '.join(IMAGE_SUFFIXES)})", hint)
+
+
+def _without(
+    earlier: CompletedInputs, inputs: Iterable[Path | DecodedImage]
 ) -> Iterator[Path | DecodedImage]:
     """Return the inputs that have no row yet."""
     return (
         item
         for item in inputs
-        if isinstance(item, DecodedImage) or not earlier.take(path_text(item))
+        if isinstance(item, DecodedImage) or not earlier.claim(path_text(item))
     )
 
 
-def _writers(
-    terminal: Terminal, request: Request, stamp: Stamp, stack: ExitStack
-) -> list[Callable[[Sequence[Row]], object]]:
-    """Return what takes each batch of rows; the files among them are finished by *stack*."""
-    writers: list[Callable[[Sequence[Row]], object]] = []
-    output = request.output
-    shown = stdout_format(terminal, stamp.components, output, as_json=request.as_json)
-    if shown is not None:
-        writers.append(printer(terminal, shown))
-    if output is not None:
-        kind = file_format(output, stamp.components)
-        resumed = request.resume and is_unfinished(output)
-        emit = stack.enter_context(
-            whole_output(output, kind)
-            if request.sort
-            else partial_output(output, stamp, kind, resumed=resumed)
-        )
-        writers.append(lambda rows: emit(kind.lines(rows)))
-    return writers
+# Output
 
 
-def _rows(
-    terminal: Terminal,
-    model: Model,
-    inputs: Iterable[Path | DecodedImage],
-    threshold: float,
-    tally: Tally,
-    options: DecodeOptions,
-    *,
-    strict: bool,
-) -> Iterator[list[Row]]:
-    """Yield the rows of each batch, in the order of the inputs, and count them."""
-    detector = model.detector
-    on_cpu = model.device.type == "cpu"
-    # A GPU does one thing after the other; the CPU has a batch for each of its cores.
-    turn = nullcontext() if on_cpu else threading.Lock()
-
-    def work(batch: list[DecodedImage]) -> tuple[list[DecodedImage], list[Row]]:
-        with turn:
-            scored = _score_batch(model, batch, threshold)
-        for read in batch:
-            read.pixels = None
-        return batch, scored
-
-    results = map_batches(
-        inputs,
-        detector.shape,
-        detector.batch_size,
-        work,
-        workers=cpu_workers() if on_cpu else 0,
-        options=options,
-    )
-    with progress_bar(terminal, "scoring images") as advance:
-        for batch, rows in results:
-            for read in batch:
-                if read.error:
-                    _skip(terminal, read, tally, strict=strict)
-                else:
-                    tally.changes.update(_changes(read, detector.shape))
-            tally.scored += sum(row.score is not None for row in rows)
-            tally.anomalies += sum(row.label == ANOMALY for row in rows)
-            yield rows
-            advance(tally.scored + tally.skipped, None)
+def _resume(output: Path, header: Header, callbacks: Callbacks) -> CompletedInputs:
+    partial = partial_path(output)
+    if not is_unfinished(output):
+        replaced = f"; {output} will be replaced" if output.exists() else ""
+        callbacks.note(f"no {partial} to resume: starting with the first input{replaced}")
+        return CompletedInputs()
+    earlier = resume_output(output, header, file_format(output, header.components))
+    callbacks.note(f"resuming after {count(earlier.scored, 'row')} in {partial}")
+    return earlier
 
 
-def _sorted(rows: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    """Yield all rows at once, when they are asked for: by then the output is known to open."""
-    everything = [row for batch in rows for row in batch]
-    # What has no score comes last; the sort is stable.
-    everything.sort(key=lambda row: -np.inf if row.score is None else row.score, reverse=True)
-    yield everything
+@contextmanager
+def _writer(
+    output: Path | None, header: Header, *, sort: bool, resume: bool
+) -> Iterator[Callable[[Sequence[ScoreRow]], object]]:
+    """Yield a function that writes rows to *output*, which is complete at the end."""
+    if output is None:
+        yield lambda _rows: None
+        return
+    row_format = file_format(output, header.components)
+    resumed = resume and is_unfinished(output)
+    with (
+        score_table(output, row_format)
+        if sort
+        else partial_output(output, header, row_format, resumed=resumed)
+    ) as write:
+        yield lambda rows: write(row_format.lines(rows))
 
 
-def _skip(terminal: Terminal, read: DecodedImage, tally: Tally, *, strict: bool) -> None:
-    path = one_line(path_text(read.path))
-    if strict:
-        raise DataError(f"cannot read {path}: {read.error}", "--strict ends at the first of these")
-    tally.skipped += 1
-    if tally.skipped <= _WARNINGS:
-        terminal.warn(f"skipped {path}: {read.error}")
-    if tally.skipped == _WARNINGS:
-        terminal.warn("more skipped inputs are not told of here; each has its row")
-
-
-def _score_batch(model: Model, batch: Sequence[DecodedImage], threshold: float) -> list[Row]:
-    rows = [Row(path_text(read.path), error=read.error) for read in batch]
-    readable = [
-        (row, read.pixels) for row, read in zip(rows, batch, strict=True) if read.pixels is not None
-    ]
-    if not readable:
-        return rows
-    scores = model.detector.score(np.stack([pixels for _, pixels in readable]))
-    names = tuple(scores.components)
-    columns = [scores.score, scores.p_value, *scores.components.values()]
-    for (row, _), (value, p_value, *parts) in zip(
-        readable, np.stack(columns, axis=1).tolist(), strict=True
-    ):
-        row.score = value
-        row.p_value = p_value
-        row.label = ANOMALY if value > threshold else NORMAL
-        row.components = dict(zip(names, parts, strict=True))
-    return rows
-
-
-def _changes(read: DecodedImage, shape: ImageShape) -> list[str]:
-    """Return how an image was changed to fit the model, in words that can be counted."""
-    found = read.found
-    if found is None:
-        return []
-    changes = []
-    if found.channels != shape.channels:
-        changes.append(f"converted from {_COLOURS[found.channels]} to {_COLOURS[shape.channels]}")
-    if (found.height, found.width) != (shape.height, shape.width):
-        changes.append(f"resized to {shape.height}x{shape.width}")
-    return [*changes, *found.remarks]
-
-
-# Reporting
-
-
-def _summarise(terminal: Terminal, tally: Tally, meaning: str, earlier: int) -> None:
-    if tally.changes:
-        changes = ", ".join(f"{number:,} {change}" for change, number in tally.changes.items())
-        terminal.note(f"note: of {count(tally.scored - earlier, 'image')}, {changes}")
-    before = f" ({earlier:,} before)" if earlier else ""
-    terminal.note(
-        f"scored {tally.scored:,}{before}, skipped {tally.skipped:,}, "
-        f"anomalies {tally.anomalies:,} ({meaning})"
-    )
-
-
-def _verdict(request: Request, tally: Tally) -> None:
-    """End with the exit code that fits: an anomaly found weighs more than an input skipped."""
-    if not tally.scored:
-        raise DataError(nothing_read(tally.skipped))
-    if request.fail_on_anomaly and tally.anomalies:
-        raise GateFailed(
-            f"{count(tally.anomalies, 'anomaly', 'anomalies')} in "
-            f"{count(tally.scored, 'image')} (--fail-on-anomaly)"
-        )
-    if tally.skipped:
-        total = tally.scored + tally.skipped
-        raise SomeInputsSkipped(f"{tally.skipped:,} of {count(total, 'input')} could not be read")
+def _sorted(batches: Iterable[list[ScoreRow]]) -> Iterator[list[ScoreRow]]:
+    """Yield all rows as one batch; rows without a score come last."""
+    rows = [row for batch in batches for row in batch]
+    # The sort is stable.
+    rows.sort(key=lambda row: -math.inf if row.score is None else row.score, reverse=True)
+    yield rows

@@ -23,6 +23,7 @@ from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
+from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import usable_components
 from bigan_cli.workflows.callbacks import Callbacks
@@ -142,7 +143,7 @@ def prepare_training(
     for warning in data.warnings:
         callbacks.warn(warning)
     with repeatable_arithmetic(device, data.image_shape, threads):
-        data.calibration_check(loaded.config.score.fpr)
+        check_fpr(loaded.config.score.fpr, len(data.calibration))
         architecture = make_architecture(loaded.registry, data.config.model)
         score = data.config.score
         names = score.components or DEFAULT_COMPONENTS

@@ -65,7 +65,7 @@ def test_the_model_file_rebuilds_them(adversarial):
     for name, value in member.networks.conditional.state_dict().items():
         kept = stored[f"members.0.networks.conditional.{name}"]
         np.testing.assert_array_equal(value.numpy(), kept)
-    assert member.parts["cycle_matching"].weight == 1.0
+    assert member.components["cycle_matching"].weight == 1.0
 
 
 def test_scores_survive_the_file(bigan, adversarial, pictures, tmp_path):

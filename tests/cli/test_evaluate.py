@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_the_figures_are_those_of_the_scores(evaluated):
     assert [name for name in by_name if by_name[name]["outlier"]] == ["8"]
     ones = np.array([row["class"] == "1" for row in rows])
     assert by_name["1"]["auroc"] == roc_auc_score(outlier[ones | outlier], score[ones | outlier])
+    components = list(trained["components"])
+    known = ["path", "class", "outlier", "score", "p_value", "label"]
+    assert list(rows[0]) == [*known, *components, "error"]
 
 
 def test_the_untrained_network_stands_beside_the_trained_one(evaluated, evaluate, run):
@@ -110,7 +114,7 @@ def test_a_handful_of_anomalies_is_told(bigan, evaluate, tmp_path, small_options
     assert bigan(*words, "--save-dir", run).code == 0
     done = evaluate(run, "--json")
     found = strict_json(done.out)
-    assert "steps alone, too few to judge whether the networks have collapsed" in done.err
+    assert "too few to judge whether the networks have collapsed" in done.err
     number = found["anomalies"]
     assert 0 < number < 20
     anomalies = "is only 1 anomaly" if number == 1 else f"are only {number} anomalies"
@@ -171,6 +175,37 @@ def test_another_rate_moves_the_threshold_alone(evaluate, run, evaluated):
     assert expected["low"] < 0.3 < expected["high"]
 
 
+def test_results_of_a_run_that_may_only_be_read_are_printed(evaluate, run, monkeypatch, tmp_path):
+    def refuse(path, mode="wb"):
+        if run in path.parents:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return atomic_write(path, mode)
+
+    from bigan_cli.atomic import atomic_write
+
+    for module in ("atomic", "storage.score_table", "report.mpl_style"):
+        monkeypatch.setattr(f"bigan_cli.{module}.atomic_write", refuse, raising=False)
+    done = evaluate(run, "--json")
+    assert done.code == 0
+    document = strict_json(done.out)
+    assert document["trained"]["auroc"]["value"] > 0
+    assert f"warning: the results are not saved: {run / 'stats'} cannot be written to" in done.err
+    assert "written to" not in done.err.replace("cannot be written to", "")
+    saved = evaluate(run, "--output", tmp_path / "elsewhere", "--json")
+    assert saved.code == 0
+    found = strict_json((tmp_path / "elsewhere" / "evaluation.json").read_text())
+    assert found == document
+    names = {"evaluation.json", "scores.csv", *FIGURES}
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == names
+    assert not (run / "stats" / "evaluation.json").exists()
+
+
+def test_an_output_that_cannot_be_made_is_an_error_before_the_work(evaluate, run):
+    done = evaluate(run, "--output", run / "run.json")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"error: {run / 'run.json'}: File exists\n"
+
+
 def test_the_gate(evaluate, run):
     assert evaluate(run, "--min-auroc", "0.01").code == 0
     below = evaluate(run, "--min-auroc", "1")
@@ -183,16 +218,20 @@ def test_the_gate(evaluate, run):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--fpr", "0"], 2, "--fpr 0 does not lie between 0 and 1"),
+        (["--fpr", "0"], 2, "--fpr must be between 0 and 1, got 0"),
         (["--fpr", "0.0001"], 1, "needs at least 9999 calibration images"),
-        (["--min-auroc", "95"], 2, "--min-auroc 95 does not lie between 0 and 1"),
+        (["--min-auroc", "95"], 2, "--min-auroc 95 is not between 0 and 1"),
         (["--checkpoint", "1"], 2, "no checkpoint '1'"),
-        (["--inlier", "3"], 2, "--inlier, --outlier and --set are for another data set"),
+        (["--inlier", "3"], 2, "--inlier, --outlier and further settings are for another dataset"),
         (["--dataset", "cifar-10x"], 2, "did you mean 'cifar10'?"),
         (["--dataset", "cifar10"], 2, "model expects 1x8x8, cifar10 gives 3x32x32"),
         (["--fpr", "1e-30"], 1, "needs at least 99999"),
         (["--dataset", "digits"], 2, "which classes of digits are normal for this model is not"),
-        (["--dataset", "mnist", "--set", "train.lr=1"], 2, "--set train.lr=1 has no bearing"),
+        (
+            ["--dataset", "mnist", "--set", "train.lr=1"],
+            2,
+            "the setting train.lr=1 does not affect an evaluation",
+        ),
     ],
 )
 def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, code, said):
@@ -243,10 +282,10 @@ def test_own_images_without_anomalies(evaluate, own_images):
     stale.write_bytes(b"of an earlier evaluation")
     done = evaluate(run)
     assert done.code == 0
-    assert "AUROC cannot be known: there are no test images" in done.err
+    assert "AUROC cannot be computed: there are no test images" in done.err
     table = table_of(done.out)
     assert "AUROC" not in table
-    assert "calibration normals" in table["threshold"]["of"]
+    assert "calibration images" in table["threshold"]["of"]
     assert float(table["FPR expected at 0.05"]["95% high"]) > 0.05
     assert "score quantile 0.5 of calibration" in table
     assert not stale.exists()
@@ -256,7 +295,7 @@ def test_own_images_without_anomalies(evaluate, own_images):
     assert document["operating_point"]["calibration_images"] > 19
     gate = evaluate(run, "--min-auroc", "0.5")
     assert gate.code == 3
-    assert "AUROC cannot be known" in gate.err
+    assert "AUROC needs both normal images and anomalies" in gate.err
 
 
 def test_own_images_on_defects_found_later(evaluate, own_images, write_digits, tmp_path):

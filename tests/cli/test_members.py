@@ -53,7 +53,7 @@ def test_the_score_is_the_mean_of_the_members(ensemble, digits):
     scores = detector.score(digits)
     np.testing.assert_allclose(scores.score, scores.members.mean(axis=0), rtol=1e-12)
     assert not np.allclose(*scores.members)
-    alone = [m.combine(m.components(digits, detector.batch_size)) for m in detector.members]
+    alone = [m.combine(m.component_scores(digits, detector.batch_size)) for m in detector.members]
     np.testing.assert_array_equal(scores.members, alone)
     one = np.concatenate([detector.score(digits[i : i + 1]).score for i in range(len(digits))])
     np.testing.assert_array_equal(one, scores.score)

@@ -62,8 +62,16 @@ def test_given_images(bigan, run, reconstruct, pictures, tmp_path):
     rows = [json.loads(line) for line in scored.out.splitlines()]
     assert document["scores"] == [row["score"] for row in rows]
     assert document["p_values"] == [row["p_value"] for row in rows]
-    few = reconstruct(pictures, "-n", "5", "--output", tmp_path / "few.png", "--json")
-    assert len(json.loads(few.out)["images"]) == 5
+
+
+def test_images_that_are_not_shown_are_mentioned(reconstruct, pictures, tmp_path):
+    paths = sorted(pictures.glob("*.png"))[:6]
+    few = reconstruct(*paths, "-n", "5", "--output", tmp_path / "few.png", "--json")
+    assert json.loads(few.out)["images"] == [str(path) for path in paths[:5]]
+    assert "note: only the first 5 images are shown; -n shows more" in few.err
+    every = reconstruct(*paths, "-n", "6", "--output", tmp_path / "all.png")
+    assert every.code == 0
+    assert "only the first" not in every.err
 
 
 def test_unreadable_images_are_left_out(reconstruct, pictures, tmp_path):
@@ -109,9 +117,7 @@ def test_a_run_without_test_images_asks_for_some(bigan, own_images, tmp_path):
     run = own_images / "run"
     done = bigan("reconstruct", "--run", run)
     assert done.code == 1
-    assert done.err == (
-        "error: this run has no test images\nhint: name some: bigan reconstruct PATH...\n"
-    )
+    assert done.err == ("error: this run has no test images\nhint: name images to reconstruct\n")
     words = ["--run", run, "--output", tmp_path / "own.png"]
     assert bigan("reconstruct", own_images / "good", *words).code == 0
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigan_cli.storage.partial_output import Earlier, _digest
+from bigan_cli.storage.partial_output import CompletedInputs, _digest
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
 HEARING = """
@@ -92,9 +92,9 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
 @given(st.lists(st.text(max_size=20), max_size=300))
 @settings(max_examples=30)
 def test_every_path_is_known_again_once_for_each_of_its_rows(paths):
-    earlier = Earlier(b"".join(map(_digest, paths)))
-    assert all(earlier.take(path) for path in paths)
-    assert not any(earlier.take(path) for path in paths)
+    earlier = CompletedInputs(b"".join(map(_digest, paths)))
+    assert all(earlier.claim(path) for path in paths)
+    assert not any(earlier.claim(path) for path in paths)
 
 
 def test_without_resume_the_rows_of_a_stopped_run_are_not_lost(score, pictures, partial):
@@ -102,8 +102,8 @@ def test_without_resume_the_rows_of_a_stopped_run_are_not_lost(score, pictures, 
     before = partial.read_bytes()
     done = score(pictures, "--output", output)
     assert done.code == 2
-    assert f"error: {partial} holds rows of a run that was stopped" in done.err
-    assert "--resume" in done.err
+    assert f"error: {partial} holds the rows of a run that was stopped" in done.err
+    assert "resume" in done.err
     assert partial.read_bytes() == before
     assert not output.exists()
 
@@ -126,20 +126,20 @@ def test_another_model_or_threshold_is_told(score, pictures, partial):
     output = partial.with_suffix("")
     for words, said in [
         (["--checkpoint", "0"], "comes from another model"),
-        (["--fpr", "0.5"], "was labelled by the threshold"),
+        (["--fpr", "0.5"], "was labelled with the threshold"),
     ]:
         done = score(pictures, "--output", output, "--resume", *words)
         assert done.code == 2
         assert done.err.count("error:") == 1
         assert said in done.err
-        assert "delete it to start anew" in done.err
+        assert "delete it to start over" in done.err
         assert partial.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda text: "path,score\n" + text.partition("\n")[2], "no unfinished output"),
+        (lambda text: "path,score\n" + text.partition("\n")[2], "not an unfinished output"),
         (lambda text: text.replace(",normal,", ",", 1), "damaged before its end"),
     ],
 )
@@ -176,7 +176,7 @@ def test_rows_of_inputs_that_are_not_named_are_told(score, pictures, partial):
     there = len(partial.read_text(encoding="utf-8").splitlines()) - 2  # a stamp, and the headings
     done = score(*names[10:50], "--output", output, "--resume")
     assert done.code == 0
-    assert f"warning: 10 rows of {output} are of inputs that this command does not" in done.err
+    assert f"warning: 10 rows of {output} are of inputs that were not given now" in done.err
     assert len(rows_of(output)) == there + 10
 
 
@@ -266,7 +266,7 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path, sent)
         os.kill(process.pid, getattr(signal, sent))
         told = process.stderr.read()
         assert process.wait(timeout=30) == 130
-    assert f"{partial} holds what is done: see --resume" in told
+    assert f"{partial} holds the rows so far; --resume continues it" in told
     assert "error: interrupted" in told
     assert "Traceback" not in told
     assert len(rows_of_partial(partial)) == 1
@@ -284,8 +284,8 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_scored(scor
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--resume"], "pass --output"),
-        (["--resume", "--sort", "--output", "x.csv"], "--resume and --sort exclude each other"),
+        (["--resume"], "no output to resume"),
+        (["--resume", "--sort", "--output", "x.csv"], "a sorted output cannot be resumed"),
     ],
 )
 def test_what_does_not_go_together_is_told(score, pictures, words, said):

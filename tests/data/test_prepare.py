@@ -249,14 +249,6 @@ def test_default_place_is_the_cache_of_this_machine() -> None:
     assert dataset.location.root == Path("~nosuchuser/x")
 
 
-def test_calibration_is_checked_before_training() -> None:
-    data = ready(dataset="digits", inlier=(3,))
-    n = len(data.calibration)
-    data.calibration_check(1 / (n + 1))
-    with pytest.raises(DataError, match=rf"at least 99 calibration images, and there are {n}"):
-        data.calibration_check(0.01)
-
-
 def test_many_files_are_decoded_once_for_all_seeds_and_protocols(
     tmp_path: Path, cached_from_ten: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bigan_cli.errors import DataError
-from bigan_cli.evaluation.evaluation import TestScores, evaluate
+from bigan_cli.evaluation.evaluation import Evaluation, TestScores
+from bigan_cli.evaluation.evaluation import evaluate as evaluate_flagged
 from bigan_cli.scoring.calibration import Calibration
 
 NAMES = ("zero", "one", "two", "three")
@@ -16,6 +19,20 @@ NAMES = ("zero", "one", "two", "three")
 
 def scores_of(values: np.ndarray) -> TestScores:
     return TestScores(values, {"half": values / 2, "flat": np.zeros_like(values)})
+
+
+def evaluate(
+    outlier: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    scores: TestScores,
+    calibration: Calibration,
+    fpr: float,
+    **more: Any,
+) -> Evaluation:
+    """Evaluate with the images flagged that have a p-value of at most *fpr*."""
+    flagged = calibration.p_values(scores.score) <= fpr
+    return evaluate_flagged(outlier, labels, names, scores, flagged, calibration, fpr, **more)
 
 
 @pytest.fixture

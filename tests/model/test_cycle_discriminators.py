@@ -24,7 +24,7 @@ from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.cycle_matching import CycleMatching
 from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.fit import Normals, fit_detector
-from bigan_cli.scoring.inference import observe
+from bigan_cli.scoring.inference import iter_outputs
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 from bigan_cli.testing._networks import small_networks
 
@@ -209,7 +209,7 @@ def test_the_layers_are_listed():
 def test_the_component_is_the_mean_feature_difference(shape):
     networks = build(shape)
     pixels = images_of(shape, 7)
-    ((seen, count),) = observe(networks, pixels, 7)
+    ((seen, count),) = iter_outputs(networks, pixels, 7)
     with torch.no_grad():
         got = CycleMatching(CycleMatching.Options()).score(seen, {})[:count]
         x = torch.from_numpy(pixels).float() / 127.5 - 1
@@ -238,8 +238,8 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         (NAMES, {"cycle_matching", "reconstruction"}),
     ):
         detector = fit_detector(build(shape, names), components, {}, normals, 0.1, 8, 0)
-        assert detector.members[0].parts.keys() == parts
-    ((seen, _),) = observe(build(shape, ("latent",)), pixels[:4], 4)
+        assert detector.members[0].components.keys() == parts
+    ((seen, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
     with pytest.raises(UsageError, match="no conditional discriminator of images"):
         _ = seen.image_pair_features
 

@@ -18,7 +18,7 @@ from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.flip import Flip
 from bigan_cli.scoring.components.rotation import Rotation
 from bigan_cli.scoring.components.shift import Shift
-from bigan_cli.scoring.inference import observe
+from bigan_cli.scoring.inference import iter_outputs
 from bigan_cli.scoring.inference_networks import ready
 from bigan_cli.transformations import TRANSFORMATIONS, rotate, shift
 
@@ -234,7 +234,7 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
 
 def test_observations_tell_what_the_heads_say(threes):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((seen, count),) = observe(networks, threes[:6], 8)
+    ((seen, count),) = iter_outputs(networks, threes[:6], 8)
     with torch.no_grad():
         features = networks.discriminator.image_features(seen.x)
         for name, head in networks.heads.items():
@@ -250,7 +250,7 @@ def test_observations_tell_what_the_heads_say(threes):
 @pytest.mark.parametrize("component", [Rotation, Shift, Flip], ids=lambda c: c.name)
 def test_scores_equal_a_plain_reading(threes, component):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((seen, _),) = observe(networks, threes[:6], 8)
+    ((seen, _),) = iter_outputs(networks, threes[:6], 8)
     name = component.needs_head
     kind, outputs = TRANSFORMATIONS[name], networks.heads[name].out_features
     with torch.no_grad():

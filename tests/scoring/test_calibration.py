@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -11,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigan_cli.data.splits import normals_needed
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.scoring.calibration import Calibration
+from bigan_cli.scoring.calibration import Calibration, check_fpr, images_needed
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 # Few distinct values, so that ties between calibration and new scores are the common case.
@@ -32,7 +32,7 @@ def test_p_value_and_threshold_decide_alike(
 ) -> None:
     rule = Calibration(np.array(calibration))
     scores = np.array(new + calibration)
-    if rule.n < normals_needed(fpr):
+    if rule.n < images_needed(fpr):
         assert (rule.p_values(scores) > fpr).all()
         with pytest.raises(DataError):
             rule.threshold(fpr)
@@ -60,10 +60,25 @@ def test_threshold_is_the_order_statistic_of_the_paper(n: int, decimal: object) 
         assert rule.threshold(float(fpr)) == k
 
 
+@given(st.integers(1, 2000), rates)
+def test_a_rate_is_refused_alike_before_and_after_calibration(images: int, fpr: float) -> None:
+    rule = Calibration(np.zeros(images))
+    try:
+        check_fpr(fpr, images)
+    except DataError as refusal:
+        with pytest.raises(DataError, match=re.escape(refusal.message)):
+            rule.threshold(fpr)
+        possible = re.search(r"'score.fpr' to (\S+) or more", refusal.hint)
+        assert possible is not None
+        check_fpr(float(possible[1]), images)
+    else:
+        rule.threshold(fpr)
+
+
 @given(st.integers(1, 5000))
-def test_normals_needed_is_the_least_that_suffices(n: int) -> None:
+def test_images_needed_is_the_least_that_suffices(n: int) -> None:
     fpr = 1 / (n + 1)
-    assert normals_needed(fpr) == n
+    assert images_needed(fpr) == n
     Calibration(np.zeros(n)).check(fpr)
     if n > 1:
         with pytest.raises(DataError):
@@ -71,7 +86,7 @@ def test_normals_needed_is_the_least_that_suffices(n: int) -> None:
 
 
 def test_a_rate_that_no_number_of_images_reaches_is_told_at_once() -> None:
-    assert normals_needed(1e-18) == pytest.approx(1e18)
+    assert images_needed(1e-18) == pytest.approx(1e18)
     for fpr in (1e-18, 1e-30, 5e-324):
         with pytest.raises(DataError, match="needs at least"):
             Calibration(np.zeros(50)).check(fpr)
@@ -81,7 +96,7 @@ def test_too_few_normals_says_how_many_are_needed() -> None:
     with pytest.raises(DataError) as caught:
         Calibration(np.zeros(50)).threshold(0.01)
     assert "at least 99" in caught.value.message
-    assert "has 50" in caught.value.message
+    assert "there are 50" in caught.value.message
     assert "0.0197" in caught.value.hint
     Calibration(np.zeros(50)).threshold(0.0197)
 

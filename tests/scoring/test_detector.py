@@ -104,6 +104,24 @@ def test_score_is_the_weighted_mean(networks, normals, digits):
     np.testing.assert_allclose(scores.score, wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("fpr", [0.02, 0.05, 0.29, 0.5, 0.97])
+def test_p_values_and_the_threshold_of_a_rate_predict_alike(detector, digits, fpr):
+    scores = detector.score(digits[0][:60])
+    anomalous = detector.predict(scores, fpr)
+    assert anomalous.dtype == bool
+    assert (anomalous == (scores.p_value <= fpr)).all()
+    threshold = detector.calibration.threshold(fpr)
+    assert (anomalous == detector.predict(scores, threshold=threshold)).all()
+
+
+def test_images_are_predicted_as_their_scores_are(detector, digits):
+    scores = detector.score(digits[0][:9])
+    assert (detector.predict(digits[0][:9]) == detector.predict(scores)).all()
+    assert (detector.predict(scores) == detector.predict(scores, detector.default_fpr)).all()
+    with pytest.raises(UsageError, match="exclude each other"):
+        detector.predict(scores, fpr=0.1, threshold=1.0)
+
+
 def test_no_images_give_no_scores(detector):
     empty = np.empty((0, 1, 8, 8), np.uint8)
     scores = detector.score(empty)
@@ -129,7 +147,7 @@ def test_no_component_that_can_tell_where(networks, normals, digits):
 def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
     component = LatentNeighbours(LatentNeighbours.Options(n_neighbors=3))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
-    part = detector.members[0].parts["latent_neighbours"]
+    part = detector.members[0].components["latent_neighbours"]
     query = digits[0][:10]
 
     def encode(pixels):
@@ -138,14 +156,14 @@ def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
 
     distances = np.linalg.norm(encode(query)[:, None] - encode(normals.fit)[None], axis=2)
     wanted = np.sort(distances, axis=1)[:, :3].mean(axis=1)
-    got = detector.score(query).components["latent_neighbours"] * part.spread + part.centre
+    got = detector.score(query).components["latent_neighbours"] * part.scale + part.location
     np.testing.assert_allclose(got, wanted, rtol=5e-3)  # the bank is kept in half precision
 
 
 def test_the_memory_is_bounded(networks, normals):
     component = LatentNeighbours(LatentNeighbours.Options(memory_bank_size=10))
     detector = fit_detector(networks, [component], {}, normals, 0.05, batch_size=8, seed=0)
-    bank = detector.members[0].parts["latent_neighbours"].fitted["bank"]
+    bank = detector.members[0].components["latent_neighbours"].fitted["bank"]
     assert bank.shape == (10, 8)
     assert bank.dtype == torch.float16
 

@@ -71,7 +71,7 @@ def test_a_coreset_is_chosen_from_more_normals_than_are_kept(pixels):
         options = LatentNeighbours.Options(memory_bank_size=size, subsampling=selection)
         detector = make(pixels, [Watched(options)])
         assert seen.pop() == wanted
-        assert len(detector.members[0].parts["latent_neighbours"].fitted["bank"]) == size
+        assert len(detector.members[0].components["latent_neighbours"].fitted["bank"]) == size
 
 
 @settings(max_examples=20)
@@ -92,7 +92,7 @@ def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
     about = {"class_names": ("slant",), "normal_classes": (0,), "preprocessing": PREPROCESSING}
     save_detector(path, detector, config=loaded.config, fingerprint="", **about)
     again = load_detector(path, torch.device("cpu"), loaded.registry)
-    parts = again.members[0].parts
+    parts = again.members[0].components
     assert parts["latent_neighbours"].component.options.dimensions == 5
     assert parts["discriminator_neighbours"].fitted["bank"].shape == (20, 5)
     kept, read = detector.score(pixels), again.score(pixels)
@@ -103,7 +103,7 @@ def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
 
 def test_dimensions_bound_the_memory(detector, pixels):
     def size(made, name):
-        fitted = made.members[0].parts[name].fitted
+        fitted = made.members[0].components[name].fitted
         return sum(t.numel() * t.element_size() for t in fitted.values())
 
     whole = make(pixels, components({}))

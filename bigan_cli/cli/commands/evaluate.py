@@ -1,9 +1,9 @@
-"""``bigan evaluate``: what a trained model is worth."""
+"""``bigan evaluate``: evaluates a trained model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from bigan_cli.cli.options import (
     RunOption,
     setting_option,
 )
+
+if TYPE_CHECKING:
+    from bigan_cli.cli.terminal import Terminal
 
 
 def evaluate(
@@ -54,21 +57,30 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Seed of the bootstrap confidence intervals.", min=0)
     ] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write the results to. [default: stats in the run]", metavar="DIR"
+        ),
+    ] = None,
     min_auroc: Annotated[
-        float | None, typer.Option(help="End with exit code 3 if the AUROC is below this.")
+        float | None, typer.Option(help="Exit code 3 if the AUROC is below this.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a trained model on its test images: AUROC, average precision, rates, figures.
 
-    Every figure has its 95 % interval and stands beside that of the untrained network. Where
-    there are no anomalies to test with, the threshold and what to expect of it are reported.
+    Metrics have 95 % intervals and are compared with those of the untrained network. Where there
+    are no anomalies to test with, the threshold and its expected rate are reported.
     """
-    from bigan_cli.workflows.evaluate import Request, run_evaluation
+    from bigan_cli.cli.callbacks import progress_callbacks
+    from bigan_cli.cli.views.evaluation import check_gate, check_min_auroc, show_evaluation
+    from bigan_cli.workflows.evaluate import evaluate as evaluate_run
 
-    run_evaluation(
-        ctx.obj,
-        Request(
+    terminal: Terminal = ctx.obj
+    check_min_auroc(min_auroc)
+    with progress_callbacks(terminal) as callbacks:
+        result = evaluate_run(
             run=run,
             checkpoint=checkpoint,
             device=device,
@@ -80,7 +92,10 @@ def evaluate(
             outlier=class_refs(outlier),
             sets=set_ or (),
             seed=seed,
-            min_auroc=min_auroc,
-            as_json=as_json,
-        ),
-    )
+            output=output,
+            callbacks=callbacks,
+        )
+    show_evaluation(terminal, result, as_json=as_json)
+    if result.write_error is not None:
+        raise result.write_error
+    check_gate(result, min_auroc)

@@ -1,9 +1,9 @@
-"""``bigan reconstruct``: what the networks make of images."""
+"""``bigan reconstruct``: draws images and their reconstructions."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,16 @@ from bigan_cli.cli.options import (
     setting_option,
 )
 
+if TYPE_CHECKING:
+    from bigan_cli.cli.terminal import Terminal
+
 
 def reconstruct(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Image files or folders; by default test images of the run.", metavar="PATH"
+            help="Image files or folders. [default: test images of the run]", metavar="PATH"
         ),
     ] = None,
     run: RunOption = Path("results"),
@@ -32,7 +35,7 @@ def reconstruct(
     number: Annotated[
         int, typer.Option("--number", "-n", help="Number of images to show.", min=1, max=256)
     ] = 16,
-    seed: Annotated[int, typer.Option(help="Chooses the test images.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that selects the test images.", min=0)] = 0,
     data_root: Annotated[
         Path | None,
         setting_option("data.root", default="as in training"),
@@ -40,26 +43,29 @@ def reconstruct(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The picture, a .png. [RUN/reconstruction/reconstruct.png]", metavar="FILE"
+            help="Output file, .png. [default: reconstruction/reconstruct.png in the run]",
+            metavar="FILE",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a given --output that exists.")
+        bool, typer.Option("--overwrite", help="Replace --output where it exists.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw images beside their reconstructions and the differences.
+    """Draw images next to their reconstructions and the differences.
 
-    Half of the test images shown are normal and half are anomalies, as far as there are any.
-    Of given files the first ones that can be read are shown.
+    Half of the test images shown are normal and half are anomalies, where there are enough. Of
+    given files, the first that can be read are shown.
     """
-    from bigan_cli.workflows.reconstruct import Request
+    from bigan_cli.cli.callbacks import progress_callbacks
+    from bigan_cli.errors import SomeInputsSkipped
+    from bigan_cli.formatting import count
     from bigan_cli.workflows.reconstruct import reconstruct as draw
 
-    draw(
-        ctx.obj,
-        Request(
-            paths=paths or (),
+    terminal: Terminal = ctx.obj
+    with progress_callbacks(terminal) as callbacks:
+        result = draw(
+            paths or (),
             run=run,
             checkpoint=checkpoint,
             device=device,
@@ -69,6 +75,14 @@ def reconstruct(
             data_root=data_root,
             output=output,
             overwrite=overwrite,
-            as_json=as_json,
-        ),
-    )
+            callbacks=callbacks,
+        )
+    if as_json:
+        terminal.json(result.as_dict())
+    else:
+        terminal.result(str(result.path))
+    terminal.note(f"{count(len(result.images), 'image')} by {result.model}")
+    if result.truncated:
+        terminal.note(f"note: only the first {number} images are shown; -n shows more, up to 256")
+    if result.skipped:
+        raise SomeInputsSkipped(f"{count(result.skipped, 'input')} could not be read")

@@ -1,12 +1,13 @@
-"""``bigan score``: how far from normal images are."""
+"""``bigan score``: scores images."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bigan_cli.cli.inputs import read_inputs
 from bigan_cli.cli.options import (
     CheckpointOption,
     DeviceOption,
@@ -14,6 +15,9 @@ from bigan_cli.cli.options import (
     RunOption,
     setting_option,
 )
+
+if TYPE_CHECKING:
+    from bigan_cli.cli.terminal import Terminal
 
 
 def score(
@@ -32,80 +36,85 @@ def score(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Images per forward pass. [default: the model's on a CPU, 16 times that on a GPU]",
+            min=1, help="Images per forward pass. [default: the model's; on a GPU 16 times that]"
         ),
     ] = None,
-    fpr: Annotated[
-        float | None,
-        setting_option("score.fpr", default="the run's own"),
-    ] = None,
+    fpr: Annotated[float | None, setting_option("score.fpr", default="the run's own")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Call an image anomalous above this score, instead.")
+        float | None,
+        typer.Option(help="Label images above this score anomalous, instead of --fpr."),
     ] = None,
     max_megapixels: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Refuse images of more million pixels than this. [the run's, 200]"
-        ),
+        typer.Option(min=1, help="Skip images of more million pixels. [default: the run's]"),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Search folders recursively.")
     ] = True,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="The list of - is separated by NUL, not newline.")
+        bool, typer.Option("--null", "-0", help="The list of - is NUL-separated.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(help="Output file (overwritten); .csv or .jsonl.", metavar="FILE"),
     ] = None,
     resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Resume an --output that was stopped."),
+        bool, typer.Option("--resume", help="Continue an --output that was stopped.")
     ] = False,
     sort: Annotated[
-        bool, typer.Option("--sort", help="Most anomalous first; holds all rows in memory.")
+        bool, typer.Option("--sort", help="Most anomalous first; keeps all rows in memory.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End at the first unreadable file, with exit code 1.")
+        bool, typer.Option("--strict", help="Stop at the first unreadable file, with exit code 1.")
     ] = False,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option(
             "--fail-on-anomaly",
-            help="End with exit code 3 if there is an anomaly, even if files were skipped.",
+            help="Exit code 3 if there is an anomaly, even if files were skipped.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
 ) -> None:
     """Score images: one row each with score, p-value, label and components.
 
-    Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs.
-    A file that cannot be read gets a row with the reason, and the exit code is 4. Until all
-    images are scored, the rows of --output are in FILE.partial.
+    Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs. A
+    file that cannot be read gets a row with the reason, and the exit code is 4. Until all are
+    done, the rows of --output are in FILE.partial.
     """
-    from bigan_cli.workflows.score import score as score_images
-    from bigan_cli.workflows.score_request import Request
+    from bigan_cli.cli.callbacks import progress_callbacks
+    from bigan_cli.cli.views.score import RowPrinter, check_result, show_summary
+    from bigan_cli.storage.partial_output import is_unfinished, partial_path
+    from bigan_cli.workflows.score import score_files
 
-    score_images(
-        ctx.obj,
-        Request(
-            paths=paths,
-            run=run,
-            checkpoint=checkpoint,
-            device=device,
-            plugins=plugin or (),
-            batch_size=batch_size,
-            fpr=fpr,
-            threshold=threshold,
-            recursive=recursive,
-            null=null,
-            output=output,
-            resume=resume,
-            sort=sort,
-            strict=strict,
-            fail_on_anomaly=fail_on_anomaly,
-            as_json=as_json,
-            max_megapixels=max_megapixels,
-        ),
-    )
+    terminal: Terminal = ctx.obj
+    try:
+        with progress_callbacks(terminal) as callbacks:
+            result = score_files(
+                read_inputs(paths, null=null),
+                run=run,
+                checkpoint=checkpoint,
+                device=device,
+                plugins=plugin or (),
+                batch_size=batch_size,
+                fpr=fpr,
+                threshold=threshold,
+                max_megapixels=max_megapixels,
+                recursive=recursive,
+                strict=strict,
+                output=output,
+                resume=resume,
+                sort=sort,
+                on_rows=RowPrinter(terminal, output, as_json=as_json),
+                callbacks=callbacks,
+            )
+    except KeyboardInterrupt:
+        if output is not None and is_unfinished(output):
+            terminal.note(f"{partial_path(output)} holds the rows so far; --resume continues it")
+        raise
+    if output is not None and not as_json:
+        terminal.result(str(output))
+    show_summary(terminal, result)
+    check_result(result, fail_on_anomaly=fail_on_anomaly)

@@ -1,28 +1,21 @@
-"""An evaluation in words: a table of its figures, and what they do not say by themselves."""
+"""The table of an evaluation's metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from bigan_cli.cli.terminal import Terminal
+from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.evaluation.evaluation import Evaluation, Ranking
 from bigan_cli.evaluation.metrics import Estimate, Rate
 from bigan_cli.formatting import count
-from bigan_cli.model.diagnostics import WARMUP_STEPS, TrainingWarning, alarms
-from bigan_cli.scoring.ensemble_member import Origin
-from bigan_cli.storage.model_header import ModelHeader
+from bigan_cli.workflows.evaluate import EvaluationResult
 
 COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 
-# With an AUROC beyond this there is little left to gain.
-_SOLVED = 0.99
-
-# Of fewer images than this, resampling cannot tell how much others like them would differ.
-_FEW = 20
-
 
 def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
-    """Yield the cells of :data:`COLUMNS`: the last one says what was counted."""
+    """Yield the cells of each row of :data:`COLUMNS`; the last says what was counted."""
     both = f"{result.normals:,} normal, {result.anomalies:,} anomalous"
     yield from _ranking_rows(result.trained, "", both)
     if result.untrained is not None:
@@ -109,83 +102,32 @@ def _cells(figure: Estimate | Rate) -> tuple[str, str, str]:
     return f"{figure.value:.4f}", f"{figure.low:.4f}", f"{figure.high:.4f}"
 
 
-def remarks(result: Evaluation) -> Iterator[str]:
-    """Yield what is worth knowing."""
-    if result.trained.auroc is not None:
-        if _gained_nothing(result) and result.trained.auroc.value >= _SOLVED:
-            yield "the untrained network tells these anomalies apart as well: they are easy"
+def show_evaluation(terminal: Terminal, result: EvaluationResult, *, as_json: bool) -> None:
+    """Print the metrics, what is to be known about them, and where they were written."""
+    if as_json:
+        terminal.json(result.as_dict())
+    else:
+        terminal.table(COLUMNS, figures_table(result.evaluation))
+    for text in result.remarks:
+        terminal.note(text)
+    for text in result.warnings:
+        terminal.warn(text)
+    if result.files and result.write_error is None:
+        names = ", ".join(path.name for path in result.files)
+        terminal.note(f"written to {result.files[0].parent}: {names}")
+
+
+def check_min_auroc(min_auroc: float | None) -> None:
+    """Raise UsageError if the wanted AUROC is out of range."""
+    if min_auroc is not None and not 0 <= min_auroc <= 1:
+        raise UsageError(f"--min-auroc {min_auroc:g} is not between 0 and 1")
+
+
+def check_gate(result: EvaluationResult, min_auroc: float | None) -> None:
+    """Raise GateFailed if the AUROC is below the wanted one, or does not exist."""
+    if min_auroc is None:
         return
-    missing = "no test images"
-    if result.images:
-        missing = "no anomalies" if not result.anomalies else "no normal images"
-    point, expected = result.operating_point, result.operating_point.expected_fpr
-    yield (
-        f"AUROC cannot be known: there are {missing} to test with. The threshold rests on "
-        f"{count(point.calibration_images, 'calibration normal')}: of new normal images like "
-        f"them, {expected.value:.1%} are expected to be called anomalous (95 % interval "
-        f"{expected.low:.1%} to {expected.high:.1%})"
-    )
-
-
-def warnings(result: Evaluation) -> Iterator[str]:
-    """Yield what may be wrong."""
-    gain, area = result.gain, result.trained.auroc
-    if gain and area and _gained_nothing(result) and area.value < _SOLVED:
-        yield (
-            f"training gained nothing that can be told from chance: AUROC {gain.value:+.3f} "
-            f"(95 % interval {gain.low:+.3f} to {gain.high:+.3f}) over the untrained network"
-        )
-    few = min(result.normals, result.anomalies)
-    if area and few < _FEW:
-        kind = ("anomaly", "anomalies") if few == result.anomalies else ("normal image",)
-        yield (
-            f"there {'is' if few == 1 else 'are'} only {count(few, *kind)} to test with: the "
-            "intervals of AUROC and average precision are narrower than what is known"
-        )
-    point, expected = result.operating_point, result.operating_point.expected_fpr
-    if point.surprising and point.observed_fpr is not None:
-        yield (
-            f"{point.observed_fpr.value:.1%} of the test normals are called anomalous, where "
-            f"{expected.low:.1%} to {expected.high:.1%} was to be expected: they differ from the "
-            "normals that the model was calibrated with"
-        )
-    if result.images >= 20 and result.distinct_scores < result.images / 10:
-        yield (
-            f"{result.images:,} images got only {result.distinct_scores:,} different scores: the "
-            "networks may have collapsed"
-        )
-
-
-def health_document(header: ModelHeader) -> list[dict[str, Any]]:
-    """Return what the members of a model showed in training, and what is wrong with each."""
-    return [
-        {
-            "seed": origin.seed,
-            "epoch": origin.epoch,
-            "signs": None if origin.health is None else origin.health.as_dict(),
-            "alarms": [alarm.as_dict() for alarm in _alarms(origin)],
-        }
-        for origin in (member.origin for member in header.members)
-    ]
-
-
-def health_warnings(header: ModelHeader) -> Iterator[str]:
-    """Yield what was wrong with the members of a model when it was saved."""
-    for number, member in enumerate(header.members, 1):
-        which = f"member {number}, " if len(header.members) > 1 else ""
-        for alarm in _alarms(member.origin):
-            yield f"{which}when this model was saved: {alarm}"
-        health = member.origin.health
-        if health is not None and 0 < health.steps < WARMUP_STEPS:
-            yield (
-                f"{which}trained for {count(health.steps, 'step')} alone, too few to judge whether "
-                "the networks have collapsed: look at reconstruction/comparison, raise --epochs"
-            )
-
-
-def _alarms(origin: Origin) -> tuple[TrainingWarning, ...]:
-    return () if origin.health is None else alarms(origin.health)
-
-
-def _gained_nothing(result: Evaluation) -> bool:
-    return result.gain is not None and result.gain.low <= 0
+    if result.auroc is None:
+        raise GateFailed(f"--min-auroc {min_auroc:g}: AUROC needs both normal images and anomalies")
+    if result.auroc.value < min_auroc:
+        raise GateFailed(f"AUROC {result.auroc.value:.4f} is below --min-auroc {min_auroc:g}")

@@ -1,0 +1,47 @@
+"""Inputs of a command: paths on the command line, and lists of paths on standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bigan_cli.errors import DataError, UsageError
+
+STDIN = "-"
+
+
+def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[str | Path]:
+    """Return *paths*, with ``-`` replaced by the paths on standard input, as they arrive.
+
+    Args:
+        paths: Files and folders, and at most one ``-``.
+        null: Whether the list on standard input is separated by NUL.
+
+    Raises:
+        UsageError: Standard input is named twice or is closed, or *null* has no use.
+    """
+    if STDIN not in paths:
+        if null:
+            raise UsageError("--null is about the list on standard input", "pass - to read one")
+        return paths
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", "name the images, or pipe a list to -")
+    if paths.count(STDIN) > 1:
+        raise UsageError("standard input can be read only once")
+    return _with_stdin(paths, b"\0" if null else b"\n")
+
+
+def _with_stdin(paths: Sequence[str], separator: bytes) -> Iterator[str | Path]:
+    from bigan_cli.data.stream import paths_from
+
+    found = len(paths) > 1
+    for path in paths:
+        if path != STDIN:
+            yield path
+            continue
+        for listed in paths_from(sys.stdin.fileno(), separator):
+            found = True
+            yield listed
+    if not found:
+        raise DataError("no paths on standard input")

@@ -1,0 +1,96 @@
+"""How scores look: rows on standard output, and the summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bigan_cli.cli.terminal import Terminal
+from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
+from bigan_cli.formatting import count, none_readable, one_line
+from bigan_cli.storage.score_table import RowFormat, ScoreRow, csv_format, json_format
+from bigan_cli.workflows.score import ScoreResult
+
+
+class RowPrinter:
+    """Prints rows on standard output, each batch at once; the header comes first.
+
+    The rows are JSON lines if *as_json*. Otherwise nothing is printed if they go to *output*, and
+    else they are columns on a terminal and CSV elsewhere.
+    """
+
+    def __init__(self, terminal: Terminal, output: Path | None, *, as_json: bool) -> None:
+        self._terminal = terminal
+        self._silent = output is not None and not as_json
+        self._as_json = as_json
+        self._format: RowFormat | None = None
+
+    def __call__(self, components: Sequence[str], rows: Sequence[ScoreRow]) -> None:
+        """Print the rows of one batch."""
+        if self._silent:
+            return
+        lines = []
+        if self._format is None:
+            self._format = self._choose(components)
+            lines = [] if self._format.header is None else [self._format.header]
+        self._terminal.result("\n".join([*lines, self._format.lines(rows)]))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+    def _choose(self, components: Sequence[str]) -> RowFormat:
+        if self._as_json:
+            return json_format()
+        if self._terminal.stdout_is_terminal:
+            return _columns()
+        return csv_format(components)
+
+
+def _columns() -> RowFormat:
+    """Return columns for a reader: label, p-value, score, and the whole path last."""
+
+    def line(row: ScoreRow) -> str:
+        if row.score is None or row.p_value is None:
+            return f"{'error':<8}{'':>9}{'':>10}  {one_line(row.path)}: {row.error}"
+        return f"{row.label:<8}{row.p_value:>9.4f}{row.score:>10.3f}  {one_line(row.path)}"
+
+    return RowFormat(
+        f"{'label':<8}{'p-value':>9}{'score':>10}  path", lambda rows: "\n".join(map(line, rows))
+    )
+
+
+def show_summary(terminal: Terminal, result: ScoreResult) -> None:
+    """Print how many images were scored, converted, skipped and labelled anomalous."""
+    if result.conversions:
+        conversions = ", ".join(f"{n:,} {what}" for what, n in result.conversions.items())
+        terminal.note(f"note: of {count(result.scored - result.resumed, 'image')}, {conversions}")
+    before = f" ({result.resumed:,} before)" if result.resumed else ""
+    rule = f"score above {result.threshold:g}"
+    if result.fpr is not None:
+        rule = f"score above {result.threshold:.4g}, for a false-positive rate of {result.fpr:g}"
+    terminal.note(
+        f"scored {result.scored:,}{before}, skipped {result.skipped:,}, "
+        f"anomalies {result.anomalies:,} ({rule})"
+    )
+
+
+def check_result(result: ScoreResult, *, fail_on_anomaly: bool) -> None:
+    """Raise the error that sets the exit code: an anomaly outweighs a skipped input.
+
+    Raises:
+        DataError: No input could be read.
+        GateFailed: There is an anomaly, and *fail_on_anomaly*.
+        SomeInputsSkipped: Some inputs could not be read.
+    """
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    if not result.scored:
+        raise DataError(none_readable(result.skipped))
+    if fail_on_anomaly and result.anomalies:
+        raise GateFailed(
+            f"{count(result.anomalies, 'anomaly', 'anomalies')} in "
+            f"{count(result.scored, 'image')} (--fail-on-anomaly)"
+        )
+    if result.skipped:
+        total = result.scored + result.skipped
+        raise SomeInputsSkipped(f"{result.skipped:,} of {count(total, 'input')} could not be read")

@@ -1,0 +1,125 @@
+"""Tables of scores: one row per image, as CSV or as JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bigan_cli.atomic import atomic_write
+
+ANOMALY, NORMAL = "anomaly", "normal"
+SUFFIXES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The score of one input, or the reason why it has none.
+
+    Attributes:
+        path: The image's path, or its name in a dataset.
+        score: Higher is more anomalous; None for an input that could not be scored.
+        p_value: How rare such a score is among normal images, or None.
+        label: ``anomaly``, ``normal``, or empty where there is no score.
+        components: Name -> standardised value of the component; empty where there is no score.
+        error: Why there is no score; empty where there is one.
+        truth: Name -> value of the columns that say what the image is, where that is known.
+    """
+
+    path: str
+    score: float | None = None
+    p_value: float | None = None
+    label: str = ""
+    components: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    truth: Mapping[str, object] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as a JSON object; what is not known is null."""
+        return {
+            "path": self.path,
+            **self.truth,
+            "score": self.score,
+            "p_value": self.p_value,
+            "label": self.label or None,
+            "components": dict(self.components),
+            "error": self.error or None,
+        }
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """How rows become lines of text.
+
+    Attributes:
+        header: The first line, or None.
+        lines: Converts rows to lines, without the end of the last line.
+    """
+
+    header: str | None
+    lines: Callable[[Sequence[ScoreRow]], str]
+
+
+def csv_format(components: Sequence[str], truth: Sequence[str] = ()) -> RowFormat:
+    """Return the CSV format. Numbers are written so that they read back exactly.
+
+    Args:
+        components: The components' names, in the order of their columns.
+        truth: The names of the columns that say what the images are.
+    """
+
+    def cells(row: ScoreRow) -> list[object]:
+        known = [row.truth.get(name) for name in truth]
+        values = [row.components.get(name) for name in components]
+        return [row.path, *known, row.score, row.p_value, row.label, *values, row.error]
+
+    return RowFormat(
+        csv_line(["path", *truth, "score", "p_value", "label", *components, "error"]),
+        lambda rows: _csv_lines(map(cells, rows)),
+    )
+
+
+def json_format() -> RowFormat:
+    """Return the format with one JSON object per line."""
+
+    def line(row: ScoreRow) -> str:
+        return json.dumps(row.as_dict(), allow_nan=False)
+
+    return RowFormat(None, lambda rows: "\n".join(map(line, rows)))
+
+
+def file_format(output: Path, components: Sequence[str]) -> RowFormat:
+    """Return the format for the suffix of *output*: CSV, or else JSON lines."""
+    return csv_format(components) if output.suffix.lower() == ".csv" else json_format()
+
+
+@contextmanager
+def score_table(output: Path, row_format: RowFormat) -> Iterator[Callable[[str], object]]:
+    """Yield a function that writes lines to *output*, which is created whole or not at all."""
+    with atomic_write(output, "w") as stream:
+        if row_format.header is not None:
+            stream.write(row_format.header + "\n")
+        yield lambda lines: stream.write(lines + "\n")
+
+
+def csv_line(cells: Sequence[object]) -> str:
+    """Return one line of comma-separated values; None is an empty cell."""
+    return _csv_lines([cells])
+
+
+def _csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    lines = _LineCollector()
+    # Python before 3.13 quotes a line break only if it is a character of the line terminator.
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "\n".join(lines)
+
+
+class _LineCollector(list[str]):
+    """The lines that a csv writer writes, without their terminators."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n"))

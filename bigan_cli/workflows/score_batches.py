@@ -1,0 +1,167 @@
+"""Scoring of batches of decoded images, concurrently and in order."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.stream import DecodedImage, map_batches
+from bigan_cli.errors import DataError
+from bigan_cli.formatting import one_line, path_text
+from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.models import LoadedModel
+
+_COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+# More warnings about single files are not useful; every input has its row.
+_MOST_WARNINGS = 20
+
+
+@dataclass
+class Counts:
+    """Counts of the inputs processed so far; see :class:`ScoreResult`."""
+
+    scored: int = 0
+    skipped: int = 0
+    anomalies: int = 0
+    conversions: Counter[str] = field(default_factory=Counter)
+
+
+class StoppedError(Exception):
+    """``should_stop`` returned True; the partial output stays."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How images are labelled: arguments of :meth:`Detector.predict`, and the resulting limit.
+
+    Attributes:
+        fpr: The false-positive rate, or None.
+        threshold: A threshold in its place, or None.
+        limit: The score above which an image is anomalous.
+    """
+
+    fpr: float | None
+    threshold: float | None
+    limit: float
+
+    @classmethod
+    def of(cls, model: LoadedModel, fpr: float | None, threshold: float | None) -> Rule:
+        """Return the rule for the arguments of a call, *fpr* or *threshold* or neither."""
+        if threshold is not None:
+            return cls(None, threshold, threshold)
+        fpr = model.detector.default_fpr if fpr is None else fpr
+        return cls(fpr, None, model.detector.calibration.threshold(fpr))
+
+
+def score_batches(
+    model: LoadedModel,
+    inputs: Iterable[Path | DecodedImage],
+    rule: Rule,
+    options: DecodeOptions,
+    counts: Counts,
+    callbacks: Callbacks,
+    *,
+    strict: bool,
+) -> Iterator[list[ScoreRow]]:
+    """Yield the rows of each batch, in the order of the inputs, and count them."""
+    detector = model.detector
+    on_cpu = model.device.type == "cpu"
+    # A GPU computes one batch after another, a CPU one on each of its cores.
+    turn = nullcontext() if on_cpu else threading.Lock()
+
+    def work(batch: list[DecodedImage]) -> tuple[list[DecodedImage], list[ScoreRow]]:
+        with turn:
+            rows = _score_batch(model, batch, rule)
+        for image in batch:
+            image.pixels = None  # frees the memory
+        return batch, rows
+
+    results = map_batches(
+        inputs,
+        detector.shape,
+        detector.batch_size,
+        work,
+        workers=_cpu_workers() if on_cpu else 0,
+        options=options,
+    )
+    for batch, rows in results:
+        for image, row in zip(batch, rows, strict=True):
+            if row.error:
+                _skip(row, counts, callbacks, strict=strict)
+            else:
+                counts.conversions.update(_conversions(image, detector.shape))
+        counts.scored += sum(row.score is not None for row in rows)
+        counts.anomalies += sum(row.label == ANOMALY for row in rows)
+        yield rows
+        callbacks.on_progress("scoring images", counts.scored + counts.skipped, None)
+        if callbacks.should_stop():
+            raise StoppedError
+
+
+def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -> list[ScoreRow]:
+    pixels = [image.pixels for image in batch if image.pixels is not None]
+    if not pixels:
+        return [ScoreRow(path_text(image.path), error=image.error) for image in batch]
+    scores = model.detector.score(np.stack(pixels))
+    anomalous = model.detector.predict(scores, rule.fpr, rule.threshold)
+    table = np.stack([scores.score, scores.p_value, *scores.components.values()], axis=1)
+    scored = zip(table.tolist(), anomalous.tolist(), strict=True)
+    rows = []
+    for image in batch:
+        path = path_text(image.path)
+        if image.pixels is None:
+            rows.append(ScoreRow(path, error=image.error))
+            continue
+        (score, p_value, *values), anomaly = next(scored)
+        if not all(map(math.isfinite, (score, *values))):
+            rows.append(ScoreRow(path, error="the score is not finite"))
+            continue
+        components = dict(zip(scores.components, values, strict=True))
+        label = ANOMALY if anomaly else NORMAL
+        rows.append(ScoreRow(path, score, p_value, label, components))
+    return rows
+
+
+def _skip(row: ScoreRow, counts: Counts, callbacks: Callbacks, *, strict: bool) -> None:
+    path = one_line(row.path)
+    if strict:
+        raise DataError(
+            f"cannot read {path}: {row.error}", "'strict=True' ends at the first of these"
+        )
+    counts.skipped += 1
+    if counts.skipped <= _MOST_WARNINGS:
+        callbacks.warn(f"skipped {path}: {row.error}")
+    if counts.skipped == _MOST_WARNINGS:
+        callbacks.warn("further skipped inputs are not listed here; each has its row")
+
+
+def _conversions(image: DecodedImage, shape: ImageShape) -> list[str]:
+    """Return descriptions of how an image was converted to the model's shape."""
+    found = image.found
+    if found is None:
+        return []
+    conversions = []
+    if found.channels != shape.channels:
+        conversions.append(
+            f"converted from {_COLOURS[found.channels]} to {_COLOURS[shape.channels]}"
+        )
+    if (found.height, found.width) != (shape.height, shape.width):
+        conversions.append(f"resized to {shape.height}x{shape.width}")
+    return [*conversions, *found.remarks]
+
+
+def _cpu_workers() -> int:
+    """Return how many batches a CPU computes at a time; ``OMP_NUM_THREADS`` decides if set."""
+    import torch
+
+    return torch.get_num_threads()
