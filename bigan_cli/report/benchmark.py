@@ -14,10 +14,10 @@ from bigan_cli.evaluation.baselines import BASELINES
 from bigan_cli.report.benchmark_components import component_table
 
 Row = Mapping[str, Any]
-DecodedImage = Callable[[Row], float | None]
+Reader = Callable[[Row], float | None]
 
 # The networks of a benchmark without presets and variants.
-_PLAIN_ARM = "bigan"
+_PLAIN_NETWORKS = "bigan"
 # As many detectors as fit beside each other on a page.
 _WIDEST = 6
 
@@ -46,7 +46,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """One metric of one data set under one protocol.
+    """One metric of one dataset under one protocol.
 
     Attributes:
         dataset: Its name.
@@ -76,7 +76,7 @@ class Table:
 
 
 def tables(cells: Sequence[Row], metric: str = "auroc") -> list[Table]:
-    """Return a table for each data set and protocol in *cells*, in the order they come in.
+    """Return a table for each dataset and protocol in *cells*, in the order they come in.
 
     Failed cells are left out; a class of which nothing is known has a row without figures.
     """
@@ -110,22 +110,24 @@ def _table(dataset: str, protocol: str, metric: str, cells: Sequence[Row]) -> Ta
     )
 
 
-def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], DecodedImage]]:
+def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], Reader]]:
     """Return title -> (the cells it is about, what to read of each)."""
-    arms: dict[str, list[Row]] = {}
+    by_networks: dict[str, list[Row]] = {}
     for cell in cells:
-        arms.setdefault(arm_of(cell), []).append(cell)
-    columns: dict[str, tuple[Sequence[Row], DecodedImage]] = {}
-    columns |= {arm: (of, lambda c: c[metric]) for arm, of in arms.items()}
+        by_networks.setdefault(networks_of(cell), []).append(cell)
+    columns: dict[str, tuple[Sequence[Row], Reader]] = {}
+    columns |= {networks: (of, lambda c: c[metric]) for networks, of in by_networks.items()}
     columns |= {
-        f"{arm}, untrained" if len(arms) > 1 else "untrained": (
+        f"{networks}, untrained" if len(by_networks) > 1 else "untrained": (
             of,
             lambda c: c[f"untrained_{metric}"],
         )
-        for arm, of in arms.items()
+        for networks, of in by_networks.items()
     }
     # Of several presets and variants, those of the first that has them: the images are the same.
-    with_baselines = next((of for of in arms.values() if any(c.get("baselines") for c in of)), ())
+    with_baselines = next(
+        (of for of in by_networks.values() if any(c.get("baselines") for c in of)), ()
+    )
     known = dict.fromkeys(name for c in with_baselines for name in c.get("baselines") or {})
     for name in known:
         title = BASELINES[name].title if name in BASELINES else name
@@ -133,7 +135,7 @@ def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row]
     return columns
 
 
-def _baseline(name: str, metric: str) -> DecodedImage:
+def _baseline(name: str, metric: str) -> Reader:
     def read(cell: Row) -> float | None:
         figures: Mapping[str, Any] = (cell.get("baselines") or {}).get(name, {})
         value: float | None = figures.get(metric)
@@ -142,10 +144,10 @@ def _baseline(name: str, metric: str) -> DecodedImage:
     return read
 
 
-def arm_of(cell: Row) -> str:
-    """Return what tells the networks of *cell* from others on the same images."""
+def networks_of(cell: Row) -> str:
+    """Return the name of the networks of *cell*: its preset and variant."""
     words = [word for word in (cell["preset"], cell["variant"]) if word]
-    return ", ".join(words) or _PLAIN_ARM
+    return ", ".join(words) or _PLAIN_NETWORKS
 
 
 def _class(cell: Row) -> str:
@@ -190,10 +192,10 @@ def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
             lines += [f"{heading} {table.dataset}, {table.protocol}: {title}", ""]
             lines += [*table_lines(table), ""]
     for name, group in _by_protocol(cells).items():
-        by_arm: dict[str, list[Row]] = {}
+        by_networks: dict[str, list[Row]] = {}
         for cell in group:
-            by_arm.setdefault(arm_of(cell), []).append(cell)
-        titles, rows = component_table(by_arm)
+            by_networks.setdefault(networks_of(cell), []).append(cell)
+        titles, rows = component_table(by_networks)
         if rows:
             lines += [f"{heading} {name}: AUROC of each component by itself, mean of all runs", ""]
             shown = [(row[0], *("-" if v is None else f"{v:.3f}" for v in row[1])) for row in rows]
@@ -202,7 +204,7 @@ def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
 
 
 def _by_protocol(cells: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the cells of each data set and protocol, by what they are called."""
+    """Return the cells of each dataset and protocol, by what they are called."""
     groups: dict[str, list[Row]] = {}
     for cell in cells:
         groups.setdefault(f"{cell['dataset']}, {_protocol(cell)}", []).append(cell)
@@ -224,7 +226,7 @@ def table_lines(table: Table) -> list[str]:
 
 
 def summary_lines(cells: Sequence[Row]) -> list[str]:
-    """Return the Markdown of one table of the mean AUROC alone, a row for each data set."""
+    """Return the Markdown of one table of the mean AUROC alone, a row for each dataset."""
     found = tables(cells)
     columns = list(dict.fromkeys(column for table in found for column in table.columns))
     rows = []

@@ -12,27 +12,27 @@ Row = Mapping[str, Any]
 Line = tuple[str, Sequence[float | None]]
 
 
-def component_table(by_arm: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...], list[Line]]:
+def component_table(by_networks: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...], list[Line]]:
     """Return (headings, lines) of the mean AUROC of each component by itself.
 
     Each is the mean over all finished runs that have the component, classes and seeds alike; of
     the combined score as well, called ``score``. One kind of networks has a line for each
     component, trained and untrained, the best first; several have a line each, with a column
-    for each component, trained. There are no lines where no run tells of its components.
+    for each component, trained. No lines if no run has figures of components.
 
     Args:
-        by_arm: What tells networks from others on the same images -> the rows of their runs.
+        by_networks: Name of the networks -> the rows of their runs.
     """
-    found = {arm: component_rows(cells) for arm, cells in by_arm.items()}
+    found = {networks: component_rows(cells) for networks, cells in by_networks.items()}
     if len(found) == 1:
         (rows,) = found.values()
         return ("component", "trained", "untrained"), [(row[0], row[1:]) for row in rows]
     names = tuple(dict.fromkeys(row[0] for rows in found.values() for row in rows))
     lines: list[Line] = []
-    for arm, rows in found.items():
+    for networks, rows in found.items():
         trained = {row[0]: row[1] for row in rows}
         if trained:
-            lines.append((arm, [trained.get(name) for name in names]))
+            lines.append((networks, [trained.get(name) for name in names]))
     return ("networks", *names), lines
 
 
@@ -40,7 +40,7 @@ def component_rows(cells: Sequence[Row]) -> list[tuple[str, float, float | None]
     """Return (component, mean AUROC, the same untrained) over *cells*, the best first.
 
     Each is the mean over all finished runs that have the component, classes and seeds alike; of
-    the combined score as well, called ``score``. Empty where no run tells of its components.
+    the combined score as well, called ``score``. Empty if no run has figures of components.
     """
     done = [cell for cell in cells if cell["status"] == "done" and cell.get("components")]
     names = dict.fromkeys(name for cell in done for name in cell["components"])

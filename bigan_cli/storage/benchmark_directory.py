@@ -1,4 +1,4 @@
-"""The folder of a benchmark: the only place that knows what its files are called."""
+"""The folder of a benchmark; the only place that knows its file names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCHEMA = 1
 
 
 class BenchmarkDirectory:
-    """The files of one benchmark; nothing is made before something is written."""
+    """The files of one benchmark; nothing is created before something is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,15 +26,15 @@ class BenchmarkDirectory:
         self.logs = path / "logs"
 
     def run(self, cell: str) -> RunDirectory:
-        """Return the run directory of the cell called *cell*; it need not be there."""
+        """Return the run directory of the cell called *cell*; it need not exist."""
         return RunDirectory(self.runs / cell)
 
     def log(self, cell: str) -> Path:
-        """Return the file that collects what the programs of a cell said."""
+        """Return the log file of the processes of a cell."""
         return self.logs / f"{cell}.log"
 
     def read(self) -> dict[str, Any] | None:
-        """Return what :meth:`write` wrote, or None where there is no benchmark yet.
+        """Return the results that :meth:`write` wrote, or None if there is no benchmark yet.
 
         Raises:
             RunDirectoryError: The folder holds something else, or the file is damaged.
@@ -53,27 +53,29 @@ class BenchmarkDirectory:
             whole = False
         if not whole or found.get("schema") != _SCHEMA:
             raise RunDirectoryError(
-                f"{self.results_file} is damaged, or no result of bigan benchmark",
-                "remove it, or name another output folder",
+                f"{self.results_file} is damaged, or not a result of bigan benchmark",
+                "remove it, or choose another output folder",
             )
         return dict(found)
 
     def _check_free(self) -> None:
-        """Refuse to write among files that are somebody's own."""
+        """Refuse a folder that holds other files than those of a benchmark."""
         if self.path.exists() and not self.path.is_dir():
-            raise RunDirectoryError(f"{self.path} is a file, not a folder", "name another folder")
+            raise RunDirectoryError(
+                f"{self.path} is a file, not a folder", "choose another output folder"
+            )
         found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
         if found:
             raise RunDirectoryError(
                 f"{self.path} holds other files ({found[0]}, ...), and no benchmark",
-                "name another output folder",
+                "choose another output folder",
             )
 
     def write(self, document: Mapping[str, Any], table: str, page: str) -> None:
         """Write the results, each file whole or not at all.
 
         Args:
-            document: Everything, in terms that JSON has.
+            document: Everything, as plain values.
             table: CSV, a row for each cell.
             page: Markdown.
         """

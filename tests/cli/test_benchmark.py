@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,9 @@ from bigan_cli.config.load import load_config
 from bigan_cli.data.prepare import open_dataset, prepare
 from bigan_cli.evaluation.baselines import baseline_scores
 from bigan_cli.evaluation.metrics import auroc
+from bigan_cli.storage.run_directory import RunDirectory
 
-# A dozen processes, each of which imports PyTorch.
+# Half a dozen processes import PyTorch.
 pytestmark = pytest.mark.timeout(600)
 
 _SETTINGS = {
@@ -70,7 +74,7 @@ def files_of(folder):
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """Return what is asked for: class 1 of two data sets, of one of which there is too little."""
+    """Return the arguments: class 1 of two datasets, one of which has too few images."""
     plugin = tmp_path_factory.mktemp("plugin") / "few.py"
     plugin.write_text(FEW)
     words = ["--plugin", str(plugin), "--dataset", "few", "--dataset", "digits", "--inlier", "1"]
@@ -79,7 +83,7 @@ def grid(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(grid, tmp_path_factory):
-    """Return the folder of a benchmark, its exit code, and what it said."""
+    """Return the folder of a benchmark, and the process that made it."""
     folder = tmp_path_factory.mktemp("benchmark") / "out"
     command = [sys.executable, "-m", "bigan_cli", "benchmark", *grid, "--baselines", "--jobs", "2"]
     ended = subprocess.run(
@@ -107,7 +111,8 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(first, bigan, grid):
     assert ended.returncode == 1
     *lines, error, hint = ended.stderr.splitlines()
     assert error.startswith("error: 1 of 2 runs failed: few-few-s3: too few normal images")
-    assert hint.startswith(f"hint: {folder / 'logs'} has what each said")
+    assert hint == f"hint: see {folder / 'logs'}; the same command tries them again"
+    assert "ERROR too few normal images" in (folder / "logs/few-few-s3.log").read_text()
     assert any(line.startswith("run 1/2 few-few-s3 failed: too few") for line in lines)
     assert any(line.startswith("run 2/2 digits-1-s3 auroc=") for line in lines)
     assert "Failed: few-few-s3: too few" in (folder / "results.md").read_text()
@@ -137,14 +142,25 @@ def test_a_row_says_all_about_its_run(done, row):
     assert row["auroc"] == evaluation["trained"]["auroc"]["value"]
 
 
-def test_the_command_of_a_row_repeats_it_anywhere(done, row):
+def test_the_command_of_a_row_repeats_it_anywhere(done, row, bigan, grid, tmp_path, monkeypatch):
+    shutil.copy(grid[1], tmp_path)
+    monkeypatch.chdir(tmp_path)
     train, _, evaluate = row["command"].partition(" && ")
     assert evaluate == "bigan evaluate --run digits-1-s3"
-    run = json.loads((done / "runs/digits-1-s3/run.json").read_text())
-    here = [word for word in run["argv"] if word != "--json"]
-    # All but the places of the plugin and of the run.
-    assert [Path(word).name if "/" in word else word for word in here] == train.split()[1:]
     assert "/" not in row["command"]
+    plan = bigan(*shlex.split(train)[1:], "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    repeated = json.loads(plan.out)["config"]
+    with (done / "runs/digits-1-s3/config.toml").open("rb") as stream:
+        config = tomllib.load(stream)
+    assert repeated["output"].pop("save_dir") == "digits-1-s3"
+    assert config["output"].pop("save_dir") == str(done / "runs/digits-1-s3")
+    assert (repeated.pop("plugins"), config.pop("plugins")) == (
+        [str(tmp_path / "few.py")],
+        grid[1:2],
+    )
+    for table, values in config.items():
+        assert {key: repeated[table][key] for key in values} == values
 
 
 def test_baselines_see_the_images_of_the_run(done, row):
@@ -171,7 +187,7 @@ def test_tables_of_all_kinds(first, row):
     assert f"| 1 | {row['auroc']:.3f} | {row['untrained_auroc']:.3f} | " in page
     assert "| normal class | bigan | untrained | PCA | 5-NN | Isolation Forest | OC-SVM |" in page
     head, few, digits = (text.split("\t") for text in ended.stdout.splitlines())
-    assert head[:4] == ["data set", "class", "bigan", "untrained"]
+    assert head[:4] == ["dataset", "class", "bigan", "untrained"]
     assert few == ["few", "few", *[""] * 6]
     assert digits[:3] == ["digits", "1", f"{row['auroc']:.3f}"]
 
@@ -187,17 +203,17 @@ def test_what_is_finished_is_not_run_again(done, bigan, grid):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--set", "train.lr=0.1"], "train.epochs=1 train.lr=0.1 is asked for"),
-        (["--device", "auto"], "device was cpu, and auto"),
+        (["--set", "train.lr=0.1"], "train.epochs=1, and is now "),
+        (["--device", "auto"], "device was cpu, and is now auto"),
     ],
 )
 def test_settings_are_not_mixed(done, bigan, grid, words, told):
     before = files_of(done)
     mixed = bigan("benchmark", *grid, *words, "--output", done)
     assert mixed.code == 2
-    assert mixed.err.startswith(f"error: {done} holds results of other settings: ")
+    assert mixed.err.startswith(f"error: {done} has results with other settings: ")
     assert told in mixed.err
-    assert "hint: pass another --output" in mixed.err
+    assert "hint: choose another output folder" in mixed.err
     assert files_of(done) == before
 
 
@@ -205,33 +221,48 @@ def test_protocols_are_not_mixed(done, bigan, grid):
     other = ["--outlier" if word == "--inlier" else word for word in grid]
     told = bigan("benchmark", *other, "--output", done)
     assert told.code == 2
-    assert "protocol was one-class, and leave-one-out is asked for" in told.err
+    assert "protocol was one-class, and is now leave-one-out" in told.err
+
+
+@pytest.fixture
+def long_run(tmp_path):
+    """Return a folder, the arguments of a benchmark of one longer run, and a function.
+
+    It starts the benchmark in a session of its own, and returns once epoch *epoch* has ended.
+    """
+    out = tmp_path / "out"
+    words = ["benchmark", "--dataset", "digits", "--outlier", "8", *SMALL, "--output", str(out)]
+    words += ["--set", "train.epochs=12", "--set", "output.save_interval=1"]
+    log = out / "logs/digits-not-8-s0.log"
+
+    def start(epoch, *, prefix=()):
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "bigan_cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        while not (log.exists() and f"epoch {epoch}/" in log.read_text()):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        return process
+
+    return out, words, start
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_an_interrupted_benchmark_goes_on(tmp_path, bigan):
-    out = tmp_path / "out"
-    words = ["benchmark", "--dataset", "digits", "--outlier", "8", *SMALL, "--output", str(out)]
-    words += ["--set", "train.epochs=12", "--set", "output.save_interval=12"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bigan_cli", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def test_an_interrupted_benchmark_is_resumed(long_run, bigan):
+    out, words, start = long_run
+    process = start(3)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    output, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert output == ""
     log = out / "logs/digits-not-8-s0.log"
-    try:
-        while not (log.exists() and "epoch 3/" in log.read_text()):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-    finally:
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
-        told, said = process.communicate()
-    assert process.returncode == 130, said
-    assert told == ""
-    assert "Traceback" not in said + log.read_text()
-    assert "1 run of 1 to go" in said
+    assert "Traceback" not in errors + log.read_text()
+    assert "1 run of 1 to go" in errors
     assert rows_of(out) == []
     run = json.loads((out / "runs/digits-not-8-s0/run.json").read_text())
     assert run["status"] == "interrupted"
@@ -239,10 +270,25 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, bigan):
 
     assert "to be resumed" in bigan(*words, "--dry-run").out
     assert bigan(*words).code == 0
-    assert "$ bigan train --resume" in log.read_text()
     assert log.read_text().count("epoch 3/12 ") == 1
     (row,) = rows_of(out)
     assert (row["status"], row["epochs"]) == ("done", 12)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_killed_benchmark_is_resumed_at_once_and_survives_a_closed_terminal(long_run):
+    out, _, start = long_run
+    killed = start(2)
+    killed.kill()
+    killed.communicate()
+    process = start(6, prefix=["nohup"])
+    os.killpg(process.pid, signal.SIGHUP)  # as a terminal that is closed does
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    (row,) = rows_of(out)
+    assert (row["status"], row["epochs"]) == ("done", 12)
+    log = (out / "logs/digits-not-8-s0.log").read_text()
+    assert log.count("epoch 1/12 ") == 1  # resumed, not started again
 
 
 def plan_of(bigan, *words):
@@ -263,19 +309,17 @@ def test_normals_alone_make_a_benchmark(tmp_path, bigan):
     assert (row["status"], row["auroc"]) == ("done", None)
 
 
-def test_a_run_that_cannot_go_on_says_what_to_do(tmp_path, bigan):
-    words = ["--dataset", "digits", "--inlier", "1", *TINY, "--output", tmp_path / "out"]
-    assert bigan("benchmark", *words).code == 0
-    run = tmp_path / "out/runs/digits-1-s0"
-    info = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**info, "status": "interrupted"}))
-    (run / "models/training-state.pt").write_bytes(b"not a state")
-    results = tmp_path / "out/results.json"
-    found = json.loads(results.read_text())
-    results.write_text(json.dumps({**found, "cells": []}))
-    again = bigan("benchmark", *words)
+def test_a_run_that_cannot_be_resumed_says_what_to_do(done, bigan, grid, tmp_path):
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    run = RunDirectory(out / "runs/digits-1-s3")
+    run.write_info(status="interrupted")
+    run.training_state(0).write_bytes(b"not a state")
+    found = json.loads((out / "results.json").read_text())
+    (out / "results.json").write_text(json.dumps({**found, "cells": []}))
+    only = [word for word in grid if word not in ("--dataset", "few")]
+    again = bigan("benchmark", "--dataset", "digits", *only[:2], *only[3:], "--output", out)
     assert again.code == 1
-    assert f"to start it anew, delete {run}" in again.err
+    assert f"to start the run again, delete {run.path}" in again.err
 
 
 def test_a_plan_of_everything(bigan, tmp_path, monkeypatch):
@@ -305,7 +349,18 @@ def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
     (cell,) = plan_of(bigan, "-c", file, "--output", tmp_path / "out")
     assert cell["cell"] == "mnist-3+5-s4"
     assert "--inlier 3 --inlier 5 --seed 4" in cell["command"]
-    assert "--config run.toml" in cell["command"]
+    assert f"--config {file}" in cell["command"]
+
+
+def test_planned_commands_name_all_folders(bigan, tmp_path):
+    root, out = tmp_path / "my data", tmp_path / "out"
+    words = ["--dataset", "mnist", "--inlier", "3", "--data-root", root, "--output", out]
+    (cell,) = plan_of(bigan, *words)
+    train, evaluate = (shlex.split(part) for part in cell["command"].split(" && "))
+    run = str(out / "runs/mnist-3-s0")
+    assert train[train.index("--data-root") + 1] == str(root)
+    assert train[train.index("--save-dir") + 1] == run
+    assert evaluate == ["bigan", "evaluate", "--run", run]
 
 
 @pytest.mark.parametrize(
@@ -316,8 +371,11 @@ def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
         (["--inlier", "1", "--outlier", "2"], "--inlier and --outlier exclude each other"),
         (["--set", "train.epoch=1"], "--set: unknown key 'epoch' in [train]"),
         (["--set", "epochs"], "--set epochs: not TABLE.KEY=VALUE"),
-        (["--set", "train.seed=3"], "--set train.seed=3 has no place in a benchmark"),
-        (["--set", "train.preset=fast"], "--set train.preset=fast has no place in a benchmark"),
+        (["--set", "train.seed=3"], "train.seed=3 cannot be a setting of a benchmark's runs"),
+        (
+            ["--set", "train.preset=fast"],
+            "train.preset=fast cannot be a setting of a benchmark's runs",
+        ),
         (["--preset", "nosuch"], "--preset must be "),
         (["--preset", "fast", "--preset", "nosuch", "--dry-run"], "--preset must be "),
         (["--variant", "short"], "--variant short: not NAME=OPTIONS"),
@@ -325,6 +383,7 @@ def test_a_run_file_decides_what_is_not_asked_for(bigan, tmp_path):
         (["--variant", "a=--set train.lr=x"], "train.lr must be a number"),
         (["--variant", "a='"], "--variant a: No closing quotation"),
         (["--variant", "a=", "--variant", "a="], "there are two variants called a"),
+        (["--variant", "a/b="], "'a/b' cannot be the name of a variant"),
         (["--device", "mps"], "mps"),
         (["--jobs", "0"], "--jobs"),
         (["-c", "none.toml"], "none.toml"),
@@ -349,14 +408,8 @@ def test_other_peoples_files_are_left_alone(bigan, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1, "cells": 3, "settings": {}}'])
-def test_damaged_results_are_told(bigan, tmp_path, text):
+def test_damaged_results_are_refused(bigan, tmp_path, text):
     (tmp_path / "results.json").write_text(text)
     told = bigan("benchmark", "--output", tmp_path)
     assert told.code == 2
-    assert "results.json is damaged, or no result of bigan benchmark" in told.err
-
-
-def test_baselines_of_no_run(bigan, tmp_path):
-    told = bigan("benchmark", "--baselines-of", tmp_path)
-    assert told.code == 2
-    assert f"error: no run in {tmp_path}" in told.err
+    assert "results.json is damaged, or not a result of bigan benchmark" in told.err

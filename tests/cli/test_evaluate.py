@@ -248,13 +248,13 @@ def saved_epochs(run):
 
 def test_a_missing_checkpoint_names_those_that_are_there(evaluate, run):
     told = evaluate(run, "--checkpoint", "1").err
-    assert f"hint: pass --checkpoint best or last or {max(saved_epochs(run))}," in told
+    assert f"hint: --checkpoint best or last or {max(saved_epochs(run))}," in told
     (empty := run.parent / "stopped" / "models").mkdir(parents=True)
     (empty / "epoch-0000.safetensors").write_bytes(
         (run / "models/epoch-0000.safetensors").read_bytes()
     )
     (empty.parent / "run.json").write_bytes((run / "run.json").read_bytes())
-    assert "hint: pass --checkpoint 0, or a model file's path" in evaluate(empty.parent).err
+    assert "hint: --checkpoint 0, or a model file's path" in evaluate(empty.parent).err
 
 
 def test_no_run(bigan, tmp_path):

@@ -77,7 +77,7 @@ def bigan_architectures():
     return [Tiny]
 """
 COMPONENTS = ("--set", 'score.components=["reconstruction"]')
-GONE = "and now: it does not exist; 'plugins=FILE' names its present place"
+GONE = "and now: it does not exist; --plugin FILE names its present place"
 FAST = ("--epochs", "1", "--device", "cpu", "--latent-dim", "2", *COMPONENTS)
 
 
@@ -113,7 +113,7 @@ def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
     expected = [
         {"kind": kind, "name": name, "distribution": str(with_files / file), "version": ""}
         for kind, name, file in (
-            ("data set", "dots", "dots.py"),
+            ("dataset", "dots", "dots.py"),
             ("architecture", "tiny", "tiny.py"),
         )
     ]

@@ -115,13 +115,13 @@ def test_many_detectors_stand_below_each_other():
     assert "| networks | good | score | own0 | own1 | own2 | own3 |" in lines
     assert "| v1 | 0.900 | 0.510 | - | 0.250 | - | - |" in lines
     headings, cells = figures_table(told)
-    assert headings == ["data set", "class", "detector", "AUROC"]
+    assert headings == ["dataset", "class", "detector", "AUROC"]
     assert [(*cell[:3], str(cell[3])) for cell in cells][3] == ("set", "a", "v3", "0.530")
 
 
 def test_few_detectors_stand_side_by_side_in_a_terminal():
     headings, cells = figures_table([row("a", 0, 0.5), row("b", 0, 0.75)])
-    assert headings == ["data set", "class", "bigan", "untrained"]
+    assert headings == ["dataset", "class", "bigan", "untrained"]
     assert [[str(value) for value in cell] for cell in cells] == [
         ["set", "a", "0.500", "0.125"],
         ["set", "b", "0.750", "0.125"],

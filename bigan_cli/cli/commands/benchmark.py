@@ -1,4 +1,4 @@
-"""``bigan benchmark``: many trainings, their evaluations, and tables of them."""
+"""``bigan benchmark``: many trainings and evaluations, and tables of their results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bigan_cli.cli.flags import class_refs
 from bigan_cli.cli.options import (
     ConfigOption,
     JsonOption,
@@ -66,47 +67,51 @@ def benchmark(
     output: Annotated[
         Path, typer.Option(help="Folder for runs and results.", metavar="DIR")
     ] = Path("benchmark-results"),
-    baselines_of: Annotated[
-        Path | None,
-        typer.Option(help="Only compute the baselines of this run, and print them.", metavar="DIR"),
-    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be run; write nothing.")
+        bool, typer.Option("--dry-run", help="List the runs and their commands; write nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train and evaluate over datasets, classes and seeds, and make tables of the results.
 
-    Every run is in OUTPUT/runs, as 'bigan train' and 'bigan evaluate' write it. results.json,
-    .csv and .md are rewritten after each run. The same command resumes where an earlier one was
-    stopped, and repeats failed runs.
+    OUTPUT/runs holds the run directories; results.json, .csv and .md are updated after each run.
+    The same command continues an interrupted benchmark, and tries failed runs again.
     """
-    if baselines_of is not None:
-        from bigan_cli.workflows.benchmark.baselines import show_baselines
+    from bigan_cli.cli.signals import stop_on_signals
+    from bigan_cli.cli.variants import parse_variants
+    from bigan_cli.cli.views import benchmark as view
+    from bigan_cli.errors import INTERRUPTED
+    from bigan_cli.workflows.benchmark import run as workflow
+    from bigan_cli.workflows.benchmark.grid import make_grid
+    from bigan_cli.workflows.callbacks import Callbacks
 
-        show_baselines(ctx.obj, baselines_of, data_root, as_json=as_json)
+    grid = make_grid(
+        datasets=dataset or (),
+        inlier=class_refs(inlier),
+        outlier=class_refs(outlier),
+        seeds=seed or (),
+        presets=preset or (),
+        variants=parse_variants(variant or ()),
+        sets=set_ or (),
+        config=config,
+        plugins=plugin or (),
+        device=device,
+        data_root=data_root,
+    )
+    if dry_run:
+        planned = workflow.plan(grid, output=output, baselines=baselines)
+        view.show_plan(ctx.obj, grid, planned, as_json=as_json)
         return
-    from bigan_cli.workflows.benchmark.grid import Request
-    from bigan_cli.workflows.benchmark.run import run_benchmark
-
-    run_benchmark(
-        ctx.obj,
-        Request(
-            config=config,
-            datasets=dataset or (),
-            inlier=inlier or (),
-            outlier=outlier or (),
-            seeds=seed or (),
-            presets=preset or (),
-            variants=variant or (),
-            sets=set_ or (),
-            plugins=plugin or (),
-            device=device,
-            data_root=data_root,
+    with stop_on_signals() as stop, view.row_display(ctx.obj, len(grid.cells)) as on_row:
+        result = workflow.benchmark(
+            grid,
             output=output,
             jobs=jobs,
             baselines=baselines,
-            dry_run=dry_run,
-            as_json=as_json,
-        ),
-    )
+            on_row=on_row,
+            callbacks=Callbacks(should_stop=stop.is_set),
+        )
+    if result.status == "interrupted":
+        view.show_interruption(ctx.obj, result)
+        raise typer.Exit(INTERRUPTED)
+    view.show_result(ctx.obj, result, as_json=as_json)

@@ -37,7 +37,7 @@ def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
 
 def _rate_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
     point = result.operating_point
-    normals = count(point.calibration_images, "calibration normal")
+    normals = count(point.calibration_images, "calibration image")
     yield "threshold", f"{point.threshold:.4f}", None, None, normals
     yield f"FPR expected at {point.fpr:g}", *_cells(point.expected_fpr), normals
     for name, rate in (

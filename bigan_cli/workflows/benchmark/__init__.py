@@ -1,1 +1,1 @@
-"""Train and evaluate over datasets, classes and seeds."""
+"""Train and evaluate over datasets, classes, seeds, presets and variants."""

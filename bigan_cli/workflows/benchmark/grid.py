@@ -1,13 +1,13 @@
-"""Which trainings a benchmark consists of, and what they have in common."""
+"""The grid of a benchmark: its cells, and the settings that they share."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bigan_cli.config.load import LoadedConfig, load_config
 from bigan_cli.config.sources import Problem, flatten, set_source
@@ -19,41 +19,22 @@ from bigan_cli.errors import ConfigError, UsageError
 
 ALL = "all"
 
-# What tells one cell from another, or one machine from another, has an option of its own.
-_DECIDED = {
-    "train.preset": "--preset",
-    "plugins": "--plugin",
-    "data.dataset": "--dataset",
-    "data.inlier": "--inlier",
-    "data.outlier": "--outlier",
-    "data.root": "--data-root",
-    "train.seed": "--seed",
-    "train.device": "--device",
-    "output.save_dir": "--output",
+# Settings that differ between cells or machines -> the benchmark's own option for each.
+_OWN_OPTIONS = {
+    "train.preset": "preset",
+    "plugins": "plugin",
+    "data.dataset": "dataset",
+    "data.inlier": "inlier",
+    "data.outlier": "outlier",
+    "data.root": "data-root",
+    "train.seed": "seed",
+    "train.device": "device",
+    "output.save_dir": "output",
 }
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_PROTOCOLS = {"inlier": "one-class", "outlier": "leave-one-out", "": "of the data set"}
 
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line; empty or None where nothing was."""
-
-    config: Path | None
-    datasets: Sequence[str]
-    inlier: Sequence[str]
-    outlier: Sequence[str]
-    seeds: Sequence[int]
-    presets: Sequence[str]
-    variants: Sequence[str]
-    sets: Sequence[str]
-    plugins: Sequence[Path]
-    device: str | None
-    data_root: Path | None
-    output: Path
-    jobs: int
-    baselines: bool
-    dry_run: bool
-    as_json: bool
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,15 +42,15 @@ class Cell:
     """One training and its evaluation.
 
     Attributes:
-        name: Of its run directory; no other cell of the benchmark has it.
-        dataset: Name of the data set.
-        option: ``inlier``, ``outlier``, or empty where the data set or the run file decides.
-        classes: The classes that *option* names.
-        seed: Of the run.
-        preset: Or None.
-        variant: Or None.
-        sets: All that ``--set`` gives it.
-        device: What it is trained and evaluated on.
+        name: Unique in the benchmark; the name of the run directory.
+        dataset: Name of the dataset.
+        option: ``inlier``, ``outlier``, or empty where the dataset or the config file decides.
+        classes: The names of the classes for *option*.
+        seed: Random seed.
+        preset: Name of the preset, or None for the dataset's own.
+        variant: Name of the variant, or None.
+        sets: Settings as ``TABLE.KEY=VALUE``: those of all cells, then those of the variant.
+        device: The device for training and evaluation.
     """
 
     name: str
@@ -84,105 +65,190 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class SharedSettings:
+    """What all cells share, beside their ``sets``.
+
+    Attributes:
+        config: A config file (TOML), or None.
+        plugins: Plugin files.
+        device: The device asked for, or None.
+        data_root: Folder with the data, or None for this machine's data folder.
+    """
+
+    config: Path | None
+    plugins: tuple[Path, ...]
+    device: str | None
+    data_root: Path | None
+
+
+@dataclass(frozen=True)
 class Grid:
-    """All cells of a benchmark, and the settings that they share.
+    """All cells of a benchmark, and what they share.
 
     Attributes:
         cells: In the order in which they are run.
-        settings: What may not differ within one folder, in terms that JSON has.
+        shared: The settings that all cells share.
+        settings: What may not differ within one output folder, as plain values.
+        arguments: Option -> its values, as they were asked for; files by their names alone.
     """
 
     cells: tuple[Cell, ...]
+    shared: SharedSettings
     settings: Mapping[str, Any]
+    arguments: Mapping[str, Sequence[object]]
 
 
-def make_grid(request: Request) -> Grid:
-    """Return the cells that *request* asks for; every configuration is checked on the way.
+def make_grid(
+    *,
+    datasets: Sequence[str] = (),
+    inlier: Sequence[int | str] = (),
+    outlier: Sequence[int | str] = (),
+    seeds: Sequence[int] = (),
+    presets: Sequence[str] = (),
+    variants: Mapping[str, Sequence[str]] | None = None,
+    sets: Sequence[str] = (),
+    config: Path | None = None,
+    plugins: Sequence[Path] = (),
+    device: str | None = None,
+    data_root: Path | None = None,
+) -> Grid:
+    """Return the grid of all combinations of the arguments; checks every configuration.
+
+    Args:
+        datasets: Names of datasets; by default the config file's, else ``digits``.
+        inlier: Classes, each of which is the only normal class of a cell; ``"all"`` for every
+            class, which is the default.
+        outlier: Classes, each of which is the only anomalous class of a cell, or ``"all"``.
+        seeds: Random seeds; by default the config file's, else 0.
+        presets: Names of presets; by default the dataset's own.
+        variants: Name -> settings ``TABLE.KEY=VALUE``: named sets of overrides to compare.
+        sets: Settings ``TABLE.KEY=VALUE`` of all cells.
+        config: A config file (TOML) of all cells.
+        plugins: Plugin files.
+        device: Name of a device; by default the config file's, else ``auto``.
+        data_root: Folder with the data; by default this machine's data folder.
 
     Raises:
-        ConfigError: A key or a value is wrong, in the run file, a ``--set`` or a variant.
-        UsageError: A class does not exist, options contradict each other, or two cells would
-            have one name.
-        PluginError: A data set does not exist.
-        DataError: The classes of a data set cannot be found out.
+        ConfigError: A setting is wrong, in the config file, in *sets* or in a variant.
+        UsageError: A class does not exist, arguments contradict each other, or two cells have
+            the same name.
+        PluginError: A dataset does not exist.
+        DataError: The classes of a dataset cannot be read.
     """
-    if request.inlier and request.outlier:
+    if inlier and outlier:
         raise UsageError(
-            "--inlier and --outlier exclude each other", "make two benchmarks, with two --output"
+            "'data.inlier' and 'data.outlier' exclude each other",
+            "run two benchmarks with two output folders",
         )
-    variants = _read_variants(request.variants)
-    _refuse_decided([*request.sets, *(text for sets in variants.values() for text in sets)])
-    cells: list[Cell] = []
-    for dataset in _unique(request.datasets) or [_load(request).config.data.dataset]:
-        cells += _cells_of(request, dataset, variants)
-    names = [cell.name for cell in cells]
-    for name in names:
-        if names.count(name) > 1:
+    variants = variants or {}
+    for name in variants:
+        if not _VARIANT_NAME.fullmatch(name):
             raise UsageError(
-                f"two runs would be called {name}", "give presets and variants different names"
+                f"{name!r} cannot be the name of a variant",
+                "use letters, digits, and any of . _ + - after the first",
             )
-    return Grid(tuple(cells), _settings(request, variants, cells))
+    _refuse_own_options([*sets, *(text for of in variants.values() for text in of)])
+    shared = SharedSettings(config, tuple(plugins), device, data_root)
+    named: Sequence[tuple[str | None, Sequence[str]]] = list(variants.items()) or [(None, ())]
+    cells: list[Cell] = []
+    for dataset in _unique(datasets) or [_load(shared, sets).config.data.dataset]:
+        plain = _load(shared, sets, dataset=dataset)
+        cells += _cells(
+            shared,
+            plain,
+            choices=_class_choices(plain, inlier, outlier),
+            seeds=_unique(seeds) or [plain.config.train.seed],
+            presets=_unique(presets) or [None],
+            variants=named,
+            sets=sets,
+        )
+    _refuse_equal_names(cells)
+    arguments = {
+        "dataset": datasets,
+        "inlier": inlier,
+        "outlier": outlier,
+        "seed": seeds,
+        "preset": presets,
+        "variant": [f"{name}={_set_options(of)}" for name, of in variants.items()],
+        "set": sets,
+        "plugin": [path.name for path in plugins],
+        "config": [] if config is None else [config.name],
+        "device": [] if device is None else [device],
+    }
+    settings = {
+        "protocol": " and ".join(_unique(_PROTOCOLS[cell.option] for cell in cells)),
+        "config": _shared_values(config),
+        "sets": list(sets),
+        "device": cells[0].device,
+        "plugins": [path.name for path in plugins],
+        "variants": {name: list(of) for name, of in variants.items()},
+    }
+    return Grid(tuple(cells), shared, settings, arguments)
 
 
-def _cells_of(
-    request: Request, dataset: str, variants: Mapping[str, tuple[str, ...]]
+def _cells(
+    shared: SharedSettings,
+    plain: LoadedConfig,
+    *,
+    choices: Sequence[tuple[str, str, tuple[str, ...]]],
+    seeds: Sequence[int],
+    presets: Sequence[str | None],
+    variants: Sequence[tuple[str | None, Sequence[str]]],
+    sets: Sequence[str],
 ) -> Iterator[Cell]:
-    """Yield the cells of one data set: classes, then seeds, then presets and variants."""
-    plain = _load(request, dataset=dataset)
-    choices = _choices(request, plain)
-    seeds = _unique(request.seeds) or [plain.config.train.seed]
-    named: list[tuple[str | None, tuple[str, ...]]] = list(variants.items()) or [(None, ())]
-    arms = [
-        (preset, variant, (*request.sets, *sets))
-        for preset in (_unique(request.presets) or [None])
-        for variant, sets in named
+    """Yield the cells of one dataset: classes, then seeds, then presets, then variants."""
+    dataset = plain.config.data.dataset
+    networks = [
+        (preset, variant, (*sets, *of_variant))
+        for preset in presets
+        for variant, of_variant in variants
     ]
-    loaded = {arm: _load(request, arm[2], dataset=dataset, preset=arm[0]) for arm in arms}
+    devices = [
+        _load(shared, all_sets, dataset=dataset, preset=preset).config.train.device
+        for preset, _, all_sets in networks
+    ]
     for label, option, classes in choices:
         for seed in seeds:
-            for arm in arms:
-                preset, variant, sets = arm
-                config = loaded[arm].config
-                words = [config.data.dataset, label, f"s{seed}", preset, variant]
-                name = "-".join(word for word in words if word is not None)
+            for (preset, variant, all_sets), device in zip(networks, devices, strict=True):
+                parts = (dataset, label, f"s{seed}", preset, variant)
                 yield Cell(
-                    name,
-                    config.data.dataset,
-                    option,
-                    classes,
-                    seed,
-                    preset,
-                    variant,
-                    sets,
-                    config.train.device,
+                    name="-".join(part for part in parts if part is not None),
+                    dataset=dataset,
+                    option=option,
+                    classes=classes,
+                    seed=seed,
+                    preset=preset,
+                    variant=variant,
+                    sets=all_sets,
+                    device=device,
                 )
 
 
 def _load(
-    request: Request,
-    sets: Sequence[str] | None = None,
+    shared: SharedSettings,
+    sets: Sequence[str],
     dataset: str | None = None,
     preset: str | None = None,
 ) -> LoadedConfig:
-    flags = {
+    settings = {
         "data.dataset": dataset,
-        "data.root": request.data_root,
+        "data.root": shared.data_root,
         "train.preset": preset,
-        "train.device": request.device,
-        "plugins": list(request.plugins) or None,
+        "train.device": shared.device,
+        "plugins": list(shared.plugins) or None,
     }
-    return load_config(
-        file=request.config, sets=request.sets if sets is None else sets, settings=flags
-    )
+    return load_config(file=shared.config, sets=sets, settings=settings)
 
 
-def _choices(request: Request, loaded: LoadedConfig) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return (label for names, option, classes) of each choice of normal classes."""
+def _class_choices(
+    loaded: LoadedConfig, inlier: Sequence[int | str], outlier: Sequence[int | str]
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return (label for names, option, class names) of each choice of classes."""
     config = loaded.config.data
     dataset = open_dataset(loaded.registry, config)
     names = dataset.classes()
-    option = "outlier" if request.outlier else "inlier"
-    refs: Sequence[int | str] = request.outlier or request.inlier
+    option = "outlier" if outlier else "inlier"
+    refs = outlier or inlier
     if not refs:
         if config.inlier or config.outlier:
             option = "outlier" if config.outlier else "inlier"
@@ -204,97 +270,51 @@ def _each_class(refs: Sequence[int | str], dataset: Dataset, option: str) -> lis
 
 def _label(option: str, classes: Sequence[int], names: Sequence[str]) -> str:
     slugs = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
-    # Names that look the same in a file name, or have no letters for one, are told by number.
-    told = [
+    # Class names with equal or empty slugs are distinguished by their index.
+    labels = [
         slugs[k] if slugs[k] and slugs.count(slugs[k]) == 1 else f"{slugs[k]}-class{k}".strip("-")
         for k in classes
     ]
-    return ("not-" if option == "outlier" else "") + "+".join(told)
+    return ("not-" if option == "outlier" else "") + "+".join(labels)
 
 
-def _read_variants(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return name -> its ``--set`` texts."""
-    variants: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        name, equals, rest = text.partition("=")
-        name = name.strip()
-        try:
-            words = shlex.split(rest)
-        except ValueError as error:
-            raise UsageError(f"--variant {name}: {error}", _VARIANT_HINT) from error
-        if not equals or not _NAME.fullmatch(name):
-            raise UsageError(f"--variant {text}: not NAME=OPTIONS", _VARIANT_HINT)
-        if len(words) % 2 or any(word != "--set" for word in words[::2]):
-            raise UsageError(f"--variant {name} may hold --set TABLE.KEY=VALUE only", _VARIANT_HINT)
-        if name in variants:
-            raise UsageError(f"there are two variants called {name}")
-        variants[name] = tuple(words[1::2])
-    return variants
-
-
-_VARIANT_HINT = "as in --variant plain='--set train.reconstruction_weight=0'"
-
-
-def _refuse_decided(sets: Sequence[str]) -> None:
+def _refuse_own_options(sets: Sequence[str]) -> None:
     problems: list[Problem] = []
     for text in sets:
         for path in set_source([text], problems).values:
-            decided = _DECIDED.get(".".join(path))
-            if decided:
-                raise UsageError(f"--set {text} has no place in a benchmark", f"use {decided}")
+            option = _OWN_OPTIONS.get(".".join(path))
+            if option:
+                raise UsageError(
+                    f"{text} cannot be a setting of a benchmark's runs",
+                    f"use the benchmark's own option for it: {option}",
+                )
     if problems:
         raise ConfigError(problems)
 
 
-def _settings(
-    request: Request, variants: Mapping[str, tuple[str, ...]], cells: Sequence[Cell]
-) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    if request.config is not None:
-        flat = {".".join(path): value for path, value in flatten(read_toml(request.config))}
-        decided = _DECIDED.keys() - {"train.preset"}  # of a run file, no cell's name tells it
-        config = {key: value for key, value in flat.items() if key not in decided}
-    options = {"inlier": "one-class", "outlier": "leave-one-out", "": "of the data set"}
-    return {
-        "protocol": " and ".join(_unique(options[cell.option] for cell in cells)),
-        "config": config,
-        "sets": list(request.sets),
-        "device": cells[0].device,
-        "plugins": [path.name for path in request.plugins],
-        "variants": {name: list(sets) for name, sets in variants.items()},
-    }
-
-
-def check_settings(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to put results of different settings into one folder.
-
-    The grid may grow: data sets, classes, seeds, presets and variants can be added.
-
-    Raises:
-        UsageError: Names the first setting that differs.
-    """
-    shared = before.get("variants", {}).keys() & now["variants"].keys()
-    pairs = [(key, before.get(key), now[key]) for key in now if key != "variants"]
-    pairs += [
-        (f"variant {name}", before["variants"][name], now["variants"][name])
-        for name in sorted(shared)
-    ]
-    for key, old, new in pairs:
-        if old != new:
+def _refuse_equal_names(cells: Sequence[Cell]) -> None:
+    seen = set()
+    for cell in cells:
+        if cell.name in seen:
             raise UsageError(
-                f"{folder} holds results of other settings: {key} was {_told(old)}, "
-                f"and {_told(new)} is asked for",
-                "pass another --output, or ask for the same settings",
+                f"two runs would be called {cell.name}", "give presets and variants different names"
             )
+        seen.add(cell.name)
 
 
-def _told(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(str, value)) or "nothing"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k}={v}" for k, v in value.items()) or "nothing"
-    return str(value)
+def _shared_values(config: Path | None) -> dict[str, Any]:
+    """Return the values of the config file that apply to all cells."""
+    if config is None:
+        return {}
+    flat = {".".join(path): value for path, value in flatten(read_toml(config))}
+    # No cell's name includes the config file's preset.
+    ignored = _OWN_OPTIONS.keys() - {"train.preset"}
+    return {key: value for key, value in flat.items() if key not in ignored}
 
 
-def _unique(values: Any) -> list[Any]:
+def _set_options(sets: Sequence[str]) -> str:
+    return shlex.join(word for text in sets for word in ("--set", text))
+
+
+def _unique(values: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(values))

@@ -1,167 +1,226 @@
-"""The programs that a benchmark starts: beside each other, logged, and stopped together."""
+"""A pool of spawned processes, each of which runs one function and ends."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import FrameType
+from types import TracebackType
+from typing import Any, Self
 
-_PROGRAM = (sys.executable, "-m", "bigan_cli")
+from bigan_cli.workflows.benchmark.worker import SIGNALS, Reply, serve
 
-
-class Stopped(Exception):  # noqa: N818  no error: the user wanted it
-    """The benchmark is being stopped."""
-
-
-class ChildError(Exception):
-    """A program ended with an error; the message says which, in one line."""
+# Seconds between two looks at whether the benchmark is to stop.
+_POLL = 0.2
+# Seconds that a process has to end after it has sent its reply.
+_SHUTDOWN = 30.0
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a program that ended well left.
+class Task:
+    """A function to be run in a process of its own.
 
     Attributes:
-        output: Its standard output.
-        peak_bytes: The most memory it had, where the system tells.
+        name: Identifies the task.
+        function: A function of a module. Called with *arguments* and, as the last argument, the
+            :class:`~bigan_cli.workflows.benchmark.worker.Worker`.
+        arguments: Can be pickled, as can the result.
+        log: The file to which the process appends its log records and its output.
     """
 
-    output: str
-    peak_bytes: int | None
+    name: str
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    log: Path
 
 
-class Children:
-    """Runs ``bigan`` commands, from several threads; all can be stopped at once.
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended; see :class:`Reply`."""
+
+    task: Task
+    reply: Reply
+
+
+class ProcessPool:
+    """Runs tasks in spawned processes, several at a time; all can be saved and stopped.
+
+    A process that crashes fails its own task only. For use from one thread, as a context
+    manager: at its end no process is left. After an exception the processes are stopped and
+    waited for, after a KeyboardInterrupt they are killed.
 
     Args:
-        jobs: How many are run at a time; each gets its share of the cores.
+        jobs: How many tasks run at a time; each gets its share of the cores.
     """
 
     def __init__(self, jobs: int) -> None:
-        self.threads = max(1, _cores() // jobs)
-        self.stopping = False
-        self._running: set[subprocess.Popen[str]] = set()
-        # Reentrant: a second Ctrl-C may come while the first is being passed on.
-        self._lock = threading.RLock()
+        self.threads = threads_per_job(jobs)
+        self._jobs = jobs
+        self._queue: deque[Task] = deque()
+        self._running: dict[Connection, tuple[Task, SpawnProcess]] = {}
+        self._stopping = False
 
-    def run(self, words: Sequence[str], log: Path) -> Finished:
-        """Run ``bigan`` with *words* to its end.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None and issubclass(kind, Exception):
+                self._stop()
+                for _, process in self._running.values():
+                    process.join()
+        finally:
+            for connection, (_, process) in self._running.items():
+                process.kill()
+                process.join()
+                connection.close()
+            self._running.clear()
+
+    def submit(self, task: Task, *, first: bool = False) -> None:
+        """Queue *task*, before all others if it is to be the *first*."""
+        if first:
+            self._queue.appendleft(task)
+        else:
+            self._queue.append(task)
+
+    def outcomes(self, should_stop: Callable[[], bool]) -> Iterator[Outcome]:
+        """Run all tasks, and yield each as it ends; more may be submitted meanwhile.
 
         Args:
-            words: The command line.
-            log: Gets its standard error, after what is there already.
-
-        Raises:
-            ChildError: It ended with another code than 0.
-            Stopped: :meth:`stop` was called.
+            should_stop: Asked several times a second. Once it is True, no task is started any
+                more, and the running ones are asked to save and stop.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as told:
-            told.write(f"$ bigan {' '.join(words)}\n")
-            told.flush()
-            before = told.tell()
-            process = self._start(words, told.fileno())
-            assert process.stdout is not None  # noqa: S101  a pipe was asked for
-            with process.stdout as stream:
-                output = stream.read()
-            with self._lock:
-                self._running.discard(process)  # from here on its number may be another's
-            peak = _reap(process)
-        if self.stopping:
-            raise Stopped
-        if process.returncode:
-            raise ChildError(_reason(log, before, process.returncode))
-        return Finished(output, peak)
+        while self._queue or self._running:
+            if not self._stopping and should_stop():
+                self._stop()
+            if self._stopping:
+                self._queue.clear()
+            while self._queue and len(self._running) < self._jobs:
+                task = self._queue.popleft()
+                try:
+                    self._start(task)
+                except OSError as error:  # no memory or process number left
+                    yield Outcome(task, Reply(error=f"cannot start a process: {error.strerror}"))
+            for ended in wait(list(self._running), _POLL):
+                assert isinstance(ended, Connection)  # noqa: S101  nothing else was waited for
+                yield self._finish(ended)
 
-    def _start(self, words: Sequence[str], errors: int) -> subprocess.Popen[str]:
-        # Under the lock: what starts while all are being stopped would be missed.
-        with self._lock:
-            if self.stopping:
-                raise Stopped
-            process = subprocess.Popen(  # noqa: S603  our own program
-                [*_PROGRAM, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                encoding="utf-8",
-                env={**os.environ, "OMP_NUM_THREADS": str(self.threads), "NO_COLOR": "1"},
-                # Of its own, so that Ctrl-C reaches it once, through stop(), and not twice: a
-                # training takes the second one for impatience.
-                process_group=0,
-            )
-            self._running.add(process)
-        return process
+    def _start(self, task: Task) -> None:
+        context = multiprocessing.get_context("spawn")
+        task.log.parent.mkdir(parents=True, exist_ok=True)
+        payload = pickle.dumps((task.function, task.arguments))
+        connection, child = context.Pipe()
+        process = context.Process(
+            target=serve, args=(payload, child, task.log, self.threads), name=task.name
+        )
+        try:
+            with child, _signals_blocked(), _without_current_folder():
+                process.start()
+        except OSError:
+            connection.close()
+            raise
+        self._running[connection] = (task, process)
 
-    def stop(self) -> None:
-        """Let every program save its work and end; called again, end them at once."""
-        with self._lock:
-            again, self.stopping = self.stopping, True
-            for process in self._running:
-                _interrupt(process, at_once=again)
+    def _stop(self) -> None:
+        self._stopping = True
+        for connection in self._running:
+            with suppress(OSError):  # the process has just ended
+                connection.send("stop")
 
-
-@contextmanager
-def stopped_by_signals(children: Children) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and a lost terminal stop *children*; for the main thread."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        children.stop()
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    previous = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def _finish(self, connection: Connection) -> Outcome:
+        """Return the outcome of the task whose process has replied or died."""
+        task, process = self._running[connection]
+        reply: Reply | None
+        try:
+            reply = connection.recv()
+        except (EOFError, OSError):
+            reply = None
+        process.join(_SHUTDOWN)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        del self._running[connection]
+        connection.close()
+        if reply is None and self._stopping:
+            reply = Reply(stopped=True)
+        elif reply is None:
+            reply = Reply(error=_reason(process.exitcode or 0))
+        elif reply.stopped and not self._stopping:
+            reply = Reply(error="stopped by a signal to this run's process; its work is saved")
+        return Outcome(task, reply)
 
 
-def _interrupt(process: subprocess.Popen[str], *, at_once: bool) -> None:
-    if sys.platform == "win32":
-        process.terminate()
-        return
-    try:
-        os.killpg(process.pid, signal.SIGKILL if at_once else signal.SIGINT)
-    except (ProcessLookupError, PermissionError):  # it has just ended
-        return
+def threads_per_job(jobs: int) -> int:
+    """Return the number of CPU threads of each of *jobs* processes.
 
-
-def _reap(process: subprocess.Popen[str]) -> int | None:
-    """Wait for *process*, and return the most memory it had, in bytes, where that is known."""
-    if sys.platform == "win32":
-        process.wait()
-        return None
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _reason(log: Path, start: int, code: int) -> str:
-    """Return why a program failed: its own last word about it, else how it ended."""
-    with log.open("rb") as stream:
-        stream.seek(start)
-        lines = stream.read().decode("utf-8", "replace").splitlines()
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if errors:
-        return errors[-1]
-    if code < 0:
-        return f"ended by signal {-code} ({signal.Signals(-code).name}); out of memory?"
-    return f"ended with exit code {code}"
-
-
-def _cores() -> int:
-    """Return how many cores may be used; ``OMP_NUM_THREADS`` may make them fewer."""
+    The usable cores are divided; ``OMP_NUM_THREADS`` may make them fewer.
+    """
     if hasattr(os, "sched_getaffinity"):
         usable = len(os.sched_getaffinity(0))
     else:
         usable = os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(usable, int(wanted)) if wanted.isdecimal() and int(wanted) else usable
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit):
+        usable = min(usable, int(limit))
+    return max(1, usable // jobs)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block the stopping signals in this thread, and so in a process that it starts.
+
+    The child unblocks them once it has its own handlers; until then Ctrl-C would end it with a
+    traceback.
+    """
+    mask: Any = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Keep a process that is started within from importing a ``signal.py`` of the current folder.
+
+    Its interpreter starts with ``-c``, which would put that folder before the standard library.
+    """
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _reason(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"the process ended with exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    # The kernel kills a process with SIGKILL when memory runs out.
+    advice = "; out of memory?" if name == "SIGKILL" else ""
+    return f"the process was ended by {name}{advice}"

@@ -1,175 +1,296 @@
-"""What ``bigan benchmark`` does: run the cells that are not finished, and write the tables."""
+"""Run a benchmark: every cell in a process of its own, the results written after each."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from typing import Any
-
-import typer
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 from bigan_cli.atomic import write_lock
-from bigan_cli.cli.terminal import Terminal
-from bigan_cli.cli.views.benchmark import figures_table, line_of
-from bigan_cli.errors import INTERRUPTED, BiganError
-from bigan_cli.formatting import count
 from bigan_cli.storage.benchmark_directory import BenchmarkDirectory
-from bigan_cli.workflows.benchmark.cell import DONE, CellRunner, state_of
-from bigan_cli.workflows.benchmark.grid import Cell, Grid, Request, make_grid
-from bigan_cli.workflows.benchmark.processes import (
-    Children,
-    Stopped,
-    stopped_by_signals,
+from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.benchmark.cell import (
+    CellResult,
+    can_resume,
+    compute_baselines,
+    run_cell,
+    status_of,
 )
-from bigan_cli.workflows.benchmark.results import Results, Row
+from bigan_cli.workflows.benchmark.grid import Cell, Grid
+from bigan_cli.workflows.benchmark.processes import Outcome, ProcessPool, Task
+from bigan_cli.workflows.benchmark.provenance import benchmark_command, cell_command, commit
+from bigan_cli.workflows.benchmark.results import DONE, Results, Row, make_row
+from bigan_cli.workflows.callbacks import Callbacks
 
-_FINISHED = "finished"
+FINISHED = "finished"
 
 
-def run_benchmark(terminal: Terminal, request: Request) -> None:
-    """Run all cells of a benchmark that are not finished, and print its tables.
+@dataclass(frozen=True)
+class Progress:
+    """How far a benchmark is.
+
+    Attributes:
+        done: Cells that have ended, those of earlier calls included.
+        total: All cells.
+        seconds_left: Estimate of the time to the end.
+    """
+
+    done: int
+    total: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """How a benchmark ended.
+
+    Attributes:
+        output: The folder of the benchmark.
+        status: ``"done"`` if every cell was run, failed ones included; ``"interrupted"`` where
+            ``should_stop`` ended it, with all work saved.
+        rows: The rows of this call's cells that have one.
+        total: The number of this call's cells.
+        failed: The rows that lack something asked for: the run, or its baselines.
+        document: The contents of results.json.
+    """
+
+    output: Path
+    status: Literal["done", "interrupted"]
+    rows: tuple[Row, ...]
+    total: int
+    failed: tuple[Row, ...]
+    document: Mapping[str, Any]
+
+    @property
+    def finished(self) -> int:
+        """The number of this call's cells that were trained and evaluated."""
+        return sum(row["status"] == DONE for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the contents of results.json."""
+        return dict(self.document)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell before it is run.
+
+    Attributes:
+        cell: The cell.
+        state: What is there and what is to be done, in a few words.
+        command: The command lines that do the same by hand.
+    """
+
+    cell: Cell
+    state: str
+    command: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.state == FINISHED
+
+
+def plan(grid: Grid, *, output: Path, baselines: bool = False) -> tuple[PlannedCell, ...]:
+    """Return what :func:`benchmark` would do with the same arguments; writes nothing.
 
     Raises:
-        UsageError: Something asked for does not exist, or the folder holds other results.
-        BiganError: Some cells failed; all others were run.
-        typer.Exit: It was interrupted.
+        UsageError: The folder *output* has results with other settings.
+        RunDirectoryError: It holds something else.
     """
-    grid = make_grid(request)
-    folder = BenchmarkDirectory(request.output)
-    results = Results(folder, request, grid)
-    states = {
-        cell.name: state_of(
-            results.rows.get(cell.name),
-            folder.run(cell.name),
-            baselines=request.baselines,
+    folder = BenchmarkDirectory(output)
+    rows = Results(folder, grid, "").rows
+    return tuple(
+        PlannedCell(
+            cell,
+            _state(rows.get(cell.name), folder.run(cell.name), baselines=baselines),
+            cell_command(cell, grid.shared, folder.run(cell.name).path),
         )
         for cell in grid.cells
-    }
-    waiting = [cell for cell in grid.cells if states[cell.name] != _FINISHED]
-    children = Children(min(request.jobs, max(len(waiting), 1)))
-    if request.dry_run:
-        _show_plan(terminal, request, grid, states, children)
-        return
-    _check_devices(grid)
-    if waiting:
-        with write_lock(request.output), stopped_by_signals(children):
-            results = Results(folder, request, grid)  # anew: another call may just have ended
+    )
+
+
+def benchmark(
+    grid: Grid,
+    *,
+    output: Path = Path("benchmark-results"),
+    jobs: int = 1,
+    baselines: bool = False,
+    on_row: Callable[[Row, Progress], None] = lambda _row, _progress: None,
+    callbacks: Callbacks | None = None,
+) -> BenchmarkResult:
+    """Train and evaluate every cell of *grid* that is not finished, and write the results.
+
+    Each cell is run in a spawned process, so a script that calls this must be guarded by
+    ``if __name__ == "__main__"``. A cell that fails or crashes fails alone. What an earlier call
+    finished is not run again, and what it left unfinished is resumed.
+
+    Args:
+        grid: From :func:`~bigan_cli.workflows.benchmark.grid.make_grid`.
+        output: The folder for runs and results.
+        jobs: How many cells run at a time; they share the cores.
+        baselines: Whether to add classical detectors on the same images.
+        on_row: Receives each finished row.
+        callbacks: Only ``should_stop`` is used: it saves and stops all cells.
+
+    Raises:
+        UsageError: The folder has results with other settings.
+        RunDirectoryError: It holds something else, or another process writes into it.
+        DeviceError: A device does not exist.
+        KeyboardInterrupt: Raised by a second signal; all processes have been killed.
+    """
+    callbacks = callbacks or Callbacks()
+    folder = BenchmarkDirectory(output)
+    command = benchmark_command(grid, baselines=baselines)
+    results = Results(folder, grid, command)
+    planned = plan(grid, output=output, baselines=baselines)
+    stopped = False
+    if not all(each.finished for each in planned):
+        _check_devices(grid)
+        with write_lock(output):
+            results = Results(folder, grid, command)  # again: another call may just have ended
             results.write()
-            _run(terminal, request, folder, results, waiting, children, len(grid.cells))
-    asked = [results.rows[c.name] for c in grid.cells if c.name in results.rows]
-    if children.stopping:
-        terminal.note(
-            f"stopped with {count(len(grid.cells) - _finished(asked), 'run')} of "
-            f"{len(grid.cells)} to go; all work is kept in {request.output}\n"
-            "hint: the same command goes on"
-        )
-        raise typer.Exit(INTERRUPTED)
-    _report(terminal, request, results, asked)
+            run = _Run(folder, grid, results, jobs=jobs, baselines=baselines, on_row=on_row)
+            stopped = run.run(callbacks.should_stop)
+    rows = tuple(results.rows[cell.name] for cell in grid.cells if cell.name in results.rows)
+    failed = tuple(row for row in rows if row["error"] and (row["status"] != DONE or baselines))
+    status: Literal["done", "interrupted"] = "interrupted" if stopped else "done"
+    return BenchmarkResult(output, status, rows, len(grid.cells), failed, results.document())
 
 
-def _run(
-    terminal: Terminal,
-    request: Request,
-    folder: BenchmarkDirectory,
-    results: Results,
-    waiting: Sequence[Cell],
-    children: Children,
-    total: int,
-) -> None:
-    """Run the cells that wait, so many at a time, and write the results after each."""
-    runner = CellRunner(folder, request, children)
-    started = time.monotonic()
-    done = total - len(waiting)
-    with _display(terminal, total, done) as show, ThreadPoolExecutor(request.jobs) as pool:
-        try:
-            futures = {
-                pool.submit(runner.row, cell, results.rows.get(cell.name)): cell for cell in waiting
-            }
-            for number, future in enumerate(as_completed(futures), 1):
-                try:
-                    row = future.result()
-                except Stopped:
+class _Run:
+    """Runs the unfinished cells of one call.
+
+    Baselines depend on the images and the seed alone: they are computed once for each.
+    """
+
+    def __init__(
+        self,
+        folder: BenchmarkDirectory,
+        grid: Grid,
+        results: Results,
+        *,
+        jobs: int,
+        baselines: bool,
+        on_row: Callable[[Row, Progress], None],
+    ) -> None:
+        self._folder = folder
+        self._grid = grid
+        self._results = results
+        self._baselines = baselines
+        self._on_row = on_row
+        self._cells = {cell.name: cell for cell in grid.cells}
+        self._waiting = [
+            cell
+            for cell in grid.cells
+            if _state(results.rows.get(cell.name), folder.run(cell.name), baselines=baselines)
+            != FINISHED
+        ]
+        self._pool = ProcessPool(min(jobs, max(len(self._waiting), 1)))
+        self._commit = commit()
+        self._figures: dict[str, Any] = {}
+        self._without_figures: dict[str, list[Row]] = {}
+        self._reported = 0
+        self._started = time.monotonic()
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Run all cells; return whether they were stopped before the end."""
+        with self._pool as pool:
+            for cell in self._waiting:
+                before = self._results.rows.get(cell.name)
+                if before is not None and before["status"] == DONE:
+                    self._add_baselines({**before, "error": None})
+                else:
+                    pool.submit(self._cell_task(cell))
+            for outcome in pool.outcomes(should_stop):
+                if outcome.reply.stopped:
                     continue
-                results.rows[row["cell"]] = row
-                results.write()
-                left = (time.monotonic() - started) / number * (len(waiting) - number)
-                show(line_of(row, done + number, total, left))
-        except BaseException:
-            # A full disk, say: without this the pool would wait for all that was to be run.
-            children.stop()
-            raise
+                if outcome.task.function is run_cell:
+                    self._finish_cell(outcome)
+                else:
+                    self._finish_baselines(outcome)
+        return self._reported < len(self._waiting)
+
+    def _cell_task(self, cell: Cell) -> Task:
+        path = self._folder.run(cell.name).path
+        arguments = (cell, self._grid.shared, path)
+        return Task(cell.name, run_cell, arguments, self._folder.log(cell.name))
+
+    def _finish_cell(self, outcome: Outcome) -> None:
+        cell, reply = self._cells[outcome.task.name], outcome.reply
+        row = make_row(
+            cell,
+            reply.value if isinstance(reply.value, CellResult) else str(reply.error),
+            threads=self._pool.threads,
+            commit=self._commit,
+            command=cell_command(cell, self._grid.shared),
+        )
+        self._results.add(row)
+        if self._baselines and row["status"] == DONE:
+            self._add_baselines(row)
+        else:
+            self._report(row)
+
+    def _add_baselines(self, row: Row) -> None:
+        """Add the baselines to *row* if they are known; else when they are."""
+        key = f"{row['data_fingerprint']} {row['seed']}"
+        if key in self._figures:
+            self._complete(row, self._figures[key])
+        elif key in self._without_figures:
+            self._without_figures[key].append(row)
+        else:
+            self._without_figures[key] = [row]
+            name = row["cell"]
+            arguments = (self._folder.run(name).path, self._grid.shared.data_root)
+            task = Task(key, compute_baselines, arguments, self._folder.log(name))
+            self._pool.submit(task, first=True)
+
+    def _finish_baselines(self, outcome: Outcome) -> None:
+        key, reply = outcome.task.name, outcome.reply
+        if reply.error is None:
+            self._figures[key] = reply.value
+        for row in self._without_figures.pop(key):
+            if reply.error is None:
+                self._complete(row, reply.value)
+            else:  # the trained networks still count
+                self._complete({**row, "error": f"no baselines: {reply.error}"}, None)
+
+    def _complete(self, row: Row, figures: Any) -> None:
+        complete = {**row, "baselines": figures}
+        self._results.add(complete)
+        self._report(complete)
+
+    def _report(self, row: Row) -> None:
+        self._reported += 1
+        left = len(self._waiting) - self._reported
+        seconds = (time.monotonic() - self._started) / self._reported * left
+        total = len(self._grid.cells)
+        self._on_row(row, Progress(total - left, total, seconds))
 
 
-@contextmanager
-def _display(terminal: Terminal, total: int, done: int) -> Iterator[Any]:
-    """Yield what shows the line of a finished cell, above a bar on a terminal."""
-    if not terminal.interactive:
-        yield terminal.note
-        return
-    with terminal.progress() as bar:
-        task = bar.add_task("runs", total=total, completed=done)
+def _state(before: Row | None, run: RunDirectory, *, baselines: bool) -> str:
+    """Return what is to be done about a cell.
 
-        def show(line: str) -> None:
-            bar.console.print(line, soft_wrap=True)
-            bar.advance(task)
-
-        yield show
+    Args:
+        before: Its row of an earlier call, or None.
+        run: Its run directory.
+        baselines: Whether baselines are asked for.
+    """
+    if before is not None and before["status"] == DONE:
+        return "baselines to add" if baselines and not before.get("baselines") else FINISHED
+    if before is not None:
+        return "to be tried again"
+    if can_resume(run):
+        return "to be resumed"
+    return "to be evaluated" if status_of(run) == DONE else "new"
 
 
 def _check_devices(grid: Grid) -> None:
-    """Refuse a device that is not there before anything is written; torch is slow to import."""
+    """Refuse a missing device before anything is written; torch is slow to import."""
     for device in dict.fromkeys(cell.device for cell in grid.cells):
         if device not in ("auto", "cpu"):
             from bigan_cli.model.device import resolve_device
 
             resolve_device(device)
-
-
-def _finished(rows: Sequence[Row]) -> int:
-    return sum(row["status"] == DONE for row in rows)
-
-
-def _report(terminal: Terminal, request: Request, results: Results, asked: Sequence[Row]) -> None:
-    if request.as_json:
-        terminal.json(results.document())
-    else:
-        terminal.table(*figures_table(list(results.rows.values())))
-    terminal.note(f"written to {request.output}: results.json, results.csv, results.md, runs/")
-    # A finished run without its baselines is a failure where they are asked for.
-    failed = [row for row in asked if row["error"] and (row["status"] != DONE or request.baselines)]
-    if failed:
-        raise BiganError(
-            f"{len(failed)} of {count(len(asked), 'run')} failed: {failed[0]['cell']}: "
-            f"{failed[0]['error']}" + (", ..." if len(failed) > 1 else ""),
-            f"{request.output / 'logs'} has what each said; the same command tries them again",
-        )
-
-
-def _show_plan(
-    terminal: Terminal,
-    request: Request,
-    grid: Grid,
-    states: Mapping[str, str],
-    children: Children,
-) -> None:
-    runner = CellRunner(BenchmarkDirectory(request.output), request, children)
-    commands = {cell.name: runner.command(cell) for cell in grid.cells}
-    if request.as_json:
-        terminal.json(
-            {
-                "settings": grid.settings,
-                "cells": [
-                    {"cell": name, "state": states[name], "command": command}
-                    for name, command in commands.items()
-                ],
-            }
-        )
-        return
-    terminal.table(
-        ("run", "state", "command"),
-        [(name, states[name], command) for name, command in commands.items()],
-    )
-    todo = sum(state != _FINISHED for state in states.values())
-    terminal.note(f"{todo} of {count(len(commands), 'run')} to do; nothing was written")
