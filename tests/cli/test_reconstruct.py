@@ -117,7 +117,9 @@ def test_a_run_without_test_images_asks_for_some(bigan, own_images, tmp_path):
     run = own_images / "run"
     done = bigan("reconstruct", "--run", run)
     assert done.code == 1
-    assert done.err == ("error: this run has no test images\nhint: name images to reconstruct\n")
+    assert done.err.endswith(
+        "error: this run has no test images\nhint: name images to reconstruct\n"
+    )
     words = ["--run", run, "--output", tmp_path / "own.png"]
     assert bigan("reconstruct", own_images / "good", *words).code == 0
 

@@ -248,7 +248,7 @@ def test_no_run_and_no_images(bigan, score, pictures, tmp_path, monkeypatch):
     done = bigan("score", pictures)
     assert done.code == 2
     assert done.err == (
-        "error: no run in results (run.json missing)\nhint: run 'bigan train' or pass --run DIR\n"
+        "error: no run in results (run.json missing)\nhint: train one, or name it with --run DIR\n"
     )
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "notes.txt").write_text("no picture")
