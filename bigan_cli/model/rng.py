@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -31,3 +32,11 @@ def restore_random_states(states: Mapping[str, Tensor], device: torch.device) ->
         torch.cuda.set_rng_state(states["cuda"], device)
     elif "mps" in states and device.type == "mps":
         torch.mps.set_rng_state(states["mps"])
+
+
+@contextmanager
+def preserved_random_states() -> Iterator[None]:
+    """Leave the global generators of the CPU, and of CUDA where it is in use, as they were."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(devices)):
+        yield
