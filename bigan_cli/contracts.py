@@ -149,6 +149,21 @@ class Dataset(ABC):
         self.options: Any = options
         self.location = location
 
+    @classmethod
+    def preset_for(
+        cls, root: Path | None, architecture: str | None
+    ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return config tables that suit the files in *root*, and the reason in one line.
+
+        It is called before the configuration is complete, so it must be quick and may not fail.
+        By default it returns :attr:`preset` and no reason.
+
+        Args:
+            root: The folder with the data, where one is given.
+            architecture: The architecture that the user asked for, or None.
+        """
+        return cls.preset, ""
+
     @abstractmethod
     def train_items(self) -> Items:
         """Return the training split.
@@ -248,9 +263,9 @@ class Architecture(ABC):
     def feature_extractor(self, image_shape: ImageShape, *, pretrained: bool) -> nn.Module | None:
         """Return a frozen network that maps images to features, or None for pixels.
 
-        The module maps x ``[N, C, H, W]`` in [-1, 1] to a feature map ``[N, K, h, w]``. It has a
-        method ``fit(raw)``, which estimates its normalisation from the vectors
-        ``[M, R]`` that its method ``raw(x)`` -> ``[N, R, h, w]`` returns for training images.
+        The module maps x ``[N, C, H, W]`` in [-1, 1] to a feature map ``[N, K, h, w]``, by two
+        methods: ``normalise(raw(x))``, both of that shape. Its method ``fit(vectors)`` estimates
+        the normalisation from what ``raw`` returns for training images, ``[M, K]``.
 
         Args:
             image_shape: Of the images.
@@ -326,6 +341,7 @@ class ScoreComponent(ABC):
         summary: One line for tables and help.
         Options: Its typed options, the table ``[score.options.NAME]`` of a run file.
         weight: Its weight in the score where the run file gives none; 0 reports it only.
+        needs_places: Whether it is for networks that work at every place of a feature map.
         needs_image_features: Whether the discriminator must offer ``image_features``.
         needs_encoder_features: Whether the encoder must offer ``features``.
         needs_head: The head that must have been trained, or an empty string.
@@ -337,6 +353,7 @@ class ScoreComponent(ABC):
     summary: ClassVar[str]
     Options: ClassVar[type[AnyOptions]] = Options
     weight: ClassVar[float] = 1.0
+    needs_places: ClassVar[bool] = False
     needs_image_features: ClassVar[bool] = False
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""
@@ -363,16 +380,27 @@ class ScoreComponent(ABC):
         """
         return {}
 
-    @abstractmethod
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return one finite float per image, ``[N]``; higher is more anomalous.
 
+        By default it is the mean of :meth:`heatmap`; a subclass defines at least one of the two.
         The value of an image must not depend on the other images of the batch. Several threads
         may call it at the same time.
-        """
 
-    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
-        """Return where the anomaly is, ``[N, H, W]``, or None where this component cannot tell."""
+        Raises:
+            TypeError: The subclass defines neither.
+        """
+        heat = self.heatmap(outputs, fitted)
+        if heat is None:
+            raise TypeError(f"score component '{self.name}' defines neither score nor heatmap")
+        return heat.flatten(1).mean(dim=1)
+
+    def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
+        """Return where the anomaly is, ``[N, h, w]``, or None where this component cannot tell.
+
+        The map may be of any resolution. For networks on places, the image's value is taken from
+        the map, after each place was standardised over normal validation images.
+        """
         return None
 
 

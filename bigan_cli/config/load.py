@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,6 +21,8 @@ from pydantic import ValidationError
 from bigan_cli.config.constraints import TableSchema, shown
 from bigan_cli.config.presets import DEFAULT
 from bigan_cli.config.resolve import (
+    ARCHITECTURE,
+    DEFAULT_ARCHITECTURE,
     OptionsTable,
     expand_home,
     find_architecture,
@@ -39,18 +42,20 @@ from bigan_cli.config.sources import (
     MergedConfig,
     Problem,
     absolute,
+    effort_sources,
     environment_source,
     file_source,
     flatten,
     highest,
     invalid_reason,
     leave_one_out_source,
-    preset_sources,
+    preset_source,
     set_source,
     settings_source,
 )
 from bigan_cli.config.validation_errors import problems_of
-from bigan_cli.errors import ConfigError
+from bigan_cli.contracts import Dataset
+from bigan_cli.errors import ConfigError, PluginError
 from bigan_cli.plugins import PluginVersion, Registry, load_registry
 
 _PLUGINS: Keys = ("plugins",)
@@ -111,7 +116,7 @@ def load_config(
 
     dataset = find_dataset(registry, MergedConfig([*below, *above]), problems)
     wanted = str(highest([*below, *above], _PRESET, DEFAULT))
-    preset = [] if complete else preset_sources(dataset, wanted)
+    preset = [] if complete else _presets(registry, dataset, [*below, *above], wanted, notes)
     environment = environment_source(dataset, os.environ)
     sources = settle_protocol([*preset, *below, environment, *above], problems)
     if is_leave_one_out(sources) and not complete:
@@ -132,6 +137,37 @@ def load_config(
     owners = [owner_of(cls) for cls in (dataset, architecture, *components) if cls is not None]
     config = _validated(merged, owners, problems)
     return LoadedConfig(config, registry, _sources(config, merged), tuple(notes))
+
+
+def _presets(
+    registry: Registry,
+    dataset: type[Dataset] | None,
+    given: Sequence[ConfigSource],
+    effort: str,
+    notes: list[str],
+) -> list[ConfigSource]:
+    """Return the presets of architecture and dataset, and of the training effort, lowest first."""
+    sources: list[ConfigSource] = []
+    asked_for = highest(given, ARCHITECTURE)
+    if dataset is not None:
+        root = _root(given)
+        tables, reason = dataset.preset_for(root, asked_for if isinstance(asked_for, str) else None)
+        sources.append(preset_source(dataset.name, tables))
+        notes += [reason] if reason else []
+    name = highest([*sources, *given], ARCHITECTURE, DEFAULT_ARCHITECTURE)
+    with suppress(PluginError):  # reported when the architecture is looked up for the run
+        architecture = registry.architecture(str(name))
+        sources.insert(0, preset_source(architecture.name, architecture.preset))
+    return [*sources, *effort_sources(effort, sources)]
+
+
+def _root(sources: Sequence[ConfigSource]) -> Path | None:
+    """Return the folder of the data as given by the highest of *sources*, or None."""
+    for source in reversed(sources):
+        root = source.values.get(("data", "root"))
+        if isinstance(root, str) and root:
+            return Path(absolute(root, source.base))
+    return None
 
 
 def _plugin_files(sources: Sequence[ConfigSource]) -> Iterator[str]:

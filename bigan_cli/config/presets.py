@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bigan_cli.config.schema import TrainConfig
-
 DEFAULT = "balanced"
 
 
@@ -59,16 +57,15 @@ informative too: the more classes, the more room between them for anomalies that
 """
 
 
-def values_of(name: str, dataset_preset: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def values_of(name: str, usual: object) -> dict[str, Any]:
     """Return the ``[train]`` values that the preset *name* changes; none for an unknown one.
 
     Args:
         name: One of :data:`PRESETS`.
-        dataset_preset: The dataset's own preset: table -> key -> value.
+        usual: The epochs that suit dataset and architecture; what is no number is left alone.
     """
     preset = PRESETS.get(name, PRESETS[DEFAULT])
     values: dict[str, Any] = {}
-    usual = dataset_preset.get("train", {}).get("epochs", TrainConfig().epochs)
     if preset.epochs != 1 and isinstance(usual, int):
         values["epochs"] = max(1, round(preset.epochs * usual))
     if preset.members != 1:

@@ -158,6 +158,11 @@ class TrainConfig(Table):
     lr: Annotated[float, Flag("--lr", TRAINING, "RATE")] = Field(
         4e-4, gt=0, lt=1, description="Learning rate of Adam, for all networks."
     )
+    lr_schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="Learning rate over the run: constant, or falling along a half cosine to a "
+        "twentieth.",
+    )
     seed: Annotated[int, Flag("--seed", TRAINING)] = Field(
         0, ge=0, lt=2**31, description="Random seed."
     )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from bigan_cli.config.constraints import Json, TableSchema
 from bigan_cli.config.presets import LEAVE_ONE_OUT, values_of
-from bigan_cli.config.schema import RunConfig
+from bigan_cli.config.schema import RunConfig, TrainConfig
 from bigan_cli.config.toml import parse_value, read_toml
 from bigan_cli.contracts import Dataset
 
@@ -166,17 +166,19 @@ def file_source(file: Path) -> ConfigSource:
     return ConfigSource("file", str(file), dict(flatten(read_toml(file))), base)
 
 
-def preset_sources(dataset: type[Dataset] | None, preset: str) -> list[ConfigSource]:
-    """Return the dataset's preset, and what the preset named *preset* adds to it."""
-    sources = []
-    if dataset is not None:
-        values = dict(flatten(dataset.preset))
-        sources.append(ConfigSource("preset", f"preset of {dataset.name}", values, Path.cwd()))
-    added = values_of(preset, {} if dataset is None else dataset.preset)
-    if added:
-        values = dict(flatten({"train": added}))
-        sources.append(ConfigSource("preset", f"preset {preset}", values, Path.cwd()))
-    return sources
+def preset_source(owner: str, tables: Mapping[str, Mapping[str, Any]]) -> ConfigSource:
+    """Return the preset of the dataset or architecture *owner*."""
+    return ConfigSource("preset", f"preset of {owner}", dict(flatten(tables)), Path.cwd())
+
+
+def effort_sources(preset: str, below: Sequence[ConfigSource]) -> list[ConfigSource]:
+    """Return what the training effort *preset* changes of the presets *below* it."""
+    usual = highest(below, ("train", "epochs"), TrainConfig().epochs)
+    added = values_of(preset, usual)
+    if not added:
+        return []
+    values = dict(flatten({"train": added}))
+    return [ConfigSource("preset", f"preset {preset}", values, Path.cwd())]
 
 
 def leave_one_out_source() -> ConfigSource:

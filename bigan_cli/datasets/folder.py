@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from bigan_cli.contracts import Dataset, Items, Options
 from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout, recognize
 from bigan_cli.datasets._folder_names import Role
+from bigan_cli.datasets._folder_recipe import recipe_for
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
@@ -70,8 +72,13 @@ class Folder(Dataset):
     summary = "your own images: all normal, in class folders, or good and defects"
     needs_root = True
     Options = FolderOptions
-    # A hundred images are one step or two, and many more passes overfit: docs/results.md.
-    preset: ClassVar = {"train": {"min_epoch_steps": 4}}
+
+    @classmethod
+    def preset_for(
+        cls, root: Path | None, architecture: str | None
+    ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return the recipe for photographs or for small pictures, by the images in *root*."""
+        return ({}, "") if root is None else recipe_for(root, architecture)
 
     def train_items(self) -> Items:
         """Return the images to train on: paths and labels.

@@ -8,8 +8,8 @@ import re
 import torch
 from torch import Tensor, nn
 
-# Equal in both, and millions of weights.
-_FROZEN = "extractor."
+# The extractor is equal in both; the decoder is copied after each epoch.
+_NOT_AVERAGED = ("extractor.", "decoder.")
 
 
 class MovingAverage:
@@ -31,7 +31,7 @@ class MovingAverage:
         self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
         # By type: one call copies all tensors of one type.
         self._copied: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
-        source = {n: t for n, t in _tensors(module) if not n.startswith(_FROZEN)}
+        source = {n: t for n, t in _tensors(module) if not n.startswith(_NOT_AVERAGED)}
         for name, target in _tensors(self.module):
             if name not in source:
                 continue

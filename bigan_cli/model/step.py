@@ -82,10 +82,13 @@ class AdversarialStep:
         self._fused = True if device.type in ("cpu", "cuda") else None
         # What a CUDA graph can hold.
         self._capturable = device.type == "cuda"
+        # A recorded step reads a rate that changes from a tensor.
+        falling = self._capturable and config.lr_schedule != "constant"
+        rate = torch.tensor(config.lr, device=device) if falling else config.lr
         self.d_optimiser, self.eg_optimiser = (
             Adam(
                 parameters,
-                lr=config.lr,
+                lr=rate,
                 betas=_BETAS,
                 fused=self._fused,
                 capturable=self._capturable,
@@ -104,6 +107,15 @@ class AdversarialStep:
                 for name, value in kept.items():
                     if value.shape == parameter.shape:  # nor its layout
                         kept[name] = torch.empty_like(parameter).copy_(value)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Let both optimisers use *rate* from the next step on, recorded steps included."""
+        for optimiser in (self.d_optimiser, self.eg_optimiser):
+            for group in optimiser.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
     def __call__(self, x: Tensor, noise: float) -> Tensor:
         """Train on one batch.

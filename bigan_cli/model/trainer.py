@@ -23,6 +23,7 @@ from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_me
 from bigan_cli.model.batches import Samples, images_at_once, make_batches
 from bigan_cli.model.compile import compile_networks, is_compile_error
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
+from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.diagnostics import DiagnosticsProbe, TrainingDiagnostics
 from bigan_cli.model.losses import image_cycle_loss
@@ -33,6 +34,8 @@ from bigan_cli.model.step import LOSSES, AdversarialStep
 
 # Validation runs in batches of this many images, of large images of fewer.
 _VALIDATION_BATCH = 256
+# Where the cosine schedule ends, as a share of the learning rate.
+_LAST_RATE = 0.05
 
 
 class Trainer:
@@ -47,6 +50,7 @@ class Trainer:
         device: Where to train.
         should_stop: Asked after every step; True ends the training there.
         on_step: Told ``(epoch, step, steps)`` after every step, for a progress display.
+        decoder: Trains the decoder for pictures after each epoch's steps; None without one.
 
     Raises:
         UsageError: There are fewer than two images to learn from.
@@ -61,6 +65,7 @@ class Trainer:
         device: torch.device,
         should_stop: Callable[[], bool] | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
+        decoder: DecoderTraining | None = None,
     ) -> None:
         if len(fit) < 2:
             raise UsageError(f"training needs at least 2 images, got {len(fit)}")
@@ -88,6 +93,7 @@ class Trainer:
         self._examiner = DiagnosticsProbe(fit, validation)
         self._should_stop = should_stop
         self._on_step = on_step
+        self._decoder = decoder
         self.epoch = 0
         self.steps_done = 0
         self.best_epoch = 0
@@ -120,6 +126,10 @@ class Trainer:
             if losses is None:
                 return
             trained = time.perf_counter() - started
+            if self._decoder is not None:
+                with self._explained():
+                    self._decoder.train_epoch(self.epoch)
+                self.average.decoder.load_state_dict(self._decoder.decoder.state_dict())  # type: ignore[union-attr]
             with self._explained():
                 validation = self.validate()
                 if not math.isfinite(validation):  # the last step's update broke the weights
@@ -164,6 +174,8 @@ class Trainer:
             closing(self._fit.in_order(self._order()[places], self.batch_size)) as batches,
         ):
             for batch in batches:
+                if self.config.lr_schedule == "cosine":
+                    self.step.set_learning_rate(self._learning_rate())
                 self._sums.append(self._advance(batch, noise))
                 self.steps_done += 1
                 if self._on_step is not None:
@@ -223,6 +235,13 @@ class Trainer:
         order: NDArray[np.int64] = torch.cat(passes).numpy()
         return order
 
+    def _learning_rate(self) -> float:
+        """Return the rate of the next step: half a cosine from lr to a twentieth of it."""
+        done = self.epoch * self.steps_per_epoch + self.steps_done
+        share = done / (self.config.epochs * self.steps_per_epoch)
+        falling = (1 + math.cos(math.pi * share)) / 2
+        return self.config.lr * (_LAST_RATE + (1 - _LAST_RATE) * falling)
+
     def _noise(self) -> float:
         """Return the standard deviation of the instance noise of this epoch.
 
@@ -268,6 +287,7 @@ class Trainer:
             "average_updates": self.step.average.updates,
             "d_optimiser": self.step.d_optimiser.state_dict(),
             "eg_optimiser": self.step.eg_optimiser.state_dict(),
+            "decoder_optimiser": self._decoder and self._decoder.state(),
             "epoch": self.epoch,
             "steps_done": self.steps_done,
             "sums": torch.stack(self._sums).cpu() if self._sums else torch.empty(0, len(LOSSES)),
@@ -285,6 +305,8 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.step.average.updates = state["average_updates"]
         self.step.load_optimisers(state["d_optimiser"], state["eg_optimiser"])
+        if self._decoder is not None:
+            self._decoder.load_state(state["decoder_optimiser"])
         self.epoch = state["epoch"]
         self.steps_done = state["steps_done"]
         self._sums = list(state["sums"].to(self.device))

@@ -12,6 +12,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import UsageError
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.ensemble_member import EnsembleMember, F, add_up
+from bigan_cli.scoring.inference import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,14 @@ class Detector:
     def shape(self) -> ImageShape:
         """The shape of the images."""
         return self.members[0].networks.image_shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one latent: ``[d]``, or ``[d, h, w]`` for networks on places."""
+        networks = self.members[0].networks
+        if not networks.on_places:
+            return (networks.latent_dim,)
+        return (networks.latent_dim, networks.input_shape.height, networks.input_shape.width)
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -133,10 +142,10 @@ class Detector:
 
 
 def member_scores(
-    members: Sequence[EnsembleMember], pixels: NDArray[np.uint8], batch_size: int
+    members: Sequence[EnsembleMember], inputs: Inputs, batch_size: int
 ) -> tuple[list[dict[str, NDArray[np.float64]]], list[NDArray[np.float64]]]:
     """Return each member's components and score of images uint8 ``[N, C, H, W]``."""
-    components = [member.component_scores(pixels, batch_size) for member in members]
+    components = [member.component_scores(inputs, batch_size) for member in members]
     scores = [m.combine(found) for m, found in zip(members, components, strict=True)]
     return components, scores
 

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.model.networks import Networks, to_pixels
-from bigan_cli.scoring.inference import run_batches
+from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+from bigan_cli.scoring.place_scale import PlaceScale, image_value
 
 F = TypeVar("F", np.float32, np.float64)
 
@@ -35,6 +37,32 @@ class FittedComponent:
     location: float
     scale: float
     weight: float
+    places: PlaceScale | None = None
+
+    def value(self, outputs: LazyNetworkOutputs) -> Tensor:
+        """Return the component's value of each image before standardisation, ``[N]``."""
+        return raw_value(self.component, outputs, self.fitted, self.places)
+
+    def map(self, outputs: LazyNetworkOutputs) -> Tensor | None:
+        """Return where each image is anomalous, ``[N, h, w]``, or None if it cannot tell."""
+        heat = self.component.heatmap(outputs, self.fitted)
+        if heat is None or self.places is None:
+            return heat
+        return self.places.standardise(heat.float())
+
+
+def raw_value(
+    component: ScoreComponent,
+    outputs: LazyNetworkOutputs,
+    fitted: Mapping[str, Tensor],
+    places: PlaceScale | None,
+) -> Tensor:
+    """Return one value per image, ``[N]``: of the standardised map where there is its scale."""
+    if places is None:
+        return component.score(outputs, fitted)
+    heat = component.heatmap(outputs, fitted)
+    assert heat is not None  # noqa: S101  places were fitted to it
+    return image_value(places.standardise(heat.float()))
 
 
 @dataclass(frozen=True)
@@ -79,28 +107,23 @@ class EnsembleMember:
         self.components = dict(components)
         self.origin = origin or Origin()
 
-    def component_scores(
-        self, pixels: NDArray[np.uint8], batch_size: int
-    ) -> dict[str, NDArray[np.float64]]:
+    def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image, name -> float64 ``[N]``.
 
         Args:
-            pixels: uint8 ``[N, C, H, W]``; N may be 0.
+            inputs: Images uint8 ``[N, C, H, W]``, or feature maps; N may be 0.
             batch_size: Images per forward pass.
         """
 
         def score(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
-            values = [
-                c.component.score(outputs, c.fitted)[:count].detach().float()
-                for c in self.components.values()
-            ]
+            values = [c.value(outputs)[:count].detach().float() for c in self.components.values()]
             # One copy to the host for all, and only there to float64, which Metal does not have.
             table: NDArray[np.float64] = torch.stack(values).cpu().numpy().astype(np.float64)
             return table
 
-        columns = np.empty((len(self.components), len(pixels)))
-        batches = run_batches(self._inference, pixels, batch_size, score)
-        for table, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
+        columns = np.empty((len(self.components), len(inputs)))
+        batches = run_batches(self._inference, inputs, batch_size, score)
+        for table, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
             columns[:, start : start + batch_size] = table
         return {
             name: (column - fitted.location) / fitted.scale
@@ -130,34 +153,39 @@ class EnsembleMember:
 
         None if no component has heatmaps.
         """
-        mapping = [
-            c for c in self.components.values() if type(c.component).heatmap is not _NO_HEATMAP
-        ]
+        mapping = [c for c in self.components.values() if has_heatmap(c.component)]
         if not mapping:
             return None
+        shape = self.networks.image_shape
+        size = (shape.height, shape.width)
 
         def locate(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
-            maps = [fitted.component.heatmap(outputs, fitted.fitted) for fitted in mapping]
-            found = torch.stack([m[:count].float() for m in maps if m is not None])
-            heat: NDArray[np.float32] = found.mean(dim=0).cpu().numpy()
-            return heat
+            found = [(c.weight, heat) for c in mapping if (heat := c.map(outputs)) is not None]
+            maps = torch.stack([heat[:count].float() for _, heat in found])
+            if outputs.on_places:  # where all are on one scale
+                weights = maps.new_tensor([weight for weight, _ in found])
+                maps = maps * (weights / weights.mean().clamp_min(1e-12))[:, None, None, None]
+            combined = maps.mean(dim=0)
+            if combined.shape[1:] != size:
+                combined = interpolate(combined[:, None], size=size, mode="bilinear")[:, 0]
+            located: NDArray[np.float32] = combined.cpu().numpy()
+            return located
 
         rows = list(run_batches(self._inference, pixels, batch_size, locate))
-        shape = self.networks.image_shape
-        empty = np.empty((0, shape.height, shape.width), np.float32)
-        return np.concatenate(rows) if rows else empty
+        return np.concatenate(rows) if rows else np.empty((0, *size), np.float32)
 
     @torch.no_grad()
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return G(z) of latent vectors float32 ``[N, d]``, as uint8 ``[N, C, H, W]``."""
+        """Return G(z) of float32 ``[N, *latent_shape]``, drawn as uint8 ``[N, C, H, W]``."""
         device = next(self.networks.parameters()).device
-        images: NDArray[np.uint8] = (
-            to_pixels(self.networks.generator(torch.from_numpy(z).to(device))).cpu().numpy()
-        )
+        generated = self.networks.generator(torch.from_numpy(z).to(device))
+        images: NDArray[np.uint8] = to_pixels(self._inference.drawn(generated)).cpu().numpy()
         return images
 
 
-_NO_HEATMAP = ScoreComponent.heatmap
+def has_heatmap(component: ScoreComponent) -> bool:
+    """Return whether *component* defines heatmaps, for some networks at least."""
+    return type(component).heatmap is not ScoreComponent.heatmap
 
 
 def add_up(rows: Sequence[NDArray[F]]) -> NDArray[F]:

@@ -19,10 +19,11 @@ from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector, mean, member_scores
-from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent, Origin
-from bigan_cli.scoring.inference import run_batches
+from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent, Origin, raw_value
+from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+from bigan_cli.scoring.place_scale import PlaceScale
 
 # Batches of fit images that are in memory at a time.
 _READ_TOGETHER = 16
@@ -30,7 +31,10 @@ _READ_TOGETHER = 16
 
 @dataclass(frozen=True, eq=False)
 class Normals:
-    """Three disjoint sets of normal images, each uint8 ``[N, C, H, W]``.
+    """Three disjoint sets of normal images.
+
+    Each is uint8 ``[N, C, H, W]``, or the images' feature maps, float16 or float32
+    ``[N, h, w, K]``, for networks on places.
 
     Attributes:
         fit: The images that the networks were trained on.
@@ -38,9 +42,9 @@ class Normals:
         calibration: Sets the threshold.
     """
 
-    fit: NDArray[np.uint8]
-    validation: NDArray[np.uint8]
-    calibration: NDArray[np.uint8]
+    fit: Inputs
+    validation: Inputs
+    calibration: Inputs
 
 
 def fit_detector(
@@ -87,10 +91,15 @@ def fit_member(
     usable = usable_components(networks, components, weights)
     prepared = ready(networks)
     memories = _fit_memories(prepared, usable, normals.fit, batch_size, origin.seed)
-    raw = _raw_scores(prepared, usable, memories, normals.validation, batch_size)
+    places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
+    raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)
     fitted = {
         component.name: _standardise(
-            component, memories[component.name], raw[component.name], weights
+            component,
+            memories[component.name],
+            places.get(component.name),
+            raw[component.name],
+            weights,
         )
         for component in usable
     }
@@ -134,7 +143,8 @@ def calibrate(
 
 def _can_score(component: ScoreComponent, networks: Networks) -> bool:
     return (
-        (networks.has_image_features or not component.needs_image_features)
+        (networks.on_places or not component.needs_places)
+        and (networks.has_image_features or not component.needs_image_features)
         and (networks.has_encoder_features or not component.needs_encoder_features)
         and (not component.needs_head or component.needs_head in networks.heads)
         and component.requires_cycle_discriminator in ("", *networks.conditional)
@@ -159,7 +169,7 @@ def _draw(
 def _fit_memories(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
-    fit: NDArray[np.uint8],
+    fit: Inputs,
     batch_size: int,
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
@@ -198,20 +208,50 @@ def _fit_memories(
     return memories
 
 
+def _fit_places(
+    networks: InferenceNetworks,
+    components: Sequence[ScoreComponent],
+    memories: Mapping[str, Mapping[str, Tensor]],
+    inputs: Inputs,
+    batch_size: int,
+) -> dict[str, PlaceScale]:
+    """Return the scale of each component's map over normal images; empty for pixels."""
+    if not networks.on_places or not len(inputs):
+        return {}
+
+    def locate(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
+        maps = {c.name: c.heatmap(outputs, memories[c.name]) for c in components}
+        return {name: m[:count].float().cpu() for name, m in maps.items() if m is not None}
+
+    batches = list(run_batches(networks, inputs, batch_size, locate))
+    scales = {}
+    for component in components:
+        if component.name in batches[0]:
+            maps = torch.cat([batch[component.name] for batch in batches])
+            if not torch.isfinite(maps).all():
+                raise _not_finite(component)
+            scales[component.name] = PlaceScale.fit(maps).to(networks.device)
+    return scales
+
+
 def _raw_scores(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
     memories: Mapping[str, Mapping[str, Tensor]],
-    pixels: NDArray[np.uint8],
+    places: Mapping[str, PlaceScale],
+    inputs: Inputs,
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
     def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
-        values = [component.score(outputs, memories[component.name]) for component in components]
+        values = [
+            raw_value(component, outputs, memories[component.name], places.get(component.name))
+            for component in components
+        ]
         return torch.stack([value[:count].float() for value in values]).cpu()
 
-    values = np.empty((len(components), len(pixels)))
-    batches = run_batches(networks, pixels, batch_size, score)
-    for found, start in zip(batches, range(0, len(pixels), batch_size), strict=True):
+    values = np.empty((len(components), len(inputs)))
+    batches = run_batches(networks, inputs, batch_size, score)
+    for found, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
         values[:, start : start + batch_size] = found.numpy()
     return {component.name: row for component, row in zip(components, values, strict=True)}
 
@@ -219,6 +259,7 @@ def _raw_scores(
 def _standardise(
     component: ScoreComponent,
     memory: Mapping[str, Tensor],
+    places: PlaceScale | None,
     raw: NDArray[np.float64],
     weights: Mapping[str, float],
 ) -> FittedComponent:
@@ -228,9 +269,8 @@ def _standardise(
     scale = float(np.quantile(raw, 0.9)) - location
     if scale <= 0:  # most images share one value: fall back to the standard deviation
         scale = float(raw.std()) or 1.0
-    return FittedComponent(
-        component, memory, location, scale, weights.get(component.name, component.weight)
-    )
+    weight = weights.get(component.name, component.weight)
+    return FittedComponent(component, memory, location, scale, weight, places)
 
 
 def _not_finite(component: ScoreComponent) -> TrainingError:

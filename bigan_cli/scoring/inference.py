@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
 T = TypeVar("T")
+# Images uint8 [N, C, H, W], or feature maps [N, h, w, K] where the networks work on places.
+Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float16] | NDArray[np.float32]
 
 
 def iter_outputs(
     networks: Networks | InferenceNetworks,
-    pixels: NDArray[np.uint8],
+    inputs: Inputs,
     batch_size: int,
 ) -> Iterator[tuple[LazyNetworkOutputs, int]]:
     """Yield the networks' outputs for each batch, with the number of its images that are real.
@@ -29,14 +31,14 @@ def iter_outputs(
     image, whose results are to be dropped.
     """
     prepared = ready(networks)
-    for start in range(0, len(pixels), batch_size):
+    for start in range(0, len(inputs), batch_size):
         with torch.no_grad():
-            yield _batch(prepared, pixels[start : start + batch_size], batch_size)
+            yield _batch(prepared, inputs[start : start + batch_size], batch_size)
 
 
 def run_batches(
     networks: Networks | InferenceNetworks,
-    pixels: NDArray[np.uint8],
+    inputs: Inputs,
     batch_size: int,
     fn: Callable[[LazyNetworkOutputs, int], T],
 ) -> Iterator[T]:
@@ -44,7 +46,7 @@ def run_batches(
 
     Args:
         networks: On their device. A CPU computes as many batches at a time as torch has threads.
-        pixels: uint8 ``[N, C, H, W]``.
+        inputs: Images, uint8 ``[N, C, H, W]``, or their feature maps, ``[N, h, w, K]``.
         batch_size: Images per batch.
         fn: Called in any thread, with the outputs of a batch and the number of real images.
     """
@@ -53,10 +55,10 @@ def run_batches(
     def run(start: int) -> T:
         # Outputs are lazy: they are computed inside fn.
         with torch.no_grad():
-            chunk = pixels[start : start + batch_size]
+            chunk = inputs[start : start + batch_size]
             return fn(*_batch(prepared, chunk, batch_size))
 
-    starts = range(0, len(pixels), batch_size)
+    starts = range(0, len(inputs), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
     if threads == 1 or not starts:
         yield from map(run, starts)
@@ -71,7 +73,7 @@ def run_batches(
 
 
 def _batch(
-    networks: InferenceNetworks, chunk: NDArray[np.uint8], batch_size: int
+    networks: InferenceNetworks, chunk: Inputs, batch_size: int
 ) -> tuple[LazyNetworkOutputs, int]:
     """Return the outputs for *chunk*, padded, and the number of real images."""
     count = len(chunk)
@@ -81,5 +83,7 @@ def _batch(
         padding = np.repeat(chunk[:1], batch_size - count, axis=0)
         chunk = np.concatenate([chunk, padding])
     x = to_model_range(torch.from_numpy(chunk).to(networks.device))
+    if chunk.dtype != np.uint8:
+        return LazyNetworkOutputs(networks, features=x.movedim(-1, 1)), count
     x = x.contiguous(memory_format=networks.layout)
     return LazyNetworkOutputs(networks, x), count

@@ -22,12 +22,31 @@ class LazyNetworkOutputs:
         images: ``[N, C, H, W]`` in [-1, 1], on the networks' device.
     """
 
-    def __init__(self, networks: InferenceNetworks, images: Tensor) -> None:
+    def __init__(
+        self,
+        networks: InferenceNetworks,
+        images: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> None:
         self._networks = networks
-        self.images = images
+        self._images = images
         self.on_places = networks.on_places
-        self.x = networks.inputs(images)
+        if features is None:
+            assert images is not None  # noqa: S101  one of the two is given
+            features = networks.inputs(images)
+        self.x = features
         networks.begin(self.x)
+
+    @property
+    def images(self) -> Tensor:
+        """The images ``[N, C, H, W]`` in [-1, 1].
+
+        Raises:
+            UsageError: The features were computed before, and the images are not at hand.
+        """
+        if self._images is None:
+            raise UsageError("the images are not at hand, only their features")
+        return self._images
 
     @cached_property
     def z(self) -> Tensor:

@@ -33,6 +33,7 @@ from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent
+from bigan_cli.scoring.place_scale import PlaceScale
 from bigan_cli.storage.model_header import FORMAT, SCHEMA, MemberHeader, ModelHeader, read_header
 
 
@@ -76,6 +77,10 @@ def save_detector(
                 f"members.{number}.fitted.{name}.{key}": value
                 for key, value in fitted.fitted.items()
             }
+            if fitted.places is not None:
+                prefix = f"members.{number}.places.{name}."
+                tensors[f"{prefix}location"] = fitted.places.location
+                tensors[f"{prefix}scale"] = fitted.places.scale
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
     # One value a header key: safetensors does not keep the keys' order, and files of the same
     # model should be the same bytes.
@@ -117,9 +122,9 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
         fitted = _under(tensors, f"members.{number}.fitted.")
-        members.append(
-            EnsembleMember(networks, _load_components(said, header, fitted, registry), said.origin)
-        )
+        places = _under(tensors, f"members.{number}.places.")
+        components = _load_components(said, header, fitted, places, registry)
+        members.append(EnsembleMember(networks, components, said.origin))
     try:
         scores = tensors["calibration.scores"].numpy().astype(np.float64)
     except KeyError as error:
@@ -149,17 +154,23 @@ def _load_networks(
 
 
 def _load_components(
-    said: MemberHeader, header: ModelHeader, fitted: Mapping[str, Tensor], registry: Registry
+    said: MemberHeader,
+    header: ModelHeader,
+    fitted: Mapping[str, Tensor],
+    places: Mapping[str, Tensor],
+    registry: Registry,
 ) -> dict[str, FittedComponent]:
     components: dict[str, FittedComponent] = {}
     for name, scale in said.components.items():
         component = make_component(registry, name, header.config.score)
+        location, place_scale = (places.get(f"{name}.{key}") for key in ("location", "scale"))
         components[name] = FittedComponent(
             component,
             _Fitted(name, _under(fitted, f"{name}.")),
             scale["centre"],
             scale["spread"],
             scale["weight"],
+            None if location is None or place_scale is None else PlaceScale(location, place_scale),
         )
     return components
 

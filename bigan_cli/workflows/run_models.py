@@ -22,6 +22,7 @@ class RunModels:
 
     Args:
         data: The prepared images, and the configuration.
+        normals: The normal images, or their features, that the score is fitted to.
         components: The score components to combine.
         reopen: Loads a model file of this run.
         plugin_versions: Which packages or files the run's plugins are from.
@@ -30,6 +31,7 @@ class RunModels:
     def __init__(
         self,
         data: PreparedData,
+        normals: Normals,
         components: Sequence[ScoreComponent],
         reopen: Callable[[Path], Detector],
         plugin_versions: Sequence[PluginVersion] = (),
@@ -39,11 +41,7 @@ class RunModels:
         self._data = data
         self._components = components
         self._reopen = reopen
-        self._normals = Normals(
-            fit=data.fit.pixels,
-            validation=data.validation.pixels,
-            calibration=data.calibration.pixels,
-        )
+        self._normals = normals
         self._batch_size = batch_size_for(data.image_shape)
         # The last detector with a single member: the same one goes into several files.
         self._single: Detector | None = None

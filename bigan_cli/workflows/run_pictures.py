@@ -30,14 +30,16 @@ class RunPictures:
         self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
         self._test_note = "" if len(data.test) else ": calibration images, as there is no test set"
         self._class_names = data.class_names
-        self._latents: NDArray[np.float32] = rng.standard_normal(
-            (count, config.model.latent_dim), dtype=np.float32
-        )
+        self._rng, self._count = rng, count
+        self._latents: NDArray[np.float32] | None = None
 
     def save(self, epoch: int, detector: Detector) -> None:
         """Draw the four pictures of *epoch*."""
         heading = "untrained" if epoch == 0 else f"epoch {epoch}"
         run = self.run
+        if self._latents is None:  # their shape is known to the networks alone
+            shape = (self._count, *detector.latent_shape)
+            self._latents = self._rng.standard_normal(shape, dtype=np.float32)
         comparison_grid(
             run.epoch_picture(run.comparison, epoch),
             self._normals,

@@ -236,7 +236,7 @@ def _write_profile(
 def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
     reopen = partial(load_detector, device=setup.device, registry=setup.registry)
     versions = plugin_versions_of(setup.config, loaded.registry)
-    return RunModels(setup.data, setup.components, reopen, versions)
+    return RunModels(setup.data, setup.normals, setup.components, reopen, versions)
 
 
 def _refit(

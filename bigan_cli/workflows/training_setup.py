@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 
@@ -16,8 +16,10 @@ from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
 from bigan_cli.formatting import count
 from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
 from bigan_cli.model.diagnostics import WARMUP_STEPS
+from bigan_cli.model.features import TrainingFeatures, as_places, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -25,11 +27,13 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import usable_components
+from bigan_cli.scoring.fit import Normals, usable_components
 from bigan_cli.workflows.callbacks import Callbacks
 
 # With fewer steps the networks hardly differ from untrained ones.
 _FEW_STEPS = 100
+# Steps of the decoder for pictures after each epoch.
+_DECODER_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TrainingSetup:
         components: The score components to combine.
         device: Where to train.
         registry: The available plugins.
+        callbacks: Receive the progress of computing features.
     """
 
     data: PreparedData
@@ -49,6 +54,7 @@ class TrainingSetup:
     components: list[ScoreComponent]
     device: torch.device
     registry: Registry
+    callbacks: Callbacks
 
     @property
     def config(self) -> RunConfig:
@@ -86,19 +92,66 @@ class TrainingSetup:
         All members are trained on the same images. Member m has the run's seed plus m, which
         decides its initial weights, its order of the images and its noise.
         """
-        if member:
-            self.__dict__.pop("networks", None)  # the first member's are no longer needed
         train = self.config.train
         train = train.model_copy(update={"seed": train.seed + member})
+        features = self.features  # of the first member's networks, before they are dropped
+        if member:
+            self.__dict__.pop("networks", None)
+        networks = self.networks if member == 0 else self._build(train.seed)
+        fit, validation = self.data.fit.pixels, self.data.validation.pixels
+        if features is None:
+            return Trainer(
+                networks,
+                train,
+                fit,
+                validation,
+                self.device,
+                should_stop=should_stop,
+                on_step=on_step,
+            )
+        networks.extractor.load_state_dict(features.normalisation, strict=False)  # type: ignore[union-attr]
+        decoder = None
+        if networks.decoder is not None:
+            networks.decoder.to(self.device)
+            decoder = DecoderTraining(
+                networks, features.fit, fit, _DECODER_STEPS, train.seed, self.device
+            )
         return Trainer(
-            self.networks if member == 0 else self._build(train.seed),
+            networks,
             train,
-            self.data.fit.pixels,
-            self.data.validation.pixels,
+            as_places(features.fit),
+            as_places(features.validation),
             self.device,
             should_stop=should_stop,
             on_step=on_step,
+            decoder=decoder,
         )
+
+    @cached_property
+    def features(self) -> TrainingFeatures | None:
+        """The feature maps of the normal images; None for networks on pixels.
+
+        They are the same for all members, and so is the normalisation.
+        """
+        if not self.networks.on_places:
+            return None
+        data = self.data
+        return prepare_features(
+            self.networks,
+            [data.fit.pixels, data.validation.pixels, data.calibration.pixels],
+            self.config.train.seed,
+            self.device,
+            partial(self.callbacks.on_progress, "computing features"),
+        )
+
+    @property
+    def normals(self) -> Normals:
+        """The normal images that the score is fitted to: their pixels, or their features."""
+        if self.features is not None:
+            features = self.features
+            return Normals(features.fit, features.validation, features.calibration)
+        data = self.data
+        return Normals(data.fit.pixels, data.validation.pixels, data.calibration.pixels)
 
     def _build(self, seed: int) -> Networks:
         return build_networks(
@@ -138,7 +191,7 @@ def prepare_training(
     if data.protocol == "one-class" and not loaded.config.data.inlier:
         normal = data.class_names[data.normal_classes[0]]
         callbacks.note(f"note: no 'data.inlier' given, so class {normal} is taken as normal")
-    for note in data.notes:
+    for note in (*loaded.notes, *data.notes):
         callbacks.note(f"note: {note}")
     for warning in data.warnings:
         callbacks.warn(warning)
@@ -148,7 +201,7 @@ def prepare_training(
         score = data.config.score
         names = score.components or DEFAULT_COMPONENTS
         components = make_components(loaded.registry, names, score)
-        setup = TrainingSetup(data, architecture, components, device, loaded.registry)
+        setup = TrainingSetup(data, architecture, components, device, loaded.registry, callbacks)
         # Checked now: a score that cannot be computed is found before training, not after.
         usable_components(setup.networks, components, score.weights)
         yield setup

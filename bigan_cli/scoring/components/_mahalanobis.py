@@ -97,9 +97,13 @@ class MahalanobisComponent(ScoreComponent):
             "rest": precision[-1:].clone(),
         }
 
+    def points(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the point of each image in the space of the distance, ``[N, K]``."""
+        return self.embed(seen).float()
+
     def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the distance of each image, ``[N]``."""
-        centred = self.embed(seen).float() - fitted["mean"]
+        centred = self.points(seen, fitted) - fitted["mean"]
         along = times(centred, fitted["axes"])
         # Not as a difference of lengths, which would leave their rounding where little is left.
         beside = centred - times(along, fitted["axes"].T)

@@ -26,9 +26,13 @@ class Discriminator(ScoreComponent):
     summary = "-logit of D(x, E(x))"
     weight = 0.0
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the negative logit of each image, ``[N]``."""
-        return -seen.real[0]
+        return super().score(outputs, fitted) if outputs.on_places else -outputs.real[0]
+
+    def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the negative logit of each place, ``[N, h, w]``; None for networks on pixels."""
+        return -outputs.real[0] if outputs.on_places else None
 
 
 @hookimpl

@@ -25,9 +25,15 @@ class Distortion(ScoreComponent):
     weight = 2.0
     needs_head = "distortion"
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the logit of each image, ``[N]``."""
-        return seen.heads[self.needs_head][:, 0]
+        if outputs.on_places:
+            return super().score(outputs, fitted)
+        return outputs.heads[self.needs_head][:, 0]
+
+    def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the logit of each place, ``[N, h, w]``; None for networks on pixels."""
+        return outputs.heads[self.needs_head][:, 0] if outputs.on_places else None
 
 
 @hookimpl

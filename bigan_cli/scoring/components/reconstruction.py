@@ -25,13 +25,15 @@ class Reconstruction(ScoreComponent):
     summary = "mean |x - G(E(x))| over the pixels"
     weight = 0.0
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute error of each image, ``[N]``."""
-        return (seen.x - seen.reconstruction).abs().mean(dim=(1, 2, 3))
+        if outputs.on_places:
+            return super().score(outputs, fitted)
+        return (outputs.x - outputs.reconstruction).abs().mean(dim=(1, 2, 3))
 
-    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
-        """Return the absolute error of each pixel, averaged over channels, ``[N, H, W]``."""
-        return (seen.x - seen.reconstruction).abs().mean(dim=1)
+    def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the absolute error of each pixel or place, averaged over channels."""
+        return (outputs.x - outputs.reconstruction).abs().mean(dim=1)
 
 
 @hookimpl

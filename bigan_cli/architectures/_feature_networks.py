@@ -1,0 +1,152 @@
+"""The feature extractor and the networks on places: E, G, D and the decoder for pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  its usual name
+
+from bigan_cli.contracts import ImageShape
+
+_SLOPE = 0.2
+# A channel that hardly varies over the training images must not dominate the others.
+_LEAST_DEVIATION = 1e-3
+
+
+class FeatureExtractor(nn.Module):
+    """A frozen backbone whose layers are pooled, joined on one grid, and standardised.
+
+    Feature maps of several layers are smoothed by 3x3 average pooling and brought to the grid of
+    the first, as in PatchCore (Roth et al. 2022, arXiv 2106.08265). :meth:`fit` sets mean and
+    standard deviation of each channel over training images. The channels stay correlated: D is
+    to learn which of them go together.
+
+    Args:
+        backbone: RGB ``[N, 3, H, W]``, 0 to 255 -> maps ``[N, R_i, h_i, w_i]``.
+        channels: K, the channels of all maps together.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, backbone: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+
+    def raw(self, x: Tensor) -> Tensor:
+        """Return the joined maps ``[N, K, h, w]`` of images ``[N, C, H, W]`` in [-1, 1]."""
+        colours = x if x.shape[1] == 3 else x[:, :3].expand(-1, 3, -1, -1)
+        maps: list[Tensor] = self.backbone((colours + 1) * 127.5)
+        smooth = [F.avg_pool2d(m, 3, 1, padding=1, count_include_pad=False) for m in maps]
+        grid = smooth[0].shape[2:]
+        others = [
+            F.interpolate(m, size=grid, mode="bilinear", align_corners=False) for m in smooth[1:]
+        ]
+        return torch.cat([smooth[0], *others], dim=1)
+
+    def fit(self, raw: Tensor) -> None:
+        """Set mean and deviation from feature vectors ``[M, K]`` of training images."""
+        vectors = raw.double()
+        self.mean.copy_(vectors.mean(dim=0))
+        self.deviation.copy_(vectors.std(dim=0).clamp_min(_LEAST_DEVIATION))
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        """Return joined maps ``[N, K, h, w]`` with each channel standardised."""
+        return (raw - self.mean[:, None, None]) / self.deviation[:, None, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the feature map ``[N, K, h, w]`` of images ``[N, C, H, W]`` in [-1, 1]."""
+        return self.normalise(self.raw(x))
+
+
+class PlaceMLP(nn.Module):
+    """A multilayer perceptron with layer normalisation, applied at every place of a map.
+
+    ``[N, before, h, w]`` -> ``[N, after, h, w]``.
+
+    Args:
+        before: Channels of the input.
+        width: Units of each hidden layer.
+        after: Channels of the output; None to end with the last hidden layer.
+        hidden: How many hidden layers.
+    """
+
+    def __init__(self, before: int, width: int, after: int | None, hidden: int = 2) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(hidden):
+            layers += [nn.Linear(before, width), nn.LayerNorm(width), nn.LeakyReLU(_SLOPE)]
+            before = width
+        if after is not None:
+            layers.append(nn.Linear(before, after))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs at every place."""
+        outputs: Tensor = self.layers(x.movedim(1, -1))
+        return outputs.movedim(-1, 1)
+
+
+class PlaceDiscriminator(nn.Module):
+    """D: (f, z) -> (logits ``[N, h, w]``, joint features ``[N, F, h, w]``) at every place.
+
+    Args:
+        channels: K, of the feature map.
+        latent_dim: d, of the latent map.
+        width: Units of each hidden layer.
+    """
+
+    def __init__(self, channels: int, latent_dim: int, width: int) -> None:
+        super().__init__()
+        self.trunk = PlaceMLP(channels, width, None)
+        self.joint = PlaceMLP(width + latent_dim, width, None, hidden=1)
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def image_features(self, f: Tensor) -> Tensor:
+        """Return D's view of the feature map alone, ``[N, width, h, w]``."""
+        features: Tensor = self.trunk(f)
+        return features
+
+    def forward(self, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge pairs of a feature map and a latent map."""
+        features: Tensor = self.joint(torch.cat([self.image_features(f), z], dim=1))
+        return self.head(features).squeeze(1), features
+
+
+class PictureDecoder(nn.Module):
+    """Draws an image from a feature map, for people to look at: ``[N, K, h, w]`` -> pixels.
+
+    Sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158) double the side up to a quarter
+    of the image's, and bilinear interpolation does the rest: the detail of a photograph is not
+    in its features.
+
+    Args:
+        feature_shape: K, h and w.
+        image_shape: C, H and W.
+        width: Channels of the first layer; half as many after each doubling.
+    """
+
+    def __init__(self, feature_shape: ImageShape, image_shape: ImageShape, width: int) -> None:
+        super().__init__()
+        self._size = (image_shape.height, image_shape.width)
+        layers: list[nn.Module] = [nn.Conv2d(feature_shape.channels, width, 1)]
+        side = feature_shape.height
+        while 2 * side <= max(self._size[0] // 2, 1):
+            layers += [
+                nn.Conv2d(width, 2 * width, 3, padding=1),
+                nn.PixelShuffle(2),
+                nn.GroupNorm(4, width // 2),
+                nn.LeakyReLU(_SLOPE),
+            ]
+            side, width = 2 * side, width // 2
+        layers.append(nn.Conv2d(width, image_shape.channels, 3, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, f: Tensor) -> Tensor:
+        """Return images ``[N, C, H, W]`` in [-1, 1]."""
+        images = F.interpolate(
+            self.layers(f), size=self._size, mode="bilinear", align_corners=False
+        )
+        return images.tanh()

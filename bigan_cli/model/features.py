@@ -1,0 +1,112 @@
+"""Training features: what a frozen extractor sees in the training images, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bigan_cli.model.networks import Networks, to_model_range
+
+# Feature vectors from which the normalisation is estimated; a mean and a deviation need no more.
+_MOST_VECTORS = 200_000
+# Pixels that pass through the extractor together.
+_BATCH_PIXELS = 16 * 256 * 256
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFeatures:
+    """Feature maps of normal images, channels last, and the extractor's normalisation.
+
+    Attributes:
+        normalisation: The extractor's state besides the backbone's weights.
+        fit: Of the images to train on, float16 ``[N, h, w, K]``.
+        validation: Of the validation images, float32 ``[N, h, w, K]``.
+        calibration: Of the calibration images, float32 ``[N, h, w, K]``.
+    """
+
+    normalisation: dict[str, Tensor]
+    fit: NDArray[np.float16]
+    validation: NDArray[np.float32]
+    calibration: NDArray[np.float32]
+
+
+@torch.no_grad()
+def prepare_features(
+    networks: Networks,
+    pixels: Sequence[NDArray[np.uint8]],
+    seed: int,
+    device: torch.device,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> TrainingFeatures:
+    """Set the normalisation of the extractor of *networks* and return all feature maps.
+
+    Every image passes through the backbone once.
+
+    Args:
+        networks: With a feature extractor; nothing else is changed.
+        pixels: Images to train on, validation images and calibration images, each uint8
+            ``[N, C, H, W]``.
+        seed: Chooses the places that the normalisation is estimated from.
+        device: Where the extractor runs.
+        on_progress: Receives (images done, images in all).
+    """
+    extractor = networks.extractor
+    assert extractor is not None  # noqa: S101  asked for only where there is one
+    extractor.to(device)
+    total = sum(map(len, pixels))
+    raw: list[NDArray[np.float32]] = []
+    done = 0
+    for images in pixels:
+        maps = np.empty((len(images), *_channels_last(networks)), np.float32)
+        for start, batch in _batches(images, device):
+            found: Tensor = extractor.raw(batch)  # type: ignore[operator]
+            maps[start : start + len(batch)] = found.movedim(1, -1).cpu().numpy()
+            done += len(batch)
+            on_progress(done, total)
+        raw.append(maps)
+    extractor.cpu()
+    vectors = raw[0].reshape(-1, raw[0].shape[-1])
+    chosen = np.random.default_rng(seed).permutation(len(vectors))[:_MOST_VECTORS]
+    extractor.fit(torch.from_numpy(vectors[np.sort(chosen)]))  # type: ignore[operator]
+    normalise: Callable[[Tensor], Tensor] = extractor.normalise  # type: ignore[assignment]
+    fit, validation, calibration = (_normalised(maps, normalise) for maps in raw)
+    state = {
+        name: value.clone()
+        for name, value in extractor.state_dict().items()
+        if not name.startswith("backbone.")
+    }
+    return TrainingFeatures(state, fit.astype(np.float16), validation, calibration)
+
+
+def as_places(maps: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return feature maps ``[N, h, w, K]`` as single places, float16 ``[N * h * w, K, 1, 1]``."""
+    return maps.reshape(-1, maps.shape[-1], 1, 1).astype(np.float16, copy=False)
+
+
+def _channels_last(networks: Networks) -> tuple[int, int, int]:
+    shape = networks.input_shape
+    return shape.height, shape.width, shape.channels
+
+
+def _normalised(
+    maps: NDArray[np.float32], normalise: Callable[[Tensor], Tensor]
+) -> NDArray[np.float32]:
+    """Normalise maps ``[N, h, w, K]`` in place, one image at a time; return them."""
+    for each in maps:
+        image = torch.from_numpy(each)
+        image.copy_(normalise(image.movedim(-1, 0)[None])[0].movedim(0, -1))
+    return maps
+
+
+def _batches(pixels: NDArray[np.uint8], device: torch.device) -> Iterator[tuple[int, Tensor]]:
+    size = max(1, _BATCH_PIXELS // (pixels.shape[2] * pixels.shape[3]))
+    for start in range(0, len(pixels), size):
+        # A copy: memory-mapped arrays may not be written to, which torch warns about.
+        chunk = np.array(pixels[start : start + size])
+        images = to_model_range(torch.from_numpy(chunk).to(device))
+        yield start, images.contiguous(memory_format=torch.channels_last)

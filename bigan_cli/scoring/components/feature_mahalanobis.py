@@ -1,0 +1,66 @@
+"""``feature_mahalanobis``: how unusual the features of the whole image are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from bigan_cli.contracts import NetworkOutputs, ScoreComponent
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.scoring.components._mahalanobis import MahalanobisComponent, MahalanobisOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_LEAST_DEVIATION = 1e-6
+
+
+class FeatureMahalanobisOptions(MahalanobisOptions):
+    """Options of ``feature_mahalanobis``."""
+
+    shrinkage: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        0.05,
+        description="Shrinkage of the covariance towards the same variance in every direction, "
+        "0 to 1; auto estimates it.",
+    )
+    directions: int = Field(
+        1024,
+        ge=1,
+        description="Directions of the greatest variance that have one of their own; the others "
+        "share one.",
+    )
+
+
+class FeatureMahalanobis(MahalanobisComponent):
+    """Mahalanobis distance of the mean of the features over all places.
+
+    Places alone cannot tell whether the whole is normal: a picture of something else may have
+    quite normal parts.
+    """
+
+    name = "feature_mahalanobis"
+    summary = "Mahalanobis distance of the image's mean features"
+    needs_places = True
+    Options = FeatureMahalanobisOptions
+
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
+        """Return the mean of each channel over the places, ``[N, K]``."""
+        return outputs.x.float().flatten(2).mean(dim=2)
+
+    def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return what the base class does, of standardised means, and their deviation."""
+        deviation = embedded.std(dim=0, correction=0).clamp_min(_LEAST_DEVIATION)
+        return {**super().fit(embedded / deviation, generator), "deviation": deviation}
+
+    def points(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+        """Return the standardised means, ``[N, K]``."""
+        return self.embed(outputs) / fitted["deviation"]
+
+
+@hookimpl
+def bigan_score_components() -> list[type[ScoreComponent]]:
+    """Provide ``feature_mahalanobis``."""
+    return [FeatureMahalanobis]

@@ -1,0 +1,70 @@
+"""Maps of a component on the scale of normal images, place by place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# A median of absolute deviations is this part of a normal distribution's standard deviation.
+_MAD = 1.4826
+# Images that the statistics of all places together count for, against those of one place.
+_PRIOR_IMAGES = 10.0
+# At least this part of a place's scale is the common one: parts are not aligned to the pixel.
+_COMMON_SHARE = 0.5
+_LEAST_SCALE = 1e-6
+# A defect covers a few places.
+_EXTREME_PORTION = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceScale:
+    """Location and scale of a component's map at every place, over normal images.
+
+    What is usual differs from place to place: an edge of the part is reconstructed worse than
+    its middle, in every image.
+
+    Attributes:
+        location: float32 ``[h, w]``.
+        scale: float32 ``[h, w]``, above 0.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    @classmethod
+    def fit(cls, maps: Tensor) -> PlaceScale:
+        """Return the scale of maps ``[N, h, w]`` of normal images.
+
+        Robust statistics of each place are shrunk towards those of all places together; the
+        fewer images, the more.
+        """
+        common = maps.median()
+        own = len(maps) / (len(maps) + _PRIOR_IMAGES)
+        location = own * maps.median(dim=0).values + (1 - own) * common
+        scale = _MAD * (maps - location).abs().median(dim=0).values
+        overall = _MAD * (maps - common).abs().median()
+        own *= 1 - _COMMON_SHARE
+        return cls(location, (own * scale + (1 - own) * overall).clamp_min(_LEAST_SCALE))
+
+    def standardise(self, maps: Tensor) -> Tensor:
+        """Return maps ``[N, h, w]`` on the scale of normal images: about 0, deviation 1."""
+        return (maps - self.location) / self.scale
+
+    def to(self, device: torch.device) -> PlaceScale:
+        """Return the same on *device*."""
+        return PlaceScale(self.location.to(device), self.scale.to(device))
+
+
+def image_value(standardised: Tensor) -> Tensor:
+    """Return one value per image, ``[N]``, from standardised maps ``[N, h, w]``.
+
+    It is the mean of two: the mean of the most anomalous places, for a defect, and the mean of
+    all, for an image of something else.
+    """
+    places = standardised.flatten(1)
+    number = max(1, round(_EXTREME_PORTION * places.shape[1]))
+    extreme = places.topk(number, dim=1).values.mean(dim=1)
+    value: Tensor = (extreme + places.mean(dim=1)) / 2
+    return value
