@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Images uint8 [N, C, H, W], or features float16 [N, K, 1, 1].
-Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.float16]
+# Images uint8 [N, C, H, W], or features [N, K, 1, 1].
+Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.float16] | NDArray[np.float32]
 
 # Of a GPU's free memory, images may take this share; the rest is for the networks.
 _GPU_SHARE = 0.5
@@ -88,7 +88,7 @@ class StreamedBatches:
     def __init__(self, pixels: Samples, device: torch.device) -> None:
         self._pixels = pixels
         self._device = device
-        self._dtype = torch.uint8 if pixels.dtype == np.uint8 else torch.float16
+        self._dtype = torch.from_numpy(np.empty(0, pixels.dtype)).dtype
 
     def __len__(self) -> int:
         return len(self._pixels)

@@ -74,7 +74,9 @@ class TrainingSetup:
     @property
     def precision(self) -> str:
         """The precision of the arithmetic, ``fp32`` or ``bf16``."""
-        return resolve_precision(self.config.train.precision, self.device, self.data.image_shape)
+        return resolve_precision(
+            self.config.train.precision, self.device, self.networks.input_shape
+        )
 
     @property
     def image_sets(self) -> dict[str, ImageSet]:
