@@ -122,8 +122,9 @@ def _bins(heat: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _curve(shares: Floats) -> Floats:
     """Return the running sum from 0 to 1."""
-    total = np.concatenate([[0.0], np.cumsum(shares)])
-    return total / total[-1]
+    total: Floats = np.concatenate([[0.0], np.cumsum(shares)])
+    total /= total[-1]
+    return total
 
 
 def _area_up_to(x: Floats, y: Floats, limit: float) -> float:

@@ -13,6 +13,7 @@ from bigan_cli.errors import UsageError
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.ensemble_member import EnsembleMember, F, add_up
 from bigan_cli.scoring.inference import Inputs
+from bigan_cli.scoring.map_calibration import MapCalibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +25,15 @@ class Scores:
         p_value: float64 ``[N]``, how rare such a score is among normal images.
         components: Name -> float64 ``[N]``, each component standardised as in the score.
         members: float64 ``[M, N]``, the score of each member alone; their mean is the score.
+        heatmaps: float32 ``[N, H, W]``, see :meth:`Detector.heatmaps`; None if they were not
+            asked for, or if no component has heatmaps.
     """
 
     score: NDArray[np.float64]
     p_value: NDArray[np.float64]
     components: Mapping[str, NDArray[np.float64]]
     members: NDArray[np.float64]
+    heatmaps: NDArray[np.float32] | None = None
 
 
 class Detector:
@@ -45,6 +49,7 @@ class Detector:
         calibration: The scores of the calibration images.
         default_fpr: The false-positive rate used where none is given.
         batch_size: Images per forward pass.
+        map_calibration: Sets the unit of the heatmaps; None if no component has heatmaps.
     """
 
     def __init__(
@@ -53,11 +58,18 @@ class Detector:
         calibration: Calibration,
         default_fpr: float,
         batch_size: int,
+        map_calibration: MapCalibration | None = None,
     ) -> None:
         self.members = tuple(members)
         self.calibration = calibration
         self.default_fpr = default_fpr
         self.batch_size = batch_size
+        self.map_calibration = map_calibration
+
+    @property
+    def has_heatmaps(self) -> bool:
+        """Whether the detector can tell where an image is anomalous."""
+        return self.map_calibration is not None
 
     @property
     def shape(self) -> ImageShape:
@@ -77,19 +89,29 @@ class Detector:
         """The components' names, in the order in which they are reported."""
         return tuple(self.members[0].components)
 
-    def score(self, pixels: NDArray[np.uint8]) -> Scores:
+    def score(
+        self, pixels: NDArray[np.uint8], *, heatmaps: bool = False, fpr: float | None = None
+    ) -> Scores:
         """Score images.
 
         Args:
             pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
+            heatmaps: Whether to return the heatmaps, too, of the same forward pass.
+            fpr: Sets the unit of the heatmaps; see :meth:`heatmaps`.
 
         Raises:
             DataError: A score is NaN (the networks are broken).
         """
-        components, members = member_scores(self.members, pixels, self.batch_size)
+        calibration = self.map_calibration if heatmaps else None
+        components, members, maps = member_scores(
+            self.members, pixels, self.batch_size, heatmaps=calibration is not None
+        )
         score = mean(members)
         means = {name: mean([each[name] for each in components]) for name in components[0]}
-        return Scores(score, self.calibration.p_values(score), means, np.stack(members))
+        p_values = self.calibration.p_values(score)
+        if maps is not None and calibration is not None:
+            maps = calibration.in_units(maps, self._rate(fpr))
+        return Scores(score, p_values, means, np.stack(members), maps)
 
     def predict(
         self,
@@ -126,15 +148,31 @@ class Detector:
         """Return the first member's G(E(x)) of images uint8 ``[N, C, H, W]``, same shape."""
         return self.members[0].reconstruct(pixels, self.batch_size)
 
-    def heatmaps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def heatmaps(
+        self, pixels: NDArray[np.uint8], fpr: float | None = None
+    ) -> NDArray[np.float32] | None:
         """Return where each image is anomalous, float32 ``[N, H, W]``; higher is more anomalous.
 
-        It is the mean over the members, on one scale for all images of a run; None if no
-        component of this detector has heatmaps.
+        It is the mean over the members, in one unit for all images: about 0 is an ordinary pixel
+        of a normal image, and 1 is the threshold that at most a share *fpr* of normal images
+        exceed anywhere.
+
+        Args:
+            pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
+            fpr: The rate that sets the unit; by default the detector's own. One that is too
+                small for the number of calibration images is replaced by the smallest possible.
+
+        Returns:
+            The maps, or None if no component of this detector has heatmaps.
         """
         maps = [member.heatmaps(pixels, self.batch_size) for member in self.members]
         known = [heat for heat in maps if heat is not None]
-        return mean(known) if known else None
+        if not known or self.map_calibration is None:
+            return None
+        return self.map_calibration.in_units(mean(known), self._rate(fpr))
+
+    def _rate(self, fpr: float | None) -> float:
+        return self.default_fpr if fpr is None else fpr
 
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the first member's G(z) of float32 ``[N, d]``, as uint8 ``[N, C, H, W]``."""
@@ -142,12 +180,32 @@ class Detector:
 
 
 def member_scores(
-    members: Sequence[EnsembleMember], inputs: Inputs, batch_size: int
-) -> tuple[list[dict[str, NDArray[np.float64]]], list[NDArray[np.float64]]]:
-    """Return each member's components and score of images uint8 ``[N, C, H, W]``."""
-    components = [member.component_scores(inputs, batch_size) for member in members]
+    members: Sequence[EnsembleMember],
+    inputs: Inputs,
+    batch_size: int,
+    *,
+    heatmaps: bool = False,
+) -> tuple[
+    list[dict[str, NDArray[np.float64]]], list[NDArray[np.float64]], NDArray[np.float32] | None
+]:
+    """Return each member's components and score of images, and the mean of their raw heatmaps.
+
+    Args:
+        members: One or more, with the same components.
+        inputs: Images uint8 ``[N, C, H, W]``, or feature maps.
+        batch_size: Images per forward pass.
+        heatmaps: Whether heatmaps are wanted; else the last value is None.
+    """
+    components, maps = [], []
+    for member in members:
+        if heatmaps:
+            found, heat = member.scores_and_heatmaps(inputs, batch_size)
+        else:
+            found, heat = member.component_scores(inputs, batch_size), None
+        components.append(found)
+        maps += [] if heat is None else [heat]
     scores = [m.combine(found) for m, found in zip(members, components, strict=True)]
-    return components, scores
+    return components, scores, mean(maps) if maps else None
 
 
 def mean(rows: Sequence[NDArray[F]]) -> NDArray[F]:

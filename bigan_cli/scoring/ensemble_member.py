@@ -45,10 +45,19 @@ class FittedComponent:
 
     def map(self, outputs: LazyNetworkOutputs) -> Tensor | None:
         """Return where each image is anomalous, ``[N, h, w]``, or None if it cannot tell."""
+        if not has_heatmap(self.component):
+            return None
         heat = self.component.heatmap(outputs, self.fitted)
         if heat is None or self.places is None:
             return heat
         return self.places.standardise(heat.float())
+
+    def value_and_map(self, outputs: LazyNetworkOutputs) -> tuple[Tensor, Tensor | None]:
+        """Return :meth:`value` and :meth:`map`, computed once where the value is of the map."""
+        heat = self.map(outputs)
+        if heat is None or self.places is None:
+            return self.value(outputs), heat
+        return image_value(heat), heat
 
 
 def raw_value(
@@ -114,17 +123,31 @@ class EnsembleMember:
             inputs: Images uint8 ``[N, C, H, W]``, or feature maps; N may be 0.
             batch_size: Images per forward pass.
         """
+        rows = list(run_batches(self._inference, inputs, batch_size, self._values))
+        return self._standardised(rows)
 
-        def score(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
-            values = [c.value(outputs)[:count].detach().float() for c in self.components.values()]
-            # One copy to the host for all, and only there to float64, which Metal does not have.
-            table: NDArray[np.float64] = torch.stack(values).cpu().numpy().astype(np.float64)
-            return table
+    def scores_and_heatmaps(
+        self, inputs: Inputs, batch_size: int
+    ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32] | None]:
+        """Return :meth:`component_scores` and :meth:`heatmaps` of one forward pass."""
 
-        columns = np.empty((len(self.components), len(inputs)))
-        batches = run_batches(self._inference, inputs, batch_size, score)
-        for table, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
-            columns[:, start : start + batch_size] = table
+        def both(
+            outputs: LazyNetworkOutputs, count: int
+        ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+            found = [c.value_and_map(outputs) for c in self.components.values()]
+            values = _on_host([value for value, _ in found], count)
+            return values, self._combine_maps(outputs, [heat for _, heat in found], count)
+
+        rows = list(run_batches(self._inference, inputs, batch_size, both))
+        components = self._standardised([values for values, _ in rows])
+        return components, self._joined([heat for _, heat in rows])
+
+    def _values(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
+        """Return the components' raw values of a batch, float64 ``[components, count]``."""
+        return _on_host([c.value(outputs) for c in self.components.values()], count)
+
+    def _standardised(self, rows: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        columns = np.concatenate([np.empty((len(self.components), 0)), *rows], axis=1)
         return {
             name: (column - fitted.location) / fitted.scale
             for (name, fitted), column in zip(self.components.items(), columns, strict=True)
@@ -148,31 +171,48 @@ class EnsembleMember:
         rebuilt = list(run_batches(self._inference, pixels, batch_size, draw))
         return np.concatenate(rebuilt) if rebuilt else pixels.copy()
 
-    def heatmaps(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32] | None:
+    def heatmaps(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32] | None:
         """Return where each image is anomalous, float32 ``[N, H, W]``; higher is more anomalous.
 
         None if no component has heatmaps.
         """
-        mapping = [c for c in self.components.values() if has_heatmap(c.component)]
-        if not mapping:
+        return self._joined(list(run_batches(self._inference, inputs, batch_size, self._locate)))
+
+    def _locate(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32] | None:
+        """Return the heatmaps of a batch, float32 ``[count, H, W]``."""
+        maps = [c.map(outputs) for c in self.components.values()]
+        return self._combine_maps(outputs, maps, count)
+
+    def _combine_maps(
+        self, outputs: LazyNetworkOutputs, maps: Sequence[Tensor | None], count: int
+    ) -> NDArray[np.float32] | None:
+        """Return the mean of the components' maps at the size of the images."""
+        components = zip(self.components.values(), maps, strict=True)
+        found = [(c.weight, heat) for c, heat in components if heat is not None]
+        if not found:
             return None
+        stacked = torch.stack([heat[:count].float() for _, heat in found])
+        weights = stacked.new_tensor([weight for weight, _ in found])
+        if outputs.on_places and weights.any():  # where all are on one scale
+            stacked = stacked * (weights / weights.mean())[:, None, None, None]
+        combined = stacked.mean(dim=0)
+        if combined.shape[1:] != self._image_size:
+            combined = interpolate(combined[:, None], size=self._image_size, mode="bilinear")[:, 0]
+        heat: NDArray[np.float32] = combined.cpu().numpy()
+        return heat
+
+    def _joined(self, rows: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+        found = [heat for heat in rows if heat is not None]
+        if found:
+            return np.concatenate(found)
+        if rows or not any(has_heatmap(c.component) for c in self.components.values()):
+            return None
+        return np.empty((0, *self._image_size), np.float32)
+
+    @property
+    def _image_size(self) -> tuple[int, int]:
         shape = self.networks.image_shape
-        size = (shape.height, shape.width)
-
-        def locate(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
-            found = [(c.weight, heat) for c in mapping if (heat := c.map(outputs)) is not None]
-            maps = torch.stack([heat[:count].float() for _, heat in found])
-            if outputs.on_places:  # where all are on one scale
-                weights = maps.new_tensor([weight for weight, _ in found])
-                maps = maps * (weights / weights.mean().clamp_min(1e-12))[:, None, None, None]
-            combined = maps.mean(dim=0)
-            if combined.shape[1:] != size:
-                combined = interpolate(combined[:, None], size=size, mode="bilinear")[:, 0]
-            located: NDArray[np.float32] = combined.cpu().numpy()
-            return located
-
-        rows = list(run_batches(self._inference, pixels, batch_size, locate))
-        return np.concatenate(rows) if rows else np.empty((0, *size), np.float32)
+        return shape.height, shape.width
 
     @torch.no_grad()
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -186,6 +226,14 @@ class EnsembleMember:
 def has_heatmap(component: ScoreComponent) -> bool:
     """Return whether *component* defines heatmaps, for some networks at least."""
     return type(component).heatmap is not ScoreComponent.heatmap
+
+
+def _on_host(values: Sequence[Tensor], count: int) -> NDArray[np.float64]:
+    """Return the first *count* of each row of values, float64 ``[rows, count]``."""
+    # One copy to the host for all, and only there to float64, which Metal does not have.
+    stacked = torch.stack([value[:count].detach().float() for value in values])
+    table: NDArray[np.float64] = stacked.cpu().numpy().astype(np.float64)
+    return table
 
 
 def add_up(rows: Sequence[NDArray[F]]) -> NDArray[F]:

@@ -22,6 +22,7 @@ from bigan_cli.scoring.detector import Detector, mean, member_scores
 from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent, Origin, raw_value
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
+from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale
 
@@ -126,7 +127,7 @@ def usable_components(
 def calibrate(
     members: Sequence[EnsembleMember], normals: Normals, fpr: float, batch_size: int
 ) -> Detector:
-    """Return the detector of *members*, calibrated on their mean score.
+    """Return the detector of *members*, calibrated on their mean score and mean heatmap.
 
     Args:
         members: One or more, with the same components.
@@ -137,8 +138,17 @@ def calibrate(
     Raises:
         DataError: A score is not finite.
     """
-    _, scores = member_scores(members, normals.calibration, batch_size)
-    return Detector(members, Calibration(mean(scores)), fpr, batch_size)
+    chunks: list[NDArray[np.float64]] = []
+    statistics: list[MapStatistics] = []
+    # A few batches at a time: the heatmaps of all images may not fit into memory.
+    for start in range(0, len(normals.calibration), _READ_TOGETHER * batch_size):
+        chunk = normals.calibration[start : start + _READ_TOGETHER * batch_size]
+        _, scores, maps = member_scores(members, chunk, batch_size, heatmaps=True)
+        chunks.append(mean(scores))
+        statistics += [] if maps is None else [MapStatistics.of(maps)]
+    calibration = Calibration(np.concatenate(chunks) if chunks else np.empty(0))
+    map_calibration = calibrate_maps(statistics) if statistics else None
+    return Detector(members, calibration, fpr, batch_size, map_calibration)
 
 
 def _can_score(component: ScoreComponent, networks: Networks) -> bool:

@@ -7,7 +7,7 @@ calibration images, and at most a share ``fpr`` of normal images has a single pi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,24 +54,41 @@ class MapCalibration:
         return scaled.astype(np.float32)
 
 
-def calibrate_maps(heatmaps: Iterable[Heatmaps]) -> MapCalibration:
-    """Return the calibration for the raw heatmaps of the calibration images.
+@dataclass(frozen=True, eq=False)
+class MapStatistics:
+    """What calibration keeps of raw heatmaps.
 
-    Args:
-        heatmaps: float32 ``[N, H, W]`` each, in batches.
-
-    Raises:
-        DataError: There are no maps, or a value is not finite.
+    Attributes:
+        peaks: float64 ``[N]``, the largest value of each map.
+        medians: float64 ``[N]``, the median of each map.
     """
-    peaks, medians = [], []
-    for batch in heatmaps:
-        pixels = batch.reshape(len(batch), -1)
+
+    peaks: NDArray[np.float64]
+    medians: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, heatmaps: Heatmaps) -> MapStatistics:
+        """Return the statistics of maps float32 ``[N, H, W]``.
+
+        Raises:
+            DataError: A value is not finite.
+        """
+        pixels = heatmaps.reshape(len(heatmaps), -1)
         if not np.isfinite(pixels).all():
             raise DataError("a heatmap has values that are not finite; the networks are broken")
-        peaks.append(pixels.max(axis=1).astype(np.float64))
-        medians.append(np.median(pixels, axis=1).astype(np.float64))
-    if not peaks:
-        raise DataError("no calibration images: a heatmap's unit needs those of normal images")
-    return MapCalibration(
-        Calibration(np.concatenate(peaks)), float(np.median(np.concatenate(medians)))
-    )
+        return cls(
+            pixels.max(axis=1).astype(np.float64), np.median(pixels, axis=1).astype(np.float64)
+        )
+
+
+def calibrate_maps(statistics: Sequence[MapStatistics]) -> MapCalibration:
+    """Return the calibration for the heatmaps of the calibration images, in batches.
+
+    Raises:
+        DataError: There are no maps.
+    """
+    if not statistics:
+        raise DataError("no calibration images: the unit of heatmaps needs normal images")
+    peaks = np.concatenate([each.peaks for each in statistics])
+    medians = np.concatenate([each.medians for each in statistics])
+    return MapCalibration(Calibration(peaks), float(np.median(medians)))

@@ -3,7 +3,7 @@
 The header says what the tensors are: the run's configuration, the image shape, how images are
 prepared, and of each member its seed, its epoch, its health and its components with their
 scales and weights. The tensors are each member's averaged networks and its components'
-memories, and the calibration scores of all of them together.
+memories, and the calibration scores and heatmap peaks of all of them together.
 
 Format 1 held one network; it is read as a single member.
 """
@@ -33,6 +33,7 @@ from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent
+from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.place_scale import PlaceScale
 from bigan_cli.storage.model_header import FORMAT, SCHEMA, MemberHeader, ModelHeader, read_header
 
@@ -82,6 +83,10 @@ def save_detector(
                 tensors[f"{prefix}location"] = fitted.places.location
                 tensors[f"{prefix}scale"] = fitted.places.scale
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
+    maps = detector.map_calibration
+    if maps is not None:
+        tensors["calibration.map_peaks"] = torch.from_numpy(maps.peaks.scores.copy())
+        tensors["calibration.map_location"] = torch.tensor([maps.location], dtype=torch.float64)
     # One value a header key: safetensors does not keep the keys' order, and files of the same
     # model should be the same bytes.
     payload = save(
@@ -129,7 +134,20 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
         scores = tensors["calibration.scores"].numpy().astype(np.float64)
     except KeyError as error:
         raise DataError(f"{path} is damaged (no calibration scores)") from error
-    return Detector(members, Calibration(scores), header.default_fpr, header.batch_size)
+    return Detector(
+        members,
+        Calibration(scores),
+        header.default_fpr,
+        header.batch_size,
+        _load_map_calibration(tensors),
+    )
+
+
+def _load_map_calibration(tensors: Mapping[str, Tensor]) -> MapCalibration | None:
+    peaks, location = (tensors.get(f"calibration.map_{name}") for name in ("peaks", "location"))
+    if peaks is None or location is None:
+        return None
+    return MapCalibration(Calibration(peaks.numpy().astype(np.float64)), float(location))
 
 
 def _load_networks(

@@ -135,13 +135,35 @@ def test_reconstructions_and_heatmaps_fit_their_images(detector, digits):
     rebuilt = detector.reconstruct(pixels)
     assert rebuilt.shape == pixels.shape
     assert rebuilt.dtype == np.uint8
-    maps = detector.heatmaps(pixels)
+    calibration = detector.map_calibration
+    unit = calibration.peaks.threshold(detector.default_fpr) - calibration.location
+    maps = detector.heatmaps(pixels) * unit + calibration.location
     wanted = np.abs(pixels.astype(float) - rebuilt)[:, 0] / 127.5
     np.testing.assert_allclose(maps, wanted, atol=0.01)
 
 
+def test_heatmaps_come_with_the_scores(detector, digits):
+    pixels = digits[0][:21]
+    scores = detector.score(pixels, heatmaps=True, fpr=0.3)
+    np.testing.assert_array_equal(scores.score, detector.score(pixels).score)
+    np.testing.assert_array_equal(scores.heatmaps, detector.heatmaps(pixels, 0.3))
+    assert (scores.heatmaps != detector.heatmaps(pixels)).any()
+    assert detector.score(pixels).heatmaps is None
+    one = [detector.score(pixels[i : i + 1], heatmaps=True, fpr=0.3).heatmaps for i in range(21)]
+    np.testing.assert_array_equal(np.concatenate(one), scores.heatmaps)
+
+
+def test_few_calibration_images_exceed_1_anywhere(detector, normals):
+    for fpr in (0.05, 0.2):
+        peaks = detector.heatmaps(normals.calibration, fpr).max(axis=(1, 2))
+        assert (peaks > 1).sum() == int((len(peaks) + 1) * fpr) - 1  # another image may, too
+
+
 def test_no_component_that_can_tell_where(networks, normals, digits):
-    assert make(networks, normals, (FeatureMatching,)).heatmaps(digits[0][:2]) is None
+    detector = make(networks, normals, (FeatureMatching,))
+    assert not detector.has_heatmaps
+    assert detector.heatmaps(digits[0][:2]) is None
+    assert detector.score(digits[0][:2], heatmaps=True).heatmaps is None
 
 
 def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
