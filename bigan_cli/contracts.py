@@ -362,7 +362,7 @@ class ScoreComponent(ABC):
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
 
-    def embed(self, seen: NetworkOutputs) -> Tensor | None:
+    def embed(self, outputs: NetworkOutputs) -> Tensor | None:
         """Return what :meth:`fit` needs of each training normal, finite ``[N, K]``, or None."""
         return None
 

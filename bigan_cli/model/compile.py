@@ -24,9 +24,9 @@ def compile_networks(networks: Networks, device: torch.device) -> None:
     for network in (networks.discriminator, *networks.conditional.values()):
         network.compile(dynamic=False)
     if networks.has_image_features:
-        seen = torch.compile(networks.discriminator.image_features, dynamic=False)  # type: ignore[arg-type]
+        compiled = torch.compile(networks.discriminator.image_features, dynamic=False)  # type: ignore[arg-type]
         # Not as an attribute of the module: that would be one more submodule.
-        networks.discriminator.__dict__["image_features"] = seen
+        networks.discriminator.__dict__["image_features"] = compiled
 
 
 def is_compile_error(error: BaseException) -> bool:

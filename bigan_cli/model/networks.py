@@ -168,9 +168,9 @@ def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
         return
     shape = networks.input_shape
     x = torch.zeros(2, shape.channels, shape.height, shape.width)
-    seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
+    features: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
     for name, outputs in heads.items():
-        networks.heads[name] = nn.Linear(seen.shape[1], outputs)
+        networks.heads[name] = nn.Linear(features.shape[1], outputs)
 
 
 def add_conditional(networks: Networks, names: Sequence[str]) -> None:

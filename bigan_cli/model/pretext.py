@@ -72,8 +72,8 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
     start = plain_and_distorted
     for name, kind in groups.items():
         end = start + len(x) - len(kind[0])
-        seen = torch.cat([features[: len(kind[0])], features[start:end]])
-        losses[name] = cross_entropy(heads[name](seen).float(), _numbers(kind))
+        pair = torch.cat([features[: len(kind[0])], features[start:end]])
+        losses[name] = cross_entropy(heads[name](pair).float(), _numbers(kind))
         start = end
     return losses
 

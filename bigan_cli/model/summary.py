@@ -77,9 +77,9 @@ def _outputs(networks: Networks) -> dict[str, str]:
     networks.generator(z)
     networks.discriminator(x, z)
     if len(networks.heads):
-        seen = networks.discriminator.image_features(x)  # type: ignore[operator]
+        features = networks.discriminator.image_features(x)  # type: ignore[operator]
         for head in networks.heads.values():
-            apply_head(head, seen)
+            apply_head(head, features)
     for name, network in networks.conditional.items():
         start = x if name == IMAGE else z
         network(start, start)

@@ -310,8 +310,8 @@ def _check_gradients(shape: ImageShape, networks: Networks) -> None:
     loss = loss + (z - networks.encoder(generated)).square().mean()
     loss = loss + (real_features - fake_features).square().mean()
     if networks.has_image_features:
-        seen: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
-        loss = loss + seen.square().mean()
+        features: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
+        loss = loss + features.square().mean()
     loss.backward()
     weights = [(name, p.grad) for name, p in networks.named_parameters() if p.requires_grad]
     idle = [name for name, gradient in weights if gradient is None]

@@ -51,7 +51,7 @@ class ComponentKit(PluginKit):
 
     def _fit(self, shape: ImageShape, count: int = _NORMALS) -> dict[str, Tensor]:
         with torch.no_grad():
-            embedded = self._component.embed(_seen(shape, _normals(shape, count)))
+            embedded = self._component.embed(_outputs(shape, _normals(shape, count)))
         if embedded is None:
             return {}
         return self._component.fit(embedded, torch.Generator().manual_seed(0))
@@ -60,7 +60,7 @@ class ComponentKit(PluginKit):
         self, shape: ImageShape, pixels: NDArray[np.uint8], fitted: Mapping[str, Tensor]
     ) -> Tensor:
         with torch.no_grad():
-            return self._component.score(_seen(shape, pixels), fitted)
+            return self._component.score(_outputs(shape, pixels), fitted)
 
     @promise
     def embeds_each_image(self) -> str:
@@ -68,7 +68,7 @@ class ComponentKit(PluginKit):
         for shape in _SHAPES:
             pixels = _normals(shape, _NORMALS)
             with torch.no_grad():
-                embedded = self._component.embed(_seen(shape, pixels))
+                embedded = self._component.embed(_outputs(shape, pixels))
             if embedded is None:
                 return "it learns nothing from the training normals"
             given = tuple(embedded.shape)
@@ -154,14 +154,14 @@ class ComponentKit(PluginKit):
     def inputs_are_left_alone(self) -> str:
         """Nothing it is given is changed: images, what the networks made of them, its memory."""
         shape = _SHAPES[1]
-        seen = _seen(shape, _normals(shape, _BATCH))
+        outputs = _outputs(shape, _normals(shape, _BATCH))
         fitted = {name: value.clone() for name, value in self._fitted[shape].items()}
-        parts = {"x": seen.x, "z": seen.z, "reconstruction": seen.reconstruction}
+        parts = {"x": outputs.x, "z": outputs.z, "reconstruction": outputs.reconstruction}
         before = {name: value.clone() for name, value in parts.items()}
         with torch.no_grad():
-            self._component.embed(seen)
-            self._component.score(seen, fitted)
-            self._component.heatmap(seen, fitted)
+            self._component.embed(outputs)
+            self._component.score(outputs, fitted)
+            self._component.heatmap(outputs, fitted)
         for name, value in parts.items():
             require(torch.equal(value, before[name]), f"it changes {name} of the batch it is given")
         for name, value in self._fitted[shape].items():
@@ -195,8 +195,8 @@ class ComponentKit(PluginKit):
         for shape in _SHAPES:
             pixels, fitted = _odd_images(shape), self._fitted[shape]
             with torch.no_grad():
-                together = self._component.heatmap(_seen(shape, pixels), fitted)
-                alone = [self._component.heatmap(_seen(shape, p[None]), fitted) for p in pixels]
+                together = self._component.heatmap(_outputs(shape, pixels), fitted)
+                alone = [self._component.heatmap(_outputs(shape, p[None]), fitted) for p in pixels]
             if together is None:
                 require(all(a is None for a in alone), "heatmap() gives None for some batches only")
                 return "it gives none"
@@ -220,15 +220,15 @@ class ComponentKit(PluginKit):
             return "it needs more, and says so"
         shape = _SHAPES[0]
         networks = small_networks(shape, optional=False)
-        seen = LazyNetworkOutputs(ready(networks), _to_x(_normals(shape, _BATCH)))
+        outputs = LazyNetworkOutputs(ready(networks), _to_x(_normals(shape, _BATCH)))
         with torch.no_grad():
-            embedded = self._component.embed(seen)
+            embedded = self._component.embed(outputs)
             fitted = (
                 {}
                 if embedded is None
                 else self._component.fit(embedded, torch.Generator().manual_seed(0))
             )
-            self._component.score(seen, fitted)
+            self._component.score(outputs, fitted)
         return ""
 
     @promise
@@ -244,7 +244,7 @@ class ComponentKit(PluginKit):
         return ""
 
 
-def _seen(shape: ImageShape, pixels: NDArray[np.uint8]) -> LazyNetworkOutputs:
+def _outputs(shape: ImageShape, pixels: NDArray[np.uint8]) -> LazyNetworkOutputs:
     return LazyNetworkOutputs(ready(small_networks(shape)), _to_x(pixels))
 
 

@@ -209,9 +209,9 @@ def test_the_layers_are_listed():
 def test_the_component_is_the_mean_feature_difference(shape):
     networks = build(shape)
     pixels = images_of(shape, 7)
-    ((seen, count),) = iter_outputs(networks, pixels, 7)
+    ((outputs, count),) = iter_outputs(networks, pixels, 7)
     with torch.no_grad():
-        got = CycleMatching(CycleMatching.Options()).score(seen, {})[:count]
+        got = CycleMatching(CycleMatching.Options()).score(outputs, {})[:count]
         x = torch.from_numpy(pixels).float() / 127.5 - 1
         networks.eval()
         rebuilt = networks.generator(networks.encoder(x))
@@ -239,9 +239,9 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
     ):
         detector = fit_detector(build(shape, names), components, {}, normals, 0.1, 8, 0)
         assert detector.members[0].components.keys() == parts
-    ((seen, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
+    ((outputs, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
     with pytest.raises(UsageError, match="no conditional discriminator of images"):
-        _ = seen.image_pair_features
+        _ = outputs.image_pair_features
 
 
 def test_trained_ones_tell_other_digits_apart(threes):

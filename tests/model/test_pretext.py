@@ -234,15 +234,15 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
 
 def test_observations_tell_what_the_heads_say(threes):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((seen, count),) = iter_outputs(networks, threes[:6], 8)
+    ((outputs, count),) = iter_outputs(networks, threes[:6], 8)
     with torch.no_grad():
-        features = networks.discriminator.image_features(seen.x)
+        features = networks.discriminator.image_features(outputs.x)
         for name, head in networks.heads.items():
-            torch.testing.assert_close(seen.heads[name], head(features), rtol=1e-4, atol=1e-5)
-            again = seen.heads_for(seen.x)[name]
-            torch.testing.assert_close(again, seen.heads[name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(outputs.heads[name], head(features), rtol=1e-4, atol=1e-5)
+            again = outputs.heads_for(outputs.x)[name]
+            torch.testing.assert_close(again, outputs.heads[name], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(
-            seen.encoder_features, networks.encoder.features(seen.x), rtol=1e-4, atol=1e-5
+            outputs.encoder_features, networks.encoder.features(outputs.x), rtol=1e-4, atol=1e-5
         )
     assert count == 6
 
@@ -250,12 +250,12 @@ def test_observations_tell_what_the_heads_say(threes):
 @pytest.mark.parametrize("component", [Rotation, Shift, Flip], ids=lambda c: c.name)
 def test_scores_equal_a_plain_reading(threes, component):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((seen, _),) = iter_outputs(networks, threes[:6], 8)
+    ((outputs, _),) = iter_outputs(networks, threes[:6], 8)
     name = component.needs_head
     kind, outputs = TRANSFORMATIONS[name], networks.heads[name].out_features
     with torch.no_grad():
-        scores = component(component.Options()).score(seen, {})
-        for image, score in zip(seen.x, scores, strict=True):
+        scores = component(component.Options()).score(outputs, {})
+        for image, score in zip(outputs.x, scores, strict=True):
             changed = torch.cat([kind.apply(image[None], k) for k in range(outputs)])
             logits = networks.heads[name](networks.discriminator.image_features(changed))
             wanted = cross_entropy(logits, torch.arange(outputs))

@@ -195,8 +195,8 @@ def test_a_constant_component_does_not_divide_by_zero(networks, normals, digits)
         name = "constant"
         summary = "always the same"
 
-        def score(self, seen, fitted):
-            return torch.full((len(seen.x),), 7.0)
+        def score(self, outputs, fitted):
+            return torch.full((len(outputs.x),), 7.0)
 
     scores = make(networks, normals, (Constant, Reconstruction)).score(digits[0][:5])
     assert (scores.components["constant"] == 0).all()
@@ -218,8 +218,8 @@ def bounded(title, limit, given):
     class Bounded(ScoreComponent):
         name = title
 
-        def embed(self, seen):
-            return seen.z
+        def embed(self, outputs):
+            return outputs.z
 
         def fit_limit(self):
             return limit
@@ -228,8 +228,8 @@ def bounded(title, limit, given):
             given[title] = embedded
             return {}
 
-        def score(self, seen, fitted):
-            return seen.z.square().sum(dim=1)
+        def score(self, outputs, fitted):
+            return outputs.z.square().sum(dim=1)
 
     return Bounded
 

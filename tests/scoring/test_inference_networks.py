@@ -32,8 +32,14 @@ def pixels():
 
 def observed(networks, pixels):
     with torch.no_grad():
-        ((seen, _),) = iter_outputs(networks, pixels, len(pixels))
-        return [seen.z, seen.reconstruction, *seen.real, *seen.fake, seen.image_features]
+        ((outputs, _),) = iter_outputs(networks, pixels, len(pixels))
+        return [
+            outputs.z,
+            outputs.reconstruction,
+            *outputs.real,
+            *outputs.fake,
+            outputs.image_features,
+        ]
 
 
 def plainly(networks, pixels):
@@ -74,24 +80,24 @@ def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels,
     ready = InferenceNetworks(networks)
     calls.clear()
     with torch.no_grad():
-        ((seen, _),) = iter_outputs(ready, pixels, len(pixels))
-        getattr(seen, first)
-        assert seen.real[1].shape == (50, 256)
-        assert seen.image_features.shape == (50, 256)
-        assert seen.encoder_features.shape[0] == 50
+        ((outputs, _),) = iter_outputs(ready, pixels, len(pixels))
+        getattr(outputs, first)
+        assert outputs.real[1].shape == (50, 256)
+        assert outputs.image_features.shape == (50, 256)
+        assert outputs.encoder_features.shape[0] == 50
     assert sorted(calls) == ["D", "E"]
 
 
 def test_two_batches_are_not_taken_for_each_other(networks, pixels):
     ready = InferenceNetworks(networks)
     with torch.no_grad():
-        alone = [seen.image_features for seen, _ in iter_outputs(ready, pixels, 25)]
-        together = [seen for seen, _ in iter_outputs(ready, pixels, 25)]
+        alone = [outputs.image_features for outputs, _ in iter_outputs(ready, pixels, 25)]
+        together = [outputs for outputs, _ in iter_outputs(ready, pixels, 25)]
         assert torch.equal(together[0].image_features, alone[0])
         assert torch.equal(together[1].image_features, alone[1])
-        for seen, wanted in zip(together, alone, strict=True):
-            assert torch.equal(seen.real[0], ready.discriminator(seen.x, seen.z)[0])
-            assert torch.equal(seen.image_features, wanted)
+        for outputs, wanted in zip(together, alone, strict=True):
+            assert torch.equal(outputs.real[0], ready.discriminator(outputs.x, outputs.z)[0])
+            assert torch.equal(outputs.image_features, wanted)
 
 
 class Viewing(nn.Module):
@@ -115,8 +121,8 @@ def test_an_architecture_that_cannot_have_channels_last_goes_without(networks, p
 
 
 def test_the_number_of_threads_changes_no_bit(networks, pixels):
-    def look(seen, count):
-        return torch.cat([seen.z, seen.real[1], seen.image_features], dim=1)[:count]
+    def look(outputs, count):
+        return torch.cat([outputs.z, outputs.real[1], outputs.image_features], dim=1)[:count]
 
     before = torch.get_num_threads()
     results = []
@@ -137,7 +143,7 @@ def test_what_is_looked_at_is_computed_by_one_thread_without_gradients(networks,
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        seen = list(
+        found = list(
             run_batches(
                 networks,
                 pixels,
@@ -147,7 +153,7 @@ def test_what_is_looked_at_is_computed_by_one_thread_without_gradients(networks,
         )
     finally:
         torch.set_num_threads(before)
-    assert seen == [(1, False)] * 7
+    assert found == [(1, False)] * 7
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,8 @@ def test_how_strongly_something_is_seen_tells_by_its_square_root():
     far = {}
     for metric in ("euclidean", "cosine", "root"):
         component, kept = fitted_to(points[:1], metric=metric, n_neighbors=1)
-        seen = SimpleNamespace(z=torch.cat([4 * points[:1], points[2:]]))
-        far[metric] = component.score(seen, kept)
+        outputs = SimpleNamespace(z=torch.cat([4 * points[:1], points[2:]]))
+        far[metric] = component.score(outputs, kept)
     torch.testing.assert_close(far["euclidean"], torch.tensor([3.0, 17**0.5, 82**0.5]))
     torch.testing.assert_close(far["cosine"], torch.tensor([0.0, 2**0.5, 2**0.5]))
     torch.testing.assert_close(far["root"], torch.tensor([1.0, 5**0.5, 10**0.5]))

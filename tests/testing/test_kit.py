@@ -394,40 +394,40 @@ class Plain(ScoreComponent):
     name = "plain"
     summary = "plain"
 
-    def score(self, seen, fitted):
-        return (seen.x - seen.reconstruction).abs().mean(dim=(1, 2, 3))
+    def score(self, outputs, fitted):
+        return (outputs.x - outputs.reconstruction).abs().mean(dim=(1, 2, 3))
 
 
 class Ranked(Plain):
-    def score(self, seen, fitted):
-        return super().score(seen, fitted).argsort().argsort().float()
+    def score(self, outputs, fitted):
+        return super().score(outputs, fitted).argsort().argsort().float()
 
 
 class Infinite(Plain):
-    def score(self, seen, fitted):
-        return 1 / seen.x.std(dim=(1, 2, 3))
+    def score(self, outputs, fitted):
+        return 1 / outputs.x.std(dim=(1, 2, 3))
 
 
 class PerPixel(Plain):
-    def score(self, seen, fitted):
-        return (seen.x - seen.reconstruction).abs()
+    def score(self, outputs, fitted):
+        return (outputs.x - outputs.reconstruction).abs()
 
 
 class Random(Plain):
-    def score(self, seen, fitted):
+    def score(self, outputs, fitted):
         import torch
 
-        return super().score(seen, fitted) + torch.rand(len(seen.x))
+        return super().score(outputs, fitted) + torch.rand(len(outputs.x))
 
 
 class InPlace(Plain):
-    def score(self, seen, fitted):
-        return seen.x.sub_(seen.reconstruction).abs().mean(dim=(1, 2, 3))
+    def score(self, outputs, fitted):
+        return outputs.x.sub_(outputs.reconstruction).abs().mean(dim=(1, 2, 3))
 
 
 class Careless(Plain):
-    def embed(self, seen):
-        return seen.z
+    def embed(self, outputs):
+        return outputs.z
 
     def fit(self, embedded, generator):
         import torch
@@ -436,8 +436,8 @@ class Careless(Plain):
 
 
 class Overflowing(Plain):
-    def embed(self, seen):
-        return 1 / (seen.z - seen.z)
+    def embed(self, outputs):
+        return 1 / (outputs.z - outputs.z)
 
 
 class Hungry(Careless):
@@ -446,13 +446,13 @@ class Hungry(Careless):
 
 
 class SecretlyFeatured(Plain):
-    def score(self, seen, fitted):
-        return seen.image_features.mean(dim=1)
+    def score(self, outputs, fitted):
+        return outputs.image_features.mean(dim=1)
 
 
 class SmallMap(Plain):
-    def heatmap(self, seen, fitted):
-        return seen.x.mean(dim=1)[:, ::2, ::2]
+    def heatmap(self, outputs, fitted):
+        return outputs.x.mean(dim=1)[:, ::2, ::2]
 
 
 class Boundless(Plain):

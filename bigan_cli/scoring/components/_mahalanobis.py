@@ -58,7 +58,7 @@ class MahalanobisComponent(ScoreComponent):
     Options = MahalanobisOptions
 
     @abstractmethod
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the point of each image, ``[N, K]``."""
 
     def fit_limit(self) -> int:
@@ -97,13 +97,13 @@ class MahalanobisComponent(ScoreComponent):
             "rest": precision[-1:].clone(),
         }
 
-    def points(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def points(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the point of each image in the space of the distance, ``[N, K]``."""
-        return self.embed(seen).float()
+        return self.embed(outputs).float()
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the distance of each image, ``[N]``."""
-        centred = self.points(seen, fitted) - fitted["mean"]
+        centred = self.points(outputs, fitted) - fitted["mean"]
         along = times(centred, fitted["axes"])
         # Not as a difference of lengths, which would leave their rounding where little is left.
         beside = centred - times(along, fitted["axes"].T)

@@ -79,7 +79,7 @@ class NeighbourComponent(ScoreComponent):
     _kept: tuple[Tensor, _Bank] | None = None
 
     @abstractmethod
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the point of each image, ``[N, K]``."""
 
     def fit_limit(self) -> int:
@@ -105,11 +105,11 @@ class NeighbourComponent(ScoreComponent):
         scale = bank.abs().max().clamp_min(1e-12)
         return fitted | {"bank": (bank / scale).half(), "scale": scale.reshape(1)}
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean distance to the nearest of the bank, ``[N]``."""
         import torch
 
-        points = self._measured(self.embed(seen).float())
+        points = self._measured(self.embed(outputs).float())
         if "axes" in fitted:
             points = times(points, fitted["axes"])
         bank = self._opened(fitted)

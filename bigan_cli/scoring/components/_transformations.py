@@ -23,12 +23,12 @@ class TransformationComponent(ScoreComponent):
     the first, which changes nothing, is one more pass of the discriminator.
     """
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean cross-entropy of each image, ``[N]``."""
         head, apply = self.needs_head, TRANSFORMATIONS[self.needs_head].apply
-        unchanged = seen.heads[head]
+        unchanged = outputs.heads[head]
         count = unchanged.shape[1]
-        changed = (seen.heads_for(apply(seen.x, k))[head] for k in range(1, count))
+        changed = (outputs.heads_for(apply(outputs.x, k))[head] for k in range(1, count))
         logits = [unchanged, *changed]
         surprise = [-each.log_softmax(dim=1)[:, k] for k, each in enumerate(logits)]
         total: Tensor = sum(surprise[1:], surprise[0])

@@ -23,9 +23,9 @@ class CycleMatching(ScoreComponent):
     summary = "mean |f_xx(x, x) - f_xx(x, G(E(x)))|"
     requires_cycle_discriminator = "image"
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute feature difference of each image, ``[N]``."""
-        same, rebuilt = seen.image_pair_features
+        same, rebuilt = outputs.image_pair_features
         return (same - rebuilt).abs().mean(dim=1)
 
 

@@ -19,9 +19,9 @@ class DiscriminatorMahalanobis(MahalanobisComponent):
     summary = "Mahalanobis distance to the normals in the discriminator's image features"
     needs_image_features = True
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return D's image features of x, ``[N, K]``."""
-        return seen.image_features
+        return outputs.image_features
 
 
 @hookimpl

@@ -33,9 +33,9 @@ class DiscriminatorNeighbours(NeighbourComponent):
     needs_image_features = True
     Options = ImageNeighbourOptions
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return D's image features of x, ``[N, K]``."""
-        return seen.image_features
+        return outputs.image_features
 
 
 @hookimpl

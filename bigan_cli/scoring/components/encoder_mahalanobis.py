@@ -19,9 +19,9 @@ class EncoderMahalanobis(MahalanobisComponent):
     summary = "Mahalanobis distance to the normals in the encoder's last feature maps"
     needs_encoder_features = True
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E's features of x, ``[N, K]``."""
-        return seen.encoder_features
+        return outputs.encoder_features
 
 
 @hookimpl

@@ -22,9 +22,9 @@ class EncoderNeighbours(NeighbourComponent):
     summary = "distance to the nearest normals in the encoder's last feature maps"
     needs_encoder_features = True
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E's features of x, ``[N, K]``."""
-        return seen.encoder_features
+        return outputs.encoder_features
 
 
 @hookimpl

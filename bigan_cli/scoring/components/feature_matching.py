@@ -25,9 +25,9 @@ class FeatureMatching(ScoreComponent):
     summary = "mean |f_D(x, E(x)) - f_D(G(E(x)), E(x))|"
     weight = 0.25
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute feature difference of each image, ``[N]``."""
-        return (seen.real[1] - seen.fake[1]).abs().mean(dim=1)
+        return (outputs.real[1] - outputs.fake[1]).abs().mean(dim=1)
 
 
 @hookimpl

@@ -18,9 +18,9 @@ class JointNeighbours(NeighbourComponent):
     name = "joint_neighbours"
     summary = "distance to the nearest normals in the discriminator's joint features"
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the joint features of D(x, E(x)), ``[N, K]``."""
-        return seen.real[1]
+        return outputs.real[1]
 
 
 @hookimpl

@@ -18,9 +18,9 @@ class LatentMahalanobis(MahalanobisComponent):
     name = "latent_mahalanobis"
     summary = "Mahalanobis distance to the normals in the encoder's latent space"
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, d]``."""
-        return seen.z
+        return outputs.z
 
 
 @hookimpl

@@ -18,9 +18,9 @@ class LatentNeighbours(NeighbourComponent):
     name = "latent_neighbours"
     summary = "distance to the nearest normals in the encoder's latent space"
 
-    def embed(self, seen: NetworkOutputs) -> Tensor:
+    def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, K]``."""
-        return seen.z
+        return outputs.z
 
 
 @hookimpl

@@ -35,16 +35,16 @@ class NewPluginScore(ScoreComponent):
     # Its weight in the mean of all components where the run file gives none.
     weight = 1.0
 
-    def score(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the largest value of each heatmap, ``[N]``."""
-        return self.heatmap(seen, fitted).amax(dim=(1, 2))
+        return self.heatmap(outputs, fitted).amax(dim=(1, 2))
 
-    def heatmap(self, seen: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
+    def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the local mean of the difference at each pixel, ``[N, H, W]``."""
         from torch.nn.functional import avg_pool2d
 
         side = self.options.window
-        difference = (seen.x - seen.reconstruction).abs().mean(dim=1, keepdim=True)
+        difference = (outputs.x - outputs.reconstruction).abs().mean(dim=1, keepdim=True)
         local = avg_pool2d(difference, side, stride=1, padding=side // 2, count_include_pad=False)
         return local.squeeze(1)
 

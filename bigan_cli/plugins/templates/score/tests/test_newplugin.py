@@ -19,7 +19,7 @@ def test_the_hook_provides_it():
 def test_a_spot_is_found_where_it_is():
     x = torch.zeros(1, 3, 12, 12)
     x[0, :, 6:9, 2:5] = 1
-    seen = SimpleNamespace(x=x, reconstruction=torch.zeros_like(x))
+    outputs = SimpleNamespace(x=x, reconstruction=torch.zeros_like(x))
     component = NewPluginScore(NewPluginScore.Options(window=3))
-    assert component.score(seen, {}).item() == 1
-    assert divmod(component.heatmap(seen, {}).argmax().item(), 12) == (7, 3)
+    assert component.score(outputs, {}).item() == 1
+    assert divmod(component.heatmap(outputs, {}).argmax().item(), 12) == (7, 3)
