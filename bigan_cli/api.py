@@ -94,7 +94,7 @@ class Detector:
     def from_fitted(cls, detector: FittedDetector, loaded: LoadedConfig) -> Detector:
         """Return the detector that was fitted to images in memory with this configuration."""
         header = ModelHeader(
-            epoch=max(member.origin.epoch for member in detector.members),
+            epoch=max(member.provenance.epoch for member in detector.members),
             config=loaded.config,
             image_shape=detector.shape,
             class_names=("normal",),

@@ -216,28 +216,28 @@ class Registry:
         off = [plugin for plugin in self.disabled if plugin.is_called(name)]
         if off:
             return PluginError(message, f"{SWITCH} disables {join_words(map(str, off))}")
-        for origin in self.plugin_versions:
-            if origin.kind in {kind.word for kind in kinds} and origin.name == normalize(name):
-                return PluginError(message, self._missing(origin))
+        for missing in self.plugin_versions:
+            if missing.kind in {kind.word for kind in kinds} and missing.name == normalize(name):
+                return PluginError(message, self._missing(missing))
         return PluginError(message, "; ".join(self._hints(kinds, name)))
 
-    def _missing(self, origin: PluginVersion) -> str:
+    def _missing(self, missing: PluginVersion) -> str:
         """Return a hint about a plugin that the run was trained with and that is missing now."""
-        made = f"this run was trained with {origin.source}"
+        made = f"this run was trained with {missing.source}"
         for broken in self.broken:
-            if broken.distribution == origin.distribution:
-                again = f"; {_ELSEWHERE}" if origin.is_local else ""
+            if broken.distribution == missing.distribution:
+                again = f"; {_ELSEWHERE}" if missing.is_local else ""
                 return f"{made}, and now: {broken.reason}{again}"
         for off in self.disabled:
-            if off.distribution == origin.distribution:
+            if off.distribution == missing.distribution:
                 return f"{made}, which {SWITCH} disables"
-        if origin.is_local:
+        if missing.is_local:
             return f"{made}; {_ELSEWHERE}"
         for plugin in self.plugins:
-            if plugin.distribution == origin.distribution:
-                pinned = f"{origin.distribution}=={origin.version}"
+            if plugin.distribution == missing.distribution:
+                pinned = f"{missing.distribution}=={missing.version}"
                 return f"{made}, and {plugin.version} is installed: pip install {pinned}"
-        return f"{made}: pip install {origin.distribution}"
+        return f"{made}: pip install {missing.distribution}"
 
     def _hints(self, kinds: Sequence[Kind], name: str) -> Iterator[str]:
         known = [each for kind in kinds for each in self.all_of(kind)]

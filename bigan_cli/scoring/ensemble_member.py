@@ -75,14 +75,13 @@ def raw_value(
 
 
 @dataclass(frozen=True)
-class Origin:
-    """How the networks of a member came about.
+class TrainingProvenance:
+    """How the networks of a member were trained.
 
     Attributes:
-        seed: What they were drawn and trained with; it tells the members of a run apart.
+        seed: Seed of initialisation and training; the members of a run differ by it.
         epoch: Epochs trained; 0 is the untrained network.
-        health: What they showed when they were last looked at in training; None where that is
-            not known.
+        health: Diagnostics of the networks at that epoch; None if unknown.
     """
 
     seed: int = 0
@@ -100,7 +99,7 @@ class EnsembleMember:
     Args:
         networks: Trained networks, on the device to use.
         components: Name -> fitted component, in the order in which they are reported.
-        origin: Seed and epoch of the networks.
+        provenance: Seed and epoch of the networks.
         prepared: *networks* prepared for inference, if that has been done already.
     """
 
@@ -108,13 +107,13 @@ class EnsembleMember:
         self,
         networks: Networks,
         components: Mapping[str, FittedComponent],
-        origin: Origin | None = None,
+        provenance: TrainingProvenance | None = None,
         prepared: InferenceNetworks | None = None,
     ) -> None:
         self.networks = networks.eval()
         self._inference = prepared or ready(networks)
         self.components = dict(components)
-        self.origin = origin or Origin()
+        self.provenance = provenance or TrainingProvenance()
 
     def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image, name -> float64 ``[N]``.

@@ -19,7 +19,12 @@ from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector, mean, member_scores
-from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent, Origin, raw_value
+from bigan_cli.scoring.ensemble_member import (
+    EnsembleMember,
+    FittedComponent,
+    TrainingProvenance,
+    raw_value,
+)
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
@@ -61,8 +66,8 @@ def fit_detector(
 
     Calls :func:`fit_member` and :func:`calibrate`; see there.
     """
-    origin = Origin(seed=seed)
-    member = fit_member(networks, components, weights, normals, batch_size, origin)
+    provenance = TrainingProvenance(seed=seed)
+    member = fit_member(networks, components, weights, normals, batch_size, provenance)
     return calibrate([member], normals, fpr, batch_size)
 
 
@@ -72,7 +77,7 @@ def fit_member(
     weights: Mapping[str, float],
     normals: Normals,
     batch_size: int,
-    origin: Origin,
+    provenance: TrainingProvenance,
 ) -> EnsembleMember:
     """Fit the score components to *networks* and standardise them.
 
@@ -82,7 +87,7 @@ def fit_member(
         weights: Weight of a component in the mean; by default the component's own.
         normals: The three sets of normal images; the calibration images are not used.
         batch_size: Images per forward pass, from now on.
-        origin: Seed and epoch of the networks; the seed decides which images a bounded memory
+        provenance: Seed and epoch of the networks; the seed decides which images a bounded memory
             keeps.
 
     Raises:
@@ -91,7 +96,7 @@ def fit_member(
     """
     usable = usable_components(networks, components, weights)
     prepared = ready(networks)
-    memories = _fit_memories(prepared, usable, normals.fit, batch_size, origin.seed)
+    memories = _fit_memories(prepared, usable, normals.fit, batch_size, provenance.seed)
     places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
     raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)
     fitted = {
@@ -104,7 +109,7 @@ def fit_member(
         )
         for component in usable
     }
-    return EnsembleMember(networks, fitted, origin, prepared)
+    return EnsembleMember(networks, fitted, provenance, prepared)
 
 
 def usable_components(

@@ -55,7 +55,7 @@ def save_detector(
         "format": FORMAT,
         "schema": SCHEMA,
         "bigan_version": __version__,
-        "epoch": max(member.origin.epoch for member in detector.members),
+        "epoch": max(member.provenance.epoch for member in detector.members),
         "config": config.model_dump(mode="json", by_alias=True),
         "image_shape": [shape.channels, shape.height, shape.width],
         "class_names": list(class_names),
@@ -67,7 +67,7 @@ def save_detector(
         "fingerprint": fingerprint,
         "heads": heads_of(detector.members[0].networks),
         "conditional": list(detector.members[0].networks.conditional),
-        "plugin_versions": [origin.as_dict() for origin in plugin_versions],
+        "plugin_versions": [version.as_dict() for version in plugin_versions],
     }
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(detector.members):
@@ -98,10 +98,10 @@ def save_detector(
 
 
 def _describe(member: EnsembleMember) -> dict[str, Any]:
-    health = member.origin.health
+    health = member.provenance.health
     return {
-        "seed": member.origin.seed,
-        "epoch": member.origin.epoch,
+        "seed": member.provenance.seed,
+        "epoch": member.provenance.epoch,
         "health": None if health is None else health.as_dict(),
         "components": {
             name: {"centre": fitted.location, "spread": fitted.scale, "weight": fitted.weight}
@@ -129,7 +129,7 @@ def load_detector(path: Path, device: torch.device, registry: Registry) -> Detec
         fitted = _under(tensors, f"members.{number}.fitted.")
         places = _under(tensors, f"members.{number}.places.")
         components = _load_components(said, header, fitted, places, registry)
-        members.append(EnsembleMember(networks, components, said.origin))
+        members.append(EnsembleMember(networks, components, said.provenance))
     try:
         scores = tensors["calibration.scores"].numpy().astype(np.float64)
     except KeyError as error:

@@ -20,7 +20,7 @@ from bigan_cli.errors import DataError
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.plugins import PluginVersion
 from bigan_cli.plugins.versions import plugin_versions_from
-from bigan_cli.scoring.ensemble_member import Origin
+from bigan_cli.scoring.ensemble_member import TrainingProvenance
 
 FORMAT = "bigan-model"
 SCHEMA = 2
@@ -32,11 +32,11 @@ class MemberHeader:
     """What a model file says of one member.
 
     Attributes:
-        origin: How its networks came about.
+        provenance: How its networks came about.
         components: Name -> centre, spread and weight.
     """
 
-    origin: Origin
+    provenance: TrainingProvenance
     components: Mapping[str, Mapping[str, float]]
 
 
@@ -149,4 +149,4 @@ def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
 
 def _member_header(said: Mapping[str, Any]) -> MemberHeader:
     health = None if said["health"] is None else TrainingDiagnostics.from_dict(said["health"])
-    return MemberHeader(Origin(said["seed"], said["epoch"], health), said["components"])
+    return MemberHeader(TrainingProvenance(said["seed"], said["epoch"], health), said["components"])

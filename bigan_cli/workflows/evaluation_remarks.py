@@ -8,7 +8,7 @@ from typing import Any
 from bigan_cli.evaluation.evaluation import Evaluation
 from bigan_cli.formatting import count
 from bigan_cli.model.diagnostics import WARMUP_STEPS, TrainingWarning, alarms
-from bigan_cli.scoring.ensemble_member import Origin
+from bigan_cli.scoring.ensemble_member import TrainingProvenance
 from bigan_cli.storage.model_header import ModelHeader
 
 # Above this AUROC there is little left to gain.
@@ -69,12 +69,12 @@ def member_diagnostics(header: ModelHeader) -> list[dict[str, Any]]:
     """Return the training diagnostics and warnings of each ensemble member."""
     return [
         {
-            "seed": origin.seed,
-            "epoch": origin.epoch,
-            "signs": None if origin.health is None else origin.health.as_dict(),
-            "alarms": [alarm.as_dict() for alarm in _alarms(origin)],
+            "seed": provenance.seed,
+            "epoch": provenance.epoch,
+            "signs": None if provenance.health is None else provenance.health.as_dict(),
+            "alarms": [alarm.as_dict() for alarm in _alarms(provenance)],
         }
-        for origin in (member.origin for member in header.members)
+        for provenance in (member.provenance for member in header.members)
     ]
 
 
@@ -82,9 +82,9 @@ def training_warnings(header: ModelHeader) -> Iterator[str]:
     """Yield warnings about the training of each ensemble member."""
     for number, member in enumerate(header.members, 1):
         which = f"member {number}, " if len(header.members) > 1 else ""
-        for alarm in _alarms(member.origin):
+        for alarm in _alarms(member.provenance):
             yield f"{which}when this model was saved: {alarm}"
-        health = member.origin.health
+        health = member.provenance.health
         if health is not None and 0 < health.steps < WARMUP_STEPS:
             yield (
                 f"{which}trained for only {count(health.steps, 'step')}, too few to judge whether "
@@ -93,8 +93,8 @@ def training_warnings(header: ModelHeader) -> Iterator[str]:
             )
 
 
-def _alarms(origin: Origin) -> tuple[TrainingWarning, ...]:
-    return () if origin.health is None else alarms(origin.health)
+def _alarms(provenance: TrainingProvenance) -> tuple[TrainingWarning, ...]:
+    return () if provenance.health is None else alarms(provenance.health)
 
 
 def _gained_nothing(result: Evaluation) -> bool:

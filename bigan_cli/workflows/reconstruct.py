@@ -122,7 +122,7 @@ def reconstruct(
         selection = _from_test(model, source, run, data_root, number, seed, callbacks)
     pixels = np.stack(selection.pixels)
     scores = model.detector.score(pixels)
-    epoch = model.detector.members[0].origin.epoch  # reconstructions are the first member's
+    epoch = model.detector.members[0].provenance.epoch  # reconstructions are the first member's
     comparison_grid(
         output,
         pixels,

@@ -11,7 +11,7 @@ from bigan_cli.data.prepare import PreparedData
 from bigan_cli.model.networks import Networks
 from bigan_cli.plugins import PluginVersion
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.ensemble_member import EnsembleMember, Origin
+from bigan_cli.scoring.ensemble_member import EnsembleMember, TrainingProvenance
 from bigan_cli.scoring.fit import Normals, calibrate, fit_member
 from bigan_cli.scoring.inference_networks import batch_size_for
 from bigan_cli.storage.model_file import save_detector
@@ -46,11 +46,11 @@ class RunModels:
         # The last detector with a single member: the same one goes into several files.
         self._single: Detector | None = None
 
-    def fit(self, networks: Networks, origin: Origin) -> EnsembleMember:
+    def fit(self, networks: Networks, provenance: TrainingProvenance) -> EnsembleMember:
         """Return *networks* as an ensemble member, with the run's components fitted to them."""
         score = self.config.score
         return fit_member(
-            networks, self._components, score.weights, self._normals, self._batch_size, origin
+            networks, self._components, score.weights, self._normals, self._batch_size, provenance
         )
 
     def write(self, path: Path, member: EnsembleMember) -> Detector:
@@ -60,16 +60,16 @@ class RunModels:
         already (the run was killed after writing it, or resumed for more epochs) is replaced.
         All members together are calibrated anew.
         """
-        members = {member.origin.seed: member}
+        members = {member.provenance.seed: member}
         if self.config.train.members > 1 and path.exists():
-            others = {other.origin.seed: other for other in self._reopen(path).members}
+            others = {other.provenance.seed: other for other in self._reopen(path).members}
             members = others | members
         return self._save(path, [members[seed] for seed in sorted(members)])
 
     def refit(self, path: Path) -> Detector:
         """Fit the run's score components anew to the networks in the model file *path*."""
         old = self._reopen(path).members
-        return self._save(path, [self.fit(member.networks, member.origin) for member in old])
+        return self._save(path, [self.fit(member.networks, member.provenance) for member in old])
 
     def _save(self, path: Path, members: list[EnsembleMember]) -> Detector:
         detector = self._calibrate(members)

@@ -19,7 +19,7 @@ from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.report.figures import losses as draw_losses
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.ensemble_member import Origin
+from bigan_cli.scoring.ensemble_member import TrainingProvenance
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state, write_training_state
 from bigan_cli.workflows.callbacks import Callbacks
@@ -193,8 +193,10 @@ class TrainingSession:
         if self.trainer.epoch or self.number == 0:
             self.save_models(self.trainer.epoch)
 
-    def _provenance(self, epoch: int, diagnostics: TrainingDiagnostics | None) -> Origin:
-        return Origin(self.trainer.config.seed, epoch, diagnostics)
+    def _provenance(
+        self, epoch: int, diagnostics: TrainingDiagnostics | None
+    ) -> TrainingProvenance:
+        return TrainingProvenance(self.trainer.config.seed, epoch, diagnostics)
 
     def _best_networks(self) -> Networks:
         networks: Networks = copy.deepcopy(self.trainer.average)

@@ -49,7 +49,7 @@ def digits():
 
 def test_the_score_is_the_mean_of_the_members(ensemble, digits):
     detector = load(ensemble / "models/best.safetensors")
-    assert [member.origin.seed for member in detector.members] == [0, 1]
+    assert [member.provenance.seed for member in detector.members] == [0, 1]
     scores = detector.score(digits)
     np.testing.assert_allclose(scores.score, scores.members.mean(axis=0), rtol=1e-12)
     assert not np.allclose(*scores.members)
@@ -68,7 +68,7 @@ def test_every_model_file_holds_all_members(ensemble):
     for name, epochs in (("epoch-0000", {0}), ("epoch-0004", {4}), ("last", {12}), ("best", None)):
         header = read_header(ensemble / "models" / f"{name}.safetensors")
         assert len(header.members) == 2
-        assert epochs is None or {m.origin.epoch for m in header.members} == epochs
+        assert epochs is None or {m.provenance.epoch for m in header.members} == epochs
     rows = [json.loads(x) for x in (ensemble / "stats/metrics.jsonl").read_text().splitlines()]
     assert [(row["member"], row["epoch"]) for row in rows] == [
         (member, epoch) for member in (1, 2) for epoch in range(1, 13)

@@ -108,12 +108,12 @@ def test_the_highest_layer_that_names_a_key_decides_it(
         if deciding is None:
             continue
         assert value_of(loaded, key) == by_layer[deciding]
-        origin = loaded.sources[key]
+        source = loaded.sources[key]
         assert {
-            "file": origin == "run.toml",
-            "environment": origin == ENVIRONMENT.get(key),
-            "set": origin == "--set",
-            "flag": origin == "argument",
+            "file": source == "run.toml",
+            "environment": source == ENVIRONMENT.get(key),
+            "set": source == "--set",
+            "flag": source == "argument",
         }[deciding]
     untouched = set(defaults.sources) - {key for key, by_layer in values.items() if by_layer}
     for key in untouched - {"score.weights"}:
@@ -199,7 +199,7 @@ def test_only_what_differs_between_machines_comes_from_the_environment(
 
 def test_every_value_has_an_origin() -> None:
     loaded = load_config()
-    presets = {key for key, origin in loaded.sources.items() if origin == "preset of digits"}
+    presets = {key for key, source in loaded.sources.items() if source == "preset of digits"}
     assert presets == {"train.epochs"}
     assert set(loaded.sources.values()) == {"default", "preset of digits"}
     assert {"train.epochs", "model.options.output", "data.root", "plugins"} <= set(loaded.sources)

@@ -120,7 +120,7 @@ def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
     run = with_files / "run"
     assert json.loads((run / "run.json").read_text())["plugin_versions"] == expected
     header = read_header(run / "models" / "best.safetensors")
-    assert [origin.as_dict() for origin in header.plugin_versions] == expected
+    assert [version.as_dict() for version in header.plugin_versions] == expected
 
 
 def test_scoring_needs_no_data_set(with_files, picture, bigan):
