@@ -90,7 +90,7 @@ class Trainer:
         self.steps_per_epoch = min(steps, config.max_epoch_steps or steps)
         self._fit = make_batches(fit, device)
         self._validation = make_batches(validation, device)
-        self._examiner = DiagnosticsProbe(fit, validation)
+        self._probe = DiagnosticsProbe(fit, validation)
         self._should_stop = should_stop
         self._on_step = on_step
         self._decoder = decoder
@@ -99,8 +99,8 @@ class Trainer:
         self.best_epoch = 0
         self.best_validation = float("inf")
         self.best_weights: dict[str, Tensor] = {}
-        self.health: TrainingDiagnostics | None = None
-        self.best_health: TrainingDiagnostics | None = None
+        self.diagnostics: TrainingDiagnostics | None = None
+        self.best_diagnostics: TrainingDiagnostics | None = None
         self._sums: list[Tensor] = []
         self._pending_rng: dict[str, Tensor] | None = None
 
@@ -135,14 +135,16 @@ class Trainer:
                 if not math.isfinite(validation):  # the last step's update broke the weights
                     raise self._diverged(f"step {self.steps_per_epoch}")
                 steps = (self.epoch + 1) * self.steps_per_epoch
-                peak = max(losses["d_loss"], self.health.peak_d_loss if self.health else 0.0)
-                health = self._examiner(self.average, self.device, steps)
-                self.health = replace(health, peak_d_loss=peak)
+                earlier_peak = self.diagnostics.peak_d_loss if self.diagnostics else 0.0
+                self.diagnostics = replace(
+                    self._probe(self.average, self.device, steps),
+                    peak_d_loss=max(losses["d_loss"], earlier_peak),
+                )
             self.epoch += 1
             best = self.config.selection == "last" or validation < self.best_validation
             if best:
                 self.best_validation, self.best_epoch = validation, self.epoch
-                self.best_health = self.health
+                self.best_diagnostics = self.diagnostics
                 self.best_weights = {
                     name: value.clone() for name, value in self.average.state_dict().items()
                 }
@@ -154,7 +156,7 @@ class Trainer:
                 seconds=time.perf_counter() - started,
                 validation=validation,
                 best=best,
-                extra=self.health.as_dict(),
+                extra=self.diagnostics.as_dict(),
             )
 
     def _train_epoch(self) -> dict[str, float] | None:
@@ -295,8 +297,8 @@ class Trainer:
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
             "best_weights": self.best_weights,
-            "health": self.health and self.health.as_dict(),
-            "best_health": self.best_health and self.best_health.as_dict(),
+            "diagnostics": self.diagnostics and self.diagnostics.as_dict(),
+            "best_diagnostics": self.best_diagnostics and self.best_diagnostics.as_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -314,7 +316,7 @@ class Trainer:
         self.best_epoch = state["best_epoch"]
         self.best_validation = state["best_validation"]
         self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
-        self.health, self.best_health = (
+        self.diagnostics, self.best_diagnostics = (
             TrainingDiagnostics.from_dict(figures) if (figures := state[key]) else None
-            for key in ("health", "best_health")
+            for key in ("diagnostics", "best_diagnostics")
         )

@@ -81,12 +81,12 @@ class TrainingProvenance:
     Attributes:
         seed: Seed of initialisation and training; the members of a run differ by it.
         epoch: Epochs trained; 0 is the untrained network.
-        health: Diagnostics of the networks at that epoch; None if unknown.
+        diagnostics: Diagnostics of the networks at that epoch; None if unknown.
     """
 
     seed: int = 0
     epoch: int = 0
-    health: TrainingDiagnostics | None = None
+    diagnostics: TrainingDiagnostics | None = None
 
 
 class EnsembleMember:

@@ -1,7 +1,7 @@
 """The model file: everything that scoring needs, in one safetensors file that runs no code.
 
 The header says what the tensors are: the run's configuration, the image shape, how images are
-prepared, and of each member its seed, its epoch, its health and its components with their
+prepared, and of each member its seed, its epoch, its diagnostics and its components with their
 scales and weights. The tensors are each member's averaged networks and its components'
 memories, and the calibration scores and heatmap peaks of all of them together.
 
@@ -98,11 +98,11 @@ def save_detector(
 
 
 def _describe(member: EnsembleMember) -> dict[str, Any]:
-    health = member.provenance.health
+    diagnostics = member.provenance.diagnostics
     return {
         "seed": member.provenance.seed,
         "epoch": member.provenance.epoch,
-        "health": None if health is None else health.as_dict(),
+        "diagnostics": None if diagnostics is None else diagnostics.as_dict(),
         "components": {
             name: {"centre": fitted.location, "spread": fitted.scale, "weight": fitted.weight}
             for name, fitted in member.components.items()

@@ -114,7 +114,7 @@ def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
             {
                 "seed": header["config"]["train"]["seed"],
                 "epoch": header["epoch"],
-                "health": None,
+                "diagnostics": None,
                 "components": header["components"],
             }
         ]
@@ -148,5 +148,7 @@ def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
 
 
 def _member_header(said: Mapping[str, Any]) -> MemberHeader:
-    health = None if said["health"] is None else TrainingDiagnostics.from_dict(said["health"])
-    return MemberHeader(TrainingProvenance(said["seed"], said["epoch"], health), said["components"])
+    figures = said["diagnostics"]
+    diagnostics = None if figures is None else TrainingDiagnostics.from_dict(figures)
+    provenance = TrainingProvenance(said["seed"], said["epoch"], diagnostics)
+    return MemberHeader(provenance, said["components"])

@@ -26,9 +26,9 @@ from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_files import EvaluationFiles
 from bigan_cli.workflows.evaluation_remarks import (
     member_diagnostics,
+    member_warnings,
     metric_warnings,
     remarks,
-    training_warnings,
 )
 from bigan_cli.workflows.models import (
     LoadedModel,
@@ -101,7 +101,7 @@ class EvaluationResult:
             "test_fingerprint": self.test_fingerprint,
             "device": self.device,
             **self.evaluation.as_dict(),
-            "health": list(self.diagnostics),
+            "diagnostics": list(self.diagnostics),
         }
 
 
@@ -325,6 +325,6 @@ def _result(
         warnings=(
             *_mask_warnings(masks, metrics),
             *metric_warnings(metrics),
-            *training_warnings(header),
+            *member_warnings(header),
         ),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from bigan_cli.evaluation.evaluation import Evaluation
 from bigan_cli.formatting import count
-from bigan_cli.model.diagnostics import WARMUP_STEPS, TrainingWarning, alarms
+from bigan_cli.model.diagnostics import WARMUP_STEPS, TrainingWarning, training_warnings
 from bigan_cli.scoring.ensemble_member import TrainingProvenance
 from bigan_cli.storage.model_header import ModelHeader
 
@@ -71,30 +71,30 @@ def member_diagnostics(header: ModelHeader) -> list[dict[str, Any]]:
         {
             "seed": provenance.seed,
             "epoch": provenance.epoch,
-            "signs": None if provenance.health is None else provenance.health.as_dict(),
-            "alarms": [alarm.as_dict() for alarm in _alarms(provenance)],
+            "values": None if provenance.diagnostics is None else provenance.diagnostics.as_dict(),
+            "warnings": [warning.as_dict() for warning in _training_warnings(provenance)],
         }
         for provenance in (member.provenance for member in header.members)
     ]
 
 
-def training_warnings(header: ModelHeader) -> Iterator[str]:
+def member_warnings(header: ModelHeader) -> Iterator[str]:
     """Yield warnings about the training of each ensemble member."""
     for number, member in enumerate(header.members, 1):
         which = f"member {number}, " if len(header.members) > 1 else ""
-        for alarm in _alarms(member.provenance):
-            yield f"{which}when this model was saved: {alarm}"
-        health = member.provenance.health
-        if health is not None and 0 < health.steps < WARMUP_STEPS:
+        for warning in _training_warnings(member.provenance):
+            yield f"{which}when this model was saved: {warning}"
+        diagnostics = member.provenance.diagnostics
+        if diagnostics is not None and 0 < diagnostics.steps < WARMUP_STEPS:
             yield (
-                f"{which}trained for only {count(health.steps, 'step')}, too few to judge whether "
-                "the networks have collapsed: look at reconstruction/comparison, raise "
+                f"{which}trained for only {count(diagnostics.steps, 'step')}, too few to judge "
+                "whether the networks have collapsed: look at reconstruction/comparison, raise "
                 "'train.epochs'"
             )
 
 
-def _alarms(provenance: TrainingProvenance) -> tuple[TrainingWarning, ...]:
-    return () if provenance.health is None else alarms(provenance.health)
+def _training_warnings(provenance: TrainingProvenance) -> tuple[TrainingWarning, ...]:
+    return () if provenance.diagnostics is None else training_warnings(provenance.diagnostics)
 
 
 def _gained_nothing(result: Evaluation) -> bool:

@@ -77,7 +77,7 @@ class TrainingResult:
             f"{f'member {number}, ' if several else ''}at the end of training: "
             f"{TrainingWarning(**warning)}"
             for number, member in enumerate(self.members, 1)
-            for warning in member["alarms"]
+            for warning in member["warnings"]
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.errors import TrainingError
-from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, alarms
+from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.report.figures import losses as draw_losses
@@ -159,14 +159,14 @@ class TrainingSession:
             The detector of the last file written for *epoch*.
         """
         trainer = self.trainer
-        member = self.models.fit(trainer.average, self._provenance(epoch, trainer.health))
+        member = self.models.fit(trainer.average, self._provenance(epoch, trainer.diagnostics))
         for path in (self.run.last_model, *more):
             detector = self.models.write(path, member)
         best = trainer.best_epoch
         if best and best != self._best_written:
             of_best = member
             if best != epoch or trainer.steps_done:  # stopped some steps after it
-                provenance = self._provenance(best, trainer.best_health)
+                provenance = self._provenance(best, trainer.best_diagnostics)
                 of_best = self.models.fit(self._best_networks(), provenance)
             self.models.write(self.run.best_model, of_best)
             self._best_written = best
@@ -204,7 +204,7 @@ class TrainingSession:
         return networks
 
     def _warnings(self) -> tuple[TrainingWarning, ...]:
-        return alarms(self.trainer.health) if self.trainer.health else ()
+        return training_warnings(self.trainer.diagnostics) if self.trainer.diagnostics else ()
 
     def _warn(self) -> None:
         """Report what is wrong with the current member, each kind once."""
@@ -223,7 +223,7 @@ class TrainingSession:
             "epoch": trainer.epoch,
             "best_epoch": trainer.best_epoch,
             "best_validation": _finite(trainer.best_validation),
-            "alarms": [alarm.as_dict() for alarm in self._warnings()],
+            "warnings": [warning.as_dict() for warning in self._warnings()],
         }
         self._members[self.number : self.number + 1] = [entry]
 

@@ -88,7 +88,7 @@ def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
     point = document["operating_point"]
     assert point["observed_fpr"]["low"] < point["expected_fpr"]["high"]
     assert point["observed_fpr"]["high"] > point["expected_fpr"]["low"]
-    assert [each["seed"] for each in document["health"]] == [0, 1]
+    assert [each["seed"] for each in document["diagnostics"]] == [0, 1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -147,13 +147,15 @@ def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     assert said.count(sentence) == 2  # once when it rises, and in the last words
     assert "a larger train.reconstruction_weight or a lower --lr" in said
     info = json.loads((folder / "run.json").read_text())
-    assert "mode_collapse" in [alarm["name"] for alarm in info["members"][0]["alarms"]]
+    assert "mode_collapse" in [warning["name"] for warning in info["members"][0]["warnings"]]
     rows = [json.loads(x) for x in (folder / "stats/metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["extra"]["sample_variance"] < 0.1
     assert bigan("evaluate", "--run", folder, "--device", "cpu", "--checkpoint", "last") == 0
     assert sentence in capsys.readouterr().err
     document = json.loads((folder / "stats/last/evaluation.json").read_text())
-    assert "mode_collapse" in [alarm["name"] for alarm in document["health"][0]["alarms"]]
+    assert "mode_collapse" in [
+        warning["name"] for warning in document["diagnostics"][0]["warnings"]
+    ]
 
 
 def test_pictures_name_the_epoch_of_the_member_that_made_them(ensemble, tmp_path, capsys):

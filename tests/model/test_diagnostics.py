@@ -7,7 +7,12 @@ import torch
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.diagnostics import WARMUP_STEPS, DiagnosticsProbe, TrainingDiagnostics, alarms
+from bigan_cli.model.diagnostics import (
+    WARMUP_STEPS,
+    DiagnosticsProbe,
+    TrainingDiagnostics,
+    training_warnings,
+)
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.trainer import Trainer
 
@@ -34,12 +39,12 @@ def make(images, *, epochs, spectral_norm=True, maps=16, **options):
 
 
 def raised(trainer):
-    """Train to the end; return the names of all alarms, epoch by epoch."""
+    """Train to the end; return the names of all warnings, epoch by epoch."""
     names = []
     for record in trainer.epochs():
-        health = TrainingDiagnostics.from_dict(record.extra)
-        assert health.steps == record.epoch * trainer.steps_per_epoch
-        names.append({alarm.name for alarm in alarms(health)})
+        diagnostics = TrainingDiagnostics.from_dict(record.extra)
+        assert diagnostics.steps == record.epoch * trainer.steps_per_epoch
+        names.append({warning.name for warning in training_warnings(diagnostics)})
     return names
 
 
@@ -80,7 +85,12 @@ def test_a_run_that_is_thrown_off_says_so_to_its_end(images):
     trainer = make(images, epochs=24)
     names = []
     for record in trainer.epochs():
-        names.append({alarm.name for alarm in alarms(TrainingDiagnostics.from_dict(record.extra))})
+        names.append(
+            {
+                warning.name
+                for warning in training_warnings(TrainingDiagnostics.from_dict(record.extra))
+            }
+        )
         if record.epoch == 20:
             with torch.no_grad():
                 trainer.networks.discriminator.head.bias.fill_(1e4)
@@ -90,7 +100,7 @@ def test_a_run_that_is_thrown_off_says_so_to_its_end(images):
     later.load_state(trainer.state())
     (record,) = later.epochs()
     assert "loss_spike" in {
-        alarm.name for alarm in alarms(TrainingDiagnostics.from_dict(record.extra))
+        warning.name for warning in training_warnings(TrainingDiagnostics.from_dict(record.extra))
     }
 
 
@@ -99,37 +109,39 @@ def test_a_discriminator_that_says_always_the_same(images):
     with torch.no_grad():
         for weight in trainer.average.discriminator.parameters():
             weight.zero_()
-    health = trainer._examiner(trainer.average, CPU, steps=1000)
-    assert health.logit_deviation == 0
-    assert "constant_logits" in {alarm.name for alarm in alarms(health)}
+    diagnostics = trainer._probe(trainer.average, CPU, steps=1000)
+    assert diagnostics.logit_deviation == 0
+    assert "constant_logits" in {warning.name for warning in training_warnings(diagnostics)}
 
 
 def test_untrained_networks_are_not_judged_before_the_grace_is_over(images):
     trainer = make(images, epochs=1)
     for steps, found in ((WARMUP_STEPS - 1, False), (WARMUP_STEPS, True)):
-        health = trainer._examiner(trainer.average, CPU, steps)
-        assert bool(alarms(health)) is found
+        diagnostics = trainer._probe(trainer.average, CPU, steps)
+        assert bool(training_warnings(diagnostics)) is found
 
 
 def test_normals_that_are_all_the_same_cannot_collapse(images):
     same = np.repeat(images[0][:1], 80, axis=0)
     trainer = make(images, epochs=1)
-    health = DiagnosticsProbe(same, same[:3])(trainer.average, CPU, steps=1000)
-    assert np.isfinite(list(health.as_dict().values())).all()
-    assert not {"mode_collapse", "encoder_collapse"} & {a.name for a in alarms(health)}
+    diagnostics = DiagnosticsProbe(same, same[:3])(trainer.average, CPU, steps=1000)
+    assert np.isfinite(list(diagnostics.as_dict().values())).all()
+    assert not {"mode_collapse", "encoder_collapse"} & {
+        a.name for a in training_warnings(diagnostics)
+    }
 
 
 def test_looking_changes_nothing_and_repeats(images):
     trainer = make(images, epochs=1)
     before = torch.get_rng_state()
-    first = trainer._examiner(trainer.average, CPU, 0)
-    assert trainer._examiner(trainer.average, CPU, 0) == first
+    first = trainer._probe(trainer.average, CPU, 0)
+    assert trainer._probe(trainer.average, CPU, 0) == first
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_alarms_say_what_to_try():
     bad = TrainingDiagnostics(500, 0.3, 0.001, 1e-4, 0.001, 5.0, 1.0, 1.0)
-    texts = {alarm.name: str(alarm) for alarm in alarms(bad)}
+    texts = {warning.name: str(warning) for warning in training_warnings(bad)}
     assert texts.keys() == {
         "mode_collapse",
         "encoder_collapse",
