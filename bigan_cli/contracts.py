@@ -304,7 +304,7 @@ class NetworkOutputs(Protocol):
         encoder_features: What the encoder sees before it narrows that to z, ``[N, K]``.
         heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``
             for x; ``heads_for(images)`` gives them for other images of the same shape.
-        image_pair_features: What the conditional discriminator of images sees in (x, x) and in
+        image_pair_features: What the cycle discriminator of images sees in (x, x) and in
             (x, G(E(x))), ``[N, F]`` each.
     """
 

@@ -21,7 +21,7 @@ def compile_networks(networks: Networks, device: torch.device) -> None:
     networks.generator.compile(dynamic=False)
     if device.type == "cpu":
         return
-    for network in (networks.discriminator, *networks.conditional.values()):
+    for network in (networks.discriminator, *networks.cycle_discriminators.values()):
         network.compile(dynamic=False)
     if networks.has_image_features:
         compiled = torch.compile(networks.discriminator.image_features, dynamic=False)  # type: ignore[arg-type]

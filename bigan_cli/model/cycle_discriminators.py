@@ -1,4 +1,4 @@
-"""Conditional discriminators, which make the two cycles adversarial.
+"""Cycle discriminators, which make the two cycles adversarial.
 
 D_xx tells pairs (x, x) from pairs (x, G(E(x))), and D_zz tells (z, z) from (z, E(G(z))); E and G
 are opposed to both (Zenati et al. 2018, "Adversarially Learned Anomaly Detection", arXiv
@@ -103,22 +103,22 @@ def _initialise(network: nn.Module) -> None:
 
 
 def adversarial_weights(config: TrainConfig) -> dict[str, float]:
-    """Return the weight that each conditional discriminator has in the loss of E and G."""
+    """Return the weight that each cycle discriminator has in the loss of E and G."""
     return {
         IMAGE: config.adversarial_image_cycle_weight,
         LATENT: config.adversarial_latent_cycle_weight,
     }
 
 
-def wanted_conditional(config: TrainConfig) -> tuple[str, ...]:
-    """Return the names of the conditional discriminators that *config* asks for."""
+def wanted_cycle_discriminators(config: TrainConfig) -> tuple[str, ...]:
+    """Return the names of the cycle discriminators that *config* asks for."""
     return tuple(name for name, weight in adversarial_weights(config).items() if weight > 0)
 
 
-def make_conditional(
+def make_cycle_discriminators(
     names: Sequence[str], shape: ImageShape, latent_dim: int
 ) -> dict[str, nn.Module]:
-    """Return freshly drawn conditional discriminators by name, :data:`IMAGE` or :data:`LATENT`."""
+    """Return newly initialised cycle discriminators by name, :data:`IMAGE` or :data:`LATENT`."""
     made: dict[str, nn.Module] = {}
     for name in names:
         made[name] = (
@@ -128,18 +128,18 @@ def make_conditional(
 
 
 def discriminator_losses(
-    conditional: nn.ModuleDict,
+    discriminators: nn.ModuleDict,
     cycles: Cycles,
     config: TrainConfig,
     perturb: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Return what each conditional discriminator minimises, by name; scalars.
+    """Return what each cycle discriminator minimises, by name; scalars.
 
     No gradient flows into E and G. They are not weighted: none shares a parameter with another,
     and the size of a loss means nothing to Adam.
 
     Args:
-        conditional: The discriminators, of which those with a cycle are asked.
+        discriminators: By name; only those with a cycle are used.
         cycles: What they judge.
         config: The adversarial loss and its smoothing.
         perturb: What is done to images before they are shown. If it adds noise, the two images
@@ -147,16 +147,16 @@ def discriminator_losses(
     """
     losses = {}
     for name, (start, end) in cycles.items():
-        with phase("forward of the conditional D"):
+        with phase("forward of the cycle discriminators"):
             first = torch.cat([start, start])
             second = torch.cat([start, end.detach().to(start.dtype)])
-            same, cycled = _logits(conditional, name, first, second, perturb).chunk(2)
+            same, cycled = _logits(discriminators, name, first, second, perturb).chunk(2)
             losses[name] = discriminator_loss(config.loss, same, cycled, config.label_smoothing)
     return losses
 
 
 def adversarial_losses(
-    conditional: nn.ModuleDict,
+    discriminators: nn.ModuleDict,
     cycles: Cycles,
     config: TrainConfig,
     perturb: Callable[[Tensor], Tensor],
@@ -167,14 +167,14 @@ def adversarial_losses(
     """
     losses = {}
     for name, (start, end) in cycles.items():
-        with phase("forward of the frozen conditional D"):
-            logits = _logits(conditional, name, start, end.to(start.dtype), perturb)
+        with phase("forward of the frozen cycle discriminators"):
+            logits = _logits(discriminators, name, start, end.to(start.dtype), perturb)
             losses[name] = generator_loss(config.loss, logits)
     return losses
 
 
 def _logits(
-    conditional: nn.ModuleDict,
+    discriminators: nn.ModuleDict,
     name: str,
     first: Tensor,
     second: Tensor,
@@ -183,6 +183,6 @@ def _logits(
     """Return what one of the discriminators says of pairs, float32 ``[N]``."""
     if name == IMAGE:
         first, second = perturb(first), perturb(second)
-    logits, _ = conditional[name](first, second)
+    logits, _ = discriminators[name](first, second)
     judged: Tensor = logits.float()
     return judged

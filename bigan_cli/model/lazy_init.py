@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.model.networks import (
     Networks,
-    add_conditional,
+    add_cycle_discriminators,
     add_heads,
     assemble,
     build_networks,
@@ -26,14 +26,14 @@ def build_uninitialized(
     image_shape: ImageShape,
     latent_dim: int,
     heads: Mapping[str, int],
-    conditional: Sequence[str],
+    cycle_discriminators: Sequence[str],
 ) -> Networks:
     """Build networks whose weights come from a file; see :func:`build_networks`.
 
     They are not drawn, which would take longer than all else of loading, unless the file will
     not fill all of their tensors.
     """
-    parts = heads, conditional
+    parts = heads, cycle_discriminators
     undrawn = _undrawn(architecture, image_shape, latent_dim, *parts)
     return undrawn or build_networks(
         architecture, image_shape, latent_dim, 0, *parts, pretrained=False
@@ -45,13 +45,13 @@ def _undrawn(
     image_shape: ImageShape,
     latent_dim: int,
     heads: Mapping[str, int],
-    conditional: Sequence[str],
+    cycle_discriminators: Sequence[str],
 ) -> Networks | None:
     """Return the networks, or None where the file will not fill all of their tensors."""
     with _SkipInitialisation(), torch.random.fork_rng(devices=[]):
         networks = assemble(architecture, image_shape, latent_dim, pretrained=False)
         add_heads(networks, heads)
-        add_conditional(networks, conditional)
+        add_cycle_discriminators(networks, cycle_discriminators)
     registered = {name for name, _ in chain(networks.named_parameters(), networks.named_buffers())}
     members = chain.from_iterable(vars(module).values() for module in networks.modules())
     if any(isinstance(member, Tensor) for member in members):

@@ -47,6 +47,6 @@ def _outputs(networks: Networks, x: Tensor) -> list[Tensor]:
     outputs = [z, networks.generator(z), *networks.discriminator(x, z)]
     if networks.has_image_features:
         outputs.append(networks.discriminator.image_features(x))  # type: ignore[operator]
-    if IMAGE in networks.conditional:
-        outputs += networks.conditional[IMAGE](x, x)
+    if IMAGE in networks.cycle_discriminators:
+        outputs += networks.cycle_discriminators[IMAGE](x, x)
     return outputs

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.errors import PluginError, UsageError
-from bigan_cli.model.cycle_discriminators import make_conditional
+from bigan_cli.model.cycle_discriminators import make_cycle_discriminators
 
 
 class Networks(nn.Module):
@@ -27,7 +27,7 @@ class Networks(nn.Module):
         discriminator: (x, z) -> (logits ``[N]``, features ``[N, F]``).
         heads: What else is read from the discriminator's view of the image, by name: features
             ``[N, K]`` -> ``[N, outputs]``. They learn with the discriminator.
-        conditional: The conditional discriminators, by name: two images, or two latent vectors
+        cycle_discriminators: The cycle discriminators, by name: two images, or two latent vectors
             -> (logits ``[N]``, features ``[N, F]``). They learn with the discriminator, too.
         image_shape: C, H and W of the images.
         input_shape: Of what E and D see: the image shape, or K, h and w of the feature map.
@@ -53,7 +53,7 @@ class Networks(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.heads = nn.ModuleDict()
-        self.conditional = nn.ModuleDict()
+        self.cycle_discriminators = nn.ModuleDict()
         self.image_shape = image_shape
         self.latent_dim = latent_dim
 
@@ -102,7 +102,7 @@ def build_networks(
     latent_dim: int,
     seed: int,
     heads: Mapping[str, int] | None = None,
-    conditional: Sequence[str] = (),
+    cycle_discriminators: Sequence[str] = (),
     *,
     pretrained: bool = True,
 ) -> Networks:
@@ -117,7 +117,7 @@ def build_networks(
         seed: Decides the weights.
         heads: Name -> outputs of each head on the discriminator's image features; left out
             where the discriminator has none.
-        conditional: Names of the conditional discriminators.
+        cycle_discriminators: Names of the cycle discriminators.
         pretrained: Whether a feature extractor gets its pretrained weights.
 
     Raises:
@@ -129,7 +129,7 @@ def build_networks(
         networks = assemble(architecture, image_shape, latent_dim, pretrained=pretrained)
         _check_contract(architecture.name, networks)
         add_heads(networks, heads or {})
-        add_conditional(networks, conditional)
+        add_cycle_discriminators(networks, cycle_discriminators)
     return networks
 
 
@@ -173,7 +173,7 @@ def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
         networks.heads[name] = nn.Linear(features.shape[1], outputs)
 
 
-def add_conditional(networks: Networks, names: Sequence[str]) -> None:
+def add_cycle_discriminators(networks: Networks, names: Sequence[str]) -> None:
     """Add newly initialised cycle discriminators, by their names.
 
     Raises:
@@ -185,8 +185,8 @@ def add_conditional(networks: Networks, names: Sequence[str]) -> None:
             "set 'train.adversarial_image_cycle_weight' and "
             "'train.adversarial_latent_cycle_weight' to 0",
         )
-    made = make_conditional(names, networks.image_shape, networks.latent_dim)
-    networks.conditional.update(made)
+    made = make_cycle_discriminators(names, networks.image_shape, networks.latent_dim)
+    networks.cycle_discriminators.update(made)
 
 
 def heads_of(networks: Networks) -> dict[str, int]:

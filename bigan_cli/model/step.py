@@ -45,7 +45,7 @@ LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
     *("d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss"),
 )
-# What the pairs of a conditional discriminator are called in the names of its losses.
+# What the pairs of a cycle discriminator are called in the names of its losses.
 _PAIRS = {IMAGE: "xx", LATENT: "zz"}
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
@@ -72,7 +72,7 @@ class AdversarialStep:
         self._d_parameters = [
             *networks.discriminator.parameters(),
             *networks.heads.parameters(),
-            *networks.conditional.parameters(),
+            *networks.cycle_discriminators.parameters(),
         ]
         self._eg_parameters = [
             *networks.encoder.parameters(),
@@ -170,13 +170,13 @@ class AdversarialStep:
         cycles: Cycles,
         noise: float | Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what D, its heads and the conditional discriminators minimise, and its parts."""
+        """Return what D, its heads and the cycle discriminators minimise, and its parts."""
         with phase("forward of D"):
             d_loss, real, fake = self._judge(x, encoded, generated, z, noise)
         with phase("forward of D's heads"):
             pretext = pretext_losses(self.networks, x, self.config)
         judging = discriminator_losses(
-            self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
+            self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
         )
         weights = task_weights(self.config)
         total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
@@ -204,7 +204,7 @@ class AdversarialStep:
                 eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
             )
         opposing = adversarial_losses(
-            self.networks.conditional, cycles, self.config, partial(_noisy, noise=noise)
+            self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
         )
         total = (
             eg_loss
@@ -225,7 +225,8 @@ class AdversarialStep:
 
     def _encode(self, x: Tensor, generated: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return E(x) and, where the latent cycle is on, E(G(z))."""
-        if self.config.latent_cycle_weight == 0 and LATENT not in self.networks.conditional:
+        adversarial = self.networks.cycle_discriminators
+        if self.config.latent_cycle_weight == 0 and LATENT not in adversarial:
             return self.networks.encoder(x), None
         encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
         return encoded, cycled
@@ -235,9 +236,9 @@ class AdversarialStep:
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return start and end of the cycles that have a discriminator of their own."""
         cycles = {}
-        if IMAGE in self.networks.conditional:
+        if IMAGE in self.networks.cycle_discriminators:
             cycles[IMAGE] = (x, self.networks.generator(encoded))
-        if LATENT in self.networks.conditional and cycled is not None:
+        if LATENT in self.networks.cycle_discriminators and cycled is not None:
             cycles[LATENT] = (z, cycled)
         return cycles
 

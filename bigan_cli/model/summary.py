@@ -46,7 +46,7 @@ def summarise(networks: Networks) -> list[LayerRow]:
                 kind = type(module).__name__.removeprefix("Parametrized")
                 rows.append(LayerRow(name, kind, outputs[name], parameters))
         total = sum(p.numel() for p in network.parameters())
-        if total:  # there may be no heads, and no conditional discriminators
+        if total:  # there may be no heads, and no cycle discriminators
             rows.append(LayerRow(part, "total", outputs.get(part, ""), total))
     return rows
 
@@ -80,7 +80,7 @@ def _outputs(networks: Networks) -> dict[str, str]:
         features = networks.discriminator.image_features(x)  # type: ignore[operator]
         for head in networks.heads.values():
             apply_head(head, features)
-    for name, network in networks.conditional.items():
+    for name, network in networks.cycle_discriminators.items():
         start = x if name == IMAGE else z
         network(start, start)
     networks.train(training)

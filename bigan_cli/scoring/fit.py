@@ -162,7 +162,7 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
         and (networks.has_image_features or not component.needs_image_features)
         and (networks.has_encoder_features or not component.needs_encoder_features)
         and (not component.needs_head or component.needs_head in networks.heads)
-        and component.requires_cycle_discriminator in ("", *networks.conditional)
+        and component.requires_cycle_discriminator in ("", *networks.cycle_discriminators)
     )
 
 

@@ -72,7 +72,7 @@ class InferenceNetworks:
             self.encoder_features = _OncePerBatch(self.encoder.features)  # type: ignore[arg-type]
             self.encoder.__dict__["features"] = self.encoder_features
         self.heads = dict(copied.heads.items())
-        self.conditional = dict(copied.conditional.items())
+        self.cycle_discriminators = dict(copied.cycle_discriminators.items())
 
     def inputs(self, images: Tensor) -> Tensor:
         """Return what E and D see of images ``[N, C, H, W]`` in [-1, 1]."""

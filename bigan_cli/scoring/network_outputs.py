@@ -112,11 +112,11 @@ class LazyNetworkOutputs:
         Raises:
             UsageError: The networks were trained without this discriminator.
         """
-        if IMAGE not in self._networks.conditional:
-            raise UsageError("these networks have no conditional discriminator of images")
+        if IMAGE not in self._networks.cycle_discriminators:
+            raise UsageError("these networks have no cycle discriminator of images")
         # Both pairs in one pass.
         first, second = torch.cat([self.x, self.x]), torch.cat([self.x, self.reconstruction])
-        _, features = self._networks.conditional[IMAGE](first, second)
+        _, features = self._networks.cycle_discriminators[IMAGE](first, second)
         return features[: len(self.x)], features[len(self.x) :]
 
     @cached_property

@@ -66,7 +66,7 @@ def save_detector(
         "batch_size": detector.batch_size,
         "fingerprint": fingerprint,
         "heads": heads_of(detector.members[0].networks),
-        "conditional": list(detector.members[0].networks.conditional),
+        "cycle_discriminators": list(detector.members[0].networks.cycle_discriminators),
         "plugin_versions": [version.as_dict() for version in plugin_versions],
     }
     tensors: dict[str, Tensor] = {}
@@ -159,7 +159,7 @@ def _load_networks(
 ) -> Networks:
     shape, latent_dim = header.image_shape, header.config.model.latent_dim
     networks = build_uninitialized(
-        architecture, shape, latent_dim, header.heads, header.conditional
+        architecture, shape, latent_dim, header.heads, header.cycle_discriminators
     )
     try:
         networks.to(device).load_state_dict(weights)

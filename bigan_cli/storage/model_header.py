@@ -56,7 +56,7 @@ class ModelHeader:
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
         heads: Name -> outputs of each head of the discriminator.
-        conditional: Names of the conditional discriminators.
+        cycle_discriminators: Names of the cycle discriminators.
         plugin_versions: Whence the plugins came that the run was made with.
         bigan_version: What wrote the file.
     """
@@ -72,7 +72,7 @@ class ModelHeader:
     batch_size: int
     fingerprint: str
     heads: Mapping[str, int]
-    conditional: tuple[str, ...] = ()
+    cycle_discriminators: tuple[str, ...] = ()
     plugin_versions: tuple[PluginVersion, ...] = ()
     bigan_version: str = __version__
 
@@ -141,7 +141,7 @@ def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
         batch_size=header["batch_size"],
         fingerprint=header["fingerprint"],
         heads=header.get("heads", {}),  # files of version 0.1 have none
-        conditional=tuple(header.get("conditional", ())),  # likewise
+        cycle_discriminators=tuple(header.get("cycle_discriminators", ())),  # likewise
         plugin_versions=plugin_versions_from(header.get("plugin_versions", ())),  # likewise
         bigan_version=header["bigan_version"],
     )

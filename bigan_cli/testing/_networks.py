@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.cycle_discriminators import IMAGE, LATENT
-from bigan_cli.model.networks import Networks, add_conditional, add_heads
+from bigan_cli.model.networks import Networks, add_cycle_discriminators, add_heads
 from bigan_cli.model.pretext import wanted_heads
 
 LATENT_DIM = 6
@@ -75,7 +75,7 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
     Args:
         shape: Of the images.
         optional: Whether there is what need not be there: features of the encoder, image
-            features of the discriminator, the heads on these, and conditional discriminators.
+            features of the discriminator, the heads on these, and cycle discriminators.
     """
     pixels = shape.channels * shape.height * shape.width
     with torch.random.fork_rng(devices=[]):
@@ -87,5 +87,5 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
             distortion_weight=1.0, rotation_weight=1.0, shift_weight=1.0, flip_weight=1.0
         )
         add_heads(networks, wanted_heads(every, shape))
-        add_conditional(networks, (IMAGE, LATENT) if optional else ())
+        add_cycle_discriminators(networks, (IMAGE, LATENT) if optional else ())
     return networks.eval().requires_grad_(False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.splits import part_sizes
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -57,7 +57,7 @@ def fit_images(
             config.model.latent_dim,
             config.train.seed,
             heads=wanted_heads(config.train, shape),
-            conditional=wanted_conditional(config.train),
+            cycle_discriminators=wanted_cycle_discriminators(config.train),
         )
         normals = _divide(pixels, loaded, callbacks)
         trainer = Trainer(

@@ -15,7 +15,7 @@ from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
 from bigan_cli.formatting import count
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
 from bigan_cli.model.diagnostics import WARMUP_STEPS
@@ -162,7 +162,7 @@ class TrainingSetup:
             self.config.model.latent_dim,
             seed,
             heads=wanted_heads(self.config.train, self.data.image_shape),
-            conditional=wanted_conditional(self.config.train),
+            cycle_discriminators=wanted_cycle_discriminators(self.config.train),
         )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.contracts import CHANNELS, SMALLEST_SIDE, ImageShape
 from bigan_cli.model.networks import (
-    add_conditional,
+    add_cycle_discriminators,
     add_heads,
     build_networks,
     to_model_range,
@@ -122,9 +122,9 @@ def test_initialisation(scheme):
 
 def test_summary_counts_every_weight_once():
     networks = build(ImageShape(3, 13, 21))
-    assert {"heads", "conditional"}.isdisjoint(row.name for row in summarise(networks))
+    assert {"heads", "cycle_discriminators"}.isdisjoint(row.name for row in summarise(networks))
     add_heads(networks, {"distortion": 1, "rotation": 4})
-    add_conditional(networks, ("image", "latent"))
+    add_cycle_discriminators(networks, ("image", "latent"))
     rows = summarise(networks)
     totals = {row.name: row.parameters for row in rows if row.kind == "total"}
     for part, network in networks.named_children():

@@ -59,11 +59,11 @@ def test_the_losses_are_told_and_drawn(adversarial):
 
 def test_the_model_file_rebuilds_them(adversarial):
     file = adversarial / "models/best.safetensors"
-    assert read_header(file).conditional == ("image", "latent")
+    assert read_header(file).cycle_discriminators == ("image", "latent")
     (member,) = load(file).members
     stored = tensors(adversarial, "best")
-    for name, value in member.networks.conditional.state_dict().items():
-        kept = stored[f"members.0.networks.conditional.{name}"]
+    for name, value in member.networks.cycle_discriminators.state_dict().items():
+        kept = stored[f"members.0.networks.cycle_discriminators.{name}"]
         np.testing.assert_array_equal(value.numpy(), kept)
     assert member.components["cycle_matching"].weight == 1.0
 
@@ -95,9 +95,9 @@ def test_the_component_alone_makes_a_score(bigan, tmp_path, pictures):
 def test_without_them_a_model_has_neither_network_nor_component(trained):
     file = trained / "models/best.safetensors"
     header = read_header(file)
-    assert header.conditional == ()
+    assert header.cycle_discriminators == ()
     assert "cycle_matching" not in header.members[0].components
-    assert not any(".conditional." in name for name in tensors(trained, "best"))
+    assert not any(".cycle_discriminators." in name for name in tensors(trained, "best"))
 
 
 def test_the_component_alone_is_refused_where_nothing_was_trained_for_it(bigan, tmp_path):
@@ -130,7 +130,7 @@ def test_a_model_of_before_there_were_any_is_read(trained, tmp_path):
     source = trained / "models/best.safetensors"
     with safe_open(source, framework="np") as file:
         header = json.loads(file.metadata()["bigan-model"])
-    del header["conditional"]
+    del header["cycle_discriminators"]
     for key in ("image", "latent"):
         del header["config"]["train"][f"adversarial_{key}_cycle_weight"]
     del header["config"]["score"]["weights"]["cycle_matching"]
@@ -146,4 +146,4 @@ def test_the_layers_are_shown(bigan):
     done = bigan("train", "--dry-run", "--json", *ON)
     layers = json.loads(done.out)["layers"]
     totals = [row["name"] for row in layers if row["kind"] == "total"]
-    assert totals == ["encoder", "generator", "discriminator", "heads", "conditional"]
+    assert totals == ["encoder", "generator", "discriminator", "heads", "cycle_discriminators"]

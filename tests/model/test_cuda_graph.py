@@ -10,7 +10,7 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import LOSSES
@@ -39,8 +39,8 @@ def make(*, epochs=4, spectral_norm=True, **settings):
             feature_maps_gen=8, feature_maps_disc=8, dropout_rate=0.1, spectral_norm=spectral_norm
         )
     )
-    heads, conditional = wanted_heads(config, SHAPE), wanted_conditional(config)
-    networks = build_networks(dcgan, SHAPE, 8, 0, heads, conditional)
+    heads, cycle_discriminators = wanted_heads(config, SHAPE), wanted_cycle_discriminators(config)
+    networks = build_networks(dcgan, SHAPE, 8, 0, heads, cycle_discriminators)
     return Trainer(networks, config, pixels[:320], pixels[320:], CUDA)
 
 

@@ -1,4 +1,4 @@
-"""Conditional discriminators: what they are, what they are drawn from, and what they learn."""
+"""Cycle discriminators: what they are, what they are drawn from, and what they learn."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from bigan_cli.model.cycle_discriminators import (
     LatentPairDiscriminator,
     adversarial_losses,
     discriminator_losses,
-    wanted_conditional,
+    wanted_cycle_discriminators,
 )
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.step import AdversarialStep
@@ -33,9 +33,11 @@ BOTH = TrainConfig(adversarial_image_cycle_weight=1.0, adversarial_latent_cycle_
 NAMES = ("image", "latent")
 
 
-def build(shape, conditional=NAMES, *, maps=4, seed=0):
+def build(shape, cycle_discriminators=NAMES, *, maps=4, seed=0):
     dcgan = Dcgan(DcganOptions(feature_maps_gen=maps, feature_maps_disc=maps))
-    return build_networks(dcgan, shape, 5, seed, heads={"distortion": 1}, conditional=conditional)
+    return build_networks(
+        dcgan, shape, 5, seed, heads={"distortion": 1}, cycle_discriminators=cycle_discriminators
+    )
 
 
 def images_of(shape, count, seed=0):
@@ -44,7 +46,7 @@ def images_of(shape, count, seed=0):
 
 
 def weights_of(networks):
-    named = networks.conditional.named_parameters()
+    named = networks.cycle_discriminators.named_parameters()
     return {name: value for name, value in named if name.endswith(".original")}
 
 
@@ -80,7 +82,7 @@ def test_any_image_shape_makes_a_small_network(shape):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pair_has_an_order_and_its_logit_is_made_of_the_features(name):
-    d = build(ImageShape(1, 8, 8)).conditional[name].eval()
+    d = build(ImageShape(1, 8, 8)).cycle_discriminators[name].eval()
     first, second = torch.randn(2, 4, *((1, 8, 8) if name == "image" else (5,)))
     with torch.no_grad():
         logits, features = d(first, second)
@@ -89,7 +91,7 @@ def test_a_pair_has_an_order_and_its_logit_is_made_of_the_features(name):
 
 
 def test_no_layer_stretches_anything():
-    for d in build(ImageShape(3, 12, 20)).conditional.values():
+    for d in build(ImageShape(3, 12, 20)).cycle_discriminators.values():
         layers = [m for m in d.modules() if parametrize.is_parametrized(m)]
         for layer in layers:
             layer.parametrizations.weight.original.data *= 3
@@ -99,10 +101,14 @@ def test_no_layer_stretches_anything():
 
 
 def test_which_there_are_follows_the_weights():
-    assert wanted_conditional(TrainConfig()) == ()
-    assert wanted_conditional(TrainConfig(adversarial_image_cycle_weight=0.1)) == ("image",)
-    assert wanted_conditional(TrainConfig(adversarial_latent_cycle_weight=2.0)) == ("latent",)
-    assert wanted_conditional(BOTH) == NAMES
+    assert wanted_cycle_discriminators(TrainConfig()) == ()
+    assert wanted_cycle_discriminators(TrainConfig(adversarial_image_cycle_weight=0.1)) == (
+        "image",
+    )
+    assert wanted_cycle_discriminators(TrainConfig(adversarial_latent_cycle_weight=2.0)) == (
+        "latent",
+    )
+    assert wanted_cycle_discriminators(BOTH) == NAMES
 
 
 def test_they_are_drawn_from_the_seed_after_everything_else():
@@ -110,10 +116,10 @@ def test_they_are_drawn_from_the_seed_after_everything_else():
     without, both = build(shape, ()).state_dict(), build(shape).state_dict()
     assert without.keys() < both.keys()
     assert all(torch.equal(value, both[name]) for name, value in without.items())
-    assert all(name.startswith("conditional.") for name in both.keys() - without.keys())
+    assert all(name.startswith("cycle_discriminators.") for name in both.keys() - without.keys())
     again, other = build(shape).state_dict(), build(shape, seed=1).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in both.items())
-    weight = "conditional.image.head.parametrizations.weight.original"
+    weight = "cycle_discriminators.image.head.parametrizations.weight.original"
     assert not torch.equal(both[weight], other[weight])
 
 
@@ -121,10 +127,11 @@ def test_they_are_drawn_from_the_seed_after_everything_else():
 def test_being_told_apart_closes_a_cycle_with_no_distance_in_the_loss(loss):
     torch.manual_seed(1)
     config = TrainConfig(loss=loss)
-    conditional = nn.ModuleDict({"latent": LatentPairDiscriminator(2)})
+    cycle_discriminators = nn.ModuleDict({"latent": LatentPairDiscriminator(2)})
     cycle = nn.Linear(2, 2)
     d, players = (
-        torch.optim.Adam(m.parameters(), lr=2e-3, betas=(0.5, 0.999)) for m in (conditional, cycle)
+        torch.optim.Adam(m.parameters(), lr=2e-3, betas=(0.5, 0.999))
+        for m in (cycle_discriminators, cycle)
     )
     distances = []
     for _ in range(300):
@@ -132,11 +139,11 @@ def test_being_told_apart_closes_a_cycle_with_no_distance_in_the_loss(loss):
         cycles = {"latent": (z, cycle(z))}
         distances.append((z - cycles["latent"][1]).detach().square().mean().item())
         d.zero_grad()
-        discriminator_losses(conditional, cycles, config, plain)["latent"].backward()
+        discriminator_losses(cycle_discriminators, cycles, config, plain)["latent"].backward()
         assert cycle.weight.grad is None or not cycle.weight.grad.any()
         d.step()
         players.zero_grad()
-        adversarial_losses(conditional, cycles, config, plain)["latent"].backward()
+        adversarial_losses(cycle_discriminators, cycles, config, plain)["latent"].backward()
         players.step()
         players.zero_grad()
     assert distances[-1] < 0.1 * distances[0]
@@ -149,12 +156,12 @@ def test_images_are_perturbed_each_on_their_own_and_latent_vectors_are_not():
         shown.append(images)
         return images + 1
 
-    conditional = build(ImageShape(1, 8, 8)).conditional
+    cycle_discriminators = build(ImageShape(1, 8, 8)).cycle_discriminators
     x, z = torch.zeros(3, 1, 8, 8), torch.zeros(3, 5)
     cycles = {"image": (x, x + 0.5), "latent": (z, z + 0.5)}
     with torch.no_grad():
-        discriminator_losses(conditional, cycles, BOTH, remember)
-        adversarial_losses(conditional, cycles, BOTH, remember)
+        discriminator_losses(cycle_discriminators, cycles, BOTH, remember)
+        adversarial_losses(cycle_discriminators, cycles, BOTH, remember)
     assert [s.mean().item() for s in shown] == [0.0, 0.25, 0.0, 0.5]
     assert [s.shape for s in shown] == [(6, 1, 8, 8)] * 2 + [(3, 1, 8, 8)] * 2
 
@@ -180,8 +187,8 @@ def test_each_trains_alone_or_together(names):
 @pytest.mark.parametrize("shape", [ImageShape(1, 8, 8), ImageShape(4, 10, 16)], ids=str)
 def test_an_architecture_that_offers_nothing_more_has_them_too(shape):
     networks = small_networks(shape, optional=False).requires_grad_()
-    networks.conditional["image"] = ImagePairDiscriminator(shape)
-    networks.conditional["latent"] = LatentPairDiscriminator(networks.latent_dim)
+    networks.cycle_discriminators["image"] = ImagePairDiscriminator(shape)
+    networks.cycle_discriminators["latent"] = LatentPairDiscriminator(networks.latent_dim)
     assert not networks.has_image_features
     step = AdversarialStep(networks, BOTH, CPU, "fp32")
     assert torch.isfinite(step(torch.rand(6, shape.channels, shape.height, shape.width), 0.1)).all()
@@ -194,12 +201,12 @@ def test_an_architecture_that_offers_nothing_more_has_them_too(shape):
 
 def test_the_layers_are_listed():
     rows = {row.name: row for row in summarise(build(ImageShape(1, 8, 8)))}
-    assert rows["conditional.image.head"].output == "1"
-    assert rows["conditional.image.trunk.0"].output == "32x4x4"
-    assert rows["conditional.latent.trunk.2"].output == "32"
+    assert rows["cycle_discriminators.image.head"].output == "1"
+    assert rows["cycle_discriminators.image.trunk.0"].output == "32x4x4"
+    assert rows["cycle_discriminators.latent.trunk.2"].output == "32"
     networks = build(ImageShape(1, 8, 8))
-    total = sum(p.numel() for p in networks.conditional.parameters())
-    assert rows["conditional"].parameters == total
+    total = sum(p.numel() for p in networks.cycle_discriminators.parameters())
+    assert rows["cycle_discriminators"].parameters == total
 
 
 # Scoring
@@ -215,17 +222,17 @@ def test_the_component_is_the_mean_feature_difference(shape):
         x = torch.from_numpy(pixels).float() / 127.5 - 1
         networks.eval()
         rebuilt = networks.generator(networks.encoder(x))
-        d = networks.conditional["image"]
+        d = networks.cycle_discriminators["image"]
         wanted = (d(x, x)[1] - d(x, rebuilt)[1]).abs().mean(dim=1)
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_ready_networks_have_their_weights_settled():
     networks = build(ImageShape(3, 16, 20))
-    copied = InferenceNetworks(networks).conditional
+    copied = InferenceNetworks(networks).cycle_discriminators
     assert copied.keys() == set(NAMES)
     assert not any(parametrize.is_parametrized(m) for d in copied.values() for m in d.modules())
-    assert any(parametrize.is_parametrized(m) for m in networks.conditional.modules())
+    assert any(parametrize.is_parametrized(m) for m in networks.cycle_discriminators.modules())
 
 
 def test_without_the_network_the_component_is_left_out_and_the_view_refused():
@@ -240,7 +247,7 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         detector = fit_detector(build(shape, names), components, {}, normals, 0.1, 8, 0)
         assert detector.members[0].components.keys() == parts
     ((outputs, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
-    with pytest.raises(UsageError, match="no conditional discriminator of images"):
+    with pytest.raises(UsageError, match="no cycle discriminator of images"):
         _ = outputs.image_pair_features
 
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.device import resolve_precision
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -58,8 +58,8 @@ def test_training_and_scoring_use_only_what_metal_has():
         augmentations=("colour", "translation", "cutout"),
     )
     shape = ImageShape(1, 12, 9)
-    heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
-    networks = build_networks(dcgan, shape, 5, 0, heads, conditional)
+    heads, cycle_discriminators = wanted_heads(config, shape), wanted_cycle_discriminators(config)
+    networks = build_networks(dcgan, shape, 5, 0, heads, cycle_discriminators)
     registry = load_registry()
     components = [registry.component(name) for name in DEFAULT_COMPONENTS]
     with OnlyWhatMetalHas() as watch:

@@ -9,7 +9,7 @@ from torch.optim import Adam
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import pretext_losses, wanted_heads
 from bigan_cli.model.step import LOSSES, AdversarialStep
@@ -23,8 +23,8 @@ BOTH_CYCLES = {"adversarial_image_cycle_weight": 0.6, "adversarial_latent_cycle_
 
 def make_networks(config: TrainConfig = HEADS) -> Networks:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
-    heads, conditional = wanted_heads(HEADS, SHAPE), wanted_conditional(config)
-    return build_networks(Dcgan(options), SHAPE, 6, 3, heads, conditional)
+    heads, cycle_discriminators = wanted_heads(HEADS, SHAPE), wanted_cycle_discriminators(config)
+    return build_networks(Dcgan(options), SHAPE, 6, 3, heads, cycle_discriminators)
 
 
 def adversarial(config, real, fake, target):
@@ -36,7 +36,7 @@ def adversarial(config, real, fake, target):
 
 
 def d_parameters(networks):
-    judges = networks.discriminator, networks.heads, networks.conditional
+    judges = networks.discriminator, networks.heads, networks.cycle_discriminators
     return [parameter for judge in judges for parameter in judge.parameters()]
 
 
@@ -48,7 +48,7 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     encoded, cycled = networks.encoder(torch.cat([x, generated])).chunk(2)
     rebuilt = networks.generator(encoded)
     ends = {"image": (x, rebuilt), "latent": (z, cycled)}
-    cycles = {name: ends[name] for name in networks.conditional}
+    cycles = {name: ends[name] for name in networks.cycle_discriminators}
 
     def discriminate(latents, images):
         logits, _ = networks.discriminator(torch.cat([x, images]), torch.cat([latents, z]))
@@ -68,7 +68,7 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     judged = {}
     for name, (start, end) in cycles.items():
         pairs = torch.cat([start, start]), torch.cat([start, end.detach()])
-        same, other = networks.conditional[name](*pairs)[0].chunk(2)
+        same, other = networks.cycle_discriminators[name](*pairs)[0].chunk(2)
         judged[name] = adversarial(config, same, other, 1 - config.label_smoothing)
         d_total = d_total + judged[name]
     d_optimiser.zero_grad()
@@ -91,7 +91,7 @@ def reference_step(networks, d_optimiser, eg_optimiser, config, x):
     )
     opposed = {}
     for name, (start, end) in cycles.items():
-        logits, _ = networks.conditional[name](start, end)
+        logits, _ = networks.cycle_discriminators[name](start, end)
         if config.loss == "hinge":
             opposed[name] = -logits.mean()
         else:
@@ -149,7 +149,7 @@ def test_each_update_touches_only_its_own_player(monkeypatch, more):
     config = TrainConfig(**more)
     networks = make_networks(config)
     step = AdversarialStep(networks, config, CPU, "fp32")
-    d = [*networks.discriminator.parameters(), *networks.conditional.parameters()]
+    d = [*networks.discriminator.parameters(), *networks.cycle_discriminators.parameters()]
     eg = [*networks.encoder.parameters(), *networks.generator.parameters()]
     seen = {}
 

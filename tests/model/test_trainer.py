@@ -8,7 +8,7 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import TrainingError, UsageError
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.memory_format import to_channels_last
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -39,8 +39,8 @@ def make(images, *, epochs=3, heads=False, **options):
     settings = TrainConfig.model_validate({"epochs": epochs, "batch_size": 32, **options})
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.2))
     wanted = wanted_heads(settings, SHAPE) if heads else {}
-    conditional = wanted_conditional(settings)
-    networks = build_networks(dcgan, SHAPE, 5, settings.seed, wanted, conditional)
+    cycle_discriminators = wanted_cycle_discriminators(settings)
+    networks = build_networks(dcgan, SHAPE, 5, settings.seed, wanted, cycle_discriminators)
     return Trainer(networks, settings, *images, CPU)
 
 

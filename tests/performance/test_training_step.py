@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.cycle_discriminators import wanted_conditional
+from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.step import AdversarialStep
@@ -58,8 +58,8 @@ def count_step(config: TrainConfig, precision: str = "fp32") -> Counted:
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4)
     shape = ImageShape(1, 8, 8)
     heads = wanted_heads(config, shape)
-    conditional = wanted_conditional(config)
-    networks: Networks = build_networks(Dcgan(options), shape, 6, 0, heads, conditional)
+    cycle_discriminators = wanted_cycle_discriminators(config)
+    networks: Networks = build_networks(Dcgan(options), shape, 6, 0, heads, cycle_discriminators)
     step = AdversarialStep(networks, config, CPU, precision)
     x = torch.rand(16, 1, 8, 8) * 2 - 1
     step(x, 0.1)  # Adam makes its state in the first one
@@ -97,8 +97,8 @@ def test_every_step_asks_for_the_same_operations(config):
     # Whatever is drawn: only then can a CUDA graph of one step stand for all of them.
     options = DcganOptions(feature_maps_gen=4, feature_maps_disc=4, spectral_norm=True)
     shape = ImageShape(3, 12, 12)
-    heads, conditional = wanted_heads(config, shape), wanted_conditional(config)
-    networks = build_networks(Dcgan(options), shape, 6, 0, heads, conditional)
+    heads, cycle_discriminators = wanted_heads(config, shape), wanted_cycle_discriminators(config)
+    networks = build_networks(Dcgan(options), shape, 6, 0, heads, cycle_discriminators)
     step = AdversarialStep(networks, config, CPU, "fp32")
     noise, weight = torch.tensor(0.1), torch.tensor(0.01)
     step(torch.rand(16, 3, 12, 12), 0.1)  # Adam makes its state in the first one
