@@ -1,9 +1,9 @@
 """One training step: the discriminator's update, then the encoder's and generator's.
 
-Encoder and generator run forward once a step. The discriminator learns from detached copies of
-what they made, so its update carries no gradient into them; then, with the discriminator
-frozen, the same outputs are judged by the updated discriminator and the gradient flows on into
-encoder and generator. Real and generated pairs share one pass of the discriminator.
+Encoder and generator run forward once per step. The discriminator is trained on their detached
+outputs, so its update computes no gradient for them. Then the updated discriminator is frozen,
+and its loss for the same outputs is backpropagated into encoder and generator. Real and generated
+pairs share one pass of the discriminator.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
     *("d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss"),
 )
-# What the pairs of a cycle discriminator are called in the names of its losses.
+# The pairs of each cycle discriminator, as its losses are named.
 _PAIRS = {IMAGE: "xx", LATENT: "zz"}
 # Adam with a short memory of the gradient, as in DCGAN (arXiv 1511.06434).
 _BETAS = (0.5, 0.999)
@@ -80,9 +80,9 @@ class AdversarialStep:
         ]
         # The fused kernels update all parameters in one call; on Metal PyTorch may choose.
         self._fused = True if device.type in ("cpu", "cuda") else None
-        # What a CUDA graph can hold.
+        # Optimisers recorded in a CUDA graph must be capturable.
         self._capturable = device.type == "cuda"
-        # A recorded step reads a rate that changes from a tensor.
+        # A recorded step reads a changing learning rate from a tensor.
         falling = self._capturable and config.lr_schedule != "constant"
         rate = torch.tensor(config.lr, device=device) if falling else config.lr
         self.d_optimiser, self.eg_optimiser = (
@@ -97,19 +97,19 @@ class AdversarialStep:
         )
 
     def load_optimisers(self, d_state: dict[str, Any], eg_state: dict[str, Any]) -> None:
-        """Continue with the optimisers' states of a step built alike, on any device."""
+        """Load the optimisers' states of a step with the same networks, on any device."""
         for optimiser, state in ((self.d_optimiser, d_state), (self.eg_optimiser, eg_state)):
             optimiser.load_state_dict(state)
             for group in optimiser.param_groups:
-                # Not those of the device it comes from.
+                # The state may be of another device.
                 group["fused"], group["capturable"] = self._fused, self._capturable
             for parameter, kept in optimiser.state.items():
                 for name, value in kept.items():
-                    if value.shape == parameter.shape:  # nor its layout
+                    if value.shape == parameter.shape:  # and of another memory format
                         kept[name] = torch.empty_like(parameter).copy_(value)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Let both optimisers use *rate* from the next step on, recorded steps included."""
+        """Set the learning rate of both optimisers, for recorded steps too."""
         for optimiser in (self.d_optimiser, self.eg_optimiser):
             for group in optimiser.param_groups:
                 if isinstance(group["lr"], Tensor):
@@ -125,20 +125,19 @@ class AdversarialStep:
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            One value for each of :data:`LOSSES`, float32, on the device: reading them on the
-            host waits for the device, so that is left to the caller.
+            One value for each of :data:`LOSSES`, float32, on the device. The caller reads them,
+            since that waits for the device.
         """
         return self.run(x, noise, self.average.next_weight())
 
     def run(self, x: Tensor, noise: float | Tensor, average_weight: float | Tensor) -> Tensor:
-        """Do the work of a step, and nothing that only the host would notice.
+        """Run the operations of a step, without changing any state on the host.
 
-        Where operations are recorded to be repeated, what changes from step to step is given as
-        tensors.
+        For a step recorded in a CUDA graph, values that change from step to step are tensors.
 
         Args:
-            x: As for a call.
-            noise: The same; a scalar tensor adds noise even where it is 0.
+            x: See :meth:`__call__`.
+            noise: Likewise; a scalar tensor adds noise even where it is 0.
             average_weight: How far the averaged weights move towards the new ones.
         """
         z = self.networks.prior(len(x))
@@ -146,22 +145,26 @@ class AdversarialStep:
             with phase("forward of E and G"):
                 generated = self.networks.generator(z)
                 encoded, cycled = self._encode(x, generated)
-                cycles = self._judged_cycles(x, encoded, z, cycled)
-            d_total, told = self._judging(x, encoded.detach(), generated.detach(), z, cycles, noise)
+                cycles = self._adversarial_cycles(x, encoded, z, cycled)
+            d_total, metrics = self._discriminator_objective(
+                x, encoded.detach(), generated.detach(), z, cycles, noise
+            )
         self._update("D", self.d_optimiser, d_total)
 
         with frozen(self._d_parameters):
             with autocast(self.precision, self.device):
-                eg_total, more = self._opposing(x, encoded, generated, z, cycled, cycles, noise)
+                eg_total, more = self._encoder_generator_objective(
+                    x, encoded, generated, z, cycled, cycles, noise
+                )
             self._update("E and G", self.eg_optimiser, eg_total)
 
         with phase("averaging of the weights"):
             self.average.move(average_weight)
-        told |= more
+        metrics |= more
         nothing = d_total.new_zeros(())
-        return torch.stack([told.get(name, nothing) for name in LOSSES]).detach()
+        return torch.stack([metrics.get(name, nothing) for name in LOSSES]).detach()
 
-    def _judging(
+    def _discriminator_objective(
         self,
         x: Tensor,
         encoded: Tensor,
@@ -170,21 +173,23 @@ class AdversarialStep:
         cycles: Cycles,
         noise: float | Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what D, its heads and the cycle discriminators minimise, and its parts."""
+        """Return the loss of D, its heads and the cycle discriminators, and its terms by name."""
         with phase("forward of D"):
-            d_loss, real, fake = self._judge(x, encoded, generated, z, noise)
+            d_loss, real, fake = self._discriminator_loss(x, encoded, generated, z, noise)
         with phase("forward of D's heads"):
             pretext = pretext_losses(self.networks, x, self.config)
-        judging = discriminator_losses(
+        cycle_losses = discriminator_losses(
             self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
         )
         weights = task_weights(self.config)
         total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
-        total = sum(judging.values(), total)
-        told = {"d_loss": d_loss, "d_real": real.mean(), "d_fake": fake.mean(), **pretext}
-        return total, told | {f"d_{_PAIRS[name]}_loss": loss for name, loss in judging.items()}
+        total = sum(cycle_losses.values(), total)
+        metrics = {"d_loss": d_loss, "d_real": real.mean(), "d_fake": fake.mean(), **pretext}
+        return total, metrics | {
+            f"d_{_PAIRS[name]}_loss": loss for name, loss in cycle_losses.items()
+        }
 
-    def _opposing(
+    def _encoder_generator_objective(
         self,
         x: Tensor,
         encoded: Tensor,
@@ -194,16 +199,16 @@ class AdversarialStep:
         cycles: Cycles,
         noise: float | Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what E and G minimise against the frozen discriminators, and its parts."""
+        """Return the loss of E and G against the frozen discriminators, and its terms by name."""
         with phase("forward of the frozen D"):
-            eg_real, eg_fake = self._oppose(x, encoded, generated, z, noise)
+            eg_real, eg_fake = self._adversarial_logits(x, encoded, generated, z, noise)
             eg_loss = encoder_generator_loss(self.config.loss, eg_real, eg_fake)
         with phase("forward of the cycles"):
             image_cycle = self._image_cycle(x, encoded, cycles)
             latent_cycle = (
                 eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
             )
-        opposing = adversarial_losses(
+        cycle_losses = adversarial_losses(
             self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
         )
         total = (
@@ -212,9 +217,11 @@ class AdversarialStep:
             + self.config.latent_cycle_weight * latent_cycle
         )
         weights = adversarial_weights(self.config)
-        total = sum((weights[name] * loss for name, loss in opposing.items()), total)
-        told = {"eg_loss": eg_loss, "image_cycle": image_cycle, "latent_cycle": latent_cycle}
-        return total, told | {f"eg_{_PAIRS[name]}_loss": loss for name, loss in opposing.items()}
+        total = sum((weights[name] * loss for name, loss in cycle_losses.items()), total)
+        metrics = {"eg_loss": eg_loss, "image_cycle": image_cycle, "latent_cycle": latent_cycle}
+        return total, metrics | {
+            f"eg_{_PAIRS[name]}_loss": loss for name, loss in cycle_losses.items()
+        }
 
     def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
         with phase(f"backward of {players}"):
@@ -231,10 +238,10 @@ class AdversarialStep:
         encoded, cycled = self.networks.encoder(torch.cat([x, generated])).chunk(2)
         return encoded, cycled
 
-    def _judged_cycles(
+    def _adversarial_cycles(
         self, x: Tensor, encoded: Tensor, z: Tensor, cycled: Tensor | None
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return start and end of the cycles that have a discriminator of their own."""
+        """Return start and end of each cycle that has a discriminator."""
         cycles = {}
         if IMAGE in self.networks.cycle_discriminators:
             cycles[IMAGE] = (x, self.networks.generator(encoded))
@@ -249,43 +256,42 @@ class AdversarialStep:
             return x.new_zeros(())
         return image_cycle_loss(x, self.networks.generator(encoded).float())
 
-    def _judge(
+    def _discriminator_loss(
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return D's loss and its logits of real and generated pairs."""
-        real, fake = self._discriminate(x, encoded, generated, z, noise)
+        real, fake = self._logits(x, encoded, generated, z, noise)
         loss = discriminator_loss(self.config.loss, real, fake, self.config.label_smoothing)
         return loss, real, fake
 
-    def _discriminate(
+    def _logits(
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the logits of (x, E(x)) and of (G(z), z), from one pass, in float32."""
-        images = self._shown(torch.cat([x, generated.to(x.dtype)]), noise)
+        images = self._augmented_with_noise(torch.cat([x, generated.to(x.dtype)]), noise)
         latents = torch.cat([encoded.to(z.dtype), z])
         logits, _ = self.networks.discriminator(images, latents)
         real, fake = logits.float().chunk(2)
         return real, fake
 
-    def _oppose(
+    def _adversarial_logits(
         self, x: Tensor, encoded: Tensor, generated: Tensor, z: Tensor, noise: float | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the same logits of the frozen D, for a gradient into E and G alone.
+        """Return the same logits of the frozen D, for the gradient of E and G.
 
-        No gradient flows into the real images. Judged apart, they need no backward pass through
-        the convolutions, which is worth a second call where arithmetic is what costs; on a GPU
-        it is the calls.
+        The real images need no gradient, so in a call of their own they need no backward pass
+        through the convolutions. That saves time on a CPU; on a GPU the second call costs more.
         """
         if self.device.type != "cpu":
-            return self._discriminate(x, encoded, generated, z, noise)
+            return self._logits(x, encoded, generated, z, noise)
         discriminator = self.networks.discriminator
         with parametrize.cached():  # one spectral normalisation serves both calls
-            real, _ = discriminator(self._shown(x, noise), encoded.to(z.dtype))
-            fake, _ = discriminator(self._shown(generated.to(x.dtype), noise), z)
+            real, _ = discriminator(self._augmented_with_noise(x, noise), encoded.to(z.dtype))
+            fake, _ = discriminator(self._augmented_with_noise(generated.to(x.dtype), noise), z)
         return real.float(), fake.float()
 
-    def _shown(self, images: Tensor, noise: float | Tensor) -> Tensor:
-        """Return *images* as D sees them in the game: augmented, and under noise."""
+    def _augmented_with_noise(self, images: Tensor, noise: float | Tensor) -> Tensor:
+        """Return *images* augmented and with noise added, as D sees them."""
         return _noisy(augment(images, self.config.augmentations), noise)
 
 
@@ -297,7 +303,7 @@ def _noisy(images: Tensor, noise: float | Tensor) -> Tensor:
 
 @contextmanager
 def frozen(parameters: Sequence[Parameter]) -> Iterator[None]:
-    """Let no gradient be made for *parameters*."""
+    """Compute no gradients for *parameters*."""
     for parameter in parameters:
         parameter.requires_grad_(False)
     try:
