@@ -16,7 +16,7 @@ from bigan_cli.contracts import ScoreComponent
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.model.networks import Networks, to_pixels
 from bigan_cli.scoring.inference import Inputs, run_batches
-from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
+from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale, image_value
 
@@ -111,7 +111,7 @@ class EnsembleMember:
         prepared: InferenceNetworks | None = None,
     ) -> None:
         self.networks = networks.eval()
-        self._inference = prepared or ready(networks)
+        self._inference = prepared or prepare_for_inference(networks)
         self.components = dict(components)
         self.provenance = provenance or TrainingProvenance()
 

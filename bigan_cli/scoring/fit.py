@@ -26,7 +26,7 @@ from bigan_cli.scoring.ensemble_member import (
     raw_value,
 )
 from bigan_cli.scoring.inference import Inputs, run_batches
-from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
+from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale
@@ -95,7 +95,7 @@ def fit_member(
         TrainingError: A component is not finite on normal images.
     """
     usable = usable_components(networks, components, weights)
-    prepared = ready(networks)
+    prepared = prepare_for_inference(networks)
     memories = _fit_memories(prepared, usable, normals.fit, batch_size, provenance.seed)
     places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
     raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)

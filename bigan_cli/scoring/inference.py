@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.model.cpu_threads import single_threaded_pool
 from bigan_cli.model.networks import Networks, to_model_range
-from bigan_cli.scoring.inference_networks import InferenceNetworks, ready
+from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def iter_outputs(
     Every batch has exactly *batch_size* images; the last one is padded with copies of its first
     image, whose results are to be dropped.
     """
-    prepared = ready(networks)
+    prepared = prepare_for_inference(networks)
     for start in range(0, len(inputs), batch_size):
         with torch.no_grad():
             yield _batch(prepared, inputs[start : start + batch_size], batch_size)
@@ -50,7 +50,7 @@ def run_batches(
         batch_size: Images per batch.
         fn: Called in any thread, with the outputs of a batch and the number of real images.
     """
-    prepared = ready(networks)
+    prepared = prepare_for_inference(networks)
 
     def run(start: int) -> T:
         # Outputs are lazy: they are computed inside fn.

@@ -1,7 +1,6 @@
-"""Networks made ready to judge images: the same function as was trained, computed faster.
+"""Networks prepared for inference: the same functions as in training, computed faster.
 
-Every score goes through here, when a detector is fitted and calibrated as when it is used, so
-that all of them come from the same arithmetic.
+Fitting, calibration and scoring all use these networks, so they share the same arithmetic.
 """
 
 from __future__ import annotations
@@ -20,41 +19,41 @@ from bigan_cli.model.cpu_threads import run_single_threaded
 from bigan_cli.model.memory_format import supports_channels_last
 from bigan_cli.model.networks import Networks
 
-# Pixels of all images of a batch together; larger ones no longer fit a core's cache.
+# Pixels of a batch; larger batches do not fit a core's cache.
 _BATCH_PIXELS = 64 * 64 * 64
 _LARGEST_BATCH = 64
 
 
 def batch_size_for(shape: ImageShape) -> int:
-    """Return how many images of *shape* a forward pass takes: 64 up to 64x64 pixels, then fewer.
+    """Return the number of images per forward pass: 64 up to 64x64 pixels, fewer for larger ones.
 
-    Every batch is filled up to that number, so it is also the price of a single image.
+    Every batch is padded to that number, so a single image costs as much as a batch.
     """
     return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (shape.height * shape.width)))
 
 
 class InferenceNetworks:
-    """A copy of networks for judging images; later training does not change it.
+    """A copy of networks for inference; later training does not change it.
 
-    Weights that are computed from others (spectral normalisation) are computed once. On a CPU
-    images and weights lie channels last, unless the architecture cannot have it.
+    Parametrised weights (spectral normalisation) are computed once. On a CPU images and weights
+    use the channels-last memory format, if the architecture supports it.
 
     Args:
-        networks: Left as they are, but for being put into ``eval()``.
+        networks: Put into ``eval()`` and otherwise unchanged.
     """
 
     def __init__(self, networks: Networks) -> None:
         self.device = next(networks.parameters()).device
         copied = copy.deepcopy(networks.eval()).requires_grad_(requires_grad=False)
         for module in list(copied.modules()):
-            _settle_weights(module)
+            _fold_parametrizations(module)
         self.has_image_features = copied.has_image_features
         self.layout = torch.contiguous_format
         if self.device.type == "cpu" and run_single_threaded(
             lambda: supports_channels_last(copied)
         ):
             self.layout = torch.channels_last
-        # However they were trained: the arithmetic is to be the same as from a model file.
+        # Whatever the format in training: the same arithmetic as after loading from a model file.
         copied.to(memory_format=self.layout)
         self.on_places = copied.on_places
         self.extractor = copied.extractor
@@ -62,7 +61,7 @@ class InferenceNetworks:
         self.encoder = copied.encoder
         self.generator = copied.generator
         self.discriminator = copied.discriminator
-        # D(x, z) and E(x) call these too, and then they need not be computed again.
+        # D(x, z) and E(x) call these too; their results are reused.
         self.image_features: _OncePerBatch | None = None
         if self.has_image_features:
             self.image_features = _OncePerBatch(self.discriminator.image_features)  # type: ignore[arg-type]
@@ -75,14 +74,14 @@ class InferenceNetworks:
         self.cycle_discriminators = dict(copied.cycle_discriminators.items())
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Return what E and D see of images ``[N, C, H, W]`` in [-1, 1]."""
+        """Return the inputs of E and D for images ``[N, C, H, W]`` in [-1, 1]."""
         if self.extractor is None:
             return images
         features: Tensor = self.extractor(images)
         return features
 
     def drawn(self, x: Tensor) -> Tensor:
-        """Return images ``[N, C, H, W]`` in [-1, 1] from *x*, which E and D see.
+        """Return images ``[N, C, H, W]`` in [-1, 1] decoded from inputs *x* of E and D.
 
         Raises:
             UsageError: This architecture draws no images.
@@ -95,16 +94,16 @@ class InferenceNetworks:
         return images
 
     def begin(self, x: Tensor) -> None:
-        """Let what E and D see in *x* be computed once, in this thread, until the next batch."""
+        """Cache the features of E and D for *x* in this thread, until the next batch."""
         for function in (self.image_features, self.encoder_features):
             if function is not None:
                 function.begin(x)
 
 
 class _OncePerBatch:
-    """A function of a batch that several ask for and that need be computed only once.
+    """A function whose result for the current batch is cached; each thread has its own batch.
 
-    Each thread has a batch of its own; other tensors are passed through.
+    Other tensors are computed without caching.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -112,7 +111,7 @@ class _OncePerBatch:
         self._local = threading.local()
 
     def begin(self, x: Tensor) -> None:
-        """Let *x* be the batch of this thread from now on."""
+        """Make *x* the current batch of this thread."""
         self._local.batch, self._local.result = x, None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -124,17 +123,18 @@ class _OncePerBatch:
         return result
 
 
-def ready(networks: Networks | InferenceNetworks) -> InferenceNetworks:
-    """Return *networks* ready to judge images, as they are if they are so already."""
+def prepare_for_inference(networks: Networks | InferenceNetworks) -> InferenceNetworks:
+    """Return *networks* prepared for inference; unchanged if they already are."""
     return networks if isinstance(networks, InferenceNetworks) else InferenceNetworks(networks)
 
 
-def _settle_weights(module: nn.Module) -> None:
-    """Replace weights that a parametrization computes at every use by what it gives in eval."""
+def _fold_parametrizations(module: nn.Module) -> None:
+    """Replace parametrised weights by their values in ``eval()``."""
     if not parametrize.is_parametrized(module):
         return
     values = {name: getattr(module, name).detach().clone() for name in module.parametrizations}  # type: ignore[union-attr]
-    # torch's own way of removing them changes the class, which the copied networks share.
+    # torch.nn.utils.parametrize.remove_parametrizations would change the class, which the original
+    # networks share.
     module.__class__ = type(module).__mro__[1]
     del module.parametrizations
     for name, value in values.items():

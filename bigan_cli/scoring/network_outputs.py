@@ -1,4 +1,4 @@
-"""One batch seen through the networks, each part computed once and only when asked for."""
+"""The networks' outputs for one batch, each computed at its first use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from bigan_cli.scoring.inference_networks import InferenceNetworks
 
 
 class LazyNetworkOutputs:
-    """What the networks make of a batch; implements :class:`bigan_cli.contracts.NetworkOutputs`.
+    """The networks' outputs for a batch; implements :class:`bigan_cli.contracts.NetworkOutputs`.
 
     Args:
-        networks: Ready to judge images.
+        networks: Prepared for inference.
         images: ``[N, C, H, W]`` in [-1, 1], on the networks' device.
+        features: The inputs of E and D, if they have been computed already.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class LazyNetworkOutputs:
         """The images ``[N, C, H, W]`` in [-1, 1].
 
         Raises:
-            UsageError: The features were computed before, and the images are not at hand.
+            UsageError: Only their features were given.
         """
         if self._images is None:
-            raise UsageError("the images are not at hand, only their features")
+            raise UsageError("the images are not available, only their features")
         return self._images
 
     @cached_property
@@ -56,13 +57,13 @@ class LazyNetworkOutputs:
 
     @cached_property
     def encoder_features(self) -> Tensor:
-        """What E sees before it narrows that to z, ``[N, K]``.
+        """E's features of x before its last layer, ``[N, K]``.
 
         Raises:
-            UsageError: This architecture's encoder has no such view.
+            UsageError: This architecture's encoder has no features.
         """
         if self._networks.encoder_features is None:
-            raise UsageError("this architecture's encoder has no features but z")
+            raise UsageError("this architecture's encoder has no features")
         return self._networks.encoder_features(self.x)
 
     @cached_property
@@ -72,7 +73,7 @@ class LazyNetworkOutputs:
         return {name: apply_head(head, self.image_features) for name, head in heads}
 
     def heads_for(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return the same of other images ``[N, C, H, W]``, made of x.
+        """Return :attr:`heads` for other images ``[N, C, H, W]``, such as transformed ones.
 
         Raises:
             UsageError: This architecture's discriminator has no image features.
@@ -110,7 +111,7 @@ class LazyNetworkOutputs:
         """D_xx's features of (x, x) and of (x, G(E(x))), ``[N, F]`` each.
 
         Raises:
-            UsageError: The networks were trained without this discriminator.
+            UsageError: There is no cycle discriminator of images.
         """
         if IMAGE not in self._networks.cycle_discriminators:
             raise UsageError("these networks have no cycle discriminator of images")
@@ -121,10 +122,10 @@ class LazyNetworkOutputs:
 
     @cached_property
     def image_features(self) -> Tensor:
-        """The discriminator's view of x alone, ``[N, K]``.
+        """The discriminator's features of x alone, ``[N, K]``.
 
         Raises:
-            UsageError: This architecture's discriminator has no such view.
+            UsageError: This architecture's discriminator has no image features.
         """
         if self._networks.image_features is None:
             raise UsageError("this architecture's discriminator has no image features")

@@ -15,7 +15,7 @@ from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
 from bigan_cli.scoring.fit import Normals, fit_detector
-from bigan_cli.scoring.inference_networks import ready
+from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.testing._checks import NotApplicable, prepared, promise, require
 from bigan_cli.testing._networks import small_networks
@@ -220,7 +220,9 @@ class ComponentKit(PluginKit):
             return "it needs more, and says so"
         shape = _SHAPES[0]
         networks = small_networks(shape, optional=False)
-        outputs = LazyNetworkOutputs(ready(networks), _to_x(_normals(shape, _BATCH)))
+        outputs = LazyNetworkOutputs(
+            prepare_for_inference(networks), _to_x(_normals(shape, _BATCH))
+        )
         with torch.no_grad():
             embedded = self._component.embed(outputs)
             fitted = (
@@ -245,7 +247,7 @@ class ComponentKit(PluginKit):
 
 
 def _outputs(shape: ImageShape, pixels: NDArray[np.uint8]) -> LazyNetworkOutputs:
-    return LazyNetworkOutputs(ready(small_networks(shape)), _to_x(pixels))
+    return LazyNetworkOutputs(prepare_for_inference(small_networks(shape)), _to_x(pixels))
 
 
 def _to_x(pixels: NDArray[np.uint8]) -> Tensor:

@@ -19,7 +19,7 @@ from bigan_cli.scoring.components.flip import Flip
 from bigan_cli.scoring.components.rotation import Rotation
 from bigan_cli.scoring.components.shift import Shift
 from bigan_cli.scoring.inference import iter_outputs
-from bigan_cli.scoring.inference_networks import ready
+from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.transformations import TRANSFORMATIONS, rotate, shift
 
 ALL = TrainConfig(distortion_weight=1.0, rotation_weight=1.0, shift_weight=1.0, flip_weight=1.0)
@@ -215,7 +215,7 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
 
     def told(network):
         with torch.no_grad():
-            judged = ready(network)
+            judged = prepare_for_inference(network)
             features = [judged.image_features(images) for images in (x, copies)]
             plain, distorted = (judged.heads["distortion"](f).squeeze(1) for f in features)
             labels = np.r_[np.zeros(len(plain)), np.ones(len(distorted))]
