@@ -24,7 +24,7 @@ from bigan_cli.image_files import is_folder
 from bigan_cli.model.rng import preserved_random_states
 from bigan_cli.scoring.detector import Detector as FittedDetector
 from bigan_cli.scoring.detector import Scores
-from bigan_cli.storage.model_file import save_detector
+from bigan_cli.storage.model_file import make_header, save_detector
 from bigan_cli.storage.model_header import ModelHeader
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
@@ -93,18 +93,13 @@ class Detector:
     @classmethod
     def from_fitted(cls, detector: FittedDetector, loaded: LoadedConfig) -> Detector:
         """Return the detector that was fitted to images in memory with this configuration."""
-        header = ModelHeader(
-            epoch=max(member.provenance.epoch for member in detector.members),
+        header = make_header(
+            detector,
             config=loaded.config,
-            image_shape=detector.shape,
             class_names=("normal",),
             normal_classes=(0,),
             preprocessing=PREPROCESSING,
-            members=(),
-            default_fpr=detector.default_fpr,
-            batch_size=detector.batch_size,
             fingerprint="",
-            heads={},
         )
         return cls(detector, header, [Path(plugin) for plugin in loaded.config.plugins])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -79,6 +81,29 @@ def bigan_process() -> Callable[..., Outcome]:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def rewrite_model() -> Callable[..., None]:
+    """Change a model file and give it a valid checksum: ``rewrite_model(path, change)``.
+
+    *change* gets the header and the tensors, and changes them in place.
+    """
+    from safetensors.torch import load, save
+
+    from bigan_cli.storage.checksum import UNKNOWN, insert_checksum
+    from bigan_cli.storage.model_header import FORMAT
+
+    def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][FORMAT])
+        tensors = load(data)
+        change(header, tensors)
+        text = json.dumps(header | {"sha256": UNKNOWN})
+        path.write_bytes(insert_checksum(save(tensors, metadata={FORMAT: text})))
+
+    return rewrite
 
 
 @pytest.fixture(scope="session")

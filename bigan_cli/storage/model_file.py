@@ -1,31 +1,26 @@
 """The model file: everything that scoring needs, in one safetensors file that runs no code.
 
-The header says what the tensors are: the run's configuration, the image shape, how images are
-prepared, and of each member its seed, its epoch, its diagnostics and its components with their
-scales and weights. The tensors are each member's averaged networks and its components'
-memories, and the calibration scores and heatmap peaks of all of them together.
-
-Format 1 held one network; it is read as a single member.
+The header says what the tensors are: see :class:`ModelHeader`. The tensors are each ensemble
+member's averaged networks and its components' fitted tensors, and the calibration scores and
+heatmap peaks of all members together. A SHA-256 in the header covers the whole file, and is
+checked before anything of it is used.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from bigan_cli import __version__
 from bigan_cli.atomic import atomic_write
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture
-from bigan_cli.errors import DataError, PluginError
+from bigan_cli.errors import PluginError
 from bigan_cli.model.lazy_init import build_uninitialized
 from bigan_cli.model.networks import Networks, heads_of
 from bigan_cli.plugins import PluginVersion, Registry
@@ -35,7 +30,16 @@ from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent
 from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.place_scale import PlaceScale
-from bigan_cli.storage.model_header import FORMAT, SCHEMA, MemberHeader, ModelHeader, read_header
+from bigan_cli.storage.checksum import insert_checksum
+from bigan_cli.storage.model_header import (
+    FORMAT,
+    ComponentHeader,
+    MemberHeader,
+    ModelFile,
+    ModelHeader,
+    damaged,
+    read_model_file,
+)
 
 
 def save_detector(
@@ -50,25 +54,15 @@ def save_detector(
     plugin_versions: Sequence[PluginVersion] = (),
 ) -> None:
     """Write *detector* to *path*, whole or not at all; see :class:`ModelHeader`."""
-    shape = detector.shape
-    header = {
-        "format": FORMAT,
-        "schema": SCHEMA,
-        "bigan_version": __version__,
-        "epoch": max(member.provenance.epoch for member in detector.members),
-        "config": config.model_dump(mode="json", by_alias=True),
-        "image_shape": [shape.channels, shape.height, shape.width],
-        "class_names": list(class_names),
-        "normal_classes": list(normal_classes),
-        "preprocessing": dict(preprocessing),
-        "members": [_describe(member) for member in detector.members],
-        "default_fpr": detector.default_fpr,
-        "batch_size": detector.batch_size,
-        "fingerprint": fingerprint,
-        "heads": heads_of(detector.members[0].networks),
-        "cycle_discriminators": list(detector.members[0].networks.cycle_discriminators),
-        "plugin_versions": [version.as_dict() for version in plugin_versions],
-    }
+    header = make_header(
+        detector,
+        config=config,
+        class_names=class_names,
+        normal_classes=normal_classes,
+        preprocessing=preprocessing,
+        fingerprint=fingerprint,
+        plugin_versions=plugin_versions,
+    )
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(detector.members):
         own = member.networks.state_dict()
@@ -91,63 +85,110 @@ def save_detector(
     # model should be the same bytes.
     payload = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={FORMAT: json.dumps(header)},
+        metadata={FORMAT: header.to_json()},
     )
+    payload = insert_checksum(payload)
     with atomic_write(path) as stream:
         stream.write(payload)
 
 
-def _describe(member: EnsembleMember) -> dict[str, Any]:
-    diagnostics = member.provenance.diagnostics
-    return {
-        "seed": member.provenance.seed,
-        "epoch": member.provenance.epoch,
-        "diagnostics": None if diagnostics is None else diagnostics.as_dict(),
-        "components": {
-            name: {"centre": fitted.location, "spread": fitted.scale, "weight": fitted.weight}
-            for name, fitted in member.components.items()
+def make_header(
+    detector: Detector,
+    *,
+    config: RunConfig,
+    class_names: Sequence[str],
+    normal_classes: Sequence[int],
+    preprocessing: Mapping[str, Any],
+    fingerprint: str,
+    plugin_versions: Sequence[PluginVersion] = (),
+) -> ModelHeader:
+    """Return the header of *detector*'s model file; it has no checksum yet."""
+    first = detector.members[0].networks
+    return ModelHeader(
+        epoch=max(member.provenance.epoch for member in detector.members),
+        config=config,
+        image_shape=detector.shape,
+        class_names=tuple(class_names),
+        normal_classes=tuple(normal_classes),
+        preprocessing=dict(preprocessing),
+        members=tuple(map(_member_header, detector.members)),
+        default_fpr=detector.default_fpr,
+        batch_size=detector.batch_size,
+        fingerprint=fingerprint,
+        heads=heads_of(first),
+        cycle_discriminators=tuple(first.cycle_discriminators),
+        plugin_versions=tuple(plugin_versions),
+    )
+
+
+def _member_header(member: EnsembleMember) -> MemberHeader:
+    return MemberHeader(
+        seed=member.provenance.seed,
+        epoch=member.provenance.epoch,
+        diagnostics=member.provenance.diagnostics,
+        components={
+            name: ComponentHeader(location=each.location, scale=each.scale, weight=each.weight)
+            for name, each in member.components.items()
         },
-    }
+    )
 
 
-def load_detector(path: Path, device: torch.device, registry: Registry) -> Detector:
-    """Rebuild the detector that *path* holds, on *device*.
+def load_detector(file: Path | ModelFile, device: torch.device, registry: Registry) -> Detector:
+    """Rebuild the detector of a model file on *device*.
+
+    Args:
+        file: Its path, or what :func:`read_model_file` returned.
+        device: Where its networks will be.
+        registry: Provides the architecture and the components.
 
     Raises:
         DataError: The file is missing, damaged, or no model file.
         PluginError: The plugin that provides the architecture or a component is not there, or
             has changed so that the stored weights no longer fit.
     """
-    header = read_header(path)
+    if isinstance(file, Path):
+        file = read_model_file(file)
+    path, header = file.path, file.header
     architecture = make_architecture(registry, header.config.model)
-    tensors = _read_tensors(path, device)
+    tensors = _tensors(file)
+    calibration = Calibration(_calibration_tensor(path, tensors, "scores").numpy())
+    map_calibration = _map_calibration(path, tensors)
     members = []
-    for number, said in enumerate(header.members):
+    for number, stored in enumerate(header.members):
         networks = _load_networks(
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
-        fitted = _under(tensors, f"members.{number}.fitted.")
-        places = _under(tensors, f"members.{number}.places.")
-        components = _load_components(said, header, fitted, places, registry)
-        members.append(EnsembleMember(networks, components, said.provenance))
+        components = _load_components(stored, number, header, tensors, device, registry)
+        members.append(EnsembleMember(networks, components, stored.provenance))
+    return Detector(members, calibration, header.default_fpr, header.batch_size, map_calibration)
+
+
+def _tensors(file: ModelFile) -> dict[str, Tensor]:
+    """Return the tensors by name, on the CPU."""
     try:
-        scores = tensors["calibration.scores"].numpy().astype(np.float64)
-    except KeyError as error:
-        raise DataError(f"{path} is damaged (no calibration scores)") from error
-    return Detector(
-        members,
-        Calibration(scores),
-        header.default_fpr,
-        header.batch_size,
-        _load_map_calibration(tensors),
-    )
+        return dict(load(file.data))
+    # The checksum matches, so this is no accident: what safetensors refuses, or hands to torch.
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise damaged(file.path, f"its tensors cannot be read: {error}") from error
 
 
-def _load_map_calibration(tensors: Mapping[str, Tensor]) -> MapCalibration | None:
-    peaks, location = (tensors.get(f"calibration.map_{name}") for name in ("peaks", "location"))
-    if peaks is None or location is None:
+def _map_calibration(path: Path, tensors: Mapping[str, Tensor]) -> MapCalibration | None:
+    if "calibration.map_peaks" not in tensors:
         return None
-    return MapCalibration(Calibration(peaks.numpy().astype(np.float64)), float(location))
+    peaks, location = (
+        _calibration_tensor(path, tensors, f"map_{x}") for x in ("peaks", "location")
+    )
+    return MapCalibration(Calibration(peaks.numpy()), float(location[0]))
+
+
+def _calibration_tensor(path: Path, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """Return one or more finite values, float64 ``[n]``."""
+    values = tensors.get(f"calibration.{name}")
+    if values is None or values.dtype != torch.float64 or values.dim() != 1 or not len(values):
+        raise damaged(path, f"it has no calibration {name}")
+    if not bool(values.isfinite().all()):
+        raise damaged(path, f"its calibration {name} are not finite")
+    return values
 
 
 def _load_networks(
@@ -157,6 +198,8 @@ def _load_networks(
     weights: Mapping[str, Tensor],
     device: torch.device,
 ) -> Networks:
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise damaged(path, "its weights are not finite")
     shape, latent_dim = header.image_shape, header.config.model.latent_dim
     networks = build_uninitialized(
         architecture, shape, latent_dim, header.heads, header.cycle_discriminators
@@ -172,23 +215,27 @@ def _load_networks(
 
 
 def _load_components(
-    said: MemberHeader,
+    member: MemberHeader,
+    number: int,
     header: ModelHeader,
-    fitted: Mapping[str, Tensor],
-    places: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    device: torch.device,
     registry: Registry,
 ) -> dict[str, FittedComponent]:
     components: dict[str, FittedComponent] = {}
-    for name, scale in said.components.items():
+    for name, stored in member.components.items():
         component = make_component(registry, name, header.config.score)
-        location, place_scale = (places.get(f"{name}.{key}") for key in ("location", "scale"))
+        fitted, places = (
+            {key: tensor.to(device) for key, tensor in _under(tensors, prefix).items()}
+            for prefix in (f"members.{number}.fitted.{name}.", f"members.{number}.places.{name}.")
+        )
         components[name] = FittedComponent(
             component,
-            _Fitted(name, _under(fitted, f"{name}.")),
-            scale["centre"],
-            scale["spread"],
-            scale["weight"],
-            None if location is None or place_scale is None else PlaceScale(location, place_scale),
+            _Fitted(name, fitted),
+            stored.location,
+            stored.scale,
+            stored.weight,
+            PlaceScale(**places) if places.keys() == {"location", "scale"} else None,
         )
     return components
 
@@ -211,21 +258,3 @@ class _Fitted(dict[str, Tensor]):
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose name starts with *prefix*, by the rest of it."""
     return {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
-
-
-def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """Return the tensors by name, all on *device* but for the calibration, which is the host's."""
-    tensors: dict[str, Tensor] = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 (not a dict: it cannot be iterated)
-                tensor = file.get_tensor(key)
-                if key.startswith("calibration."):  # float64, which Metal does not have
-                    tensors[key] = tensor
-                else:
-                    # Format 1 held one network, by the same names.
-                    one = key.startswith(("networks.", "fitted."))
-                    tensors[f"members.0.{key}" if one else key] = tensor.to(device)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error})") from error
-    return tensors

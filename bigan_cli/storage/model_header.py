@@ -6,10 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bigan_cli import __version__
 from bigan_cli.config.schema import RunConfig
@@ -17,138 +24,241 @@ from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.errors import DataError
+from bigan_cli.formatting import one_line
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.plugins import PluginVersion
-from bigan_cli.plugins.versions import plugin_versions_from
+from bigan_cli.regular_files import read_regular_file
 from bigan_cli.scoring.ensemble_member import TrainingProvenance
+from bigan_cli.storage.checksum import UNKNOWN, verified_checksum
+from bigan_cli.storage.strict_json import parse_json
 
 FORMAT = "bigan-model"
-SCHEMA = 2
-_ONE_NETWORK = 1
+SCHEMA: Final = 3
+
+_LARGEST_SIDE = 16_384
+_LARGEST_BATCH = 65_536
+_LARGEST_HEAD = 65_536
+_HUGE = 1e100  # beyond any value in single precision, and its square is finite
+_ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"
+
+Text = Annotated[str, Field(max_length=4096)]
 
 
-@dataclass(frozen=True)
-class MemberHeader:
-    """What a model file says of one member.
+class _Strict(BaseModel):
+    """Takes no value of another type, and no unknown key."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", ser_json_inf_nan="constants"
+    )
+
+
+class ComponentHeader(_Strict):
+    """How the values of a score component are standardised and weighted.
 
     Attributes:
-        provenance: How its networks came about.
-        components: Name -> centre, spread and weight.
+        location: Subtracted from a value.
+        scale: What the difference is divided by.
+        weight: In the mean over the components.
     """
 
-    provenance: TrainingProvenance
-    components: Mapping[str, Mapping[str, float]]
+    location: Annotated[FiniteFloat, Field(ge=-_HUGE, le=_HUGE)]
+    scale: Annotated[FiniteFloat, Field(ge=1 / _HUGE, le=_HUGE)]
+    weight: Annotated[FiniteFloat, Field(ge=0, le=_HUGE)]
 
 
-@dataclass(frozen=True)
-class ModelHeader:
-    """What a model file says of itself.
+class MemberHeader(_Strict):
+    """An ensemble member.
 
     Attributes:
+        seed: Of its training.
+        epoch: Epochs trained; 0 at initialisation.
+        diagnostics: What training showed in the end; None where it was not looked at.
+        components: Name -> standardisation and weight, in the order in which they are reported.
+    """
+
+    seed: int
+    epoch: Annotated[int, Field(ge=0)]
+    diagnostics: TrainingDiagnostics | None
+    components: Annotated[dict[Text, ComponentHeader], Field(min_length=1)]
+
+    @property
+    def provenance(self) -> TrainingProvenance:
+        """How its networks came about."""
+        return TrainingProvenance(self.seed, self.epoch, self.diagnostics)
+
+    @model_validator(mode="after")
+    def _has_weight(self) -> MemberHeader:
+        if not any(component.weight for component in self.components.values()):
+            raise ValueError("all weights are 0")
+        return self
+
+
+class ModelHeader(_Strict):
+    """The header of a model file.
+
+    Attributes:
+        format: Marks the file as a model file of bigan.
+        schema_version: Of this header.
+        sha256: Of the whole file; see :mod:`bigan_cli.storage.checksum`.
+        bigan_version: What wrote the file.
         epoch: Epochs trained, of the member that was trained longest; 0 is the untrained network.
         config: The resolved configuration of the run.
         image_shape: What the networks take.
         class_names: The data set's classes.
-        normal_classes: Those that count as normal.
+        normal_classes: Those that count as normal, by their index.
         preprocessing: How images are brought to that shape.
-        members: One or more.
+        members: The ensemble members, which have the same components.
         default_fpr: The run's false-positive rate.
         batch_size: Images a forward pass.
         fingerprint: Of the data the run was trained on.
         heads: Name -> outputs of each head of the discriminator.
         cycle_discriminators: Names of the cycle discriminators.
-        plugin_versions: Whence the plugins came that the run was made with.
-        bigan_version: What wrote the file.
+        plugin_versions: The packages or files that provided the run's plugins.
     """
 
-    epoch: int
+    format: Literal["bigan-model"] = "bigan-model"
+    schema_version: Annotated[Literal[3], Field(alias="schema")] = SCHEMA
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = UNKNOWN
+    bigan_version: Text = __version__
+    epoch: Annotated[int, Field(ge=0)]
     config: RunConfig
     image_shape: ImageShape
-    class_names: tuple[str, ...]
-    normal_classes: tuple[int, ...]
-    preprocessing: Mapping[str, Any]
-    members: tuple[MemberHeader, ...]
-    default_fpr: float
-    batch_size: int
-    fingerprint: str
-    heads: Mapping[str, int]
-    cycle_discriminators: tuple[str, ...] = ()
-    plugin_versions: tuple[PluginVersion, ...] = ()
-    bigan_version: str = __version__
+    class_names: tuple[Text, ...]
+    normal_classes: tuple[Annotated[int, Field(ge=0)], ...]
+    preprocessing: dict[str, Any]
+    members: Annotated[tuple[MemberHeader, ...], Field(min_length=1, max_length=1000)]
+    default_fpr: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Annotated[int, Field(ge=1, le=_LARGEST_BATCH)]
+    fingerprint: Text
+    heads: dict[Text, Annotated[int, Field(ge=1, le=_LARGEST_HEAD)]]
+    cycle_discriminators: tuple[Annotated[str, Field(pattern="^(image|latent)$")], ...]
+    plugin_versions: tuple[PluginVersion, ...]
+
+    @field_validator("image_shape")
+    @classmethod
+    def _is_an_image(cls, shape: ImageShape) -> ImageShape:
+        if not (1 <= shape.channels <= 4 and 1 <= shape.height <= _LARGEST_SIDE >= shape.width > 0):
+            raise ValueError(f"no image has the shape {shape}")
+        return shape
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelHeader:
+        if any(number >= len(self.class_names) for number in self.normal_classes):
+            raise ValueError("normal_classes has a number without a name")
+        if len({tuple(member.components) for member in self.members}) > 1:
+            raise ValueError("members have different components")
+        return self
+
+    def to_json(self) -> str:
+        """Return the header as JSON."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True))
 
 
-_ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model file that was read once and whose checksum matches.
+
+    Attributes:
+        path: Where it was read.
+        header: What it says of itself.
+        data: The whole file.
+    """
+
+    path: Path
+    header: ModelHeader
+    data: bytes
 
 
 def read_header(path: Path) -> ModelHeader:
-    """Return what the model file *path* says of itself, without loading its tensors.
+    """Return the header of the model file *path*; as :func:`read_model_file`."""
+    return read_model_file(path).header
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read the model file *path* and check it; its tensors are not loaded yet.
 
     Raises:
-        DataError: The file is missing, is no model file, or was written by a newer version.
+        DataError: The file is missing, damaged, no model file, or of another version.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+        data = read_regular_file(path)
     except FileNotFoundError as error:
         raise DataError(f"no model file {path}") from error
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a model file ({error})", _ANOTHER) from error
+    except OSError as error:
+        raise DataError(f"cannot read the model file {path}: {error.strerror}", _ANOTHER) from error
+    try:
+        verified_checksum(data)
+    except ValueError as error:
+        _check_is_model_file(path, data)
+        raise damaged(path, str(error)) from error
+    return ModelFile(path, _parse_header(path, data), data)
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    """Return the error for a model file that cannot be trusted, for *reason*."""
+    return DataError(f"{path} is damaged ({one_line(reason)})", _ANOTHER)
+
+
+def _check_is_model_file(path: Path, data: bytes) -> None:
+    """Raise a more exact error where *path*, without a valid checksum, is no such file at all."""
+    try:
+        metadata = _metadata(data)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged, or not a model file ({error})", _ANOTHER) from error
     if FORMAT not in metadata:
         raise DataError(f"{path} is a safetensors file, but not a model file of bigan", _ANOTHER)
     try:
-        return _parsed(path, json.loads(metadata[FORMAT]))
-    except ValidationError as error:
-        raise DataError(
-            f"{path} does not suit bigan {__version__}: {first_problem(error)}",
-            "it was written by another version of bigan",
-        ) from error
-    except DataError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"the header of {path} is damaged ({error!r})", _ANOTHER) from error
+        header = parse_json(metadata[FORMAT])
+        _check_schema(path, header)
+    except (ValueError, TypeError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise damaged(path, "its header cannot be read") from error
 
 
-def _parsed(path: Path, header: dict[str, Any]) -> ModelHeader:
-    if header["schema"] == _ONE_NETWORK:
-        header["members"] = [
-            {
-                "seed": header["config"]["train"]["seed"],
-                "epoch": header["epoch"],
-                "diagnostics": None,
-                "components": header["components"],
-            }
-        ]
-    elif header["schema"] != SCHEMA:
+def _check_schema(path: Path, header: Mapping[str, Any]) -> None:
+    found = header["schema"]
+    if isinstance(found, int) and not isinstance(found, bool) and 0 < found != SCHEMA:
+        advice = f"it was written by bigan {header['bigan_version']}"
         raise DataError(
-            f"{path} has model format {header['schema']}; this version reads {SCHEMA}",
-            f"it was written by bigan {header['bigan_version']}: update bigan",
+            f"{path} has model format {found}; this version reads {SCHEMA}",
+            f"{advice}: update bigan" if found > SCHEMA else f"{advice}: train again",
         )
+
+
+def _check_preprocessing(path: Path, header: Mapping[str, Any]) -> None:
     if header["preprocessing"] != PREPROCESSING:
         raise DataError(
             f"{path} was trained on images that were prepared in another way",
             f"use bigan {header['bigan_version']}, which wrote it, or train again",
         )
-    channels, height, width = header["image_shape"]
-    return ModelHeader(
-        epoch=header["epoch"],
-        config=RunConfig.model_validate_json(json.dumps(header["config"])),
-        image_shape=ImageShape(channels, height, width),
-        class_names=tuple(header["class_names"]),
-        normal_classes=tuple(header["normal_classes"]),
-        preprocessing=header["preprocessing"],
-        members=tuple(_member_header(member) for member in header["members"]),
-        default_fpr=header["default_fpr"],
-        batch_size=header["batch_size"],
-        fingerprint=header["fingerprint"],
-        heads=header.get("heads", {}),  # files of version 0.1 have none
-        cycle_discriminators=tuple(header.get("cycle_discriminators", ())),  # likewise
-        plugin_versions=plugin_versions_from(header.get("plugin_versions", ())),  # likewise
-        bigan_version=header["bigan_version"],
-    )
 
 
-def _member_header(said: Mapping[str, Any]) -> MemberHeader:
-    figures = said["diagnostics"]
-    diagnostics = None if figures is None else TrainingDiagnostics.from_dict(figures)
-    provenance = TrainingProvenance(said["seed"], said["epoch"], diagnostics)
-    return MemberHeader(provenance, said["components"])
+def _metadata(data: bytes) -> Mapping[str, str]:
+    """Return the metadata of a safetensors file: a length, then a header of JSON, then tensors."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= len(data) - 8:
+        raise ValueError("it is cut off")
+    metadata: Mapping[str, str] = parse_json(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
+
+
+def _parse_header(path: Path, data: bytes) -> ModelHeader:
+    try:
+        text = _metadata(data)[FORMAT]
+        document = parse_json(text)
+        _check_schema(path, document)
+        _check_preprocessing(path, document)
+        return ModelHeader.model_validate_json(text)
+    except ValidationError as error:
+        config = error.errors(include_url=False)[0]["loc"][:1] == ("config",)
+        if config and document.get("bigan_version") != __version__:
+            raise DataError(
+                f"{path} does not suit bigan {__version__}: {first_problem(error)}",
+                f"use bigan {document.get('bigan_version')}, which wrote it",
+            ) from error
+        raise damaged(path, f"header: {first_problem(error)}") from error
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, f"its header cannot be read: {error}") from error

@@ -32,7 +32,7 @@ class Header:
     """What the rows of a partial output were computed with.
 
     Attributes:
-        model: SHA-256 of the model file.
+        model: Checksum of the model file.
         threshold: The score above which an image is anomalous.
         components: The components' names, in the order of their columns.
     """
@@ -119,12 +119,6 @@ def is_unfinished(output: Path) -> bool:
     """Return whether there is a non-empty partial file of *output*."""
     partial = partial_path(output)
     return partial.is_file() and partial.stat().st_size > 0
-
-
-def model_digest(file: Path) -> str:
-    """Return the SHA-256 of a model file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -52,6 +52,7 @@ class EvaluationResult:
     Attributes:
         run: The run directory.
         model: The model file.
+        model_sha256: Its checksum.
         epoch: Epochs trained.
         dataset: The name of the dataset.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
@@ -69,6 +70,7 @@ class EvaluationResult:
 
     run: Path
     model: Path
+    model_sha256: str
     epoch: int
     dataset: str
     protocol: str
@@ -93,6 +95,7 @@ class EvaluationResult:
         return {
             "run": str(self.run),
             "model": str(self.model),
+            "model_sha256": self.model_sha256,
             "epoch": self.epoch,
             "dataset": self.dataset,
             "protocol": self.protocol,
@@ -312,6 +315,7 @@ def _result(
     return EvaluationResult(
         run=run,
         model=file,
+        model_sha256=header.sha256,
         epoch=header.epoch,
         dataset=dataset or header.config.data.dataset,
         protocol=test.protocol,

@@ -101,15 +101,17 @@ def load_model(
     from bigan_cli.model.device import resolve_device
     from bigan_cli.plugins import load_registry
     from bigan_cli.storage.model_file import load_detector
-    from bigan_cli.storage.model_header import read_header
+    from bigan_cli.storage.model_header import read_model_file
 
     chosen = resolve_device(device)
-    header = read_header(file)
+    model_file = read_model_file(file)
+    header = model_file.header
     registry = load_registry(
         plugins, list(map(Path, header.config.plugins)), header.plugin_versions
     )
-    detector = load_detector(file, chosen, registry)
+    detector = load_detector(model_file, chosen, registry)
     callbacks.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
+    callbacks.detail(f"SHA-256 of the model: {header.sha256}")
     return LoadedModel(header, detector, registry, chosen)
 
 

@@ -20,7 +20,6 @@ from bigan_cli.storage.partial_output import (
     Header,
     exclusive,
     is_unfinished,
-    model_digest,
     partial_output,
     partial_path,
 )
@@ -46,6 +45,7 @@ class ScoreResult:
     Attributes:
         status: ``done``, or ``interrupted`` where ``should_stop`` ended it early.
         model: The model file.
+        model_sha256: Its checksum.
         threshold: An image is anomalous if its score exceeds this.
         fpr: The false-positive rate of the threshold; None if the threshold itself was given.
         output: The file that was written, or None.
@@ -58,6 +58,7 @@ class ScoreResult:
 
     status: str
     model: Path
+    model_sha256: str
     threshold: float
     fpr: float | None
     output: Path | None
@@ -122,7 +123,7 @@ def score_files(
     set_batch_size(model, batch_size)
     rule = Rule.of(model, fpr, threshold)
     names = model.detector.component_names
-    header = Header(model_digest(source.file), rule.limit, names)
+    header = Header(model.header.sha256, rule.limit, names)
     counts, status = Counts(), "done"
     with nullcontext() if output is None else exclusive(output):
         earlier = CompletedInputs()
@@ -149,6 +150,7 @@ def score_files(
     return ScoreResult(
         status=status,
         model=source.file,
+        model_sha256=model.header.sha256,
         threshold=rule.limit,
         fpr=rule.fpr,
         output=output,

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import tomli
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
 from bigan_cli.storage.model_header import read_header
 
@@ -198,31 +196,6 @@ def test_a_package_of_another_version_is_named(with_package, picture, bigan, sit
         "hint: this run was trained with bigan-tinyconv 0.1.0, and 0.2.0 is installed: "
         "pip install bigan-tinyconv==0.1.0"
     )
-
-
-def test_models_of_earlier_versions_still_load(with_files, picture, bigan):
-    """They do not say what they were made with, but name the files."""
-    run = with_files / "run"
-    info = json.loads((run / "run.json").read_text())
-    del info["plugin_versions"]
-    (run / "run.json").write_text(json.dumps(info))
-    for file in (run / "models").glob("*.safetensors"):
-        with safe_open(file, framework="numpy") as opened:
-            header = json.loads(opened.metadata()["bigan-model"])
-        del header["plugin_versions"]
-        save_file(load_file(file), file, {"bigan-model": json.dumps(header)})
-    assert bigan("evaluate", "--run", run).code == 0
-    assert bigan("train", "--resume", "--save-dir", run).code == 0
-    (with_files / "tiny.py").unlink()
-    for file in (run / "models").glob("*.safetensors"):
-        with safe_open(file, framework="numpy") as opened:
-            header = json.loads(opened.metadata()["bigan-model"])
-        header["plugin_versions"] = []
-        save_file(load_file(file), file, {"bigan-model": json.dumps(header)})
-    told = bigan("score", picture, "--run", run)
-    assert told.err.splitlines()[0] == "error: unknown architecture 'tiny'"
-    assert f"plugin file {with_files / 'tiny.py'}: it does not exist" in told.err
-    assert "--plugin FILE" in told.err
 
 
 def test_what_comes_with_bigan_is_not_listed(install, tmp_path, bigan):
