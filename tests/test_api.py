@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 
 import bigan_cli as bigan
+from bigan_cli.cli.main import main
+from bigan_cli.plugins import load_registry
+from bigan_cli.workflows.in_memory import with_images
 
 SEED = np.random.default_rng(0)
 
@@ -26,13 +29,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api") / "run"
     words = ["--save-dir", folder, "--epochs", "1", "--image-size", "16", "--latent-dim", "4"]
     maps = ["--feature-maps-gen", "4", "--feature-maps-disc", "4", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "bigan_cli", "train", *map(str, [*words, *maps])],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    assert main(["train", *map(str, [*words, *maps])]) == 0
     return folder
 
 
@@ -80,10 +77,12 @@ def test_alone_as_in_a_batch_of_seven(detector, files, expected):
             assert detector.score(image).score.tolist() == [expected.score[number]]
 
 
-def test_as_bigan_score_says(bigan_process, run, files, expected):
-    told = bigan_process("score", files, "--run", run, "--device", "cpu")
-    assert told.code == 0, told.err
-    rows = [line.split(",") for line in told.out.splitlines()]
+def test_bigan_score_prints_the_same(run, files, expected, capfd):
+    capfd.readouterr()
+    code = main(["score", str(files), "--run", str(run), "--device", "cpu"])
+    printed = capfd.readouterr()
+    assert code == 0, printed.err
+    rows = [line.split(",") for line in printed.out.splitlines()]
     column = rows[0].index("score")
     assert [float(row[column]) for row in rows[1:]] == expected.score.tolist()
     assert [row[0] for row in rows[1:]] == list(expected.names)
@@ -223,7 +222,7 @@ def test_public_names():
 
 def test_import_alone_is_light():
     code = (
-        "import sys, time; t = time.perf_counter(); import bigan_cli; t = time.perf_counter() - t;"
+        "import sys, time; t = time.process_time(); import bigan_cli; t = time.process_time() - t;"
         "print(t, 'torch' in sys.modules, 'numpy' in sys.modules)"
     )
     runs = [
@@ -274,6 +273,29 @@ def test_a_folder_and_its_images_train_the_same(tmp_path):
     one = bigan.train(folder, save_dir=tmp_path / "a", **kept)
     two = bigan.train(paths, save_dir=tmp_path / "b", **kept)
     assert np.array_equal(one.score(paths).score, two.score(paths).score)
+
+
+@pytest.mark.parametrize("container", ["paths", "PIL", "arrays"])
+def test_photographs_get_the_recipe_of_a_folder_of_them(tmp_path, container):
+    images = [picture("RGB", (90, 120)) for _ in range(3)]
+    registry = with_images(load_registry(), as_given(images, container, tmp_path), ["image"] * 3)
+    recipe, reason = registry.dataset("in_memory").preset_for(None, None)
+    as_given(images, "paths", tmp_path)
+    assert (recipe, reason) == registry.dataset("folder").preset_for(tmp_path, None)
+    assert recipe["model"]["architecture"] == "features"
+    assert "photographs (about 120 pixels wide)" in reason
+
+
+def as_given(images, container, folder):
+    """Return *images* in a container; "paths" are PNG files in *folder*."""
+    if container == "PIL":
+        return images
+    if container == "arrays":
+        return [np.asarray(image) for image in images]
+    paths = [folder / f"{number}.png" for number in range(len(images))]
+    for image, path in zip(images, paths, strict=True):
+        image.save(path)
+    return paths
 
 
 @pytest.mark.parametrize(

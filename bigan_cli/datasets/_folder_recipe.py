@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bigan_cli.image_files import walk_all
 
-# Headers that are read, at most; they take a fraction of a second.
+if TYPE_CHECKING:
+    from bigan_cli.contracts import RawImage
+
+# Images whose size is read, at most; from headers of files it take a fraction of a second.
 _SAMPLE = 64
 # Files that are looked at to spread the sample, at most.
 _FILES = 4096
@@ -25,19 +28,34 @@ _LARGEST_SIDE = 1024
 _PICTURES: Mapping[str, Mapping[str, Any]] = {"train": {"min_epoch_steps": 4}}
 
 
-def recipe_for(root: Path, architecture: str | None) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-    """Return config tables that suit the images under *root*, and the reason in one line.
-
-    Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
-    they get the architecture ``features`` and keep their aspect ratio.
+def recipe_for_folder(
+    root: Path, architecture: str | None
+) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+    """Return the recipe for the images under *root*, as :func:`recipe_for` does.
 
     Args:
         root: The folder; one that cannot be read is left to whoever reads it next.
         architecture: The architecture that was asked for, or None.
     """
+    paths = [path for path in islice(walk_all(root), _FILES) if isinstance(path, Path)]
+    return recipe_for(paths, architecture)
+
+
+def recipe_for(
+    images: Sequence[RawImage], architecture: str | None
+) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+    """Return config tables that suit *images*, and the reason in one line.
+
+    Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
+    they get the architecture ``features`` and keep their aspect ratio.
+
+    Args:
+        images: Those that cannot be read are left out.
+        architecture: The architecture that was asked for, or None.
+    """
     if architecture not in (None, "features"):
         return _PICTURES, ""
-    sizes = _sample_sizes(root)
+    sizes = _sample_sizes(images)
     if not sizes:
         return _PICTURES, ""
     short = statistics.median(min(size) for size in sizes)
@@ -64,17 +82,22 @@ def _resized(aspect: float) -> tuple[int, int]:
     return (_PHOTOGRAPH_SIDE, long) if aspect >= 1 else (long, _PHOTOGRAPH_SIDE)
 
 
-def _sample_sizes(root: Path) -> list[tuple[int, int]]:
-    """Return (width, height) of a sample of images, as their headers state them."""
+def _sample_sizes(images: Sequence[RawImage]) -> list[tuple[int, int]]:
+    """Return (width, height) of a sample of images, those of files as their headers state them."""
+    step = max(1, len(images) // _SAMPLE)
+    sizes = (_size_of(image) for image in images[::step][:_SAMPLE])
+    return [size for size in sizes if size is not None]
+
+
+def _size_of(image: RawImage) -> tuple[int, int] | None:
     from PIL import Image
 
-    paths = [path for path in islice(walk_all(root), _FILES) if isinstance(path, Path)]
-    step = max(1, len(paths) // _SAMPLE)
-    sizes = []
-    for path in paths[::step][:_SAMPLE]:
-        try:
-            with Image.open(path) as image:
-                sizes.append(image.size)
-        except Exception:  # noqa: BLE001, S112  told when the image is decoded
-            continue
-    return sizes
+    if isinstance(image, Image.Image):
+        return image.size
+    if not isinstance(image, Path):
+        return image.shape[1], image.shape[0]
+    try:
+        with Image.open(image) as opened:
+            return opened.size
+    except Exception:  # noqa: BLE001  reported when the image is decoded
+        return None

@@ -13,7 +13,7 @@ from bigan_cli.contracts import Dataset, Items, Options
 from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout, recognize
 from bigan_cli.datasets._folder_names import Role
-from bigan_cli.datasets._folder_recipe import recipe_for
+from bigan_cli.datasets._folder_recipe import recipe_for_folder
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
@@ -78,7 +78,7 @@ class Folder(Dataset):
         cls, root: Path | None, architecture: str | None
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return the recipe for photographs or for small pictures, by the images in *root*."""
-        return ({}, "") if root is None else recipe_for(root, architecture)
+        return ({}, "") if root is None else recipe_for_folder(root, architecture)
 
     def train_items(self) -> Items:
         """Return the images to train on: paths and labels.

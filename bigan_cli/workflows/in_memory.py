@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from bigan_cli import __version__
 from bigan_cli.contracts import Dataset, Items
-from bigan_cli.datasets.folder import Folder
+from bigan_cli.datasets._folder_recipe import recipe_for
 from bigan_cli.plugins import BUILT_IN, Provided, Registry
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ def with_images(registry: Registry, images: Sequence[RawImage], names: Sequence[
         summary = "Images given from Python; all are normal"
         class_names: ClassVar[tuple[str, ...] | None] = ("normal",)
 
-        preset = Folder.preset
+        @classmethod
+        def preset_for(
+            cls, _root: Path | None, architecture: str | None
+        ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+            return recipe_for(images, architecture)  # as the dataset ``folder`` does
 
         def train_items(self) -> Items:
             return Items(images, np.zeros(len(images), np.int64), names=names)
