@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+from PIL import Image
 
 from bigan_cli.cli.main import main
 
@@ -38,18 +42,18 @@ class Outcome:
         return self.out.splitlines()
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the settings and the caches of whoever runs the tests out of them."""
-    for name in (*os.environ, "NO_COLOR", "FORCE_COLOR", "TERM"):
-        if name in ("NO_COLOR", "FORCE_COLOR", "TERM", "GITHUB_ACTIONS") or (
-            name.startswith("BIGAN_") and name != "BIGAN_DATA_DIR"
-        ):
-            monkeypatch.delenv(name, raising=False)
-    # One for all tests, so that what one has decoded the next need not.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name in ("NO_COLOR", "FORCE_COLOR", "TERM", "GITHUB_ACTIONS") or (
+                name.startswith("BIGAN_") and name != "BIGAN_DATA_DIR"
+            ):
+                patch.delenv(name)
+        # One for all tests, so that what one has decoded the next need not.
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 @pytest.fixture
@@ -113,3 +117,138 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("BIGAN_DATA_DIR does not name a folder with the real data sets")
     return Path(folder)
+
+
+# Folders and trained runs that several files of tests read. Each is made once for all test
+# processes; a test that changes one copies it first.
+
+SMALL = (
+    *("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--latent-dim", "8"),
+    *("--feature-maps-gen", "4", "--feature-maps-disc", "4"),
+)
+
+
+@pytest.fixture(scope="session")
+def small_options() -> tuple[str, ...]:
+    """Return the options of a training run that takes a second."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that fills the folder *name*, unless another test process has done so."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def once(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = shared / name, shared / f"{name}.filled"
+        with FileLock(shared / f"{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return once
+
+
+def _train(folder: Path, *words: object) -> None:
+    assert main(["train", *map(str, words), "--save-dir", str(folder)]) == 0
+
+
+def _write_digits(folder: Path, start: int, stop: int, *, only: int | None = None) -> list[Path]:
+    """Write digits number *start* to *stop* as PNG files ``NUMBER_CLASS.png``."""
+    from sklearn.datasets import load_digits
+
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = load_digits()
+    written = []
+    for i in range(start, stop):
+        label = int(digits.target[i])
+        if only is None or label == only:
+            path = folder / f"{i:04d}_{label}.png"
+            pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).save(path)
+            written.append(path)
+    return written
+
+
+@pytest.fixture(scope="session")
+def write_digits() -> Callable[..., list[Path]]:
+    """Return the function that writes digits as PNG files."""
+    return _write_digits
+
+
+@pytest.fixture(scope="session")
+def trained(build_once: Callable[..., Path]) -> Path:
+    """Return a run on the digits with 8 as the anomaly; to be read only."""
+    return build_once("trained", lambda folder: _train(folder, "--outlier", "8", *SMALL))
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy of that run, to be written into."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def ensemble(build_once: Callable[..., Path]) -> Path:
+    """Return a run of two members, with 8 as the anomaly; to be read only."""
+    words = ("--outlier", "8", "--members", "2", *SMALL, "--epochs", "12", "--save-interval", "4")
+    return build_once("ensemble", lambda folder: _train(folder, *words))
+
+
+@pytest.fixture(scope="session")
+def own_images(build_once: Callable[..., Path]) -> Path:
+    """Return a folder with ``good/``, normal images alone, and the ``run/`` trained on them."""
+
+    def fill(base: Path) -> None:
+        _write_digits(base / "good", 0, 1200, only=3)
+        _train(base / "run", "--dataset", "folder", "--data-root", base / "good", *SMALL)
+
+    return build_once("own-images", fill)
+
+
+@pytest.fixture(scope="session")
+def pictures(build_once: Callable[..., Path]) -> Path:
+    """Return a folder of 150 digits as PNG files, in two levels; to be read only."""
+
+    def fill(base: Path) -> None:
+        _write_digits(base, 0, 100)
+        _write_digits(base / "more", 100, 150)
+
+    return build_once("pictures", fill)
+
+
+def _photograph(random: np.random.Generator, *, defective: bool = False) -> Image.Image:
+    """Return a striped surface of 96x72 pixels, with a bright spot where it is *defective*."""
+    rows, columns = np.mgrid[:72, :96]
+    stripes = 120 + 50 * np.sin((columns + rows) / 5 + random.uniform(0, 2 * np.pi))
+    pixels = stripes[..., None] + random.normal(0, 6, (72, 96, 3))
+    if defective:
+        y, x = random.integers(4, 52, 2)
+        pixels[y : y + 16, x : x + 16] = (250, 240, 30)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def photographs(build_once: Callable[..., Path]) -> Path:
+    """Return a folder of photographs, and the ``run/`` of ``features`` trained on them.
+
+    ``train/good`` has 40; ``test/good`` and ``test/spot`` have 6 each.
+    """
+
+    def fill(base: Path) -> None:
+        random = np.random.default_rng(0)
+        for name, count in (("train/good", 40), ("test/good", 6), ("test/spot", 6)):
+            (base / name).mkdir(parents=True)
+            for i in range(count):
+                picture = _photograph(random, defective=name == "test/spot")
+                picture.save(base / name / f"{i:02d}.png")
+        words = ("--dataset", "folder", "--data-root", base, "--image-size", "64")
+        steps = ("--set", "train.min_epoch_steps=20", "--set", "train.max_epoch_steps=20")
+        few = ("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--fpr", "0.2")
+        _train(base / "run", *words, *few, *steps)
+
+    return build_once("photographs", fill)

@@ -33,13 +33,6 @@ def load(file):
 
 
 @pytest.fixture(scope="module")
-def ensemble(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("members") / "run"
-    assert bigan("train", *SMALL, "--save-dir", folder) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
 def digits():
     from sklearn.datasets import load_digits
 
