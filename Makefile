@@ -23,12 +23,18 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 
 # How many processes run the tests; each file of tests stays in one. They use one thread each.
 TEST_PROCESSES ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 
-.PHONY: help install demo test lint options benchmark clean
+# Bytecode is written even where the environment forbids it: without, importing torch takes
+# three times as long in every process of the demo and the tests.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help install demo test test-all lint options benchmark clean
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
-	@echo "make test     run the tests, those of the packages in plugins/ included"
+	@echo "make test     run the quick tests, under two minutes on two cores"
+	@echo "make test-all run all tests, those marked slow included"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make options  write the options of bigan train anew from config/schema.py"
 	@echo "make install  only make $(VENV)"
@@ -81,7 +87,10 @@ demo: install
 	@echo; sed -n 2p $(DEMO_FIGURES)
 
 test: $(PLUGINS_STAMP)
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: $(PLUGINS_STAMP)
+	$(PYTEST)
 
 lint: $(PLUGINS_STAMP)
 	$(BIN)/ruff check .
