@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,8 @@ from bigan_cli.storage.score_table import ANOMALY, RowFormat, csv_line
 
 _KIND = "bigan score, unfinished"
 _DIGEST = 16
+# Path, score, p-value, label, regions and error.
+_OTHER_COLUMNS = 6
 _START_OVER = "delete it to start over"
 
 
@@ -35,11 +37,13 @@ class Header:
         model: Checksum of the model file.
         threshold: The score above which an image is anomalous.
         components: The components' names, in the order of their columns.
+        map_files: Which files of heatmaps each row has, and where; empty for none.
     """
 
     model: str
     threshold: float
     components: Sequence[str]
+    map_files: Mapping[str, str | None] = field(default_factory=dict)
 
     def line(self) -> str:
         """Return the first line of a partial output, with its line end."""
@@ -48,6 +52,7 @@ class Header:
             "model": self.model,
             "threshold": self.threshold,
             "components": list(self.components),
+            "map_files": dict(self.map_files),
         }
         return json.dumps(values) + "\n"
 
@@ -72,6 +77,11 @@ class Header:
                 f"{partial} was labelled with the threshold {found.get('threshold')}, not with "
                 f"{self.threshold}",
                 f"resume with the same 'score.fpr' or threshold, or {_START_OVER}",
+            )
+        if found.get("map_files") != dict(self.map_files):
+            raise UsageError(
+                f"{partial} comes from a call that wrote other maps or masks",
+                f"resume with the same folders and format, or {_START_OVER}",
             )
 
 
@@ -247,7 +257,7 @@ def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[s
     for cells in csv.reader(lines):
         if truncated:
             raise _damaged(partial)
-        if len(cells) != components + 5 or not lines.complete:
+        if len(cells) != components + _OTHER_COLUMNS or not lines.complete:
             truncated = True  # allowed for the last line only
         elif cells[1]:
             yield cells[0], cells[3] == ANOMALY, csv_line(cells)

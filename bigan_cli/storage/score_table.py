@@ -6,11 +6,14 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bigan_cli.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from bigan_cli.scoring.regions import Region
 
 ANOMALY, NORMAL = "anomaly", "normal"
 SUFFIXES = (".csv", ".jsonl")
@@ -28,6 +31,7 @@ class ScoreRow:
         components: Name -> standardised value of the component; empty where there is no score.
         error: Why there is no score; empty where there is one.
         truth: Name -> value of the columns that say what the image is, where that is known.
+        regions: Where the image is anomalous, in its own pixels; None where that is not known.
     """
 
     path: str
@@ -37,6 +41,7 @@ class ScoreRow:
     components: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     truth: Mapping[str, object] = field(default_factory=dict)
+    regions: Sequence[Region] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as a JSON object; what is not known is null."""
@@ -47,6 +52,7 @@ class ScoreRow:
             "p_value": self.p_value,
             "label": self.label or None,
             "components": dict(self.components),
+            "regions": None if self.regions is None else [asdict(each) for each in self.regions],
             "error": self.error or None,
         }
 
@@ -67,6 +73,8 @@ class RowFormat:
 def csv_format(components: Sequence[str], truth: Sequence[str] = ()) -> RowFormat:
     """Return the CSV format. Numbers are written so that they read back exactly.
 
+    The column ``regions`` has their number.
+
     Args:
         components: The components' names, in the order of their columns.
         truth: The names of the columns that say what the images are.
@@ -75,10 +83,11 @@ def csv_format(components: Sequence[str], truth: Sequence[str] = ()) -> RowForma
     def cells(row: ScoreRow) -> list[object]:
         known = [row.truth.get(name) for name in truth]
         values = [row.components.get(name) for name in components]
-        return [row.path, *known, row.score, row.p_value, row.label, *values, row.error]
+        regions = None if row.regions is None else len(row.regions)
+        return [row.path, *known, row.score, row.p_value, row.label, *values, regions, row.error]
 
     return RowFormat(
-        csv_line(["path", *truth, "score", "p_value", "label", *components, "error"]),
+        csv_line(["path", *truth, "score", "p_value", "label", *components, "regions", "error"]),
         lambda rows: _csv_lines(map(cells, rows)),
     )
 

@@ -31,7 +31,8 @@ from bigan_cli.storage.score_table import (
     score_table,
 )
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.models import find_model, load_model, set_batch_size
+from bigan_cli.workflows.map_files import map_files
+from bigan_cli.workflows.models import LoadedModel, find_model, load_model, set_batch_size
 from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
 
 OnRows = Callable[[Sequence[str], Sequence[ScoreRow]], object]
@@ -85,6 +86,9 @@ def score_files(
     output: Path | None = None,
     resume: bool = False,
     sort: bool = False,
+    maps: Path | None = None,
+    map_format: str | None = None,
+    masks: Path | None = None,
     on_rows: OnRows | None = None,
     callbacks: Callbacks | None = None,
 ) -> ScoreResult:
@@ -106,6 +110,9 @@ def score_files(
         output: A .csv or .jsonl file to write the rows to; replaced where it exists.
         resume: Whether to continue an *output* that was stopped before its end.
         sort: Whether the most anomalous image comes first; keeps all rows in memory.
+        maps: A folder to write a heatmap of each image to; see :class:`MapFiles`.
+        map_format: ``overlay`` (the default), ``png16`` or ``npy``.
+        masks: A folder to write a mask of the anomalous pixels of each image to.
         on_rows: Called with the rows of each batch, in the order of the inputs.
         callbacks: Receive notes, warnings and progress.
 
@@ -117,13 +124,18 @@ def score_files(
     callbacks = callbacks or Callbacks()
     _check_rule(fpr, threshold)
     _check_output(output, resume=resume, sort=sort)
+    files = map_files(inputs, maps, map_format, masks)
     source = find_model(run, checkpoint)
     found = _find(inputs, recursive=recursive)
     model = load_model(source.file, device, plugins, callbacks)
     set_batch_size(model, batch_size)
     rule = Rule.of(model, fpr, threshold)
     names = model.detector.component_names
-    header = Header(model.header.sha256, rule.limit, names)
+    if files is not None:
+        _check_heatmaps(model)
+        files.create_folders()
+    written = {} if files is None else files.as_dict()
+    header = Header(model.header.sha256, rule.limit, names, written)
     counts, status = Counts(), "done"
     with nullcontext() if output is None else exclusive(output):
         earlier = CompletedInputs()
@@ -132,7 +144,7 @@ def score_files(
         counts.scored, counts.anomalies = earlier.scored, earlier.anomalies
         new = _without(earlier, found)
         options = DecodeOptions.of(model.header.config.data, max_megapixels)
-        batches = score_batches(model, new, rule, options, counts, callbacks, strict=strict)
+        batches = score_batches(model, new, rule, options, files, counts, callbacks, strict=strict)
         try:
             with _writer(output, header, sort=sort, resume=resume) as write:
                 for rows in _sorted(batches) if sort else batches:
@@ -193,6 +205,14 @@ def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
                 f"{partial_path(output)} holds the rows of a run that was stopped",
                 "'resume=True' continues it; delete it to start over",
             )
+
+
+def _check_heatmaps(model: LoadedModel) -> None:
+    if not model.detector.has_heatmaps:
+        raise UsageError(
+            "no score component of this model has heatmaps",
+            "train with one that has, such as reconstruction, or leave out maps and masks",
+        )
 
 
 # Inputs

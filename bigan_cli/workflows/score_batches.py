@@ -7,18 +7,22 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.stream import DecodedImage, map_batches
+from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import one_line, path_text
+from bigan_cli.scoring.regions import anomalous_pixels, find_regions, resize_heatmap
 from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.map_files import MapFiles
 from bigan_cli.workflows.models import LoadedModel
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -68,12 +72,16 @@ def score_batches(
     inputs: Iterable[Path | DecodedImage],
     rule: Rule,
     options: DecodeOptions,
+    files: MapFiles | None,
     counts: Counts,
     callbacks: Callbacks,
     *,
     strict: bool,
 ) -> Iterator[list[ScoreRow]]:
-    """Yield the rows of each batch, in the order of the inputs, and count them."""
+    """Yield the rows of each batch, in the order of the inputs, and count them.
+
+    The files of a batch's heatmaps are written before its rows are returned.
+    """
     detector = model.detector
     on_cpu = model.device.type == "cpu"
     # A GPU computes one batch after another, a CPU one on each of its cores.
@@ -81,10 +89,11 @@ def score_batches(
 
     def work(batch: list[DecodedImage]) -> tuple[list[DecodedImage], list[ScoreRow]]:
         with turn:
-            rows = _score_batch(model, batch, rule)
+            scored = _score_batch(model, batch, rule)
         for image in batch:
             image.pixels = None  # frees the memory
-        return batch, rows
+        located = [_with_regions(row, image, heat, files, options) for row, image, heat in scored]
+        return batch, located
 
     results = map_batches(
         inputs,
@@ -108,28 +117,58 @@ def score_batches(
             raise StoppedError
 
 
-def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -> list[ScoreRow]:
+_Scored = tuple[ScoreRow, DecodedImage, NDArray[np.float32] | None]
+
+
+def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -> list[_Scored]:
+    """Return the row of each image, and its heatmap at the model's size if there is one."""
+    detector = model.detector
     pixels = [image.pixels for image in batch if image.pixels is not None]
     if not pixels:
-        return [ScoreRow(path_text(image.path), error=image.error) for image in batch]
-    scores = model.detector.score(np.stack(pixels))
-    anomalous = model.detector.predict(scores, rule.fpr, rule.threshold)
+        return [
+            (ScoreRow(path_text(image.path), error=image.error), image, None) for image in batch
+        ]
+    scores = detector.score(np.stack(pixels), heatmaps=True, fpr=rule.fpr)
+    anomalous = detector.predict(scores, rule.fpr, rule.threshold)
     table = np.stack([scores.score, scores.p_value, *scores.components.values()], axis=1)
-    scored = zip(table.tolist(), anomalous.tolist(), strict=True)
-    rows = []
+    maps = [None] * len(pixels) if scores.heatmaps is None else list(scores.heatmaps)
+    scored = zip(table.tolist(), anomalous.tolist(), maps, strict=True)
+    rows: list[_Scored] = []
     for image in batch:
         path = path_text(image.path)
         if image.pixels is None:
-            rows.append(ScoreRow(path, error=image.error))
+            rows.append((ScoreRow(path, error=image.error), image, None))
             continue
-        (score, p_value, *values), anomaly = next(scored)
+        (score, p_value, *values), anomaly, heat = next(scored)
         if not all(map(math.isfinite, (score, *values))):
-            rows.append(ScoreRow(path, error="the score is not finite"))
+            rows.append((ScoreRow(path, error="the score is not finite"), image, None))
             continue
         components = dict(zip(scores.components, values, strict=True))
         label = ANOMALY if anomaly else NORMAL
-        rows.append(ScoreRow(path, score, p_value, label, components))
+        rows.append((ScoreRow(path, score, p_value, label, components), image, heat))
     return rows
+
+
+def _with_regions(
+    row: ScoreRow,
+    image: DecodedImage,
+    heat: NDArray[np.float32] | None,
+    files: MapFiles | None,
+    options: DecodeOptions,
+) -> ScoreRow:
+    """Return the row with the regions of the image, and write the files of its heatmap."""
+    if heat is None or image.found is None:
+        return row
+    if files is None and not anomalous_pixels(heat).any():
+        return replace(row, regions=())  # a resized map has no larger values
+    heat = resize_heatmap(heat, image.found.height, image.found.width)
+    regions = find_regions(heat)
+    if files is not None:
+        try:
+            files.write(image.path, heat, regions, options)
+        except UnreadableImage as error:  # since it was scored
+            return ScoreRow(row.path, error=error.reason)
+    return replace(row, regions=regions)
 
 
 def _skip(row: ScoreRow, counts: Counts, callbacks: Callbacks, *, strict: bool) -> None:

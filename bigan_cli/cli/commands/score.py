@@ -64,6 +64,28 @@ def score(
     sort: Annotated[
         bool, typer.Option("--sort", help="Most anomalous first; keeps all rows in memory.")
     ] = False,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a heatmap of each image to this folder, in subfolders like the inputs'.",
+            metavar="DIR",
+        ),
+    ] = None,
+    map_format: Annotated[
+        str | None,
+        typer.Option(
+            help="Files of --maps: overlay (PNG on the image), png16 (4096 levels are the "
+            "threshold) or npy (1.0 is the threshold). [default: overlay]",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a black and white mask of each image's anomalous pixels to this folder.",
+            metavar="DIR",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unreadable file, with exit code 1.")
     ] = False,
@@ -82,7 +104,8 @@ def score(
 
     Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs. A
     file that cannot be read gets a row with the reason, and the exit code is 4. Until all are
-    done, the rows of --output are in FILE.partial.
+    done, the rows of --output are in FILE.partial. Regions are the places of an image that
+    exceed a threshold which at most a share --fpr of normal images exceed anywhere.
     """
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.cli.views.score import RowPrinter, check_result, show_summary
@@ -107,6 +130,9 @@ def score(
                 output=output,
                 resume=resume,
                 sort=sort,
+                maps=maps,
+                map_format=map_format,
+                masks=masks,
                 on_rows=RowPrinter(terminal, output, as_json=as_json),
                 callbacks=callbacks,
             )
