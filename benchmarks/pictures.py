@@ -1,4 +1,4 @@
-"""Data for the benchmarks: image files made once, and the words that name a data set."""
+"""Data for the benchmarks: image files made once, and the words that name a dataset."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def train_ours(networks: Networks, config: TrainConfig, images: Images, clock: C
 
 
 class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's data sets give them: PIL, then the usual transforms."""
+    """Images as torchvision's datasets give them: PIL, then the usual transforms."""
 
     def __init__(self, images: Images) -> None:
         from torchvision import transforms

@@ -94,7 +94,7 @@ def _is_in_use(temporary: Path, pid: int) -> bool:
 
 def expanded(path: Path | str) -> Path:
     """Return *path* with ``~`` as the home folder; that of a user who does not exist stays."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111  pathlib's own raises for a stranger
+    return Path(os.path.expanduser(path))  # noqa: PTH111  pathlib's own raises for an unknown user
 
 
 def write_text(path: Path, text: str) -> None:

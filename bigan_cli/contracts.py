@@ -1,4 +1,4 @@
-"""The contracts between the parts: what a data set, an architecture and a score component are.
+"""The contracts between the parts: what a dataset, an architecture and a score component are.
 
 Plugins import this module and nothing else of the package. It imports neither torch nor
 torchvision, so that listing plugins and reading a configuration stay fast.
@@ -47,7 +47,7 @@ class Options(BaseModel):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """Return the options that a table of a run file or of a model file means.
+        """Return the options that a table of a config file or of a model file means.
 
         Such a table holds lists and texts where a class may declare tuples and paths; nothing
         else is converted.
@@ -76,7 +76,7 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class DataLocation:
-    """Where a data set finds its files.
+    """Where a dataset finds its files.
 
     Attributes:
         root: The folder given by ``data.root``, else the data cache of this machine.
@@ -95,7 +95,7 @@ class Items:
         images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
             paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
             each. A sequence is indexed only when its pixels are needed.
-        labels: int64 ``[N]``, each an index into the data set's classes; a list becomes one.
+        labels: int64 ``[N]``, each an index into the dataset's classes; a list becomes one.
         masks: Where known, for each image its ground-truth mask, or None for an image without
             one: a file, a PIL image, or an array ``[H, W]`` of booleans or of numbers from 0
             up; or a tuple of these, of which each marks a part. Of any size. A boolean marks an
@@ -120,10 +120,10 @@ class Items:
 
 
 class Dataset(ABC):
-    """A data set: what the images and labels of its two splits are.
+    """A dataset: what the images and labels of its two splits are.
 
     It never trains, never splits by normality and never resizes: that is done in one place,
-    for every data set alike.
+    for every dataset alike.
 
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
@@ -132,8 +132,8 @@ class Dataset(ABC):
             its own where its options decide it.
         class_names: The classes where they are fixed, or None where they are found in the data.
         needs_root: Whether ``--data-root`` must be given (no default place makes sense).
-        Options: Its typed options, the table ``[data.options]`` of a run file.
-        preset: Run-file tables that suit this data set better than the general defaults,
+        Options: Its typed options, the table ``[data.options]`` of a config file.
+        preset: Run-file tables that suit this dataset better than the general defaults,
             for instance ``{"train": {"epochs": 100}}``.
     """
 
@@ -174,7 +174,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def test_items(self) -> Items:
-        """Return the test split; empty where the data set has none of its own.
+        """Return the test split; empty where the dataset has none of its own.
 
         Raises:
             DataError: The files are not there or cannot be read.
@@ -183,11 +183,11 @@ class Dataset(ABC):
     def classes(self) -> tuple[str, ...]:
         """Return the class names, in the order of the labels."""
         if self.class_names is None:
-            raise TypeError(f"data set '{self.name}' must define class_names or classes()")
+            raise TypeError(f"dataset '{self.name}' must define class_names or classes()")
         return self.class_names
 
     def normal_classes(self) -> tuple[int, ...] | None:
-        """Return the classes that the data set itself calls normal (``good``), or None."""
+        """Return the classes that the dataset itself calls normal (``good``), or None."""
         return None
 
     def describe(self) -> str:
@@ -339,8 +339,8 @@ class ScoreComponent(ABC):
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
-        Options: Its typed options, the table ``[score.options.NAME]`` of a run file.
-        weight: Its weight in the score where the run file gives none; 0 reports it only.
+        Options: Its typed options, the table ``[score.options.NAME]`` of a config file.
+        weight: Its weight in the score where the config file gives none; 0 reports it only.
         needs_places: Whether it is for networks that work at every place of a feature map.
         needs_image_features: Whether the discriminator must offer ``image_features``.
         needs_encoder_features: Whether the encoder must offer ``features``.

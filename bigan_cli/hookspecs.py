@@ -1,4 +1,4 @@
-"""The hooks through which data sets, architectures and score components arrive.
+"""The hooks through which datasets, architectures and score components arrive.
 
 A plugin is a module (or object) named by an entry point of the group ``bigan``::
 

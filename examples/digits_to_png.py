@@ -3,7 +3,7 @@
     python examples/digits_to_png.py FOLDER
     python examples/digits_to_png.py FOLDER --split test
 
-The second writes only the images that the data set ``digits`` keeps for testing.
+The second writes only the images that the dataset ``digits`` keeps for testing.
 """
 
 from __future__ import annotations

@@ -112,10 +112,10 @@ def rewrite_model() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Return the folder of the real data sets, as ``BIGAN_DATA_DIR`` names it, or skip."""
+    """Return the folder of the real datasets, as ``BIGAN_DATA_DIR`` names it, or skip."""
     folder = os.environ.get("BIGAN_DATA_DIR")
     if not folder:
-        pytest.skip("BIGAN_DATA_DIR does not name a folder with the real data sets")
+        pytest.skip("BIGAN_DATA_DIR does not name a folder with the real datasets")
     return Path(folder)
 
 

@@ -1,1 +1,1 @@
-"""Layer 2: the built-in architectures, each module a plugin like a stranger's."""
+"""Layer 2: the built-in architectures, each module a plugin like third-party ones."""

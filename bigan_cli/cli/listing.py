@@ -45,14 +45,14 @@ def options_of(options: type[Options]) -> list[dict[str, Any]]:
 
 
 def show_options(terminal: Terminal, table: str, provided: Provided[Any]) -> None:
-    """Print the options of one class, and the table of a run file where they belong."""
+    """Print the options of one class, and the table of a config file where they belong."""
     options = options_of(provided.cls.Options)
     terminal.note(f"{provided.cls.name}: {provided.cls.summary}")
     if not options:
         terminal.note("It has no options of its own.")
         return
     terminal.note(
-        f"Its options stand in [{table}] of a run file, or on the command line: "
+        f"Its options stand in [{table}] of a config file, or on the command line: "
         f"--set {table}.OPTION=VALUE"
     )
     terminal.table(

@@ -1,4 +1,4 @@
-"""Run files: reading TOML with errors a person can follow, and writing it."""
+"""Config files: reading TOML with errors a person can follow, and writing it."""
 
 from __future__ import annotations
 

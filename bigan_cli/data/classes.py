@@ -20,9 +20,9 @@ def resolve_classes(
 
     Args:
         refs: Names or indices.
-        class_names: The data set's classes, by index.
+        class_names: The dataset's classes, by index.
         option: ``inlier`` or ``outlier``, for the message.
-        dataset: Name of the data set, for the message.
+        dataset: Name of the dataset, for the message.
 
     Raises:
         UsageError: Something in *refs* is no class.

@@ -35,7 +35,7 @@ def load_external_test_set(
         UsageError: The images of *dataset* have a fixed shape, and it is another one; or nothing
             says which of its classes are normal.
         DataError: Images are missing or unreadable.
-        PluginError: The data set breaks its contract.
+        PluginError: The dataset breaks its contract.
     """
     native = dataset.image_shape
     if native is not None and native != shape:

@@ -19,10 +19,10 @@ class ImageSet:
 
     Attributes:
         pixels: uint8 ``[N, C, H, W]``.
-        labels: int64 ``[N]``, the data set's class of each image.
+        labels: int64 ``[N]``, the dataset's class of each image.
         outlier: bool ``[N]``, whether the image is an anomaly under the run's protocol.
         names: What to call each image in results.
-        masks: Ground-truth mask or masks of each image, or None, where the data set has them.
+        masks: Ground-truth mask or masks of each image, or None, where the dataset has them.
     """
 
     pixels: NDArray[np.uint8]

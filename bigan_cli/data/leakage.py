@@ -38,7 +38,7 @@ class Overlap:
 class LeakageReport:
     """What a comparison of all images of all splits by their pixels found.
 
-    Each image of the data set is in one split at most; an overlap therefore means that the data
+    Each image of the dataset is in one split at most; an overlap therefore means that the data
     set itself holds the image twice. Images count as equal when their pixels are, at the size
     and with the channels of the run.
 
@@ -51,7 +51,7 @@ class LeakageReport:
     def notes(self) -> tuple[str, ...]:
         """Return one sentence for each overlap; none where all is well."""
         return tuple(
-            f"{o.images} {o.second} images are identical to {o.first} images in the data set "
+            f"{o.images} {o.second} images are identical to {o.first} images in the dataset "
             f"itself (for instance {o.examples[0][1]} and {o.examples[0][0]})"
             for o in self.overlaps
         )

@@ -1,4 +1,4 @@
-"""All images of a data set in one row: the train split, followed by the test split."""
+"""All images of a dataset in one row: the train split, followed by the test split."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ImagePool:
 
         Raises:
             DataError: There is nothing to train on.
-            PluginError: The contract is broken, or the data set's own code raises something.
+            PluginError: The contract is broken, or the dataset's own code raises something.
         """
         train = _ask(dataset, dataset.train_items)
         test = _ask(dataset, dataset.test_items)
@@ -78,7 +78,7 @@ class ImagePool:
             _check_contract(dataset.name, items, len(names))
         if not len(train):
             raise DataError(
-                f"the data set {dataset.name} has no images to train on in {dataset.location.root}",
+                f"the dataset {dataset.name} has no images to train on in {dataset.location.root}",
                 "is that the right folder? --data-root FOLDER names another",
             )
         labels = Labels(
@@ -178,7 +178,7 @@ class ImagePool:
 
 
 def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
-    """Return what *method* of *dataset* returns; what a stranger's code raises is told as its."""
+    """Return what *method* of *dataset* returns; its exceptions become plugin errors."""
     try:
         return method()
     except BiganError:
@@ -188,7 +188,7 @@ def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
         if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
             raise
         raise PluginError(
-            f"the data set {dataset.name} is broken: {format_error(error)}",
+            f"the dataset {dataset.name} is broken: {format_error(error)}",
             "'bigan plugins check' tries out all that it must do",
         ) from error
 
@@ -263,7 +263,7 @@ class _Masks(Sequence["AnyMask | None"]):
 
 
 def _check_contract(dataset: str, items: Items, classes: int) -> None:
-    """Refuse items that a data set should not have returned.
+    """Refuse items that a dataset should not have returned.
 
     Raises:
         PluginError: Says what is wrong with them.
@@ -273,10 +273,10 @@ def _check_contract(dataset: str, items: Items, classes: int) -> None:
     for what, sequence in lengths.items():
         if sequence is not None and len(sequence) != count:
             raise PluginError(
-                f"the data set {dataset} returned {len(sequence)} {what} for {count} labels"
+                f"the dataset {dataset} returned {len(sequence)} {what} for {count} labels"
             )
     if count and not 0 <= int(items.labels.min()) <= int(items.labels.max()) < classes:
         raise PluginError(
-            f"the data set {dataset} returned labels {items.labels.min()} to "
+            f"the dataset {dataset} returned labels {items.labels.min()} to "
             f"{items.labels.max()} for {classes} classes"
         )

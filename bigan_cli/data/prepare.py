@@ -31,7 +31,7 @@ class PreparedData:
     """All images of a run, and how they came about.
 
     Attributes:
-        dataset_name: Of the data set.
+        dataset_name: Of the dataset.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         image_shape: Of every image.
         class_names: By label.
@@ -46,8 +46,8 @@ class PreparedData:
         test_fingerprint: The same of the test set alone.
         config: The configuration with all that was found or chosen here written in; it repeats
             the run.
-        notes: How the data set understood its files, and what else the user should know.
-        warnings: What the data set does not use, or what looks wrong in it.
+        notes: How the dataset understood its files, and what else the user should know.
+        warnings: What the dataset does not use, or what looks wrong in it.
     """
 
     dataset_name: str
@@ -79,7 +79,7 @@ class TestSet:
         image_shape: Of every image.
         fingerprint: Equal to the run's ``test_fingerprint`` while the images are the same.
         notes: What the user should know about how the set came about.
-        warnings: What the data set does not use, or what looks wrong in it.
+        warnings: What the dataset does not use, or what looks wrong in it.
     """
 
     images: ImageSet
@@ -118,8 +118,8 @@ def prepare(
 
     Raises:
         DataError: Images are missing, unreadable or too few.
-        UsageError: The options contradict each other or name no class of the data set.
-        PluginError: The data set breaks its contract.
+        UsageError: The options contradict each other or name no class of the dataset.
+        PluginError: The dataset breaks its contract.
     """
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
@@ -155,8 +155,8 @@ def reopen_test(
 
     Raises:
         DataError: Images are missing or unreadable.
-        UsageError: The configuration does not fit the data set.
-        PluginError: The data set breaks its contract.
+        UsageError: The configuration does not fit the dataset.
+        PluginError: The dataset breaks its contract.
     """
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
@@ -176,7 +176,7 @@ def reopen_test(
 
 
 def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
-    """Return the shape that is asked for, else the data set's own, else the images' own."""
+    """Return the shape that is asked for, else the dataset's own, else the images' own."""
     size, channels = config.image_size, config.input_channels
     native = dataset.image_shape
     if native is None:

@@ -1,6 +1,6 @@
 """The protocols: which images are fitted to, validated on, calibrated with and tested.
 
-The images of a data set's train split, followed by those of its test split, form one *pool*;
+The images of a dataset's train split, followed by those of its test split, form one *pool*;
 everything here is indices into it. All choices are drawn from the run's seed alone.
 """
 
@@ -35,7 +35,7 @@ class Labels:
         train: int64 ``[N]``, classes of the train split.
         test: int64 ``[M]``, classes of the test split; may be empty.
         class_names: By index.
-        normal: The classes that the data set itself calls normal, or None.
+        normal: The classes that the dataset itself calls normal, or None.
         dataset: Its name, for messages.
     """
 
@@ -70,17 +70,17 @@ class Splits:
 
 
 def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
-    """Divide a data set by the protocol that *config* asks for.
+    """Divide a dataset by the protocol that *config* asks for.
 
     * ``one-class``: the classes of ``inlier`` are normal. Train: the train split's normals.
       Test: the test split's normals and anomalies.
     * ``leave-one-out``: all classes but those of ``outlier`` are normal. Train and test split
       are pooled; a fifth of the normals, drawn once, and all anomalies are for testing.
-    * ``folder``: as one-class, with the classes that the data set itself calls normal.
+    * ``folder``: as one-class, with the classes that the dataset itself calls normal.
     * ``auto``: leave-one-out where ``outlier`` is given, one-class where ``inlier`` is, folder
-      where the data set names normal classes, else one-class with class 0.
+      where the dataset names normal classes, else one-class with class 0.
 
-    A data set with anomalies but without a test split of its own is pooled as in leave-one-out.
+    A dataset with anomalies but without a test split of its own is pooled as in leave-one-out.
     The test set holds all anomalies there are, or, with a number for ``outlier_portion``, as
     many as make up that share of it to within one image, drawn in proportion from each class;
     where there are too few, normals are left out instead.
@@ -89,7 +89,7 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
     them, of small sets at least min(50, 15 %) and min(100, 25 %), and never more than 5,000 each.
 
     Raises:
-        UsageError: The options contradict each other or name no class of the data set.
+        UsageError: The options contradict each other or name no class of the dataset.
         DataError: There are too few normal images.
     """
     protocol, normal_classes = resolve_protocol(labels, config)
@@ -108,10 +108,10 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
 
 
 def resolve_protocol(labels: Labels, config: DataConfig) -> tuple[str, tuple[int, ...]]:
-    """Return the protocol and the normal classes that *config* means for this data set.
+    """Return the protocol and the normal classes that *config* means for this dataset.
 
     Raises:
-        UsageError: The options contradict each other or name no class of the data set.
+        UsageError: The options contradict each other or name no class of the dataset.
     """
     protocol = config.protocol
     _refuse_contradictions(config)
@@ -128,7 +128,7 @@ def resolve_protocol(labels: Labels, config: DataConfig) -> tuple[str, tuple[int
         protocol, normal = "folder", labels.normal
     elif protocol == "folder":
         raise UsageError(
-            f"the data set {labels.dataset} does not say which of its classes are normal",
+            f"the dataset {labels.dataset} does not say which of its classes are normal",
             "name them with --inlier",
         )
     else:

@@ -1,1 +1,1 @@
-"""Layer 2: the built-in data sets, each module a plugin like a stranger's."""
+"""Layer 2: the built-in datasets, each module a plugin like third-party ones."""

@@ -10,7 +10,7 @@ from bigan_cli.errors import DataError
 
 
 class Choice:
-    """The options of the data set ``folder``, and what follows from them for each folder.
+    """The options of the dataset ``folder``, and what follows from them for each folder.
 
     Args:
         root: Which the names may be relative to.

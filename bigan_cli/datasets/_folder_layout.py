@@ -177,7 +177,7 @@ class Reader:
         for part, found in roles.items():
             if found & set(_SPLITS) and not found & SUSPECT:
                 raise DataError(
-                    f"{folder} seems to hold several data sets: one of them has the folder {part}",
+                    f"{folder} seems to hold several datasets: one of them has the folder {part}",
                     "pass the folder of one of them as data.root, or set "
                     "data.options.layout=normal if all images are normal",
                 )

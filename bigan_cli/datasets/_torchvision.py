@@ -1,4 +1,4 @@
-"""What the data sets fetched by torchvision share.
+"""What the datasets fetched by torchvision share.
 
 torchvision lays the files out and downloads them. Importing it takes seconds, so files in the
 IDX format that are there already are read without it.
@@ -74,7 +74,7 @@ def _names(prefix: str) -> tuple[str, str]:
 def download(
     dataset: Dataset, torchvision_name: str, folder: Path, expected: tuple[str, ...]
 ) -> None:
-    """Let torchvision fetch its data set *torchvision_name* into the data root.
+    """Let torchvision fetch its dataset *torchvision_name* into the data root.
 
     Args:
         dataset: Whose location says where to, and whether that is allowed.

@@ -21,7 +21,7 @@ class Cifar10(Dataset):
 
     Read by torchvision from ``ROOT/cifar-10-batches-py``. It checks each file against the
     published checksum before it opens it. A copy as image files in class folders is read
-    through the data set ``folder``.
+    through the dataset ``folder``.
     """
 
     name = "cifar10"
@@ -91,5 +91,5 @@ class Cifar10(Dataset):
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [Cifar10]

@@ -50,5 +50,5 @@ def _items(test: bool) -> Items:
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [Digits]

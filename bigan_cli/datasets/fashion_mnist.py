@@ -60,5 +60,5 @@ class FashionMnist(IdxDataset):
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [FashionMnist]

@@ -237,5 +237,5 @@ def _shortened(parts: Sequence[str]) -> str:
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [Folder]

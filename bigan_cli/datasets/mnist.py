@@ -18,5 +18,5 @@ class Mnist(IdxDataset):
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [Mnist]

@@ -1,6 +1,6 @@
 """The training loop: a generator that yields one record per epoch, and nothing else.
 
-It opens no file, prints nothing and knows no data set.
+It opens no file, prints nothing and knows no dataset.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def networks_of(cell: Row) -> str:
 
 
 def _class(cell: Row) -> str:
-    return ", ".join(cell["classes"]) or "as the data set says"
+    return ", ".join(cell["classes"]) or "as the dataset says"
 
 
 def _protocol(cell: Row) -> str:

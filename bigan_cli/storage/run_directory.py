@@ -277,7 +277,7 @@ class RunDirectory:
         """Return where the evaluation of *model* goes, so that none replaces another.
 
         Args:
-            dataset: Another data set than the run's own, by its name.
+            dataset: Another dataset than the run's own, by its name.
             model: The model file; that of the best epoch is the one meant where none is named.
         """
         folder = self.stats if dataset is None else self.stats / dataset

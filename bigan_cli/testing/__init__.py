@@ -1,4 +1,4 @@
-"""The conformance kit: whether a data set, architecture or score component keeps its contract.
+"""The conformance kit: whether a dataset, architecture or score component keeps its contract.
 
 For the tests of a plugin's author, one class is enough::
 
@@ -84,11 +84,11 @@ def dataset_checks(
     *,
     download: bool = False,
 ) -> list[Check]:
-    """Return the checks of a data set; nothing is read before they are run.
+    """Return the checks of a dataset; nothing is read before they are run.
 
     Args:
-        cls: The data set.
-        options: Its options, as a run file would give them; its defaults where None.
+        cls: The dataset.
+        options: Its options, as a config file would give them; its defaults where None.
         root: The folder with its files; the data cache of this machine where None.
         download: Whether it may fetch files that are missing.
     """
@@ -109,7 +109,7 @@ def architecture_checks(
 
     Args:
         cls: The architecture.
-        options: Its options, as a run file would give them; narrow networks are checked faster.
+        options: Its options, as a config file would give them; narrow networks are checked faster.
         shapes: The image shapes to build it for.
         latent_dim: Length of the latent vector.
     """
@@ -125,7 +125,7 @@ def score_component_checks(
 
     Args:
         cls: The score component.
-        options: Its options, as a run file would give them; its defaults where None.
+        options: Its options, as a config file would give them; its defaults where None.
     """
     from bigan_cli.testing._component import ComponentKit
 

@@ -31,7 +31,7 @@ class ArchitectureKit(PluginKit):
 
     Args:
         cls: The architecture.
-        options: Its options, as a run file would give them.
+        options: Its options, as a config file would give them.
         shapes: The image shapes to build it for.
         latent_dim: Length of the latent vector.
     """

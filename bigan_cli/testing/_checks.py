@@ -102,7 +102,7 @@ def marked_checks(kit: object) -> list[Check]:
 
 
 def _guarded(method: Callable[[], str | None]) -> str:
-    """Call a check; whatever a stranger's code raises in it is a violation, in words."""
+    """Call a check; any exception of the plugin's code is a violation."""
     try:
         return method() or ""
     except (ContractViolation, NotApplicable, KeyboardInterrupt):

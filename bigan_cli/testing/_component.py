@@ -32,7 +32,7 @@ class ComponentKit(PluginKit):
 
     Args:
         cls: The score component.
-        options: Its options, as a run file would give them.
+        options: Its options, as a config file would give them.
     """
 
     kind = COMPONENT

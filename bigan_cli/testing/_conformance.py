@@ -36,11 +36,11 @@ class _Conformance(ABC):
 
 
 class DatasetConformance(_Conformance):
-    """Tests of a data set.
+    """Tests of a dataset.
 
     Class attributes:
-        dataset: The data set.
-        options: Its options, as a run file would give them; its defaults where None.
+        dataset: The dataset.
+        options: Its options, as a config file would give them; its defaults where None.
         root: The folder with its files; the data cache of this machine where None.
         download: Whether it may fetch files that are missing.
     """
@@ -62,7 +62,7 @@ class ArchitectureConformance(_Conformance):
 
     Class attributes:
         architecture: The architecture.
-        options: Its options, as a run file would give them; narrow networks are tested faster.
+        options: Its options, as a config file would give them; narrow networks are tested faster.
         shapes: The image shapes to build it for; :data:`bigan_cli.testing.SHAPES` where None.
         latent_dim: Length of the latent vector.
     """
@@ -85,7 +85,7 @@ class ScoreComponentConformance(_Conformance):
 
     Class attributes:
         component: The score component.
-        options: Its options, as a run file would give them; its defaults where None.
+        options: Its options, as a config file would give them; its defaults where None.
     """
 
     component: ClassVar[type[ScoreComponent]]

@@ -1,4 +1,4 @@
-"""What a data set promises: its items, their labels and their pixels."""
+"""What a dataset promises: its items, their labels and their pixels."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from bigan_cli.testing._plugin import PluginKit
 
 
 class DatasetKit(PluginKit):
-    """The checks of a data set.
+    """The checks of a dataset.
 
     Args:
-        cls: The data set.
-        options: Its options, as a run file would give them.
+        cls: The dataset.
+        options: Its options, as a config file would give them.
         root: The folder with its files; the data cache of this machine where None.
         download: Whether it may fetch files that are missing.
     """
@@ -87,7 +87,7 @@ class DatasetKit(PluginKit):
 
     @promise
     def preset_is_valid(self) -> str:
-        """Its preset holds keys and values of a run file."""
+        """Its preset holds keys and values of a config file."""
         tables = {name: dict(table) for name, table in self.cls.preset.items()}
         tables.setdefault("data", {})["dataset"] = self.cls.name
         try:

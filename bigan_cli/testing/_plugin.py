@@ -40,7 +40,7 @@ class PluginKit:
 
     Args:
         cls: The class.
-        options: Its options, as a run file would give them; its defaults where None.
+        options: Its options, as a config file would give them; its defaults where None.
     """
 
     kind: ClassVar[Kind]

@@ -104,5 +104,5 @@ def test_completion_imports_what_it_completes(line, needed):
     "words", [["datasets"], ["architectures", "dcgan"], ["components"], ["plugins", "--json"]]
 )
 def test_listings_import_neither_torch_nor_numpy(words):
-    modules = imported(*words, BIGAN_PLUGINS="")  # what strangers import is theirs to say
+    modules = imported(*words, BIGAN_PLUGINS="")  # third-party plugins may import anything
     assert packages(modules) & (HEAVY | {"numpy", "rich"}) == set()

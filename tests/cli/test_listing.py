@@ -141,12 +141,12 @@ class TestPlugins:
         assert {"digits", "dcgan", "reconstruction"} <= {row["plugin"] for row in listed}
         assert {row["status"] for row in listed} == {"ok"}
 
-    def test_a_stranger_s_data_set_is_listed(self, bigan, install):
+    def test_a_third_party_dataset_is_listed(self, bigan, install):
         install("bigan_test_frogs", GOOD)
         row = next(row for row in rows(bigan("datasets").out) if row["name"] == "frogs")
         assert row["from"] == "bigan_test_frogs 1.2"
         row = next(r for r in rows(bigan("plugins").out) if r["plugin"] == "bigan_test_frogs")
-        assert row["provides"] == "data set frogs"
+        assert row["provides"] == "dataset frogs"
 
     def test_defaults_are_told_as_a_run_file_has_them(self, bigan, install):
         source = GOOD.replace("import Dataset", "import Dataset, Options").replace(

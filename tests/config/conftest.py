@@ -31,7 +31,7 @@ def run_file(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def frogs() -> Path:
-    """Return a plugin file with a data set that has options of several types and a preset."""
+    """Return a plugin file with a dataset that has options of several types and a preset."""
     return FROGS
 
 

@@ -191,7 +191,7 @@ def test_only_what_differs_between_machines_comes_from_the_environment(
     assert loaded.config.train.epochs != 3
     assert loaded.sources["train.device"] == "BIGAN_DEVICE"
     assert loaded.sources["data.root"] == "BIGAN_DATA_DIR"
-    # A folder of one's own is not in the cache of data sets.
+    # A folder of one's own is not in the cache of datasets.
     assert load_config(settings={"data.dataset": "folder"}).config.data.root is None
     monkeypatch.setenv("BIGAN_DEVICE", "")
     assert load_config().sources["train.device"] == "default"
@@ -381,7 +381,7 @@ def test_weights_of_components_that_a_higher_list_lacks_are_dropped(run_file: Ru
 
 @st.composite
 def any_run(draw: st.DrawFn) -> dict[str, Any]:
-    """Any valid run file, as nested tables."""
+    """Any valid config file, as nested tables."""
 
     def some(**keys: st.SearchStrategy[Any]) -> dict[str, Any]:
         return draw(st.fixed_dictionaries({}, optional=keys))

@@ -1,4 +1,4 @@
-"""Reading and writing run files."""
+"""Reading and writing config files."""
 
 from __future__ import annotations
 

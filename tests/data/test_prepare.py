@@ -310,7 +310,7 @@ def test_small_folders_leave_the_cache_alone(
 
 
 class Lists(Dataset):
-    """Pictures of every kind in lists, as a stranger's data set might give them."""
+    """Pictures of every kind in lists, as a third-party dataset might return them."""
 
     name = "lists"
     summary = "for tests"
@@ -364,7 +364,7 @@ def test_data_set_that_raises_anything_is_named(error: Exception) -> None:
     def make() -> Items:
         raise error
 
-    with pytest.raises(PluginError, match="the data set lists is broken: ") as told:
+    with pytest.raises(PluginError, match="the dataset lists is broken: ") as told:
         lists(make)
     assert f"{type(error).__name__}{': ' if str(error) else ''}{error} ({__file__}:" in str(
         told.value

@@ -46,7 +46,7 @@ def install(site: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def animals_source() -> Callable[[str], str]:
-    """Return the source of a healthy plugin with one data set of this name."""
+    """Return the source of a healthy plugin with one dataset of this name."""
     return animals
 
 

@@ -1,4 +1,4 @@
-"""A plugin as a stranger would write it; tests load it from here or install copies of it."""
+"""A plugin as a third party would write it; tests load it from here or install copies of it."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ def test_what_does_not_hold_is_told_and_the_exit_code_is_3(bigan, tmp_path, anim
     told = bigan("plugins", "check", "--plugin", file)
     assert told.code == 3
     broken = [row for row in rows(told.out) if row["status"] == "broken"]
-    assert {row["of"] for row in broken} == {"data set frogs"}
+    assert {row["of"] for row in broken} == {"dataset frogs"}
     details = {row["promise"]: row["detail"] for row in broken}
     promise = "Every label is the index of a class, and every normal class has images to train on"
     assert details[promise] == "the labels of the train split are 0 to 1 for 1 classes"
-    assert told.err.startswith("error: data set frogs: ")
+    assert told.err.startswith("error: dataset frogs: ")
 
     as_json = json.loads(bigan("plugins", "check", "frogs", "--plugin", file, "--json").out)
     assert as_json["schema"] == 1

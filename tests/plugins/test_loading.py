@@ -97,7 +97,7 @@ BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
         HEAD + "class Frogs: ...\n" + PROVIDE,
         ("Frogs is not a subclass of bigan_cli.contracts.Dataset",),
     ),
-    "an architecture among the data sets": (
+    "an architecture among the datasets": (
         HEAD + "class Frogs(Architecture):\n    def build(self, image_shape, latent_dim): ...\n"
         "    name = 'frogs'\n    summary = 'x'\n" + PROVIDE,
         ("Frogs is not a subclass of bigan_cli.contracts.Dataset",),
@@ -132,7 +132,7 @@ BROKEN: dict[str, tuple[str, tuple[str, ...]]] = {
     "a bad shape": (broken_class("image_shape = (8, 8)"), ("Frogs.image_shape must be",)),
     "bad class names": (broken_class("class_names = 'ab'"), ("Frogs.class_names must be",)),
     "a bad preset": (broken_class("preset = {'epochs': 3}"), ("Frogs.preset must be",)),
-    "a preset of another data set": (
+    "a preset of another dataset": (
         broken_class("preset = {'data': {'dataset': 'mnist'}}"),
         ("Frogs.preset must be",),
     ),
@@ -630,7 +630,7 @@ def test_help_shows_the_options_of_what_is_named(
     assert "--set data.options.zoom=VALUE How near: a number more than 0 and" in text
     assert "--set model.options.feature_maps_gen=VALUE" in text
     plain = " ".join(bigan("train", "--help").out.split())
-    assert "Options of the data set" not in plain
+    assert "Options of the dataset" not in plain
     assert "data.options.KEY" in plain
     assert "--dataset NAME --help" in plain
 

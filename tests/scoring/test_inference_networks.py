@@ -1,4 +1,4 @@
-"""Networks made ready compute what was trained, whatever a stranger's architecture looks like."""
+"""Inference networks compute what was trained, also for third-party architectures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every data set, architecture and score component there is keeps its contract.
+"""Every dataset, architecture and score component there is keeps its contract.
 
 A new one, built in or installed, is tested from the day it is there.
 """
@@ -25,7 +25,7 @@ def narrow(cls):
 
 
 def where_it_is(cls):
-    """Return the folder of the real data sets where this one is in it."""
+    """Return the folder of the real datasets where this one is in it."""
     folder = os.environ.get("BIGAN_DATA_DIR")
     if not folder or cls.class_names is None:  # one that takes any folder would read it all
         return None

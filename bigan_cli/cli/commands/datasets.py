@@ -1,4 +1,4 @@
-"""``bigan datasets``: which data sets there are."""
+"""``bigan datasets``: which datasets there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def datasets(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the data sets, or show the options and classes of one."""
+    """List the datasets, or show the options and classes of one."""
     from bigan_cli.cli.listing import describe, list_kind, show_options
     from bigan_cli.cli.terminal import Terminal
     from bigan_cli.contracts import Dataset

@@ -1,4 +1,4 @@
-"""``bigan plugins``: what provides data sets, architectures and score components, and new ones."""
+"""``bigan plugins``: what provides datasets, architectures and score components, and new ones."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="A data set, architecture or score component. [all that --plugin provides]",
+            help="A dataset, architecture or score component. [all that --plugin provides]",
             metavar="NAME",
         ),
     ] = None,
@@ -69,11 +69,11 @@ def check(
         setting_option("data.root"),
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Let a data set fetch files that are missing.")
+        bool, typer.Option("--download", help="Let a dataset fetch files that are missing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check whether a data set, architecture or score component keeps its contract."""
+    """Check whether a dataset, architecture or score component keeps its contract."""
     from bigan_cli.cli.views.plugin_check import Request, check_plugins
 
     request = Request(name, kind, plugin or [], set_ or [], data_root, download, as_json)

@@ -49,7 +49,7 @@ class Target:
 
     @property
     def title(self) -> str:
-        """Its kind and name, as ``"data set frogs"``."""
+        """Its kind and name, as ``"dataset frogs"``."""
         return f"{self.kind.word} {self.provided.cls.name}"
 
 
@@ -99,7 +99,7 @@ def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> It
     if not request.files:
         raise UsageError(
             "what is to be checked?",
-            "name a data set, an architecture or a score component, or a file with --plugin",
+            "name a dataset, an architecture or a score component, or a file with --plugin",
         )
     files = {absolute(path) for path in request.files}
     for kind in kinds:

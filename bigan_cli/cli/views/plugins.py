@@ -74,7 +74,7 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
 
 
 def _by_kind(provides: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Return kind in words (``"data set"``) -> names, from hook -> names."""
+    """Return kind in words (``"dataset"``) -> names, from hook -> names."""
     return {kind.word: list(provides[kind.hook]) for kind in KINDS if provides.get(kind.hook)}
 
 

@@ -1,1 +1,1 @@
-"""The built-in score components, each module a plugin like a stranger's."""
+"""The built-in score components, each module a plugin like third-party ones."""

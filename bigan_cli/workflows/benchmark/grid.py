@@ -32,7 +32,7 @@ _OWN_OPTIONS = {
     "output.save_dir": "output",
 }
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_PROTOCOLS = {"inlier": "one-class", "outlier": "leave-one-out", "": "of the data set"}
+_PROTOCOLS = {"inlier": "one-class", "outlier": "leave-one-out", "": "of the dataset"}
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""``hf``: any column of images of a Hugging Face data set for bigan, local or on the hub.
+"""``hf``: any column of images of a Hugging Face dataset for bigan, local or on the hub.
 
 The package ``datasets`` takes seconds to import, and is imported when data are asked for.
 """
@@ -27,7 +27,7 @@ class HfOptions(Options):
 
     path: str = Field(
         "",
-        description="A file or folder, relative to the data root, or the name of a data set on "
+        description="A file or folder, relative to the data root, or the name of a dataset on "
         "the hub, such as user/name; by default the data root itself.",
     )
     config: str = Field("", description="Which configuration (subset) of it.")
@@ -52,13 +52,13 @@ class HfOptions(Options):
 
 
 class Hf(Dataset):
-    """Images of a Hugging Face data set: imagefolder, Parquet, saved to disk, or on the hub.
+    """Images of a Hugging Face dataset: imagefolder, Parquet, saved to disk, or on the hub.
 
-    Images are decoded when they are indexed. Code that comes with data sets is never run.
+    Images are decoded when they are indexed. Code that comes with datasets is never run.
     """
 
     name = "hf"
-    summary = "any column of images of a Hugging Face data set, local or on the hub"
+    summary = "any column of images of a Hugging Face dataset, local or on the hub"
     Options = HfOptions
 
     def train_items(self) -> Items:
@@ -78,7 +78,7 @@ class Hf(Dataset):
         return self._items("test")
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the classes, in their order in the data set."""
+        """Return the names of the classes, in their order in the dataset."""
         return self._columns.class_names or (_ONLY_CLASS,)
 
     def normal_classes(self) -> tuple[int, ...] | None:

@@ -81,7 +81,7 @@ def _load(options: HfOptions, local: Path | None, source: str, *, download: bool
     try:
         with _quiet(), _offline(local is not None or not download):
             return datasets.load_dataset(**arguments)
-    except Exception as error:  # whatever a stranger's files and a network may do
+    except Exception as error:  # third-party files and the network may raise anything
         hint = "" if local is not None else _hub_hint(options.path, download=download)
         raise DataError(f"cannot load {source}: {_in_words(error)}", hint) from error
 
@@ -89,7 +89,7 @@ def _load(options: HfOptions, local: Path | None, source: str, *, download: bool
 def _hub_hint(name: str, *, download: bool) -> str:
     if not download:
         return "it may not be downloaded (--no-download), and is not in the cache of the hub"
-    return f"is there a data set {name} on the hub, and a network? a folder goes to --data-root"
+    return f"is there a dataset {name} on the hub, and a network? a folder goes to --data-root"
 
 
 @contextmanager

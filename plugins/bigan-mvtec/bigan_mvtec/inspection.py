@@ -1,4 +1,4 @@
-"""What the inspection data sets share: categories, the class ``good``, defects, masks."""
+"""What the inspection datasets share: categories, the class ``good``, defects, masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mvtec``: the MVTec Anomaly Detection data set, and whatever has its layout."""
+"""``mvtec``: the MVTec Anomaly Detection dataset, and whatever has its layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``visa``: the Visual Anomaly data set, as published or converted to MVTec's layout."""
+"""``visa``: the Visual Anomaly dataset, as published or converted to MVTec's layout."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NewPluginOptions(Options):
-    """The table ``[model.options]`` of a run file that uses this architecture."""
+    """The table ``[model.options]`` of a config file that uses this architecture."""
 
     width: int = Field(24, ge=4, le=512, description="Feature maps of the first layer.")
     groups: int = Field(4, ge=1, le=4, description="Groups of the group normalisation.")

@@ -1,4 +1,4 @@
-"""The data set ``newplugin`` for bigan.
+"""The dataset ``newplugin`` for bigan.
 
 It works as it stands: it draws discs, which are normal, and rings, which are not. Put your own
 images in their place; README.md says how.
@@ -18,7 +18,7 @@ _SIDE = 16
 
 
 class NewPluginOptions(Options):
-    """The table ``[data.options]`` of a run file that uses this data set."""
+    """The table ``[data.options]`` of a config file that uses this dataset."""
 
     images: int = Field(400, ge=100, le=100_000, description="Training images of each class.")
     noise: float = Field(
@@ -34,7 +34,7 @@ class NewPluginDataset(Dataset):
     image_shape = ImageShape(1, _SIDE, _SIDE)
     class_names = ("disc", "ring")
     Options = NewPluginOptions
-    # What suits this data set better than the general defaults.
+    # What suits this dataset better than the general defaults.
     preset: ClassVar = {"train": {"epochs": 20}}
 
     def train_items(self) -> Items:
@@ -61,5 +61,5 @@ class NewPluginDataset(Dataset):
 
 @hookimpl
 def bigan_datasets() -> list[type[Dataset]]:
-    """Provide the data set."""
+    """Provide the dataset."""
     return [NewPluginDataset]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NewPluginOptions(Options):
-    """The table ``[score.options.newplugin]`` of a run file that uses this component."""
+    """The table ``[score.options.newplugin]`` of a config file that uses this component."""
 
     window: Literal[1, 3, 5, 7] = Field(
         3, description="Side of the square that differences are averaged over, in pixels."
@@ -32,7 +32,7 @@ class NewPluginScore(ScoreComponent):
     name = "newplugin"
     summary = "largest local mean of |x - G(E(x))|"
     Options = NewPluginOptions
-    # Its weight in the mean of all components where the run file gives none.
+    # Its weight in the mean of all components where the config file gives none.
     weight = 1.0
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:

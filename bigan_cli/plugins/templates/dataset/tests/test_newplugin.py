@@ -1,4 +1,4 @@
-"""The data set keeps its contract, and its options do what they say."""
+"""The dataset keeps its contract, and its options do what they say."""
 
 import numpy as np
 from bigan_newplugin import NewPluginDataset, bigan_datasets
