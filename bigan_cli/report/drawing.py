@@ -14,13 +14,13 @@ from PIL import ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 Size = tuple[int, int]
 
-PAPER: Colour = (255, 255, 255)
-INK: Colour = (33, 37, 41)
-FAINT: Colour = (110, 118, 126)
+BACKGROUND: Colour = (255, 255, 255)
+TEXT: Colour = (33, 37, 41)
+MUTED: Colour = (110, 118, 126)
 RULE: Colour = (206, 212, 218)
 # Two colours that stay apart for every kind of colour vision (Okabe and Ito 2008).
-ALARM: Colour = (213, 94, 0)
-CALM: Colour = (0, 114, 178)
+ANOMALY: Colour = (213, 94, 0)
+NORMAL: Colour = (0, 114, 178)
 
 _CHECK_SIDE = 6
 _CHECKS = (255, 226)
@@ -179,6 +179,6 @@ def fit(text: str, size: int, width: int) -> str:
     return text.rstrip() + "..." if text else ""
 
 
-def write(draw: ImageDraw.ImageDraw, at: Size, text: str, size: int, colour: Colour = INK) -> None:
+def write(draw: ImageDraw.ImageDraw, at: Size, text: str, size: int, colour: Colour = TEXT) -> None:
     """Draw one line of *text*; *at* is its left end, halfway up the line."""
     draw.text(at, plain(text), fill=colour, font=font(text, size), anchor="lm")

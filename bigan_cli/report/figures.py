@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from bigan_cli.report.binning import bins, linear_width, ticks
-from bigan_cli.report.mpl_style import ALARM, CALM, FAINT, INK, LINES, figure, legend_below
+from bigan_cli.report.mpl_style import ANOMALY, LINES, MUTED, NORMAL, TEXT, figure, legend_below
 
 Floats = NDArray[np.float64]
 
@@ -66,15 +66,15 @@ def losses(path: Path, records: Sequence[Mapping[str, Any]], *, dpi: int = DPI) 
             for (name, values), colour in zip(lines.items(), _cycled(len(lines)), strict=True):
                 _over_epochs(axis, epochs, values, colour, name)
         axes[-1].set_title("Validation, lower is better")
-        _over_epochs(axes[-1], epochs, validation, CALM, "validation normals")
+        _over_epochs(axes[-1], epochs, validation, NORMAL, "validation normals")
         for axis in axes:
             _finish_epochs(axis)
             if best is not None:
-                axis.axvline(best, color=FAINT, linewidth=1, linestyle=":")
+                axis.axvline(best, color=MUTED, linewidth=1, linestyle=":")
         if best is not None:
             value = float(validation[epochs.index(best)])
             label = f"best: epoch {best}" + (f", {value:.4g}" if np.isfinite(value) else "")
-            axes[-1].plot([best], [value], "*", color=ALARM, markersize=13, label=label, zorder=4)
+            axes[-1].plot([best], [value], "*", color=ANOMALY, markersize=13, label=label, zorder=4)
         for axis in axes:
             legend_below(axis)
 
@@ -111,15 +111,17 @@ def roc(
     truth, values = _both_kinds(outlier, scores)
     with figure(path, (5.2, 6.4), dpi) as (axis,):
         axis.set_title(f"AUROC {auroc:.3f}{_interval(interval)}")
-        axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--", label="chance, 0.500")
+        axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="chance, 0.500")
         if untrained is not None:
             before, area = untrained
             false, true, _ = roc_curve(*_both_kinds(outlier, before))
             label = f"untrained network, {area:.3f}"
-            axis.plot(false, true, color=FAINT, linewidth=1.4, label=label)
+            axis.plot(false, true, color=MUTED, linewidth=1.4, label=label)
         false, true, _ = roc_curve(truth, values)
-        axis.plot(false, true, color=CALM, linewidth=2.2, label=f"{_which(untrained)}, {auroc:.3f}")
-        axis.fill_between(false, true, color=CALM, alpha=0.08, linewidth=0)
+        axis.plot(
+            false, true, color=NORMAL, linewidth=2.2, label=f"{_which(untrained)}, {auroc:.3f}"
+        )
+        axis.fill_between(false, true, color=NORMAL, alpha=0.08, linewidth=0)
         if operating_point is not None:
             x, y = operating_point
             label = f"calibrated threshold: false positives {x:.1%}, true positives {y:.1%}"
@@ -165,16 +167,16 @@ def precision_recall(
     with figure(path, (5.2, 6.4), dpi) as (axis,):
         axis.set_title(f"Average precision {average_precision:.3f}{_interval(interval)}")
         label = f"prevalence, {prevalence:.3f}"
-        axis.axhline(prevalence, color=FAINT, linewidth=1, linestyle="--", label=label)
+        axis.axhline(prevalence, color=MUTED, linewidth=1, linestyle="--", label=label)
         # The precision of a threshold holds from the recall of the threshold before it.
         if untrained is not None:
             before, area = untrained
             below, reached, _ = precision_recall_curve(*_both_kinds(outlier, before))
             label = f"untrained network, {area:.3f}"
-            axis.step(reached, below, where="post", color=FAINT, linewidth=1.4, label=label)
+            axis.step(reached, below, where="post", color=MUTED, linewidth=1.4, label=label)
         label = f"{_which(untrained)}, {average_precision:.3f}"
-        axis.step(recall, precision, where="post", color=CALM, linewidth=2.2, label=label)
-        axis.fill_between(recall, precision, step="post", color=CALM, alpha=0.08, linewidth=0)
+        axis.step(recall, precision, where="post", color=NORMAL, linewidth=2.2, label=label)
+        axis.fill_between(recall, precision, step="post", color=NORMAL, alpha=0.08, linewidth=0)
         if operating_point is not None:
             x, y = operating_point
             _point(axis, x, y, f"calibrated threshold: recall {x:.1%}, precision {y:.1%}")
@@ -217,9 +219,9 @@ def histogram(
         ValueError: There are no scores at all, or some are not finite.
     """
     groups = [
-        ("calibration normals", _finite(calibration), FAINT, False),
-        ("test normals", _finite(normal), CALM, True),
-        ("test anomalies", _finite([] if outlier is None else outlier), ALARM, True),
+        ("calibration normals", _finite(calibration), MUTED, False),
+        ("test normals", _finite(normal), NORMAL, True),
+        ("test anomalies", _finite([] if outlier is None else outlier), ANOMALY, True),
     ]
     groups = [group for group in groups if group[1].size]
     if not groups:
@@ -248,7 +250,7 @@ def histogram(
             )
         for at in line:
             label = "threshold" if fpr is None else f"threshold at a false-positive rate of {fpr:g}"
-            axis.axvline(at, color=INK, linewidth=1.4, label=label)
+            axis.axvline(at, color=TEXT, linewidth=1.4, label=label)
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axis.set_xlabel("Score, higher is more anomalous")
         axis.set_ylabel("Share of the group")
@@ -280,7 +282,7 @@ def _cycled(count: int) -> list[str]:
 
 def _point(axis: Axes, x: float, y: float, label: str) -> None:
     axis.plot(
-        [x], [y], "o", color=ALARM, markeredgecolor="white", markersize=9, label=label, zorder=4
+        [x], [y], "o", color=ANOMALY, markeredgecolor="white", markersize=9, label=label, zorder=4
     )
 
 

@@ -14,11 +14,11 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import read_file
 from bigan_cli.data.image_file import open_image
 from bigan_cli.report.drawing import (
-    CALM,
-    FAINT,
-    INK,
-    PAPER,
+    BACKGROUND,
+    MUTED,
+    NORMAL,
     RULE,
+    TEXT,
     Size,
     fit,
     line_height,
@@ -89,7 +89,7 @@ class FrameSequence:
         Raises:
             UnreadableImage: A picture cannot be read; the message names it.
         """
-        canvas = Image.new("RGB", self.size, PAPER)
+        canvas = Image.new("RGB", self.size, BACKGROUND)
         draw = ImageDraw.Draw(canvas)
         for panel in self._panels:
             self._draw_panel(canvas, draw, panel, self.epochs[index])
@@ -98,7 +98,7 @@ class FrameSequence:
         done = round(width * (index + 1) / len(self))
         draw.rectangle((0, height - thickness, width - 1, height - 1), fill=RULE)
         if done:  # of very many frames, the first ones fill no pixel
-            draw.rectangle((0, height - thickness, done - 1, height - 1), fill=CALM)
+            draw.rectangle((0, height - thickness, done - 1, height - 1), fill=NORMAL)
         return np.asarray(canvas)
 
     def _draw_panel(
@@ -109,8 +109,10 @@ class FrameSequence:
         middle = panel.top + self._bar // 2
         label_left = panel.left + panel.width - text_width(label, self._text)
         room = label_left - panel.left - self._margin
-        write(draw, (panel.left, middle), fit(panel.folder.name, self._text, room), self._text, INK)
-        write(draw, (label_left, middle), label, self._text, FAINT)
+        write(
+            draw, (panel.left, middle), fit(panel.folder.name, self._text, room), self._text, TEXT
+        )
+        write(draw, (label_left, middle), label, self._text, MUTED)
         if shown is None:
             return
         path = panel.folder.pictures[shown]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bigan_cli.report.drawing import PAPER, RULE, fit, line_height, write
+from bigan_cli.report.drawing import BACKGROUND, RULE, fit, line_height, write
 
 SMALLEST_TILE = 72
 LARGEST_TILE = 256
@@ -110,7 +110,7 @@ class GridLayout:
 
     def start(self, heading: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
         """Return an empty canvas with the heading on it."""
-        canvas = Image.new("RGB", (self.width, self.height), PAPER)
+        canvas = Image.new("RGB", (self.width, self.height), BACKGROUND)
         draw = ImageDraw.Draw(canvas)
         middle = MARGIN + line_height(HEADING) // 2
         text = fit(heading, HEADING, self.width - 2 * MARGIN)

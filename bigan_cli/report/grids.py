@@ -18,11 +18,11 @@ from PIL import Image, ImageDraw
 
 from bigan_cli.atomic import atomic_write
 from bigan_cli.report.drawing import (
-    ALARM,
-    CALM,
-    FAINT,
-    INK,
+    ANOMALY,
+    MUTED,
+    NORMAL,
     RULE,
+    TEXT,
     Colour,
     difference_colours,
     difference_image,
@@ -89,7 +89,7 @@ def comparison_grid(
         for k, title in enumerate(_TITLES):
             centre = left + k * (column + inner) + column // 2
             at = (centre - text_width(title, _TEXT) // 2, top - line_height(_TEXT) // 2 - 2)
-            write(draw, at, title, _TEXT, FAINT)
+            write(draw, at, title, _TEXT, MUTED)
     for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
         left, top = page.cell(i)
         images = to_rgb(one), to_rgb(other), difference_image(one, other)
@@ -172,7 +172,7 @@ def test_grid(
     )
     canvas, draw = page.start(heading)
     for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
-        frame = RULE if verdicts[i] is None else ALARM if verdicts[i] else CALM
+        frame = RULE if verdicts[i] is None else ANOMALY if verdicts[i] else NORMAL
         pair.draw(canvas, draw, page.cell(i), (one, other), lines[i], frame, outlier[i])
     _draw_legend(draw, legend, (MARGIN, page.height - MARGIN - line_height(_TEXT) // 2))
     _save(path, canvas)
@@ -232,7 +232,7 @@ class _Pair:
 
 def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
     left, middle = at
-    write(draw, (left, middle), "difference", _TEXT, FAINT)
+    write(draw, (left, middle), "difference", _TEXT, MUTED)
     left += text_width("difference", _TEXT) + 12
     colours = difference_colours()
     draw.rectangle((left - 1, middle - 6, left + _BAR, middle + 6), outline=RULE)
@@ -242,9 +242,9 @@ def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
         draw.line((left + x, middle - 5, left + x, middle + 5), fill=(red, green, blue))
     for level in (0, 16, 64, 144, 255):
         x = left + round((_BAR - 1) * (level / 255) ** 0.5)
-        draw.line((x, middle + 7, x, middle + 9), fill=FAINT)
+        draw.line((x, middle + 7, x, middle + 9), fill=MUTED)
         below = (x - text_width(str(level), _SMALL) // 2, middle + 10 + line_height(_SMALL) // 2)
-        write(draw, below, str(level), _SMALL, FAINT)
+        write(draw, below, str(level), _SMALL, MUTED)
 
 
 _Legend = list[tuple[str, Colour | bool]]
@@ -253,7 +253,7 @@ _Legend = list[tuple[str, Colour | bool]]
 def _verdict_legend(*, frames: bool, marks: bool) -> _Legend:
     entries: _Legend = []
     if frames:
-        entries += [("flagged", ALARM), ("not flagged", CALM)]
+        entries += [("flagged", ANOMALY), ("not flagged", NORMAL)]
     if marks:
         entries += [("true anomaly", True), ("truly normal", False)]
     return entries
@@ -278,9 +278,9 @@ def _mark(draw: ImageDraw.ImageDraw, centre: tuple[int, int], outlier: bool) -> 
     """Draw a filled triangle for an anomaly, an open circle for a normal image."""
     x, y = centre
     if outlier:
-        draw.polygon([(x, y - 6), (x + 6, y + 5), (x - 6, y + 5)], fill=INK)
+        draw.polygon([(x, y - 6), (x + 6, y + 5), (x - 6, y + 5)], fill=TEXT)
     else:
-        draw.ellipse((x - 5, y - 5, x + 5, y + 5), outline=INK, width=2)
+        draw.ellipse((x - 5, y - 5, x + 5, y + 5), outline=TEXT, width=2)
 
 
 def _check(images: Pixels) -> None:

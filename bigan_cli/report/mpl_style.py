@@ -20,8 +20,8 @@ def _hex(colour: drawing.Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-INK, FAINT, RULE = _hex(drawing.INK), _hex(drawing.FAINT), _hex(drawing.RULE)
-ALARM, CALM = _hex(drawing.ALARM), _hex(drawing.CALM)
+TEXT, MUTED, RULE = _hex(drawing.TEXT), _hex(drawing.MUTED), _hex(drawing.RULE)
+ANOMALY, NORMAL = _hex(drawing.ANOMALY), _hex(drawing.NORMAL)
 # Okabe and Ito's palette, in an order that keeps neighbours apart.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLE = {
@@ -33,17 +33,17 @@ _STYLE = {
     "axes.titlepad": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": TEXT,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "text.color": TEXT,
     "legend.frameon": False,
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,

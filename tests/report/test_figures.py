@@ -110,8 +110,8 @@ def test_the_best_epoch_is_marked_where_there_is_one(tmp_path: Path) -> None:
     figures.losses(tmp_path / "with.png", [record(1), record(2)])
     figures.losses(tmp_path / "without.png", [record(1, best=False), record(2, best=False)])
     # The star has the colour of the second line, too.
-    assert amount(tmp_path / "with.png", drawing.ALARM) > amount(
-        tmp_path / "without.png", drawing.ALARM
+    assert amount(tmp_path / "with.png", drawing.ANOMALY) > amount(
+        tmp_path / "without.png", drawing.ANOMALY
     )
 
 
@@ -162,16 +162,16 @@ def test_the_operating_point_is_marked_where_it_is_known(
 ) -> None:
     draw(tmp_path / "with.png", operating_point=(0.05, 0.6), interval=(0.85, 0.94))
     draw(tmp_path / "without.png")
-    assert amount(tmp_path / "with.png", drawing.ALARM) > 50
-    assert amount(tmp_path / "without.png", drawing.ALARM) == 0
+    assert amount(tmp_path / "with.png", drawing.ANOMALY) > 50
+    assert amount(tmp_path / "without.png", drawing.ANOMALY) == 0
 
 
 @pytest.mark.parametrize("draw", [draw_roc, draw_precision_recall])
 def test_the_untrained_network_has_its_own_curve(tmp_path: Path, draw: Callable[..., None]) -> None:
     draw(tmp_path / "with.png", untrained=(RNG.normal(0, 1, 200), 0.51))
     draw(tmp_path / "without.png")
-    assert amount(tmp_path / "with.png", drawing.FAINT) > 2 * amount(
-        tmp_path / "without.png", drawing.FAINT
+    assert amount(tmp_path / "with.png", drawing.MUTED) > 2 * amount(
+        tmp_path / "without.png", drawing.MUTED
     )
 
 
@@ -179,8 +179,8 @@ def test_the_untrained_network_has_its_own_curve(tmp_path: Path, draw: Callable[
 def test_two_images_are_enough_and_may_tie(tmp_path: Path, scores: list[float]) -> None:
     figures.roc(tmp_path / "roc.png", [False, True], scores, auroc=0.5)
     figures.precision_recall(tmp_path / "pr.png", [False, True], scores, average_precision=0.5)
-    assert amount(tmp_path / "roc.png", drawing.CALM) > 50
-    assert amount(tmp_path / "pr.png", drawing.CALM) > 50
+    assert amount(tmp_path / "roc.png", drawing.NORMAL) > 50
+    assert amount(tmp_path / "pr.png", drawing.NORMAL) > 50
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_the_threshold_is_drawn_where_it_is_finite(tmp_path: Path) -> None:
     dark = {}
     for threshold in (0.5, None, float("inf")):
         draw_histogram(path, threshold=threshold)
-        dark[threshold] = amount(path, drawing.INK)
+        dark[threshold] = amount(path, drawing.TEXT)
     assert dark[0.5] > dark[None] + 300
     assert dark[float("inf")] == dark[None]
 
@@ -262,8 +262,8 @@ def test_the_threshold_is_drawn_where_it_is_finite(tmp_path: Path) -> None:
 def test_anomalies_have_a_colour_of_their_own(tmp_path: Path) -> None:
     draw_histogram(tmp_path / "with.png")
     figures.histogram(tmp_path / "without.png", SCORES[:50], SCORES[~OUTLIER], [])
-    assert amount(tmp_path / "with.png", drawing.ALARM) > 100
-    assert amount(tmp_path / "without.png", drawing.ALARM) == 0
+    assert amount(tmp_path / "with.png", drawing.ANOMALY) > 100
+    assert amount(tmp_path / "without.png", drawing.ANOMALY) == 0
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,9 @@ def test_a_verdict_gives_the_frame_its_colour(tmp_path: Path) -> None:
         grids.test_grid(path, images, images, ["a", "b"], [True, False], flagged)
         return int((picture(path) == colour).all(axis=2).sum())
 
-    assert count([True, True], drawing.ALARM) > count([True, False], drawing.ALARM)
-    assert count([True, False], drawing.ALARM) > count([False, False], drawing.ALARM) > 0
-    assert count([False, False], drawing.CALM) > count([True, True], drawing.CALM) > 0
+    assert count([True, True], drawing.ANOMALY) > count([True, False], drawing.ANOMALY)
+    assert count([True, False], drawing.ANOMALY) > count([False, False], drawing.ANOMALY) > 0
+    assert count([False, False], drawing.NORMAL) > count([True, True], drawing.NORMAL) > 0
 
 
 def test_the_truth_is_marked_only_where_it_is_known(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_truth_is_marked_only_where_it_is_known(tmp_path: Path) -> None:
         pages[truth] = picture(path)
     assert not np.array_equal(pages[True], pages[False])
     # Without any known truth there is nothing to explain below the grid either.
-    assert (pages[None] == drawing.INK).all(axis=2).sum() < (pages[False] == drawing.INK).all(
+    assert (pages[None] == drawing.TEXT).all(axis=2).sum() < (pages[False] == drawing.TEXT).all(
         axis=2
     ).sum()
 
@@ -223,7 +223,7 @@ def test_names_keep_their_letters(name: str) -> None:
 
 
 def _drawn(text: str) -> bytes:
-    page = Image.new("RGB", (200, 30), drawing.PAPER)
+    page = Image.new("RGB", (200, 30), drawing.BACKGROUND)
     drawing.write(ImageDraw.Draw(page), (5, 15), text, 14)
     return page.tobytes()
 
