@@ -1,6 +1,6 @@
-"""Images by the stream: found, read, decoded and worked on ahead of whoever wants them, in order.
+"""A pipeline that finds, reads and decodes images and maps a function over batches, in order.
 
-Memory does not grow with the number of files: a few batches are under way and no more.
+Memory does not grow with the number of files: at most a few batches are in progress.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from bigan_cli.image_files import UnlistableFolder, find_images
 
 T = TypeVar("T")
 
-# Tasks that the decoding of a batch is cut into for each thread: few, since a task costs as much
-# as a tiny image, but more than one, so that threads end together.
+# Decoding tasks per thread and batch: few, since a task costs as much as decoding a tiny image,
+# but more than one, to balance the load.
 _SHARES = 2
 _AHEAD_BYTES = 256 * 2**20
 
 
 @dataclass(slots=True)
 class DecodedImage:
-    """One input: its pixels, or why there are none.
+    """The pixels of one input, or the reason why there are none.
 
     Attributes:
-        path: Of the file, or of a folder that cannot be listed.
+        path: The file, or a folder that cannot be listed.
         pixels: uint8 ``[C, H, W]``, or None.
-        found: What the file held before it was brought to shape, or None.
-        error: Why there are no pixels, in a few plain words; empty where there are.
+        found: Format of the file before conversion and resizing, or None.
+        error: Why there are no pixels, in a few words; empty if there are.
     """
 
     path: Path
@@ -53,12 +53,12 @@ class DecodedImage:
 
 
 def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
-    r"""Yield the paths of a list read from an open file, each as soon as it is there.
+    r"""Yield the paths of a list read from an open file, each as soon as it arrives.
 
     Args:
         descriptor: Read with ``os.read``, so that a reader waiting for more holds no lock.
         separator: ``b"\n"`` (a ``\r`` before it is dropped) or ``b"\0"``; empty entries are
-            skipped. A byte order mark of UTF-8 before the first is dropped.
+            skipped. A UTF-8 byte order mark at the start is dropped.
 
     Raises:
         DataError: The list is in UTF-16.
@@ -68,7 +68,7 @@ def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
         rest += block
         if not marked:
             if len(rest) < len(BOM_UTF8) and BOM_UTF8.startswith(rest):
-                continue  # the mark may yet be completed
+                continue  # the mark may be incomplete
             marked = True
             if rest.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
                 raise DataError(
@@ -103,17 +103,17 @@ def decode_ahead(
     batch_size: int,
     *,
     workers: int = 0,
-    patience: float = 0.1,
+    flush_after: float = 0.1,
     options: DecodeOptions = DEFAULTS,
 ) -> Iterator[list[DecodedImage]]:
-    """Yield the inputs in batches, in their order; :func:`map_batches` without work."""
+    """Yield the decoded inputs in batches, in order; see :func:`map_batches`."""
     return map_batches(
         inputs,
         shape,
         batch_size,
-        _as_it_is,
+        _identity,
         workers=workers,
-        patience=patience,
+        flush_after=flush_after,
         options=options,
     )
 
@@ -125,61 +125,60 @@ def map_batches(
     work: Callable[[list[DecodedImage]], T],
     *,
     workers: int = 0,
-    patience: float = 0.1,
+    flush_after: float = 0.1,
     options: DecodeOptions = DEFAULTS,
 ) -> Iterator[T]:
-    """Yield what *work* makes of each batch of inputs, in their order, a few batches ahead.
+    """Yield ``work(batch)`` for each batch of inputs, in order, computed a few batches ahead.
 
-    A thread of its own walks through *inputs*, which may take their time (a list on standard
-    input). A few more decode, and the one that decodes the last image of a batch does the work
-    on it: as many threads as cores are busy, and none waits for another. An error that *inputs*
-    or *work* raise is raised here in its turn.
+    One thread iterates over *inputs*, which may block (a list on standard input). The others
+    decode, and the thread that decodes the last image of a batch calls *work* on it, so every
+    core is busy and none waits. An exception of *inputs* or *work* is raised here, in order.
 
     Args:
-        inputs: Paths to decode; what is a :class:`DecodedImage` already is passed on.
-        shape: Of the pixels wanted.
-        batch_size: Inputs in a batch; fewer in the last one, and where *inputs* stall.
-        work: Called in one of several threads, for several batches at a time.
-        workers: Threads that decode and work; 0 for one a core, at most 8.
-        patience: Seconds that nothing comes of the inputs before a batch goes out that is not full.
+        inputs: Paths to decode; a :class:`DecodedImage` is passed through.
+        shape: Shape of the decoded images.
+        batch_size: Inputs per batch; fewer in the last one, and where *inputs* stall.
+        work: Called from several threads at the same time.
+        workers: Number of threads; 0 for one per core, at most 8.
+        flush_after: Seconds without a new input after which an incomplete batch is processed.
         options: How files are read.
     """
     workers = workers or min(8, os.cpu_count() or 1)
     image_bytes = shape.channels * shape.height * shape.width
-    # Each thread has a batch to work on, and as many wait for it: or fewer where they are big.
+    # One batch per thread and two more; fewer if they are large.
     ahead = min(workers + 2, max(2, _AHEAD_BYTES // (image_bytes * batch_size)))
-    flow = _Flow(partial(_read, shape, options), batch_size, work, workers, ahead)
-    # A daemon, since it may wait for ever on an input that nobody closes.
-    threading.Thread(target=flow.feed, args=(inputs,), name="inputs", daemon=True).start()
+    pipeline = _Pipeline(partial(_read, shape, options), batch_size, work, workers, ahead)
+    # A daemon, since it may wait forever for an input that is never closed.
+    threading.Thread(target=pipeline.feed, args=(inputs,), name="inputs", daemon=True).start()
     try:
-        yield from flow.results(patience)
+        yield from pipeline.results(flush_after)
     finally:
-        flow.stop()
+        pipeline.stop()
 
 
-Read = Callable[[Path | DecodedImage], DecodedImage]
+Decode = Callable[[Path | DecodedImage], DecodedImage]
 
 
-class _Flow(Generic[T]):
-    """Inputs on their way through the threads.
+class _Pipeline(Generic[T]):
+    """The threads of :func:`map_batches` and the batches in progress.
 
     Args:
-        read: Decodes one input.
-        batch_size: Inputs in a batch.
-        work: What is done with a decoded batch.
-        workers: How many threads do it.
-        ahead: How many batches may be in progress.
+        decode: Decodes one input.
+        batch_size: Inputs per batch.
+        work: Called with each decoded batch.
+        workers: Number of threads.
+        ahead: Largest number of batches in progress.
     """
 
     def __init__(
         self,
-        read: Read,
+        decode: Decode,
         batch_size: int,
         work: Callable[[list[DecodedImage]], T],
         workers: int,
         ahead: int,
     ) -> None:
-        self._read = read
+        self._decode_one = decode
         self._batch_size = batch_size
         self._work = work
         self._share = max(1, -(-batch_size // (_SHARES * workers)))
@@ -191,7 +190,7 @@ class _Flow(Generic[T]):
         self._slots = threading.Semaphore(ahead)
 
     def feed(self, inputs: Iterable[Path | DecodedImage]) -> None:
-        """Gather *inputs* into batches until there are no more, or nobody wants them."""
+        """Gather *inputs* into batches until they end or :meth:`stop` is called."""
         try:
             for item in inputs:
                 with self._lock:
@@ -202,22 +201,22 @@ class _Flow(Generic[T]):
                 if self._stopped:
                     return
             self._dispatch(wait=True)
-        except BaseException as error:  # noqa: BLE001  it is raised where the results are taken
+        except BaseException as error:  # noqa: BLE001  raised by the consumer
             if self._stopped:
                 return
-            with suppress(Exception):  # should that be what failed, it is told below
+            with suppress(Exception):  # if this is what failed, the error follows below
                 self._dispatch(wait=True)
             failed: Future[T] = Future()
             failed.set_exception(error)
             self._order.put(failed)
         self._order.put(None)
 
-    def results(self, patience: float) -> Iterator[T]:
+    def results(self, flush_after: float) -> Iterator[T]:
         """Yield the results in order."""
         while True:
             try:
-                future = self._order.get(timeout=patience)
-            except queue.Empty:  # all that is under way has been handed out
+                future = self._order.get(timeout=flush_after)
+            except queue.Empty:  # all results so far have been yielded
                 self._dispatch(wait=False)
                 continue
             if future is None:
@@ -226,13 +225,13 @@ class _Flow(Generic[T]):
             self._slots.release()
 
     def stop(self) -> None:
-        """End the threads; what has not begun is dropped."""
+        """Stop the threads; pending tasks are dropped."""
         self._stopped = True
-        self._slots.release()  # for the feeding thread, should it wait for one
+        self._slots.release()  # in case the feeding thread waits for one
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _dispatch(self, *, wait: bool) -> None:
-        """Send off what is gathered, if anything, once there is room for it."""
+        """Submit the gathered inputs, if any; wait for a free slot or give up."""
         if not self._slots.acquire(blocking=wait):
             return
         with self._lock:
@@ -240,45 +239,45 @@ class _Flow(Generic[T]):
             if not items or self._stopped:
                 self._slots.release()
                 return
-            batch = _Batch(items, self._read, self._work)
+            batch = _Batch(items, self._decode_one, self._work)
             for start in range(0, len(items), self._share):
                 self._pool.submit(batch.decode, start, start + self._share)
-            # Only now, since nobody would ever finish what could not be submitted.
+            # After submitting: a future that was not submitted would never finish.
             self._order.put(batch.future)
 
 
 class _Batch(Generic[T]):
-    """Inputs that are worked on together, once each is decoded."""
+    """The inputs of a batch; its future has the result of ``work``."""
 
     def __init__(
         self,
         items: list[Path | DecodedImage],
-        read: Read,
+        decode: Decode,
         work: Callable[[list[DecodedImage]], T],
     ) -> None:
         self.future: Future[T] = Future()
         self._items = items
-        self._read = read
+        self._decode_one = decode
         self._work = work
-        self._missing = len(items)
+        self._pending = len(items)
         self._lock = threading.Lock()
-        self._reads: list[DecodedImage | None] = [None] * len(items)
+        self._decoded: list[DecodedImage | None] = [None] * len(items)
 
     def decode(self, start: int, stop: int) -> None:
-        """Decode a part of the inputs; whoever is the last does the work."""
+        """Decode some inputs; the last caller also does the work."""
         try:
-            done = [self._read(item) for item in self._items[start:stop]]
-            self._reads[start : start + len(done)] = done
+            done = [self._decode_one(item) for item in self._items[start:stop]]
+            self._decoded[start : start + len(done)] = done
             with self._lock:
-                self._missing -= len(done)
-                last = self._missing == 0
+                self._pending -= len(done)
+                last = self._pending == 0
             if last:
-                self.future.set_result(self._work([r for r in self._reads if r is not None]))
-        except BaseException as error:  # noqa: BLE001  it is raised where the results are taken
+                self.future.set_result(self._work([r for r in self._decoded if r is not None]))
+        except BaseException as error:  # noqa: BLE001  raised by the consumer
             self.future.set_exception(error)
 
 
-def _as_it_is(batch: list[DecodedImage]) -> list[DecodedImage]:
+def _identity(batch: list[DecodedImage]) -> list[DecodedImage]:
     return batch
 
 

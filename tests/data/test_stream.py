@@ -84,7 +84,7 @@ def test_stopping_early_ends_all_threads_but_one_that_waits(folder: Path) -> Non
 def test_an_input_that_stalls_does_not_hold_back_what_is_there(folder: Path) -> None:
     reading, writing = os.pipe()
     os.write(writing, os.fsencode(f"{folder / '1.png'}\n{folder / '2.png'}\n"))
-    batches = decode_ahead(paths_from(reading), SHAPE, 64, patience=0.05)
+    batches = decode_ahead(paths_from(reading), SHAPE, 64, flush_after=0.05)
     assert [read.path.name for read in next(batches)] == ["1.png", "2.png"]
     os.write(writing, os.fsencode(f"{folder / '3.png'}"))
     os.close(writing)
