@@ -1,6 +1,6 @@
-"""The conformance kit: whether a dataset, architecture or score component keeps its contract.
+"""The conformance kit: checks that a plugin class fulfils its contract.
 
-For the tests of a plugin's author, one class is enough::
+In the tests of a plugin, one class is enough::
 
     from bigan_cli.testing import DatasetConformance
     from bigan_frogs import Frogs
@@ -8,12 +8,12 @@ For the tests of a plugin's author, one class is enough::
     class TestFrogs(DatasetConformance):
         dataset = Frogs
 
-pytest then runs every check as a test of its own. Without pytest the same checks come from
-:func:`dataset_checks`, :func:`architecture_checks` and :func:`score_component_checks`; hand them
-to :func:`run` for a list of results, or to :func:`assert_conforms`. ``bigan plugins check NAME``
-prints them.
+pytest then runs every check as a separate test. Without pytest, :func:`dataset_checks`,
+:func:`architecture_checks` and :func:`score_component_checks` return the same checks;
+:func:`run` returns their results, and :func:`assert_conforms` raises an error if one fails.
+``bigan plugins check NAME`` prints the results.
 
-Nothing here needs pytest, and torch is imported only by what looks at networks.
+pytest is not required, and torch is imported only by the checks of networks.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ SHAPES: tuple[ImageShape, ...] = tuple(
         (4, 256, 256),
     )
 )
-"""What an architecture is built for: grey, RGB and RGBA, from 8x8 to 256x256, odd and oblong."""
+"""The image shapes an architecture is checked with: 1, 3 and 4 channels, 8x8 to 256x256."""
 
 
 def dataset_checks(
@@ -84,13 +84,13 @@ def dataset_checks(
     *,
     download: bool = False,
 ) -> list[Check]:
-    """Return the checks of a dataset; nothing is read before they are run.
+    """Return the checks of a dataset; files are read when they run.
 
     Args:
         cls: The dataset.
-        options: Its options, as a config file would give them; its defaults where None.
-        root: The folder with its files; the data cache of this machine where None.
-        download: Whether it may fetch files that are missing.
+        options: Its options, as in a config file; None for the defaults.
+        root: The folder with its files; None for the data cache of this machine.
+        download: Whether it may download missing files.
     """
     from bigan_cli.testing._dataset import DatasetKit
 
@@ -105,11 +105,11 @@ def architecture_checks(
 ) -> list[Check]:
     """Return the checks of an architecture.
 
-    An image shape that it refuses with a ``UsageError`` is passed over; one at least must do.
+    Image shapes that it refuses with a ``UsageError`` are skipped; it must support at least one.
 
     Args:
         cls: The architecture.
-        options: Its options, as a config file would give them; narrow networks are checked faster.
+        options: Its options, as in a config file; narrow networks are faster.
         shapes: The image shapes to build it for.
         latent_dim: Length of the latent vector.
     """
@@ -125,7 +125,7 @@ def score_component_checks(
 
     Args:
         cls: The score component.
-        options: Its options, as a config file would give them; its defaults where None.
+        options: Its options, as in a config file; None for the defaults.
     """
     from bigan_cli.testing._component import ComponentKit
 

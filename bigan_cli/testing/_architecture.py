@@ -1,4 +1,4 @@
-"""What an architecture promises: three networks that fit every image shape it accepts."""
+"""The checks of an architecture: three networks for every image shape it supports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bigan_cli.errors import UsageError
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins.registry import ARCHITECTURE
-from bigan_cli.testing._checks import ContractViolation, few, prepared, promise, require
+from bigan_cli.testing._checks import ContractViolation, cached_fixture, check, require, shorten
 from bigan_cli.testing._plugin import PluginKit
 
 _BATCH = 3
-# Alone and in a batch, libraries add up in another order.
+# The order of summation depends on the batch size.
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 
 
@@ -31,7 +31,7 @@ class ArchitectureKit(PluginKit):
 
     Args:
         cls: The architecture.
-        options: Its options, as a config file would give them.
+        options: Its options, as in a config file.
         shapes: The image shapes to build it for.
         latent_dim: Length of the latent vector.
     """
@@ -62,9 +62,9 @@ class ArchitectureKit(PluginKit):
         encoder, generator, discriminator = parts
         return Networks(encoder, generator, discriminator, shape, latent_dim)
 
-    @prepared
+    @cached_fixture
     def _built(self) -> tuple[dict[ImageShape, Networks], dict[ImageShape, str]]:
-        """Networks by shape, and the words in which the other shapes were refused."""
+        """Networks by shape, and the messages with which other shapes were refused."""
         built: dict[ImageShape, Networks] = {}
         refused: dict[ImageShape, str] = {}
         for shape in self.shapes:
@@ -79,7 +79,7 @@ class ArchitectureKit(PluginKit):
                     f"build() for images {shape} raises {type(error).__name__}: {error}; raise "
                     "a bigan_cli.errors.UsageError for a shape that is not supported"
                 ) from error
-        require(bool(built), f"it supports none of {few(self.shapes, 20)}")
+        require(bool(built), f"it supports none of {shorten(self.shapes, 20)}")
         return built, refused
 
     def _networks(self) -> Iterator[tuple[ImageShape, Networks]]:
@@ -90,32 +90,32 @@ class ArchitectureKit(PluginKit):
     def _smallest(self) -> ImageShape:
         return min(self._built[0], key=lambda s: s.channels * s.height * s.width)
 
-    @promise
+    @check
     def builds(self) -> str:
         """Three networks are built for image shapes from 8x8 to 256x256."""
         built, refused = self._built
         for shape, words in refused.items():
             clear = len(words.split()) >= 3 and "\n" not in words
             require(clear, f"images {shape} are refused without a clear reason: {words!r}")
-        told = f"; refuses {few(refused)}: {next(iter(refused.values()))}" if refused else ""
-        return f"{len(built)} shapes of {len(self.shapes)}{told}"
+        others = f"; refuses {shorten(refused)}: {next(iter(refused.values()))}" if refused else ""
+        return f"{len(built)} shapes of {len(self.shapes)}{others}"
 
-    @promise
-    def any_latent_length_will_do(self) -> str:
-        """Networks are built for latent vectors of any length, from 1 on."""
+    @check
+    def any_latent_dim_is_supported(self) -> str:
+        """Networks are built for latent vectors of any length from 1."""
         for latent_dim in (1, 33):
             networks = self._build(self._smallest, latent_dim=latent_dim).eval()
             with torch.no_grad():
                 z = networks.encoder(_images(self._smallest))
             require(
                 tuple(z.shape) == (_BATCH, latent_dim),
-                f"with latent_dim {latent_dim}, the encoder gives {tuple(z.shape)}",
+                f"with latent_dim {latent_dim}, the encoder returns {tuple(z.shape)}",
             )
         return ""
 
-    @promise
+    @check
     def outputs_have_their_shapes(self) -> str:
-        """E gives [N, d], G gives [N, C, H, W] in [-1, 1], D gives [N] and [N, F], all finite."""
+        """E returns [N, d], G [N, C, H, W] in [-1, 1], D [N] and [N, F], all finite."""
         for shape, networks in self._networks():
             for training in (False, True):
                 networks.train(training)
@@ -123,16 +123,16 @@ class ArchitectureKit(PluginKit):
                     _check_outputs(shape, networks)
         return ""
 
-    @promise
+    @check
     def gradients_are_finite(self) -> str:
-        """Every weight gets a gradient, and all of them are finite."""
+        """Every weight has a gradient, and all gradients are finite."""
         for shape, networks in self._networks():
             _check_gradients(shape, networks.train())
         return ""
 
-    @promise
+    @check
     def eval_is_repeatable(self) -> str:
-        """In eval() the same images give the same outputs, and no weight or buffer changes."""
+        """In eval() the outputs are deterministic, and no weight or buffer changes."""
         for shape, networks in self._networks():
             networks.eval()
             before = {name: value.clone() for name, value in networks.state_dict().items()}
@@ -143,12 +143,12 @@ class ArchitectureKit(PluginKit):
                     f"in eval() the {part} differs from call to call for images {shape}",
                 )
             changed = [n for n, v in networks.state_dict().items() if not torch.equal(v, before[n])]
-            require(not changed, f"in eval() the networks change {few(changed)}")
+            require(not changed, f"in eval() the networks change {shorten(changed)}")
         return ""
 
-    @promise
+    @check
     def eval_is_independent_of_the_batch(self) -> str:
-        """In eval() an image gives the same alone as among others."""
+        """In eval() the outputs for an image do not depend on the other images of the batch."""
         for shape, networks in self._networks():
             networks.eval()
             x = _images(shape)
@@ -159,13 +159,13 @@ class ArchitectureKit(PluginKit):
                     require(
                         torch.allclose(alone[0], together[part][i], _RELATIVE, _ABSOLUTE),
                         f"in eval() the {part} of an image {shape} changes by {difference:.2g} "
-                        "with the images beside it (a batch statistic?)",
+                        "with the other images of the batch (a batch statistic?)",
                     )
         return ""
 
-    @promise
-    def features_are_left_as_they_are(self) -> str:
-        """E(x) and D(x, z) do not change what features(x) and image_features(x) gave them."""
+    @check
+    def features_are_not_modified(self) -> str:
+        """E(x) and D(x, z) do not modify the results of features(x) and image_features(x)."""
         for shape, networks in self._networks():
             networks.eval()
             x, z = _images(shape), _latents(networks)
@@ -176,14 +176,14 @@ class ArchitectureKit(PluginKit):
                 given = _given_by(name, module, inputs)
                 require(
                     all(torch.equal(kept, tensor) for kept, tensor in given),
-                    f"what {name}(x) gave is changed in place afterwards for images {shape}: "
+                    f"the result of {name}(x) is modified in place for images {shape}: "
                     "scores use it too",
                 )
         return ""
 
-    @promise
+    @check
     def the_seed_decides_the_weights(self) -> str:
-        """The same seed of torch draws the same weights, another seed others."""
+        """The same seed of torch gives the same weights, another seed different ones."""
         one, same, other = (self._build(self._smallest, seed) for seed in (1, 1, 2))
         for part in ("encoder", "generator", "discriminator"):
             weights = [getattr(n, part).state_dict() for n in (one, same, other)]
@@ -195,9 +195,9 @@ class ArchitectureKit(PluginKit):
             )
         return ""
 
-    @promise
+    @check
     def weights_survive_saving(self) -> str:
-        """Networks rebuilt from saved weights give the same outputs, bit for bit."""
+        """Networks rebuilt from saved weights have the same outputs, bit for bit."""
         for shape, networks in self._networks():
             networks.eval()
             payload = save({n: v.contiguous() for n, v in networks.state_dict().items()})
@@ -213,9 +213,9 @@ class ArchitectureKit(PluginKit):
                 )
         return ""
 
-    @promise
+    @check
     def it_can_be_trained(self) -> str:
-        """The trainer of bigan trains it, and its losses are finite."""
+        """Two epochs of training have finite losses."""
         shape = self._smallest
         pixels = np.random.default_rng(0).integers(
             0, 256, (16, shape.channels, shape.height, shape.width), dtype=np.uint8
@@ -242,7 +242,7 @@ def _latents(networks: Networks) -> Tensor:
 
 @torch.no_grad()
 def _outputs(networks: Networks, x: Tensor, start: int = 0) -> dict[str, Tensor]:
-    """Return every output for the images *x*, the ones from *start* on of a batch."""
+    """Return every output for the images *x*, which are those from *start* on of a batch."""
     z = _latents(networks)[start : start + len(x)]
     logits, features = networks.discriminator(x, z)
     outputs = {
@@ -260,18 +260,18 @@ def _outputs(networks: Networks, x: Tensor, start: int = 0) -> dict[str, Tensor]
 def _given_by(
     name: str, module: nn.Module, inputs: tuple[Tensor, ...]
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return what the method *name* gave *module* while it ran: as it was, and as it is then."""
+    """Return the results of the method *name* in a call of *module*: copy and tensor."""
     method = getattr(module, name, None)
     given: list[tuple[Tensor, Tensor]] = []
     if not callable(method):
         return given
 
-    def watched(x: Tensor) -> Tensor:
+    def recorded(x: Tensor) -> Tensor:
         result: Tensor = method(x)
         given.append((result.clone(), result))
         return result
 
-    module.__dict__[name] = watched
+    module.__dict__[name] = recorded
     try:
         module(*inputs)
     finally:
@@ -315,9 +315,9 @@ def _check_gradients(shape: ImageShape, networks: Networks) -> None:
     loss.backward()
     weights = [(name, p.grad) for name, p in networks.named_parameters() if p.requires_grad]
     idle = [name for name, gradient in weights if gradient is None]
-    require(not idle, f"for images {shape} no gradient reaches {few(idle)}")
+    require(not idle, f"for images {shape} no gradient reaches {shorten(idle)}")
     wild = [name for name, g in weights if g is not None and not torch.isfinite(g).all()]
-    require(not wild, f"for images {shape} the gradient of {few(wild)} is not finite")
+    require(not wild, f"for images {shape} the gradient of {shorten(wild)} is not finite")
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -1,4 +1,4 @@
-"""What a check is, and how checks are run."""
+"""Checks of a contract, and how they are run."""
 
 from __future__ import annotations
 
@@ -16,76 +16,76 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class ContractViolation(AssertionError):  # noqa: N818  it says what was found
-    """A contract is broken; the message is a sentence that says how."""
+class ContractViolation(AssertionError):  # noqa: N818  a finding, not an error of the program
+    """A plugin violates its contract; the message is one sentence."""
 
 
 class NotApplicable(SkipTest):
-    """There is nothing to check here, and why; pytest and unittest take it as a skipped test."""
+    """A check does not apply; pytest and unittest report it as a skipped test."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a contract promises.
+    """A check of one requirement of a contract.
 
     Attributes:
-        name: An identifier, as ``labels_are_classes``.
-        promise: The promise in one sentence.
-        call: Looks whether it is kept; returns a remark (what was looked at) or an empty string.
+        name: An identifier, such as ``labels_are_classes``.
+        requirement: One sentence.
+        call: Runs the check; returns a remark (what was checked) or an empty string.
 
-    Calling ``call`` raises :class:`ContractViolation` where the promise is broken and
-    :class:`NotApplicable` where there is nothing to look at.
+    ``call`` raises :class:`ContractViolation` if the requirement is not met, and
+    :class:`NotApplicable` if there is nothing to check.
     """
 
     name: str
-    promise: str
+    requirement: str
     call: Callable[[], str]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one check.
+    """The result of one check.
 
     Attributes:
-        name: Of the check.
-        promise: Of the check.
-        status: ``holds``, ``broken`` or ``skipped``.
-        detail: What was looked at, what is wrong, or why there was nothing to look at.
+        name: Name of the check.
+        requirement: Requirement of the check.
+        status: ``passed``, ``failed`` or ``skipped``.
+        detail: What was checked, what is wrong, or why the check does not apply.
     """
 
     name: str
-    promise: str
-    status: Literal["holds", "broken", "skipped"]
+    requirement: str
+    status: Literal["passed", "failed", "skipped"]
     detail: str
 
 
 def run(checks: Iterable[Check]) -> list[Result]:
-    """Run every check; none keeps the next from running."""
-    return [_result(check) for check in checks]
+    """Run every check, whatever the others return."""
+    return [_result(one) for one in checks]
 
 
 def assert_conforms(checks: Iterable[Check]) -> None:
-    """Run every check and raise one error that tells all that is broken.
+    """Run every check and raise one error that lists all violations.
 
     Raises:
-        AssertionError: With one line for each broken promise.
+        ContractViolation: One line for each check that failed.
     """
-    broken = [result for result in run(checks) if result.status == "broken"]
-    if broken:
-        raise ContractViolation("\n".join(f"{r.name}: {r.detail}" for r in broken))
+    failed = [result for result in run(checks) if result.status == "failed"]
+    if failed:
+        raise ContractViolation("\n".join(f"{r.name}: {r.detail}" for r in failed))
 
 
-def _result(check: Check) -> Result:
+def _result(one: Check) -> Result:
     try:
-        return Result(check.name, check.promise, "holds", check.call())
+        return Result(one.name, one.requirement, "passed", one.call())
     except NotApplicable as reason:
-        return Result(check.name, check.promise, "skipped", str(reason))
+        return Result(one.name, one.requirement, "skipped", str(reason))
     except ContractViolation as violation:
-        return Result(check.name, check.promise, "broken", str(violation))
+        return Result(one.name, one.requirement, "failed", str(violation))
 
 
-def promise(method: F) -> F:
-    """Mark a method of a kit as a check; the first line of its docstring is the promise."""
+def check(method: F) -> F:
+    """Mark a method of a kit as a check; the first line of its docstring is the requirement."""
     setattr(method, _MARK, True)
     return method
 
@@ -115,15 +115,14 @@ def _sentence(method: Any) -> str:
     return str(method.__doc__).strip().splitlines()[0].rstrip(".")
 
 
-class prepared(cached_property[T]):  # noqa: N801  it is used as cached_property is
-    """A cached property that several checks start from.
+class cached_fixture(cached_property[T]):  # noqa: N801  used like cached_property
+    """A cached property that several checks use.
 
-    Where making it fails, the first check that asks for it tells why; to the others there is
-    nothing to look at.
+    If computing it fails, the first check that uses it fails and the others are skipped.
     """
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:  # type: ignore[override]
-        """Return the value, made at the first call."""
+        """Return the value, computed at the first call."""
         failed = vars(instance).setdefault("_failed", {})
         if self.attrname in failed:
             raise NotApplicable(failed[self.attrname])
@@ -133,18 +132,18 @@ class prepared(cached_property[T]):  # noqa: N801  it is used as cached_property
             failed[self.attrname] = str(reason)
             raise
         except Exception:
-            failed[self.attrname] = "it needs what is broken above"
+            failed[self.attrname] = "it depends on a check that failed"
             raise
         return value
 
 
-def require(kept: bool, sentence: str) -> None:
-    """Raise :class:`ContractViolation` with *sentence* unless *kept*."""
-    if not kept:
+def require(condition: bool, sentence: str) -> None:
+    """Raise :class:`ContractViolation` with *sentence* unless *condition*."""
+    if not condition:
         raise ContractViolation(sentence)
 
 
-def few(words: Iterable[object], most: int = 3) -> str:
+def shorten(words: Iterable[object], most: int = 3) -> str:
     """Return the first of *words* as ``"a, b, c and 4 more"``."""
     shown = [str(word) for word in words]
     more = f" and {len(shown) - most} more" if len(shown) > most else ""

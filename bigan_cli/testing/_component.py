@@ -1,4 +1,4 @@
-"""What a score component promises: one finite float an image, whatever is beside it."""
+"""The checks of a score component: one finite float per image, independent of the batch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bigan_cli.plugins.registry import COMPONENT
 from bigan_cli.scoring.fit import Normals, fit_detector
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
-from bigan_cli.testing._checks import NotApplicable, prepared, promise, require
+from bigan_cli.testing._checks import NotApplicable, cached_fixture, check, require
 from bigan_cli.testing._networks import small_networks
 from bigan_cli.testing._plugin import PluginKit
 
 _SHAPES = (ImageShape(1, 8, 8), ImageShape(3, 9, 13), ImageShape(4, 20, 16))
-_NORMALS = 40
+_TRAIN = 40
 _BATCH = 5
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 
@@ -32,7 +32,7 @@ class ComponentKit(PluginKit):
 
     Args:
         cls: The score component.
-        options: Its options, as a config file would give them.
+        options: Its options, as in a config file.
     """
 
     kind = COMPONENT
@@ -40,18 +40,18 @@ class ComponentKit(PluginKit):
     def __init__(self, cls: type[ScoreComponent], options: Mapping[str, Any] | None) -> None:
         super().__init__(cls, options)
 
-    @prepared
+    @cached_fixture
     def _component(self) -> ScoreComponent:
         component: ScoreComponent = self.cls(self.options)
         return component
 
-    @prepared
+    @cached_fixture
     def _fitted(self) -> dict[ImageShape, dict[str, Tensor]]:
         return {shape: self._fit(shape) for shape in _SHAPES}
 
-    def _fit(self, shape: ImageShape, count: int = _NORMALS) -> dict[str, Tensor]:
+    def _fit(self, shape: ImageShape, count: int = _TRAIN) -> dict[str, Tensor]:
         with torch.no_grad():
-            embedded = self._component.embed(_outputs(shape, _normals(shape, count)))
+            embedded = self._component.embed(_outputs(shape, _smooth_images(shape, count)))
         if embedded is None:
             return {}
         return self._component.fit(embedded, torch.Generator().manual_seed(0))
@@ -62,32 +62,32 @@ class ComponentKit(PluginKit):
         with torch.no_grad():
             return self._component.score(_outputs(shape, pixels), fitted)
 
-    @promise
+    @check
     def embeds_each_image(self) -> str:
-        """embed() gives one finite row for each image, or None."""
+        """embed() returns one finite row per image, or None."""
         for shape in _SHAPES:
-            pixels = _normals(shape, _NORMALS)
+            pixels = _smooth_images(shape, _TRAIN)
             with torch.no_grad():
                 embedded = self._component.embed(_outputs(shape, pixels))
             if embedded is None:
-                return "it learns nothing from the training normals"
+                return "it is not fitted to the training images"
             given = tuple(embedded.shape)
-            good = len(given) == 2 and given[0] == _NORMALS
-            require(good, f"embed() of {_NORMALS} images gives {given}, expected ({_NORMALS}, K)")
+            good = len(given) == 2 and given[0] == _TRAIN
+            require(good, f"embed() of {_TRAIN} images returns {given}, expected ({_TRAIN}, K)")
             require(bool(torch.isfinite(embedded).all()), f"embed() of {shape} is not finite")
         return ""
 
-    @promise
-    def the_limit_is_a_number(self) -> str:
-        """fit_limit() gives how many training normals are wanted, or None for all."""
+    @check
+    def fit_limit_is_valid(self) -> str:
+        """fit_limit() returns a number of training images, or None for all."""
         limit: Any = self._component.fit_limit()
         number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1
         require(limit is None or number, f"fit_limit() returned {limit!r}")
         return "all" if limit is None else str(limit)
 
-    @promise
-    def what_it_learns_can_be_saved(self) -> str:
-        """fit() gives finite tensors by name, the same for the same generator."""
+    @check
+    def fitted_tensors_can_be_saved(self) -> str:
+        """fit() returns finite tensors by name, the same for the same generator."""
         for shape in _SHAPES:
             first: Any = self._fitted[shape]
             second = self._fit(shape)
@@ -97,47 +97,47 @@ class ComponentKit(PluginKit):
             require(tensors, f"fit() returned {first!r:.80}, not a dict of tensors")
             for name, value in first.items():
                 finite = not value.is_floating_point() or bool(torch.isfinite(value).all())
-                require(finite, f"fit() gives '{name}', which is not finite")
+                require(finite, f"fit() returned '{name}', which is not finite")
                 require(
                     name in second and torch.equal(value, second[name]),
-                    f"fit() gives another '{name}' for the same images and the same generator: "
-                    "draw random numbers from the generator it is given",
+                    f"fit() returned another '{name}' for the same images and the same generator: "
+                    "take random numbers from the generator",
                 )
         return ", ".join(self._fitted[_SHAPES[0]]) or "nothing"
 
-    @promise
+    @check
     def scores_are_finite_floats(self) -> str:
-        """score() gives one finite float for each image, also for black, white and noise."""
+        """score() returns one finite float per image, also for black, white and noise."""
         for shape in _SHAPES:
             odd = _odd_images(shape)
-            for pixels in (_normals(shape, _BATCH), _normals(shape, 1), odd):
+            for pixels in (_smooth_images(shape, _BATCH), _smooth_images(shape, 1), odd):
                 values = self._score(shape, pixels, self._fitted[shape])
                 require(isinstance(values, Tensor), f"score() returned {type(values).__name__}")
                 require(
                     tuple(values.shape) == (len(pixels),),
-                    f"score() of {len(pixels)} images {shape} gives {tuple(values.shape)}, "
+                    f"score() of {len(pixels)} images {shape} returns {tuple(values.shape)}, "
                     f"expected ({len(pixels)},)",
                 )
-                require(values.is_floating_point(), f"score() gives {values.dtype}, not floats")
+                require(values.is_floating_point(), f"score() returns {values.dtype}, not floats")
                 require(
                     bool(torch.isfinite(values).all()), f"a score of images {shape} is {values}"
                 )
         return ""
 
-    @promise
+    @check
     def scores_are_repeatable(self) -> str:
-        """The same image gets the same score every time."""
+        """The same image has the same score in every call."""
         for shape in _SHAPES:
             pixels = _odd_images(shape)
             first, second = (self._score(shape, pixels, self._fitted[shape]) for _ in range(2))
             require(torch.equal(first, second), f"scores differ from call to call: {shape}")
         return ""
 
-    @promise
+    @check
     def scores_are_independent_of_the_batch(self) -> str:
-        """An image gets the same score alone as among others, in any order."""
+        """The score of an image does not depend on the batch or on the order."""
         for shape in _SHAPES:
-            pixels = np.concatenate([_odd_images(shape), _normals(shape, 3)])
+            pixels = np.concatenate([_odd_images(shape), _smooth_images(shape, 3)])
             fitted = self._fitted[shape]
             together = self._score(shape, pixels, fitted)
             alone = torch.cat([self._score(shape, p[None], fitted) for p in pixels])
@@ -150,11 +150,11 @@ class ComponentKit(PluginKit):
                 )
         return ""
 
-    @promise
-    def inputs_are_left_alone(self) -> str:
-        """Nothing it is given is changed: images, what the networks made of them, its memory."""
+    @check
+    def inputs_are_not_modified(self) -> str:
+        """It modifies neither the images and outputs of the networks nor its fitted tensors."""
         shape = _SHAPES[1]
-        outputs = _outputs(shape, _normals(shape, _BATCH))
+        outputs = _outputs(shape, _smooth_images(shape, _BATCH))
         fitted = {name: value.clone() for name, value in self._fitted[shape].items()}
         parts = {"x": outputs.x, "z": outputs.z, "reconstruction": outputs.reconstruction}
         before = {name: value.clone() for name, value in parts.items()}
@@ -163,65 +163,67 @@ class ComponentKit(PluginKit):
             self._component.score(outputs, fitted)
             self._component.heatmap(outputs, fitted)
         for name, value in parts.items():
-            require(torch.equal(value, before[name]), f"it changes {name} of the batch it is given")
+            require(torch.equal(value, before[name]), f"it modifies {name} of the batch")
         for name, value in self._fitted[shape].items():
-            require(torch.equal(value, fitted[name]), f"it changes '{name}', which fit() learned")
+            require(torch.equal(value, fitted[name]), f"it modifies '{name}', a fitted tensor")
         return ""
 
-    @promise
+    @check
     def scores_survive_saving(self) -> str:
-        """With its memory read back from a model file, scores are the same."""
+        """Scores are the same after its fitted tensors are saved and loaded."""
         for shape in _SHAPES:
             fitted = self._fitted[shape]
             if not fitted:
-                raise NotApplicable("it has no memory")
+                raise NotApplicable("it has no fitted tensors")
             loaded = load(save({name: value.contiguous() for name, value in fitted.items()}))
             pixels = _odd_images(shape)
             kept, again = (self._score(shape, pixels, memory) for memory in (fitted, loaded))
             require(torch.equal(kept, again), f"scores differ after saving and loading: {shape}")
         return ""
 
-    @promise
-    def few_normals_are_enough(self) -> str:
-        """It works with as few as eight training normals."""
+    @check
+    def few_images_are_enough(self) -> str:
+        """It works with eight training images."""
         shape = _SHAPES[0]
         values = self._score(shape, _odd_images(shape), self._fit(shape, count=8))
-        require(bool(torch.isfinite(values).all()), f"with 8 normals a score is {values}")
+        require(bool(torch.isfinite(values).all()), f"with 8 training images a score is {values}")
         return ""
 
-    @promise
+    @check
     def heatmaps_fit_the_images(self) -> str:
-        """heatmap() gives a finite [N, H, W], the same alone as among others, or None."""
+        """heatmap() returns a finite [N, H, W], independent of the batch, or None."""
         for shape in _SHAPES:
             pixels, fitted = _odd_images(shape), self._fitted[shape]
             with torch.no_grad():
                 together = self._component.heatmap(_outputs(shape, pixels), fitted)
                 alone = [self._component.heatmap(_outputs(shape, p[None]), fitted) for p in pixels]
             if together is None:
-                require(all(a is None for a in alone), "heatmap() gives None for some batches only")
-                return "it gives none"
+                require(
+                    all(a is None for a in alone), "heatmap() returns None for some batches only"
+                )
+                return "it has none"
             wanted = (len(pixels), shape.height, shape.width)
             given = tuple(together.shape)
-            require(given == wanted, f"heatmap() of images {shape} gives {given}, not {wanted}")
+            require(given == wanted, f"heatmap() of images {shape} returns {given}, not {wanted}")
             require(bool(torch.isfinite(together).all()), f"a heatmap of {shape} is not finite")
             single = torch.cat([a for a in alone if a is not None])
             require(
                 torch.allclose(together, single, _RELATIVE, _ABSOLUTE),
-                f"the heatmap of an image {shape} depends on the images beside it",
+                f"the heatmap of an image {shape} depends on the other images of the batch",
             )
         return ""
 
-    @promise
+    @check
     def needs_are_declared(self) -> str:
-        """It works with what every architecture offers, or says what more it needs."""
+        """It works with every architecture, or declares what it needs."""
         cls = self.cls
         needs = (cls.needs_image_features, cls.needs_encoder_features)
         if any(needs) or cls.needs_head or cls.requires_cycle_discriminator:
-            return "it needs more, and says so"
+            return "it declares what it needs"
         shape = _SHAPES[0]
         networks = small_networks(shape, optional=False)
         outputs = LazyNetworkOutputs(
-            prepare_for_inference(networks), _to_x(_normals(shape, _BATCH))
+            prepare_for_inference(networks), _to_x(_smooth_images(shape, _BATCH))
         )
         with torch.no_grad():
             embedded = self._component.embed(outputs)
@@ -233,11 +235,11 @@ class ComponentKit(PluginKit):
             self._component.score(outputs, fitted)
         return ""
 
-    @promise
-    def it_makes_a_detector(self) -> str:
-        """A detector can be fitted, calibrated and scored with it alone."""
+    @check
+    def it_fits_a_detector(self) -> str:
+        """A detector with this component alone can be fitted and calibrated, and scores images."""
         shape = _SHAPES[1]
-        normals = Normals(*np.array_split(_normals(shape, 3 * _NORMALS), 3))
+        normals = Normals(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))
         detector = fit_detector(
             small_networks(shape), [self._component], {self.cls.name: 1.0}, normals, 0.1, 8, 0
         )
@@ -254,7 +256,7 @@ def _to_x(pixels: NDArray[np.uint8]) -> Tensor:
     return to_model_range(torch.from_numpy(pixels))
 
 
-def _normals(shape: ImageShape, count: int) -> NDArray[np.uint8]:
+def _smooth_images(shape: ImageShape, count: int) -> NDArray[np.uint8]:
     """Return smooth images that differ from one another, uint8 ``[N, C, H, W]``."""
     random = np.random.default_rng(4)
     rows, columns = np.arange(shape.height), np.arange(shape.width)

@@ -1,6 +1,6 @@
 """The kit as test classes: a subclass names a plugin class, and pytest runs every check.
 
-pytest asks a test class for ``pytest_generate_tests``, so nothing of pytest is imported here.
+pytest calls ``pytest_generate_tests`` of a test class, so pytest is not imported here.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ class _Conformance(ABC):
     @classmethod
     @abstractmethod
     def conformance_checks(cls) -> list[Check]:
-        """Return the checks that are to be run."""
+        """Return the checks to run."""
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make a test of each check."""
+        """Generate a test for each check."""
         if "conformance_check" in metafunc.fixturenames:
             checks = self.conformance_checks()
             metafunc.parametrize("conformance_check", checks, ids=[check.name for check in checks])
 
     def test_conforms(self, conformance_check: Check) -> None:
-        """The promise of the check is kept."""
+        """The requirement of the check is met."""
         conformance_check.call()
 
 
 class DatasetConformance(_Conformance):
-    """Tests of a dataset.
+    """The conformance tests of a dataset.
 
     Class attributes:
         dataset: The dataset.
-        options: Its options, as a config file would give them; its defaults where None.
-        root: The folder with its files; the data cache of this machine where None.
-        download: Whether it may fetch files that are missing.
+        options: Its options, as in a config file; None for the defaults.
+        root: The folder with its files; None for the data cache of this machine.
+        download: Whether it may download missing files.
     """
 
     dataset: ClassVar[type[Dataset]]
@@ -58,12 +58,12 @@ class DatasetConformance(_Conformance):
 
 
 class ArchitectureConformance(_Conformance):
-    """Tests of an architecture.
+    """The conformance tests of an architecture.
 
     Class attributes:
         architecture: The architecture.
-        options: Its options, as a config file would give them; narrow networks are tested faster.
-        shapes: The image shapes to build it for; :data:`bigan_cli.testing.SHAPES` where None.
+        options: Its options, as in a config file; narrow networks are faster.
+        shapes: The image shapes to build it for; :data:`bigan_cli.testing.SHAPES` by default.
         latent_dim: Length of the latent vector.
     """
 
@@ -81,11 +81,11 @@ class ArchitectureConformance(_Conformance):
 
 
 class ScoreComponentConformance(_Conformance):
-    """Tests of a score component.
+    """The conformance tests of a score component.
 
     Class attributes:
         component: The score component.
-        options: Its options, as a config file would give them; its defaults where None.
+        options: Its options, as in a config file; None for the defaults.
     """
 
     component: ClassVar[type[ScoreComponent]]

@@ -1,4 +1,4 @@
-"""What a dataset promises: its items, their labels and their pixels."""
+"""The checks of a dataset: its items, their labels and their pixels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bigan_cli.plugins.registry import DATASET
 from bigan_cli.testing._checks import (
     ContractViolation,
     NotApplicable,
-    few,
-    prepared,
-    promise,
+    cached_fixture,
+    check,
     require,
+    shorten,
 )
 from bigan_cli.testing._items import (
     check_fields,
@@ -41,9 +41,9 @@ class DatasetKit(PluginKit):
 
     Args:
         cls: The dataset.
-        options: Its options, as a config file would give them.
-        root: The folder with its files; the data cache of this machine where None.
-        download: Whether it may fetch files that are missing.
+        options: Its options, as in a config file.
+        root: The folder with its files; None for the data cache of this machine.
+        download: Whether it may download missing files.
     """
 
     kind = DATASET
@@ -67,7 +67,7 @@ class DatasetKit(PluginKit):
         dataset: Dataset = self.cls(self.options, DataLocation(root, self.download))
         return dataset
 
-    @prepared
+    @cached_fixture
     def _opened(self) -> tuple[Dataset, dict[str, Items]]:
         dataset = self._open()
         try:
@@ -76,8 +76,8 @@ class DatasetKit(PluginKit):
             if self.root is not None:
                 raise ContractViolation(
                     f"its data in {self.root} cannot be read: {error.message}"
-                ) from (error)
-            raise NotApplicable(f"its data are not here: {error.message}") from error
+                ) from error
+            raise NotApplicable(f"its data are missing: {error.message}") from error
         for split, found in items.items():
             require(
                 isinstance(found, Items),
@@ -85,9 +85,9 @@ class DatasetKit(PluginKit):
             )
         return dataset, items
 
-    @promise
+    @check
     def preset_is_valid(self) -> str:
-        """Its preset holds keys and values of a config file."""
+        """Its preset has valid keys and values of a config file."""
         tables = {name: dict(table) for name, table in self.cls.preset.items()}
         tables.setdefault("data", {})["dataset"] = self.cls.name
         try:
@@ -96,50 +96,51 @@ class DatasetKit(PluginKit):
             raise ContractViolation(f"the preset {dict(self.cls.preset)}: {error}") from error
         return "" if self.cls.preset else "it has none"
 
-    @promise
-    def opens_nothing_when_made(self) -> str:
-        """Making it neither reads nor writes; only its methods do."""
+    @check
+    def constructor_opens_nothing(self) -> str:
+        """The constructor neither reads nor writes files; only the methods do."""
         with TemporaryDirectory() as folder:
             self.cls(self.options, DataLocation(Path(folder) / "missing", download=False))
             left = [path.name for path in Path(folder).rglob("*")]
-        require(not left, f"making it wrote {few(left)} into the data folder")
+        require(not left, f"the constructor wrote {shorten(left)} into the data folder")
         return ""
 
-    @promise
-    def missing_files_are_told(self) -> str:
-        """Where its files are missing, it says so with a DataError."""
+    @check
+    def missing_files_are_reported(self) -> str:
+        """If its files are missing, it raises a DataError."""
         with TemporaryDirectory() as folder:
             try:
                 self.cls(self.options, DataLocation(Path(folder), download=False)).train_items()
             except DataError as error:
-                told = error.message
+                text = error.message
             except BiganError as error:
-                told = f"{type(error).__name__}: {error.message}"
+                text = f"{type(error).__name__}: {error.message}"
             else:
                 return "it needs no files in the data folder"
-        require(bool(told.strip()) and "\n" not in told, f"not one line of text: {told!r}")
-        return told.replace(folder, "FOLDER")
+        require(bool(text.strip()) and "\n" not in text, f"not one line of text: {text!r}")
+        return text.replace(folder, "FOLDER")
 
-    @promise
+    @check
     def classes_are_named(self) -> str:
-        """Its classes have distinct names, and those that are normal are among them."""
+        """Its classes have distinct names, and the normal classes are among them."""
         dataset, _ = self._opened
         names: Any = dataset.classes()
         good = isinstance(names, tuple | list) and all(isinstance(n, str) and n for n in names)
         require(good and bool(names), f"classes() returned {names!r}, not a tuple of names")
-        require(len(set(names)) == len(names), f"classes() repeats a name: {few(names, 20)}")
+        require(len(set(names)) == len(names), f"classes() repeats a name: {shorten(names, 20)}")
         fixed = self.cls.class_names
         require(
             fixed is None or tuple(names) == fixed,
-            f"classes() returned {few(names, 20)}, and class_names are {few(fixed or (), 20)}",
+            f"classes() returned {shorten(names, 20)}, "
+            f"but class_names is {shorten(fixed or (), 20)}",
         )
         normal: Any = dataset.normal_classes()
         if normal is not None:
             inside = all(isinstance(k, int) and 0 <= k < len(names) for k in normal)
             require(bool(normal) and inside, f"normal_classes() returned {normal!r}")
-        return few(names, 5)
+        return shorten(names, 5)
 
-    @promise
+    @check
     def has_images_to_train_on(self) -> str:
         """Its training split is not empty."""
         _, items = self._opened
@@ -147,15 +148,15 @@ class DatasetKit(PluginKit):
         require(counts["train"] > 0, "train_items() is empty")
         return f"{counts['train']} images to train on, {counts['test']} in the test split"
 
-    @promise
+    @check
     def fields_agree(self) -> str:
-        """Images, labels, masks and names are equally many and of the right kinds."""
+        """Images, labels, masks and names have equal lengths and the right types."""
         _, items = self._opened
         for split, found in items.items():
             check_fields(split, found)
         return ""
 
-    @promise
+    @check
     def labels_are_classes(self) -> str:
         """Every label is the index of a class, and every normal class has images to train on."""
         dataset, items = self._opened
@@ -169,24 +170,24 @@ class DatasetKit(PluginKit):
                 )
         present = set(np.unique(items["train"].labels).tolist())
         absent = [k for k in dataset.normal_classes() or () if k not in present]
-        require(not absent, f"no image of the normal class {few(absent)} is in the train split")
+        require(not absent, f"no image of the normal class {shorten(absent)} is in the train split")
         return f"{classes} classes"
 
-    @promise
+    @check
     def is_lazy(self) -> str:
-        """Pictures are decoded when they are asked for, not all at once."""
+        """Images are decoded when they are accessed, not all at once."""
         _, items = self._opened
-        return few(f"{split}: {check_lazy(split, found)}" for split, found in items.items())
+        return shorten(f"{split}: {check_lazy(split, found)}" for split, found in items.items())
 
-    @promise
+    @check
     def images_can_be_read(self) -> str:
-        """Images of every kind it holds can be read as grey, RGB and RGBA."""
+        """Images of every mode it has can be read as grey, RGB and RGBA."""
         _, items = self._opened
-        seen = [check_readable(split, found) for split, found in items.items()]
-        return f"{sum(seen)} images looked at"
+        counts = [check_readable(split, found) for split, found in items.items()]
+        return f"{sum(counts)} images checked"
 
-    @promise
-    def image_shape_is_true(self) -> str:
+    @check
+    def declared_shape_is_true(self) -> str:
         """Its images have the size and channels that it declares."""
         _, items = self._opened
         shape = self.cls.image_shape
@@ -196,9 +197,9 @@ class DatasetKit(PluginKit):
             check_native_shape(split, found, shape)
         return str(shape)
 
-    @promise
+    @check
     def is_deterministic(self) -> str:
-        """Opened again, it gives the same images with the same labels in the same order."""
+        """Opened again, it returns the same images and labels in the same order."""
         _, items = self._opened
         again = self._open()
         for split, second in (("train", again.train_items()), ("test", again.test_items())):
@@ -206,7 +207,7 @@ class DatasetKit(PluginKit):
             require(not differs, f"the {split} split opened again: {differs}")
         return ""
 
-    @promise
+    @check
     def splits_are_apart(self) -> str:
         """The test split does not repeat the training split."""
         _, items = self._opened
@@ -214,16 +215,16 @@ class DatasetKit(PluginKit):
             return "it has no test split of its own"
         count = shared_images(items["train"], items["test"])
         total = len(items["test"])
-        # Real collections repeat a few pictures; bigan reports those at every run.
+        # Real datasets repeat a few images; bigan reports those in every run.
         require(
             count <= total // 20,
             f"{count} of {total} test images are in the train split too",
         )
         return f"{count} of {total} images are shared" if count else ""
 
-    @promise
+    @check
     def a_run_can_be_split(self) -> str:
-        """With no further options, there are enough normal images to train and calibrate."""
+        """With default settings there are enough normal images to train and calibrate."""
         dataset, _ = self._opened
         tables = {**dict(self.cls.preset.get("data", {})), "dataset": self.cls.name}
         config = RunConfig.model_validate_json(json.dumps({"data": tables})).data
@@ -232,6 +233,6 @@ class DatasetKit(PluginKit):
             splits = make_splits(pool.labels, config, seed=0)
         except BiganError as error:
             raise ContractViolation(error.message) from error
-        normal = few(pool.labels.class_names[k] for k in splits.normal_classes)
-        parts = f"{len(splits.fit)} fit, {len(splits.validation)} validation"
+        normal = shorten(pool.labels.class_names[k] for k in splits.normal_classes)
+        parts = f"{len(splits.fit)} train, {len(splits.validation)} validation"
         return f"normal is {normal}: {parts}, {len(splits.calibration)} calibration"

@@ -1,4 +1,4 @@
-"""Looks at the items of one split: lengths, kinds, pixels. Each raises Violation in words."""
+"""Checks of the items of one split: lengths, types, pixels; each raises ContractViolation."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from bigan_cli.contracts import CHANNELS, ImageShape, Items
 from bigan_cli.data.decode import read_image
 from bigan_cli.data.find_shape import find_shape
 from bigan_cli.data.unreadable import UnreadableImage
-from bigan_cli.testing._checks import ContractViolation, few, require
+from bigan_cli.testing._checks import ContractViolation, require, shorten
 
 _SAMPLE = 12
-# Decoded images in a list: what may be held before it counts as everything at once.
+# Decoded images in a list may take this much memory.
 _LIST_BYTES = 64 * 2**20
 _PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def sample(items: Items, most: int = _SAMPLE) -> list[int]:
-    """Return the places of a few images, spread over the split, the first and last included."""
+    """Return the indices of a few images at equal distances, from the first to the last."""
     spread = np.linspace(0, len(items) - 1, min(len(items), most))
     return sorted({int(i) for i in spread})
 
 
 def check_fields(split: str, items: Items) -> None:
-    """Refuse a split whose parts differ in length or are of the wrong kind."""
+    """Check the lengths and types of the fields."""
     require(
         items.labels.ndim == 1, f"the labels of the {split} split are {items.labels.shape}, not [N]"
     )
@@ -43,14 +43,16 @@ def check_fields(split: str, items: Items) -> None:
             )
     if isinstance(items.images, np.ndarray):
         _check_array(split, items.images)
-    # What the annotations promise is what is in question here.
+    # Any: the annotations are what is being checked.
     called: Any = items.names
     masks: Any = items.masks
     if called is not None:
         names = [name for name in called if not isinstance(name, str) or not name]
-        require(not names, f"names of the {split} split are not text: {few(map(repr, names))}")
+        require(
+            not names, f"names of the {split} split are not strings: {shorten(map(repr, names))}"
+        )
         repeated = len(called) - len(set(called))
-        require(not repeated, f"{repeated} names of the {split} split are there twice")
+        require(not repeated, f"{repeated} names of the {split} split are repeated")
     for mask in masks if masks is not None else ():
         for part in mask if isinstance(mask, tuple) else (mask,):
             _check_mask(split, part)
@@ -81,7 +83,7 @@ def _check_array(split: str, images: NDArray[Any]) -> None:
 
 
 def check_lazy(split: str, items: Items) -> str:
-    """Refuse a list that holds many decoded images; return what the images are, in words."""
+    """Check that images are not decoded in advance; return how they are stored."""
     images = items.images
     if isinstance(images, np.ndarray):
         return "one array"
@@ -96,13 +98,13 @@ def check_lazy(split: str, items: Items) -> str:
         require(
             held <= _LIST_BYTES,
             f"the {split} split holds {len(images)} decoded images in a list, {held >> 20} MiB; "
-            "return paths, one array, or a sequence that decodes what it is indexed for",
+            "return paths, one array, or a sequence that decodes on access",
         )
-    return "decoded when indexed" if not isinstance(images, list | tuple) else "a short list"
+    return "decoded on access" if not isinstance(images, list | tuple) else "a short list"
 
 
 def check_readable(split: str, items: Items) -> int:
-    """Read a sample in every number of channels, and return how many images that was."""
+    """Read a sample with every number of channels; return the number of images read."""
     places = sample(items)
     if not places:
         return 0
@@ -123,12 +125,12 @@ def check_readable(split: str, items: Items) -> int:
 
 
 def check_native_shape(split: str, items: Items, shape: ImageShape) -> None:
-    """Refuse a sample that is not of the declared *shape*."""
+    """Check that a sample has the declared *shape*."""
     for i in sample(items):
         found = _shape_of(items.images[i])
         require(
             found == shape,
-            f"image_shape is {shape}, and image {i} of the {split} split is {found}",
+            f"image_shape is {shape}, but image {i} of the {split} split is {found}",
         )
 
 
@@ -143,12 +145,12 @@ def _shape_of(raw: Any) -> ImageShape:
 
 def _channels_of(image: Image.Image) -> int:
     bands = len(image.getbands())
-    # A palette is one band of colours, grey with transparency two.
+    # A palette image has one band, a grey image with alpha two.
     return 3 if image.mode == "P" else 4 if image.mode == "LA" else bands
 
 
 def same_items(first: Items, second: Items) -> str:
-    """Return how two openings of one split differ, or an empty string."""
+    """Return the difference between two readings of one split, or an empty string."""
     if len(first) != len(second):
         return f"{len(second)} images instead of {len(first)}"
     if not np.array_equal(first.labels, second.labels):
@@ -157,7 +159,7 @@ def same_items(first: Items, second: Items) -> str:
         return "other names"
     for i in sample(first):
         if _digest(first.images[i]) != _digest(second.images[i]):
-            return f"image {i} is another one"
+            return f"image {i} differs"
     return ""
 
 

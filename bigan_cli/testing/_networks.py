@@ -1,4 +1,4 @@
-"""Small networks with random weights, for looking at score components."""
+"""Small networks with random weights, for the checks of score components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FEATURES = 10
 
 
 class _PlainEncoder(nn.Module):
-    """E that tells nothing but z."""
+    """E without features."""
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _PlainEncoder(nn.Module):
 
 
 class _Encoder(_PlainEncoder):
-    """E that also tells what it sees."""
+    """E with features."""
 
     def features(self, x: Tensor) -> Tensor:
         features: Tensor = torch.tanh(self.hidden(x.flatten(1)))
@@ -48,7 +48,7 @@ class _Generator(nn.Module):
 
 
 class _PlainDiscriminator(nn.Module):
-    """D without a view of the image alone."""
+    """D without image features."""
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _PlainDiscriminator(nn.Module):
 
 
 class _Discriminator(_PlainDiscriminator):
-    """D with one."""
+    """D with image features."""
 
     def image_features(self, x: Tensor) -> Tensor:
         features: Tensor = torch.tanh(self.image(x.flatten(1)))
@@ -70,12 +70,12 @@ class _Discriminator(_PlainDiscriminator):
 
 
 def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
-    """Return networks for *shape* in ``eval()``, the same at every call.
+    """Return networks for *shape* in ``eval()``, the same in every call.
 
     Args:
-        shape: Of the images.
-        optional: Whether there is what need not be there: features of the encoder, image
-            features of the discriminator, the heads on these, and cycle discriminators.
+        shape: Shape of the images.
+        optional: Whether to include the optional parts: features of the encoder, image features
+            of the discriminator, the heads on these, and cycle discriminators.
     """
     pixels = shape.channels * shape.height * shape.width
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""What all three kinds of plugin class have in common: a name, typed options, a quick import."""
+"""The checks common to all kinds of plugin class: name, typed options, import time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bigan_cli.testing._checks import (
     Check,
     ContractViolation,
     NotApplicable,
-    few,
+    cached_fixture,
+    check,
     marked_checks,
-    prepared,
-    promise,
     require,
+    shorten,
 )
 
-# Seconds each, and no use before a run asks for the class.
+# Each takes seconds to import, and is not needed before a run uses the class.
 _HEAVY = ("torch", "torchvision", "tensorflow", "sklearn", "scipy", "matplotlib", "pandas")
 _IMPORT = """
 import importlib, sys
@@ -40,7 +40,7 @@ class PluginKit:
 
     Args:
         cls: The class.
-        options: Its options, as a config file would give them; its defaults where None.
+        options: Its options, as in a config file; None for the defaults.
     """
 
     kind: ClassVar[Kind]
@@ -50,12 +50,12 @@ class PluginKit:
         self.given = dict(options or {})
 
     def checks(self) -> list[Check]:
-        """Return the checks, in the order in which they are best read."""
+        """Return the checks, in the order of the report."""
         return marked_checks(self)
 
-    @prepared
+    @cached_fixture
     def options(self) -> Options:
-        """The options to work with.
+        """The options of the checks.
 
         Raises:
             ContractViolation: They are not valid.
@@ -63,34 +63,34 @@ class PluginKit:
         try:
             options: Options = self.cls.Options.from_table(self.given)
         except ValidationError as error:
-            wrong = few(
+            wrong = shorten(
                 f"{'.'.join(map(str, e['loc'])) or 'options'}: {e['msg']}" for e in error.errors()
             )
             raise ContractViolation(f"the options {self.given} are refused: {wrong}") from error
         return options
 
-    @promise
+    @check
     def is_accepted(self) -> str:
-        """Name, summary, options and class attributes are what bigan accepts."""
+        """Name, summary, options and class attributes are valid."""
         try:
             check_class(self.cls, self.kind)
         except PluginRejected as refused:
             raise ContractViolation(str(refused)) from refused
         return f"{self.kind.word} '{self.cls.name}'"
 
-    @promise
+    @check
     def options_are_described(self) -> str:
-        """Every option says what it means."""
+        """Every option has a description."""
         fields = self.cls.Options.model_fields
         silent = [name for name, f in fields.items() if not (f.description or "").strip()]
-        require(not silent, f"without a description: {few(silent)}")
+        require(not silent, f"without a description: {shorten(silent)}")
         if not fields:
             return "it has no options"
         return f"{len(fields)} option{'s' if len(fields) > 1 else ''}"
 
-    @promise
+    @check
     def options_are_strict(self) -> str:
-        """An option that does not exist is refused."""
+        """An unknown option is refused."""
         try:
             self.cls.Options.from_table({**self.given, "no_such_option": 1})
         except ValidationError as error:
@@ -101,7 +101,7 @@ class PluginKit:
             "Options accepts 'no_such_option': a misspelt option would go unnoticed"
         )
 
-    @promise
+    @check
     def options_survive_saving(self) -> str:
         """Options read back from a saved configuration are the same."""
         saved = json.loads(self.options.model_dump_json(by_alias=True))
@@ -110,14 +110,14 @@ class PluginKit:
         require(again == self.options, f"saved as {without_none}, read back as {again!r}")
         return ""
 
-    @promise
+    @check
     def imports_late(self) -> str:
-        """Its module can be imported without what takes seconds to import."""
+        """Importing its module does not import slow libraries."""
         module = self.cls.__module__
         if module.startswith(LOCAL_MODULE):
             raise NotApplicable("not checked for a local file")
         where = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(  # noqa: S603  this interpreter, and a module that is loaded already
+        done = subprocess.run(  # noqa: S603  this interpreter and a loaded module
             [sys.executable, "-c", _IMPORT, module, *_HEAVY],
             capture_output=True,
             text=True,
@@ -129,7 +129,7 @@ class PluginKit:
         heavy = done.stdout.splitlines()[-1].split() if done.stdout.strip() else []
         require(
             not heavy,
-            f"importing {module} imports {few(heavy)}, which every command then waits for; "
+            f"importing {module} imports {shorten(heavy)}, which delays every command; "
             "import it inside the methods that use it",
         )
         return ""

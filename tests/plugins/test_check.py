@@ -20,7 +20,7 @@ def test_what_is_built_in_keeps_its_contract(words, bigan):
     assert told.code == 0, told.err
     found = rows(told.out)
     assert len(found) > 10
-    assert {row["status"] for row in found} <= {"holds", "skipped"}
+    assert {row["status"] for row in found} <= {"passed", "skipped"}
 
 
 def test_what_does_not_hold_is_told_and_the_exit_code_is_3(bigan, tmp_path, animals_source):
@@ -29,28 +29,28 @@ def test_what_does_not_hold_is_told_and_the_exit_code_is_3(bigan, tmp_path, anim
     file.write_text(source, encoding="utf-8")
     told = bigan("plugins", "check", "--plugin", file)
     assert told.code == 3
-    broken = [row for row in rows(told.out) if row["status"] == "broken"]
+    broken = [row for row in rows(told.out) if row["status"] == "failed"]
     assert {row["of"] for row in broken} == {"dataset frogs"}
-    details = {row["promise"]: row["detail"] for row in broken}
+    details = {row["requirement"]: row["detail"] for row in broken}
     promise = "Every label is the index of a class, and every normal class has images to train on"
     assert details[promise] == "the labels of the train split are 0 to 1 for 1 classes"
     assert told.err.startswith("error: dataset frogs: ")
 
     as_json = json.loads(bigan("plugins", "check", "frogs", "--plugin", file, "--json").out)
     assert as_json["schema"] == 1
-    assert as_json["broken"] == len(broken)
-    assert as_json["holds"] + as_json["broken"] + as_json["skipped"] == len(as_json["checks"])
-    assert {"kind", "of", "name", "promise", "status", "detail"} == set(as_json["checks"][0])
+    assert as_json["failed"] == len(broken)
+    assert as_json["passed"] + as_json["failed"] + as_json["skipped"] == len(as_json["checks"])
+    assert {"kind", "of", "name", "requirement", "status", "detail"} == set(as_json["checks"][0])
 
 
 def test_what_is_not_checked_of_a_local_file_says_so(bigan, tmp_path, animals_source):
     file = tmp_path / "frogs.py"
     file.write_text(animals_source("frogs"), encoding="utf-8")
     details = {
-        row["promise"]: row["detail"]
+        row["requirement"]: row["detail"]
         for row in rows(bigan("plugins", "check", "--plugin", file).out)
     }
-    late = "Its module can be imported without what takes seconds to import"
+    late = "Importing its module does not import slow libraries"
     assert details[late] == "not checked for a local file"
 
 
@@ -70,7 +70,7 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
         (("frogs",), "unknown dataset, architecture or score component 'frogs'"),
         (("digits", "--kind", "score"), "unknown score component 'digits'"),
         (("digits", "--kind", "model"), "--kind model is none of dataset, architecture, score"),
-        ((), "what is to be checked?"),
+        ((), "nothing to check"),
         (("--plugin", "nowhere.py"), "plugin file nowhere.py: it does not exist"),
     ],
 )

@@ -29,7 +29,7 @@ def statuses(checks):
 
 
 def broken(checks):
-    return {result.name: result.detail for result in run(checks) if result.status == "broken"}
+    return {result.name: result.detail for result in run(checks) if result.status == "failed"}
 
 
 class Frogs(Dataset):
@@ -141,20 +141,20 @@ class AnyName(Frogs):
 
 
 DATASETS = {
-    Unrepeatable: ("is_deterministic", "image 0 is another one"),
+    Unrepeatable: ("is_deterministic", "image 0 differs"),
     FarLabels: ("labels_are_classes", "the labels of the train split are 1 to 2 for 2 classes"),
     FewImages: ("fields_agree", "the train split has 70 images for 80 labels"),
     Floats: ("fields_agree", "the images of the train split are float64, not uint8"),
-    OtherShape: ("image_shape_is_true", "image_shape is 3x8x8, and image 0 of the train split"),
+    OtherShape: ("declared_shape_is_true", "image_shape is 3x8x8, but image 0 of the train split"),
     NoTraining: ("has_images_to_train_on", "train_items() is empty"),
     Greedy: ("is_lazy", "holds 80 decoded images in a list, 109 MiB"),
     SameTwice: ("splits_are_apart", "80 of 80 test images are in the train split too"),
-    Traceback: ("missing_files_are_told", "FileNotFoundError"),
-    Writes: ("opens_nothing_when_made", "making it wrote missing into the data folder"),
+    Traceback: ("missing_files_are_reported", "FileNotFoundError"),
+    Writes: ("constructor_opens_nothing", "the constructor wrote missing into the data folder"),
     OddNormals: ("classes_are_named", "normal_classes() returned (2,)"),
     Mute: ("options_are_described", "without a description: zoom"),
     BadPreset: ("preset_is_valid", "train.epochs"),
-    TwoOfOneName: ("fields_agree", "78 names of the train split are there twice"),
+    TwoOfOneName: ("fields_agree", "78 names of the train split are repeated"),
     TooFew: ("a_run_can_be_split", "too few normal images to train on: 8 of green"),
     AnyName: ("is_accepted", "AnyName.name must be lower-case letters"),
 }
@@ -177,7 +177,7 @@ def test_options_that_take_anything_are_found_out(tmp_path):
 
 def test_a_data_set_that_keeps_its_contract(tmp_path):
     results = run(dataset_checks(Frogs, root=tmp_path))
-    assert [result for result in results if result.status == "broken"] == []
+    assert [result for result in results if result.status == "failed"] == []
     assert_conforms(dataset_checks(Frogs, root=tmp_path))
 
 
@@ -210,8 +210,8 @@ def write_modes(folder):
 def test_files_of_every_mode_are_read(tmp_path):
     write_modes(tmp_path)
     found = statuses(dataset_checks(Files, root=tmp_path))
-    assert found["images_can_be_read"].detail == "12 images looked at"
-    assert {r.status for r in found.values()} == {"holds"}
+    assert found["images_can_be_read"].detail == "12 images checked"
+    assert {r.status for r in found.values()} == {"passed"}
 
 
 def test_a_file_that_is_no_image_is_found_out(tmp_path):
@@ -225,12 +225,12 @@ def test_where_the_data_are_not_here_there_is_nothing_to_look_at():
     found = statuses(dataset_checks(load_registry().dataset("folder")))
     assert found["fields_agree"].status == "skipped"
     assert "--data-root" in found["fields_agree"].detail
-    assert found["is_accepted"].status == "holds"
+    assert found["is_accepted"].status == "passed"
 
 
 def test_a_folder_that_was_named_must_hold_the_data(tmp_path):
     found = statuses(dataset_checks(Files, root=tmp_path))
-    of_data = [r for r in found.values() if r.status == "broken"]
+    of_data = [r for r in found.values() if r.status == "failed"]
     assert len(of_data) == 1  # told once
     assert "no images in" in of_data[0].detail
 
@@ -356,7 +356,7 @@ ARCHITECTURES = {
     out_of_range: ("outputs_have_their_shapes", "the generator leaves [-1, 1]"),
     looks_across: ("eval_is_independent_of_the_batch", "encoder's output of an image 1x8x8"),
     never_calm: ("eval_is_repeatable", "discriminator's logit differs from call to call"),
-    tampering: ("features_are_left_as_they_are", "what image_features(x) gave is changed"),
+    tampering: ("features_are_not_modified", "the result of image_features(x) is modified"),
     forgetful: ("weights_survive_saving", "not in its state_dict()"),
     idle: ("gradients_are_finite", "no gradient reaches encoder.unused.weight"),
     self_seeded: ("the_seed_decides_the_weights", "encoder's weights are the same for two seeds"),
@@ -378,7 +378,7 @@ def test_sizes_may_be_refused_but_not_all():
         return e, g, d
 
     found = statuses(checks_of(only_grey))
-    assert found["builds"].status == "holds"
+    assert found["builds"].status == "passed"
     assert found["builds"].detail == (
         "1 shapes of 2; refuses 3x9x14: only grey images are supported"
     )
@@ -467,15 +467,15 @@ class Negative(Plain):
 COMPONENTS = {
     Ranked: ("scores_are_independent_of_the_batch", "alone differs by"),
     Infinite: ("scores_are_finite_floats", "inf"),
-    PerPixel: ("scores_are_finite_floats", "gives (5, 1, 8, 8), expected (5,)"),
+    PerPixel: ("scores_are_finite_floats", "returns (5, 1, 8, 8), expected (5,)"),
     Random: ("scores_are_repeatable", "differ from call to call"),
-    InPlace: ("inputs_are_left_alone", "it changes x of the batch"),
-    Careless: ("what_it_learns_can_be_saved", "draw random numbers from the generator"),
+    InPlace: ("inputs_are_not_modified", "it modifies x of the batch"),
+    Careless: ("fitted_tensors_can_be_saved", "take random numbers from the generator"),
     Overflowing: ("embeds_each_image", "is not finite"),
-    Hungry: ("few_normals_are_enough", "RuntimeError"),
+    Hungry: ("few_images_are_enough", "RuntimeError"),
     SecretlyFeatured: ("needs_are_declared", "no image features"),
-    SmallMap: ("heatmaps_fit_the_images", "gives (5, 4, 4), not (5, 8, 8)"),
-    Boundless: ("the_limit_is_a_number", "fit_limit() returned 0"),
+    SmallMap: ("heatmaps_fit_the_images", "returns (5, 4, 4), not (5, 8, 8)"),
+    Boundless: ("fit_limit_is_valid", "fit_limit() returned 0"),
     Negative: ("is_accepted", "Negative.weight must be a number of 0 or more"),
 }
 

@@ -1,4 +1,4 @@
-"""What ``bigan plugins check`` does: find what was named, run the conformance kit, report."""
+"""``bigan plugins check``: runs the conformance kit on plugin classes and reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bigan_cli.testing import (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line."""
+    """The arguments of ``bigan plugins check``."""
 
     name: str | None
     kind: str | None
@@ -54,12 +54,12 @@ class Target:
 
 
 def check_plugins(terminal: Terminal, request: Request) -> None:
-    """Run every check of what was named, and print what holds and what does not.
+    """Run every check of the named classes and print the results.
 
     Raises:
-        PluginError: There is nothing of that name, or it is provided twice.
-        ConfigError: An option given with ``--set`` is wrong.
-        GateFailed: A promise is broken.
+        PluginError: There is no such class, or several plugins provide it.
+        ConfigError: An option given with ``--set`` is invalid.
+        GateFailed: A check failed.
     """
     registry = load_registry(request.files)
     targets = list(_targets(registry, request))
@@ -72,12 +72,12 @@ def check_plugins(terminal: Terminal, request: Request) -> None:
                 found += [(target, result) for result in run([check])]
                 bar.advance(task)
     _report(terminal, found, as_json=request.as_json)
-    broken = [(target, result) for target, result in found if result.status == "broken"]
-    if broken:
-        whose = join_words(dict.fromkeys(target.title for target, _ in broken))
+    failed = [(target, result) for target, result in found if result.status == "failed"]
+    if failed:
+        whose = join_words(dict.fromkeys(target.title for target, _ in failed))
         raise GateFailed(
-            f"{whose}: {count(len(broken), 'promise')} of {len(found)} broken",
-            "docs/plugins.md says what the contract is",
+            f"{whose}: {len(failed)} of {count(len(found), 'check')} failed",
+            "docs/plugins.md describes the contract",
         )
 
 
@@ -98,7 +98,7 @@ def _targets(registry: Registry, request: Request) -> Iterator[Target]:
 def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> Iterator[Target]:
     if not request.files:
         raise UsageError(
-            "what is to be checked?",
+            "nothing to check",
             "name a dataset, an architecture or a score component, or a file with --plugin",
         )
     files = {absolute(path) for path in request.files}
@@ -121,7 +121,7 @@ def _checks(target: Target, request: Request) -> list[Check]:
 
 
 def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
-    """Return the options that ``--set`` gives, checked as those of a run are."""
+    """Return the validated options given with ``--set``."""
     if not request.sets:
         return None
     name = target.provided.cls.name
@@ -150,11 +150,11 @@ def _report(terminal: Terminal, found: Sequence[tuple[Target, Result]], *, as_js
                     {"kind": t.kind.word, "of": t.provided.cls.name, **asdict(result)}
                     for t, result in found
                 ],
-                **{status: statuses.count(status) for status in ("holds", "broken", "skipped")},
+                **{status: statuses.count(status) for status in ("passed", "failed", "skipped")},
             }
         )
         return
     terminal.table(
-        ("of", "promise", "status", "detail"),
-        ((t.title, result.promise, result.status, result.detail) for t, result in found),
+        ("of", "requirement", "status", "detail"),
+        ((t.title, result.requirement, result.status, result.detail) for t, result in found),
     )
