@@ -36,10 +36,10 @@ class PreparedData:
         image_shape: Of every image.
         class_names: By label.
         normal_classes: The labels that are normal under the protocol.
-        fit: Normals to train on.
-        validation: Normals that choose the epoch and standardise the components.
-        calibration: Normals that set the threshold.
-        test: Normals and anomalies to evaluate on; empty where there are none.
+        fit: NormalImages to train on.
+        validation: NormalImages that choose the epoch and standardise the components.
+        calibration: NormalImages that set the threshold.
+        test: NormalImages and anomalies to evaluate on; empty where there are none.
         audit: Images that occur in two of these sets.
         fingerprint: SHA-256, in hex, of the pixels of all four sets, of what is an anomaly and
             of the preprocessing; names and places of files do not count.
@@ -72,7 +72,7 @@ class TestSet:
     """The test set of a run, as it was when the run was trained.
 
     Attributes:
-        images: Normals and anomalies; empty where there are none.
+        images: NormalImages and anomalies; empty where there are none.
         class_names: By label.
         normal_classes: The labels that are normal under the protocol.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.

@@ -53,10 +53,10 @@ class Splits:
     Attributes:
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         normal_classes: The classes that are normal under it.
-        fit: Normals to train on.
-        validation: Normals that choose the epoch and standardise the components.
-        calibration: Normals that set the threshold.
-        test: Normals and anomalies to evaluate on.
+        fit: NormalImages to train on.
+        validation: NormalImages that choose the epoch and standardise the components.
+        calibration: NormalImages that set the threshold.
+        test: NormalImages and anomalies to evaluate on.
         notes: What the user should know about how the sets came about.
     """
 

@@ -36,7 +36,7 @@ _READ_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Normals:
+class NormalImages:
     """Three disjoint sets of normal images.
 
     Each is uint8 ``[N, C, H, W]``, or the images' feature maps, float16 or float32
@@ -57,7 +57,7 @@ def fit_detector(
     networks: Networks,
     components: Sequence[ScoreComponent],
     weights: Mapping[str, float],
-    normals: Normals,
+    normals: NormalImages,
     fpr: float,
     batch_size: int,
     seed: int,
@@ -75,7 +75,7 @@ def fit_member(
     networks: Networks,
     components: Sequence[ScoreComponent],
     weights: Mapping[str, float],
-    normals: Normals,
+    normals: NormalImages,
     batch_size: int,
     provenance: TrainingProvenance,
 ) -> EnsembleMember:
@@ -130,7 +130,7 @@ def usable_components(
 
 
 def calibrate(
-    members: Sequence[EnsembleMember], normals: Normals, fpr: float, batch_size: int
+    members: Sequence[EnsembleMember], normals: NormalImages, fpr: float, batch_size: int
 ) -> Detector:
     """Return the detector of *members*, calibrated on their mean score and mean heatmap.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.testing._checks import NotApplicable, cached_fixture, check, require
@@ -239,7 +239,7 @@ class ComponentKit(PluginKit):
     def it_fits_a_detector(self) -> str:
         """A detector with this component alone can be fitted and calibrated, and scores images."""
         shape = _SHAPES[1]
-        normals = Normals(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))
+        normals = NormalImages(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))
         detector = fit_detector(
             small_networks(shape), [self._component], {self.cls.name: 1.0}, normals, 0.1, 8, 0
         )

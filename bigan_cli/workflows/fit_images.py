@@ -18,7 +18,7 @@ from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import images_needed
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference_networks import batch_size_for
 from bigan_cli.workflows.callbacks import Callbacks
 
@@ -84,7 +84,7 @@ def fit_images(
         )
 
 
-def _divide(pixels: NDArray[np.uint8], loaded: LoadedConfig, callbacks: Callbacks) -> Normals:
+def _divide(pixels: NDArray[np.uint8], loaded: LoadedConfig, callbacks: Callbacks) -> NormalImages:
     config = loaded.config
     fit, validation, calibration = part_sizes(len(pixels), config.data)
     needed = images_needed(config.score.fpr)
@@ -94,7 +94,7 @@ def _divide(pixels: NDArray[np.uint8], loaded: LoadedConfig, callbacks: Callback
             f"a false-positive rate of {config.score.fpr:g} needs: the score is calibrated on "
             "the training images, and more new images than that may be called anomalous"
         )
-        return Normals(pixels, pixels, pixels)
+        return NormalImages(pixels, pixels, pixels)
     order = np.random.default_rng(config.train.seed).permutation(len(pixels))
     parts = np.split(order, [fit, fit + validation])
-    return Normals(*(pixels[np.sort(part)] for part in parts))
+    return NormalImages(*(pixels[np.sort(part)] for part in parts))

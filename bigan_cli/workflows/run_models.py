@@ -12,7 +12,7 @@ from bigan_cli.model.networks import Networks
 from bigan_cli.plugins import PluginVersion
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, TrainingProvenance
-from bigan_cli.scoring.fit import Normals, calibrate, fit_member
+from bigan_cli.scoring.fit import NormalImages, calibrate, fit_member
 from bigan_cli.scoring.inference_networks import batch_size_for
 from bigan_cli.storage.model_file import save_detector
 
@@ -31,7 +31,7 @@ class RunModels:
     def __init__(
         self,
         data: PreparedData,
-        normals: Normals,
+        normals: NormalImages,
         components: Sequence[ScoreComponent],
         reopen: Callable[[Path], Detector],
         plugin_versions: Sequence[PluginVersion] = (),

@@ -27,7 +27,7 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import Normals, usable_components
+from bigan_cli.scoring.fit import NormalImages, usable_components
 from bigan_cli.workflows.callbacks import Callbacks
 
 # With fewer steps the networks hardly differ from untrained ones.
@@ -147,13 +147,13 @@ class TrainingSetup:
         )
 
     @property
-    def normals(self) -> Normals:
+    def normals(self) -> NormalImages:
         """The normal images that the score is fitted to: their pixels, or their features."""
         if self.features is not None:
             features = self.features
-            return Normals(features.fit, features.validation, features.calibration)
+            return NormalImages(features.fit, features.validation, features.calibration)
         data = self.data
-        return Normals(data.fit.pixels, data.validation.pixels, data.calibration.pixels)
+        return NormalImages(data.fit.pixels, data.validation.pixels, data.calibration.pixels)
 
     def _build(self, seed: int) -> Networks:
         return build_networks(

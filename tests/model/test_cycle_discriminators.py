@@ -23,7 +23,7 @@ from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.cycle_matching import CycleMatching
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference import iter_outputs
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 from bigan_cli.testing._networks import small_networks
@@ -193,7 +193,7 @@ def test_an_architecture_that_offers_nothing_more_has_them_too(shape):
     step = AdversarialStep(networks, BOTH, CPU, "fp32")
     assert torch.isfinite(step(torch.rand(6, shape.channels, shape.height, shape.width), 0.1)).all()
     pixels = images_of(shape, 60)
-    normals = Normals(pixels[:20], pixels[20:40], pixels[40:])
+    normals = NormalImages(pixels[:20], pixels[20:40], pixels[40:])
     component = CycleMatching(CycleMatching.Options())
     detector = fit_detector(networks, [component], {}, normals, 0.1, 8, 0)
     assert np.isfinite(detector.score(pixels).score).all()
@@ -238,7 +238,7 @@ def test_ready_networks_have_their_weights_settled():
 def test_without_the_network_the_component_is_left_out_and_the_view_refused():
     shape = ImageShape(1, 8, 8)
     pixels = images_of(shape, 60)
-    normals = Normals(pixels[:20], pixels[20:40], pixels[40:])
+    normals = NormalImages(pixels[:20], pixels[20:40], pixels[40:])
     components = [c(c.Options()) for c in (CycleMatching, Reconstruction)]
     for names, parts in (
         (("latent",), {"reconstruction"}),
@@ -262,7 +262,7 @@ def test_trained_ones_tell_other_digits_apart(threes):
     fit, validation, held_out = threes[:120], threes[120:150], threes[150:]
     trainer = Trainer(networks, config, fit, validation, CPU)
     list(trainer.epochs())
-    normals = Normals(fit, validation, validation)
+    normals = NormalImages(fit, validation, validation)
     component = CycleMatching(CycleMatching.Options())
     detector = fit_detector(trainer.average, [component], {}, normals, 0.1, 16, 0)
     data = load_digits()

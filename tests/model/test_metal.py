@@ -21,7 +21,7 @@ from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 
 
 class OnlyWhatMetalHas(TorchDispatchMode):
@@ -45,7 +45,7 @@ def test_the_watch_sees_a_double():
 
 def test_training_and_scoring_use_only_what_metal_has():
     pixels = np.random.default_rng(0).integers(0, 256, (80, 1, 12, 9), dtype=np.uint8)
-    normals = Normals(pixels[:40], pixels[40:60], pixels[60:])
+    normals = NormalImages(pixels[:40], pixels[40:60], pixels[60:])
     dcgan = Dcgan(DcganOptions(feature_maps_gen=4, feature_maps_disc=4, dropout_rate=0.1))
     config = TrainConfig(
         epochs=2,

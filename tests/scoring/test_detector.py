@@ -14,7 +14,7 @@ from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorN
 from bigan_cli.scoring.components.feature_matching import FeatureMatching
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 
 COMPONENTS = (Reconstruction, FeatureMatching, LatentNeighbours, DiscriminatorNeighbours)
 
@@ -32,7 +32,7 @@ def digits():
 def normals(digits):
     pixels, labels = digits
     ones = pixels[labels == 1]
-    return Normals(ones[:110], ones[110:140], ones[140:])
+    return NormalImages(ones[:110], ones[110:140], ones[140:])
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorNeighbours
 from bigan_cli.scoring.components.latent_mahalanobis import LatentMahalanobis
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.storage.model_file import load_detector, save_detector
 
 REDUCED = {"memory_bank_size": 20, "subsampling": "coreset", "dimensions": 5}
@@ -50,7 +50,7 @@ def components(options=REDUCED):
 
 
 def make(pixels, chosen):
-    normals = Normals(pixels[:100], pixels[100:130], pixels[130:])
+    normals = NormalImages(pixels[:100], pixels[100:130], pixels[130:])
     return fit_detector(networks(), chosen, {}, normals, fpr=0.1, batch_size=16, seed=0)
 
 
@@ -116,7 +116,7 @@ def test_networks_that_have_diverged_are_told(pixels, number):
     with torch.no_grad():
         for parameter in broken.parameters():
             parameter.fill_(float("nan"))
-    normals = Normals(pixels[:100], pixels[100:130], pixels[130:])
+    normals = NormalImages(pixels[:100], pixels[100:130], pixels[130:])
     component = components()[number]
     with pytest.raises(TrainingError, match=f"'{component.name}' is not finite"):
         fit_detector(broken, [component], {}, normals, fpr=0.1, batch_size=16, seed=0)
