@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from bigan_cli.atomic import atomic_write
-from bigan_cli.report.drawing import ALARM, PAPER, difference_colours
+from bigan_cli.report.drawing import ANOMALY, BACKGROUND, difference_colours
 from bigan_cli.scoring.regions import Region
 
 Heatmap = NDArray[np.float32]
@@ -110,7 +110,7 @@ def _frame(canvas: Image.Image, regions: Sequence[Region]) -> None:
     width = max(1, round(min(canvas.size) * _FRAME))
     # The highest peak last, on top.
     for region in reversed(regions):
-        for colour, gap in ((PAPER, 2 * width), (ALARM, width)):
+        for colour, gap in ((BACKGROUND, 2 * width), (ANOMALY, width)):
             box = (
                 region.left - gap,
                 region.top - gap,

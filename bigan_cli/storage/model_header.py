@@ -104,7 +104,7 @@ class ModelHeader(_Strict):
         epoch: Epochs trained, of the member that was trained longest; 0 is the untrained network.
         config: The resolved configuration of the run.
         image_shape: What the networks take.
-        class_names: The data set's classes.
+        class_names: The dataset's classes.
         normal_classes: Those that count as normal, by their index.
         preprocessing: How images are brought to that shape.
         members: The ensemble members, which have the same components.

@@ -23,7 +23,7 @@ from bigan_cli.errors import BiganError, DataError
 from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.storage.checksum import UNKNOWN, insert_checksum
 from bigan_cli.storage.model_file import load_detector, save_detector
 from bigan_cli.storage.model_header import FORMAT, read_header
@@ -57,7 +57,7 @@ def model(pixels, tmp_path_factory) -> bytes:
         LatentNeighbours(LatentNeighbours.Options()),
         Reconstruction(Reconstruction.Options()),
     ]
-    normals = Normals(pixels[:40], pixels[40:60], pixels[60:])
+    normals = NormalImages(pixels[:40], pixels[40:60], pixels[60:])
     detector = fit_detector(networks, components, {}, normals, fpr=0.1, batch_size=16, seed=0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_detector(
