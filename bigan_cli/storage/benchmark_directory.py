@@ -9,7 +9,9 @@ from typing import Any
 
 from bigan_cli.atomic import write_text
 from bigan_cli.errors import RunDirectoryError
+from bigan_cli.regular_files import read_regular_file
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.storage.strict_json import parse_json
 
 _SCHEMA = 1
 
@@ -40,14 +42,14 @@ class BenchmarkDirectory:
             RunDirectoryError: The folder holds something else, or the file is damaged.
         """
         try:
-            text = self.results_file.read_text(encoding="utf-8")
+            data = read_regular_file(self.results_file)
         except FileNotFoundError:
             self._check_free()
             return None
         except OSError as error:
-            raise RunDirectoryError(f"cannot read {self.path}: {error.strerror}") from error
+            raise RunDirectoryError(f"cannot read {self.results_file}: {error.strerror}") from error
         try:
-            found = json.loads(text)
+            found = parse_json(data)
             whole = isinstance(found["cells"], list) and isinstance(found["settings"], dict)
         except (ValueError, KeyError, TypeError):
             whole = False

@@ -21,6 +21,7 @@ import numpy as np
 from bigan_cli.atomic import atomic_write, file_lock
 from bigan_cli.errors import BiganError, UsageError
 from bigan_cli.storage.score_table import ANOMALY, RowFormat, csv_line
+from bigan_cli.storage.strict_json import parse_json
 
 _KIND = "bigan score, unfinished"
 _DIGEST = 16
@@ -63,7 +64,7 @@ class Header:
             UsageError: The message says what differs.
         """
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("kind") != _KIND:
@@ -293,7 +294,7 @@ def _json_row(line: str) -> Mapping[str, Any] | None:
     if not line.endswith("\n"):
         return None
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return None
     wanted = {"path", "score", "label", "components"}

@@ -22,8 +22,11 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import read_toml, to_toml
 from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.errors import RunDirectoryError
+from bigan_cli.formatting import one_line
+from bigan_cli.regular_files import read_regular_file
+from bigan_cli.storage.run_schema import SCHEMA, parse_epoch_record, parse_run_info
 
-_SCHEMA = 1
+_LARGEST_TEXT = 256_000_000  # bytes
 _FOLDERS = ("models", "reconstruction", "stats")
 # All that a run writes. run.json is last: while it is there, the folder is known to hold a run.
 _FILES = (
@@ -87,11 +90,8 @@ class RunDirectory:
             RunDirectoryError: There is no run there.
         """
         run = cls(path)
-        if not run.run_file.is_file():
-            raise RunDirectoryError(
-                f"no run in {path} (run.json missing)",
-                "train one, or name it with 'run=DIR'",
-            )
+        if not run.run_file.exists():
+            raise _no_run(path)
         return run
 
     @classmethod
@@ -187,26 +187,29 @@ class RunDirectory:
         Raises:
             RunDirectoryError: The file is missing or damaged.
         """
+        data = _read(self.run_file)
+        if data is None:
+            raise _no_run(self.path)
         try:
-            info = json.loads(self.run_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunDirectoryError(f"cannot read {self.run_file}: {error}") from error
-        if not isinstance(info, dict) or "status" not in info:
-            raise RunDirectoryError(f"{self.run_file} is damaged: it does not describe a run")
-        return info
+            return parse_run_info(data)
+        except ValueError as error:
+            raise _damaged(self.run_file, error) from error
 
     def write_info(self, **changes: Any) -> None:
         """Set keys of run.json and keep the others."""
-        info = self.info() if self.run_file.exists() else {"schema": _SCHEMA}
+        info = self.info() if self.run_file.exists() else {"schema": SCHEMA}
         text = json.dumps(info | changes, indent=2, allow_nan=False)
         write_text(self.run_file, text + "\n")
 
     @cached_property
     def _config(self) -> RunConfig:
-        if not self.config_file.is_file():
+        # read_toml would read a named pipe, too.
+        if _read(self.config_file) is None:
             raise RunDirectoryError(f"{self.path} has no config.toml", "the run is incomplete")
         try:
-            return RunConfig.model_validate_json(json.dumps(read_toml(self.config_file)))
+            # TOML has dates, which no setting takes.
+            document = json.dumps(read_toml(self.config_file), default=str)
+            return RunConfig.model_validate_json(document)
         except ValidationError as error:
             raise RunDirectoryError(
                 f"{self.config_file} does not suit bigan {__version__}: {first_problem(error)}",
@@ -236,17 +239,13 @@ class RunDirectory:
         Raises:
             RunDirectoryError: The file is damaged.
         """
-        if not self.metrics_file.exists():
-            return []
-        records = []
+        # What follows the last line end was not written completely.
+        lines = (_read(self.metrics_file) or b"").split(b"\n")[:-1]
         try:
-            # What follows the last line end was not written completely.
-            for line in self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]:
-                record = json.loads(line)
-                records.append(((int(record["member"]), int(record["epoch"])), record))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{self.metrics_file} is damaged: {error}") from error
-        return [record for _, record in sorted(records, key=lambda pair: pair[0])]
+            records = [parse_epoch_record(line) for line in lines]
+        except ValueError as error:
+            raise _damaged(self.metrics_file, error) from error
+        return sorted(records, key=lambda record: (record["member"], record["epoch"]))
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add the record of one epoch to the metrics."""
@@ -336,6 +335,36 @@ class RunDirectory:
             if there
             else "nothing was saved here yet; pass a model file's path",
         )
+
+
+def _read(file: Path) -> bytes | None:
+    """Return the contents of a text file of the run, or None if it is missing.
+
+    Raises:
+        RunDirectoryError: It cannot be read.
+    """
+    try:
+        return read_regular_file(file, _LARGEST_TEXT)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunDirectoryError(
+            f"cannot read {file}: {error.strerror}", "make it a file that you may read"
+        ) from error
+
+
+def _no_run(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"no run in {path} (run.json missing)", "train one, or name it with 'run=DIR'"
+    )
+
+
+def _damaged(file: Path, error: ValueError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"{file} is damaged ({one_line(str(error))})",
+        "restore it from a copy, or train anew in another 'output.save_dir'; the model files of "
+        "this run can still be used for scoring",
+    )
 
 
 def _metrics_line(record: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bigan_cli.atomic import atomic_write
 from bigan_cli.errors import RunDirectoryError
+from bigan_cli.regular_files import read_regular_file
 
 # Follows the data, where PyTorch's reader does not see it.
 _LABEL = b"sha256:"
@@ -38,12 +39,13 @@ def read_training_state(path: Path) -> dict[str, Any]:
 
     restart = "start again with 'overwrite=True'"
     try:
-        stored = memoryview(path.read_bytes())
+        stored = memoryview(read_regular_file(path))
     except FileNotFoundError as error:
         raise RunDirectoryError(f"nothing to resume: {path} is missing", restart) from error
     except OSError as error:
         raise RunDirectoryError(
-            f"cannot read {path}: {error.strerror}", "make it readable, then resume again"
+            f"cannot read {path}: {error.strerror}",
+            "make it a file that you may read, then resume again",
         ) from error
     data, mark = stored[:-_MARK_LENGTH], stored[-_MARK_LENGTH:]
     if mark != _checksum(data):

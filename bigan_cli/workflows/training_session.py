@@ -13,7 +13,7 @@ from typing import Any
 
 from bigan_cli.contracts import EpochRecord
 from bigan_cli.data.prepare import PreparedData
-from bigan_cli.errors import TrainingError
+from bigan_cli.errors import RunDirectoryError, TrainingError
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
@@ -86,12 +86,24 @@ class TrainingSession:
         self.number = number
         self.__dict__.pop("trainer", None)  # first, since a device may not hold two
         self.trainer = self._make_trainer(number)
-        if self.run.training_state(number).exists():
-            self.trainer.load_state(read_training_state(self.run.training_state(number)))
+        self._load_state(self.run.training_state(number))
         self._drop_later_metrics()
         self._best_written = 0
         self._state_written = time.monotonic()
         self._warned: set[str] = set()
+
+    def _load_state(self, file: Path) -> None:
+        if not file.exists():
+            return
+        state = read_training_state(file)
+        try:
+            self.trainer.load_state(state)
+        # Its checksum matches, but it is of other networks, or of another version.
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise RunDirectoryError(
+                f"{file} does not belong to this run ({type(error).__name__})",
+                "bring back its own, or start again with 'overwrite=True'",
+            ) from error
 
     def _drop_later_metrics(self) -> None:
         """Remove the current member's records of epochs that will be trained again."""

@@ -8,6 +8,11 @@ from bigan_cli.errors import RunDirectoryError
 from bigan_cli.storage.run_directory import RunDirectory
 
 
+def record(member, epoch):
+    figures = {"images_per_second": 100.0, "seconds": 1.0, "validation": 0.5}
+    return {"member": member, "epoch": epoch, "losses": {"d": 1.0}, "best": True, **figures}
+
+
 def rows_of(run):
     return [(row["member"], row["epoch"]) for row in run.metrics()]
 
@@ -16,7 +21,7 @@ def rows_of(run):
 def run(tmp_path):
     run = RunDirectory(tmp_path)
     for epoch in (1, 2):
-        run.append_metrics({"member": 1, "epoch": epoch})
+        run.append_metrics(record(1, epoch))
     return run
 
 
@@ -26,13 +31,13 @@ def test_an_incomplete_last_line_is_left_out(run, torn):
         file.write(torn)
     assert rows_of(run) == [(1, 1), (1, 2)]
     run.write_metrics(run.metrics())
-    run.append_metrics({"member": 1, "epoch": 3})
+    run.append_metrics(record(1, 3))
     assert rows_of(run) == [(1, 1), (1, 2), (1, 3)]
 
 
 def test_the_order_is_by_member_and_epoch(run):
-    run.append_metrics({"member": 2, "epoch": 1})
-    run.append_metrics({"member": 1, "epoch": 3})
+    run.append_metrics(record(2, 1))
+    run.append_metrics(record(1, 3))
     assert rows_of(run) == [(1, 1), (1, 2), (1, 3), (2, 1)]
 
 
