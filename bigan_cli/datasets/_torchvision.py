@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import tempfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -91,14 +92,28 @@ def download(
     import torchvision
 
     fetch: Callable[..., object] = getattr(torchvision.datasets, torchvision_name)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    root = location.root
+    made = [path for path in (root, *root.parents) if not path.exists()]
     try:
-        fetch(root=location.root, download=True)
+        root.mkdir(parents=True, exist_ok=True)
+        # torchvision leaves a file whose checksum differs where it put it.
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
+            fetch(root=temporary, download=True)
+            _move_files(Path(temporary), root)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
         for path in made:
             with suppress(OSError):  # it is not empty, or was not made
                 path.rmdir()
         raise missing(dataset, folder, expected, _why(error)) from error
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move all files within *source* into the same folders of *target*."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
 
 
 def missing(dataset: Dataset, folder: Path, expected: tuple[str, ...], why: str = "") -> DataError:

@@ -138,6 +138,38 @@ def test_failed_download_says_why_and_where_to_put_the_files(
     assert "\n" not in caught.value.message + caught.value.hint
 
 
+def test_a_download_with_a_wrong_checksum_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision.datasets.mnist
+
+    def download(_url: str, download_root: str, filename: str, md5: str) -> None:
+        Path(download_root, filename).write_bytes(gzip.compress(b"altered"))
+        raise RuntimeError("File not found or corrupted.")
+
+    monkeypatch.setattr(torchvision.datasets.mnist, "download_and_extract_archive", download)
+    for _ in range(2):
+        with pytest.raises(DataError, match="cannot download mnist"):
+            at(Mnist, tmp_path, download=True).train_items()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_is_put_into_the_data_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(root: str, download: bool) -> None:
+        assert download
+        folder = Path(root, "MNIST/raw")
+        folder.mkdir(parents=True)
+        for name in ("train", "t10k"):
+            (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(np.zeros((2, 28, 28))))
+            (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(np.zeros(2)))
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", fetch)
+    assert len(at(Mnist, tmp_path, download=True).train_items().labels) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+
+
 def test_altered_cifar_files_are_refused_before_they_are_opened(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
