@@ -233,7 +233,10 @@ def _markdown_presets(registry: Registry) -> Iterator[str]:
     presets: dict[str, Mapping[str, Any]] = {"leave-one-out": LEAVE_ONE_OUT}
     for name, provided in sorted(registry.datasets.items()):
         presets[f"`{name}`"] = provided.cls.preset
-    yield from ("## Presets", "", "| dataset | key | value |", "|---|---|---|")
+    for name, architecture in sorted(registry.architectures.items()):
+        presets[f"`{name}`"] = architecture.cls.preset
+    heading = "| protocol, dataset or architecture | key | value |"
+    yield from ("## Presets", "", heading, "|---|---|---|")
     for name, preset in presets.items():
         for keys, value in flatten(without_none(preset)):
             yield f"| {name} | `{'.'.join(keys)}` | `{toml_value(value)}` |"

@@ -352,11 +352,11 @@ def test_options_are_complete_and_what_the_class_expects(frogs: Path) -> None:
 def test_options_of_a_score_component_are_complete_once_it_is_named() -> None:
     config = load_config(sets=["score.components=['Latent-Neighbours', 'reconstruction']"]).config
     assert config.score.components == ("latent_neighbours", "reconstruction")
-    usual = {"neighbours": 5, "metric": "euclidean", "memory_bank_size": 4096}
-    usual |= {"selection": "random", "dimensions": None}
+    usual = {"n_neighbors": 5, "metric": "euclidean", "memory_bank_size": 4096}
+    usual |= {"subsampling": "random", "dimensions": None}
     assert config.score.options == {"latent_neighbours": usual}
     config = load_config(sets=["score.options.latent_neighbours.n_neighbors=3"]).config
-    assert config.score.options["latent_neighbours"] == usual | {"neighbours": 3}
+    assert config.score.options["latent_neighbours"] == usual | {"n_neighbors": 3}
 
 
 def test_options_that_belong_to_another_choice_are_left_out(run_file: RunFile, frogs: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_template_names_every_key_and_means_the_defaults(dataset: str, tmp_p
         for other in DATASETS
         for name in registry.dataset(other).Options.model_fields
         if other != dataset
-    }
+    } | {f"model.options.{name}" for name in registry.architecture("features").Options.model_fields}
     assert present | others == every_key() | (present & others)
 
 

@@ -175,12 +175,12 @@ KEYS_OF_DCGAN = (
         (
             "[model]\narchitecture = 'dcgen'",
             "unknown architecture 'dcgen'",
-            "did you mean 'dcgan'?",
+            "did you mean 'dcgan'? 'bigan architectures' lists all 2",
         ),
         (
             "[score]\ncomponents = ['reconstuction']",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 15",
+            "did you mean 'reconstruction'? 'bigan components' lists all 17",
         ),
         (
             "[score]\ncomponents = ['reconstruction', 'Reconstruction']",
@@ -190,7 +190,7 @@ KEYS_OF_DCGAN = (
         (
             "[score.weights]\nreconstuction = 1",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 15",
+            "did you mean 'reconstruction'? 'bigan components' lists all 17",
         ),
         (
             "[score.weights]\nreconstruction = 'x'",
@@ -223,8 +223,8 @@ KEYS_OF_DCGAN = (
             "",
         ),
         (
-            "[score.options.latent_neighbours]\nneighbours = 0",
-            f"{NEIGHBOURS}.neighbours must be a whole number from 1 to 1000, got 0",
+            "[score.options.latent_neighbours]\nn_neighbors = 0",
+            f"{NEIGHBOURS}.n_neighbors must be a whole number from 1 to 1000, got 0",
             "",
         ),
         (
@@ -257,12 +257,12 @@ def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
         ({"train.epochs": 0}, "must be a whole number of 1 or more, got 0", ""),
         (
             {"data.image_size": "big"},
-            "'data.image_size' must be a side or [height, width], each from 8 to 1024, got \"big\"",
+            "must be a side or [height, width], each from 8 to 1024, got \"big\"",
             "",
         ),
         (
             {"data.image_size": "4x4"},
-            "'data.image_size' must be a side or [height, width], each from 8 to 1024, got \"4x4\"",
+            "must be a side or [height, width], each from 8 to 1024, got \"4x4\"",
             "",
         ),
         (
