@@ -92,21 +92,21 @@ def test_08_not_toml(refused):
 def test_09_used_run_directory(refused, trained):
     error = refused(2, "train", "--save-dir", trained)
     assert "already holds a run (epoch " in error
-    assert "--resume, --overwrite, or --save-dir run-2" in error
+    assert "--resume, --overwrite, or --save-dir trained-2" in error
 
 
 @pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct", "animate"])
 def test_10_no_run_yet(refused, command):
     error = refused(2, command, *(["."] if command == "score" else []))
     assert "no run in results (run.json missing)" in error
-    assert "hint: run 'bigan train' or pass --run DIR" in error
+    assert "hint: train one, or name it with --run DIR" in error
 
 
 def test_11_no_images(refused, trained):
     Path("docs").mkdir()
     write("docs/notes.txt", "no image")
     error = refused(1, "score", "docs", "--run", trained)
-    assert "no images under docs (looked for .png .jpg" in error
+    assert "no images under docs (looked for .png .apng .jpg .jpeg " in error
 
 
 def test_12_damaged_image(bigan, trained, pictures, tmp_path):

@@ -256,6 +256,7 @@ def long_run(tmp_path):
     return out, words, start
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_an_interrupted_benchmark_is_resumed(long_run, bigan):
     out, words, start = long_run
@@ -279,6 +280,7 @@ def test_an_interrupted_benchmark_is_resumed(long_run, bigan):
     assert (row["status"], row["epochs"]) == ("done", 12)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_killed_benchmark_is_resumed_at_once_and_survives_a_closed_terminal(long_run):
     out, _, start = long_run

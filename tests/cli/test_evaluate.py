@@ -276,8 +276,14 @@ def test_without_the_untrained_model_there_is_no_comparison(evaluate, run):
 # Without anomalies
 
 
-def test_own_images_without_anomalies(evaluate, own_images):
-    run = own_images / "run"
+@pytest.fixture
+def own_run(own_images, tmp_path):
+    """Return a copy of the run on a folder of normal images alone."""
+    return Path(shutil.copytree(own_images / "run", tmp_path / "own-run"))
+
+
+def test_own_images_without_anomalies(evaluate, own_run):
+    run = own_run
     stale = run / "stats" / "roc.png"
     stale.write_bytes(b"of an earlier evaluation")
     done = evaluate(run)
@@ -298,18 +304,18 @@ def test_own_images_without_anomalies(evaluate, own_images):
     assert "AUROC needs both normal images and anomalies" in gate.err
 
 
-def test_own_images_on_defects_found_later(evaluate, own_images, write_digits, tmp_path):
+def test_own_images_on_defects_found_later(evaluate, own_run, write_digits, tmp_path):
     write_digits(tmp_path / "good", 1200, 1700, only=3)
     write_digits(tmp_path / "wrong", 1200, 1250)
     words = ["--dataset", "folder", "--data-root", tmp_path, "--set", "data.options.layout=defects"]
-    done = evaluate(own_images / "run", *words, "--json")
+    done = evaluate(own_run, *words, "--json")
     assert done.code == 0
     document = strict_json(done.out)
     normals = len(list((tmp_path / "good").iterdir()))
     assert (document["normals"], document["anomalies"]) == (normals, 50)
     assert document["trained"]["auroc"] is not None
     assert [each["name"] for each in document["classes"]] == ["good", "wrong"]
-    assert (own_images / "run" / "stats" / "folder" / "roc.png").exists()
+    assert (own_run / "stats" / "folder" / "roc.png").exists()
 
 
 # Data that changed

@@ -83,6 +83,7 @@ def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
     assert [each["seed"] for each in document["diagnostics"]] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(
     ("line", "sent"),

@@ -58,6 +58,7 @@ def test_a_dry_run_has_nothing_to_profile(bigan):
     assert "--profile" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.timeout(400)
 def test_compiled_training_learns_as_the_plain_one(bigan, bigan_process, small_options, tmp_path):
@@ -81,6 +82,7 @@ def test_compiled_training_learns_as_the_plain_one(bigan, bigan_process, small_o
     assert compiled["losses"] == pytest.approx(plain["losses"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_no_compiler_is_told_in_plain_words(bigan_process, small_options, tmp_path):
     done = bigan_process(
         *("train", *small_options, "--compile", "on", "--save-dir", tmp_path / "run"),

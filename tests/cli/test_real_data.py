@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_mnist_from_training_to_evaluation(bigan, real_data, tmp_path):
     run = tmp_path / "run"
     words = ["--dataset", "mnist", "--inlier", "0", "--outlier-portion", "0.3"]

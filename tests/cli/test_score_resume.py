@@ -71,7 +71,7 @@ def stop_after(trained, inputs, output, rows):
     return partial
 
 
-@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("kind", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     score, trained, pictures, whole, tmp_path, kind
 ):
@@ -223,6 +223,7 @@ def test_nothing_to_resume_starts_with_the_first(score, pictures, whole, tmp_pat
     assert output.read_bytes() == whole[0].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--resume",), ("--sort",)])
 def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tmp_path, more):
     output = tmp_path / "out.csv"
@@ -244,7 +245,7 @@ def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tm
     assert list(tmp_path.glob("*out.csv*")) == [output]
 
 
-@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("sent", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path, sent):
     if sys.platform == "win32":
         pytest.skip("no such signals to send there")

@@ -139,6 +139,7 @@ def heeds_hangups():
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -169,6 +170,7 @@ def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
     assert one == two
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
 @pytest.mark.usefixtures("heeds_hangups")
 def test_a_closed_terminal_loses_nothing(whole, tmp_path):
@@ -197,6 +199,7 @@ def test_a_closed_terminal_loses_nothing(whole, tmp_path):
     assert_same_models(whole, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_impatience_says_what_it_costs_and_how_to_go_on(whole, tmp_path):
     folder = tmp_path / "run"
@@ -219,6 +222,7 @@ def test_few_steps_are_told_of(tmp_path, capsys):
     assert "too few to learn much" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_killed_run_resumes_bit_identically(whole, tmp_path):
     folder = tmp_path / "run"

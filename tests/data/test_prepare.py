@@ -15,7 +15,7 @@ from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items, Option
 from bigan_cli.data import load, pool
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare, reopen_test
-from bigan_cli.errors import ConfigError, DataError, PluginError, UsageError
+from bigan_cli.errors import DataError, PluginError, UsageError
 from bigan_cli.plugins import load_registry
 
 PARTS = ("fit", "validation", "calibration", "test")
@@ -227,11 +227,11 @@ def test_unknown_class_is_a_usage_error() -> None:
 def test_data_set_that_needs_a_folder_says_so() -> None:
     with pytest.raises(UsageError, match="folder") as caught:
         ready(dataset="folder")
-    assert "--data-root" in caught.value.hint
+    assert "'data.root=DIR'" in caught.value.hint
 
 
-def test_wrong_options_are_configuration_errors(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.options\.layout"):
+def test_options_that_do_not_suit_a_dataset_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"options of dataset 'folder' .*: layout: "):
         ready(dataset="folder", root=tmp_path, options={"layout": "mvtec"})
 
 

@@ -45,6 +45,7 @@ def files(tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 def test_scoring_ten_times_the_files_takes_no_more_memory(bigan, files, tmp_path):
     # At 3x64x64, 4,500 more images held would be 53 MiB more.

@@ -95,21 +95,21 @@ def test_a_readme_has_every_option(package):
             assert f"| `{option}` |" in text, (name, option)
 
 
-def test_from_installed_packages_to_scores(bigan, bigan_process, plates, tmp_path):
+def test_from_installed_packages_to_scores(bigan, plates, tmp_path):
     run = tmp_path / "run"
     train = ("train", "--dataset", "mvtec", "--data-root", plates, "--save-dir", run, *SMALL)
     lost = bigan(*train)
     assert lost.code == 1
     assert lost.err.startswith("error: which category of MVTec AD? there are tile, wood\nhint: ")
-    trained = bigan_process(*train, "--set", "data.options.category=tile", "--fpr", "0.1")
+    trained = bigan(*train, "--set", "data.options.category=tile", "--fpr", "0.1")
     assert trained.code == 0, trained.err
-    evaluated = bigan_process("evaluate", "--run", run, "--json")
+    evaluated = bigan("evaluate", "--run", run, "--json")
     assert evaluated.code == 0, evaluated.err
     found = json.loads(evaluated.out)
     assert found["normal_classes"] == ["good"]
     assert found["masked_images"] == found["images"] == 16
     assert 0.5 < found["trained"]["pixel_auroc"] < 1
-    scored = bigan_process("score", plates / "tile" / "test" / "spot", "--run", run, "--json")
+    scored = bigan("score", plates / "tile" / "test" / "spot", "--run", run, "--json")
     assert scored.code == 0, scored.err
     assert len(scored.lines) == 8
 

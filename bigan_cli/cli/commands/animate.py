@@ -53,7 +53,7 @@ def animate(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Animate how the pictures of a run changed from epoch to epoch.
+    """Animate the image grids of a run from epoch to epoch.
 
     Epochs are in numerical order. Their number is read from the file names: the number after
     'epoch', else the first one (epoch-0010.png, 10.png, fake_10_3.png). In multi mode a folder
