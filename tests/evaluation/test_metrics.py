@@ -111,9 +111,9 @@ def test_the_same_seed_gives_the_same_resamples_in_any_block_size(
 def test_a_thousand_resamples_of_ten_thousand_scores_take_seconds() -> None:
     random = np.random.default_rng(3)
     outlier, scores = random.random(10_000) < 0.9, random.normal(size=10_000)
-    start = time.perf_counter()
+    start = time.process_time()
     metrics.bootstrap(outlier, scores, resamples=1000)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_each_class_is_held_against_the_other_kind() -> None:
