@@ -71,7 +71,7 @@ def read_off(wall: float, save_dir: Path) -> dict[str, float]:
     epochs = [json.loads(line) for line in lines]
     config = tomllib.loads((save_dir / "config.toml").read_text(encoding="utf-8"))
     batch = config["train"]["batch_size"]
-    images = info["data"]["images"]["fit"] // batch * batch
+    images = info["data"]["images"]["train"] // batch * batch
     steps = sum(images / epoch["images_per_second"] for epoch in epochs)
     run_seconds = float(info["seconds"])
     return {"wall": wall, "run": run_seconds, "steps": steps, "all else": run_seconds - steps}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_dataset
 
-PARTS = ("fit", "validation", "calibration", "test")
+PARTS = ("train", "validation", "calibration", "test")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PreparedData:
     image_shape: ImageShape
     class_names: tuple[str, ...]
     normal_classes: tuple[int, ...]
-    fit: ImageSet
+    train: ImageSet
     validation: ImageSet
     calibration: ImageSet
     test: ImageSet
@@ -124,7 +124,7 @@ def prepare(
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
-    parts = [splits.fit, splits.validation, splits.calibration, splits.test]
+    parts = [splits.train, splits.validation, splits.calibration, splits.test]
     loaded = pool.image_sets(parts, splits.normal_classes, shape, workers, progress)
     sets = dict(zip(PARTS, loaded, strict=True))
     digests = {name: content_digests(images.pixels) for name, images in sets.items()}

@@ -18,7 +18,7 @@ from bigan_cli.errors import DataError, UsageError
 
 Index = NDArray[np.int64]
 
-SMALLEST_FIT = 8
+SMALLEST_TRAIN = 8
 HELD_OUT = 0.2
 LARGEST_PART = 5_000
 VALIDATION_FLOOR = (50, 0.15)
@@ -62,7 +62,7 @@ class Splits:
 
     protocol: str
     normal_classes: tuple[int, ...]
-    fit: Index
+    train: Index
     validation: Index
     calibration: Index
     test: Index
@@ -102,9 +102,9 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
         in_test = ~in_train
     train_normals = np.flatnonzero(normal & ~in_test)
     names = [labels.class_names[k] for k in normal_classes]
-    fit, validation, calibration = _divide(train_normals, config, seed, names)
+    train, validation, calibration = _divide(train_normals, config, seed, names)
     test, notes = _choose_test(pool, normal, in_test, config.outlier_portion, seed)
-    return Splits(protocol, normal_classes, fit, validation, calibration, test, notes)
+    return Splits(protocol, normal_classes, train, validation, calibration, test, notes)
 
 
 def resolve_protocol(labels: Labels, config: DataConfig) -> tuple[str, tuple[int, ...]]:
@@ -169,7 +169,7 @@ def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
 
 
 def part_sizes(normals: int, config: DataConfig) -> tuple[int, int, int]:
-    """Return how many of so many train normals are for (fit, validation, calibration)."""
+    """Return how many of so many train normals are for (train, validation, calibration)."""
     validation = _part(normals, config.validation_portion, *VALIDATION_FLOOR)
     calibration = _part(normals, config.calibration_portion, *CALIBRATION_FLOOR)
     return normals - validation - calibration, validation, calibration
@@ -183,10 +183,10 @@ def _part(normals: int, portion: float, floor: int, floor_share: float) -> int:
 def _divide(
     normals: Index, config: DataConfig, seed: int, names: Sequence[str]
 ) -> tuple[Index, Index, Index]:
-    fit, validation, _ = part_sizes(len(normals), config)
-    if fit < SMALLEST_FIT:
+    train, validation, _ = part_sizes(len(normals), config)
+    if train < SMALLEST_TRAIN:
         needed = len(normals)
-        while part_sizes(needed, config)[0] < SMALLEST_FIT:
+        while part_sizes(needed, config)[0] < SMALLEST_TRAIN:
             needed += 1
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise DataError(
@@ -196,9 +196,9 @@ def _divide(
         )
     order = _generator(seed, _DIVIDE).permutation(normals)
     return (
-        np.sort(order[:fit]),
-        np.sort(order[fit : fit + validation]),
-        np.sort(order[fit + validation :]),
+        np.sort(order[:train]),
+        np.sort(order[train : train + validation]),
+        np.sort(order[train + validation :]),
     )
 
 

@@ -1,6 +1,6 @@
 """Classical detectors on raw pixels, to hold the networks against: arrays in, scores out.
 
-All of them see what the networks see: the *fit* normals to learn from, and the test images. None
+All of them use the same images as the networks: the training images and the test images. None
 has a setting that was chosen with labels. scikit-learn is imported where it is used.
 """
 
@@ -37,9 +37,9 @@ class Baseline:
     Attributes:
         title: What tables call it.
         summary: What it does, with its settings.
-        score: Takes the pixels to fit to, ``[N, D]``, those to score, ``[M, D]``, the number of
+        score: Takes the pixels to train on, ``[N, D]``, those to score, ``[M, D]``, the number of
             channels and the seed; returns float64 ``[M]``, higher being more anomalous.
-        most: So many of the fit images are used at the most, drawn with the seed; None for all.
+        most: Largest number of training images to use, sampled with the seed; None for all.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Baseline:
 
 
 def run_baselines(
-    fit: Pixels, test: Pixels, outlier: Bools, seed: int = 0
+    train: Pixels, test: Pixels, outlier: Bools, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
     """Return name -> figures of each of :data:`BASELINES`.
 
@@ -57,7 +57,7 @@ def run_baselines(
     kind), ``fitted_to`` (images), ``seconds`` and ``summary``.
 
     Args:
-        fit: uint8 ``[N, C, H, W]``, normal images.
+        train: uint8 ``[N, C, H, W]``, normal images.
         test: uint8 ``[M, C, H, W]``.
         outlier: bool ``[M]``, the truth about *test*; read after all scores are there.
         seed: Decides what is random.
@@ -70,8 +70,8 @@ def run_baselines(
     figures = {}
     for name, baseline in BASELINES.items():
         started = time.monotonic()
-        fitted_to = len(fit) if baseline.most is None else min(len(fit), baseline.most)
-        scores = baseline_scores(name, fit, test, seed)
+        fitted_to = len(train) if baseline.most is None else min(len(train), baseline.most)
+        scores = baseline_scores(name, train, test, seed)
         figures[name] = {
             "auroc": auroc(outlier, scores),
             "average_precision": average_precision(outlier, scores),
@@ -82,20 +82,20 @@ def run_baselines(
     return figures
 
 
-def baseline_scores(name: str, fit: Pixels, test: Pixels, seed: int = 0) -> Floats:
+def baseline_scores(name: str, train: Pixels, test: Pixels, seed: int = 0) -> Floats:
     """Return float64 ``[M]``, what the baseline *name* says of *test*; higher is more anomalous.
 
     Args:
         name: One of :data:`BASELINES`.
-        fit: uint8 ``[N, C, H, W]``, normal images.
+        train: uint8 ``[N, C, H, W]``, normal images.
         test: uint8 ``[M, C, H, W]``.
         seed: Decides what is random.
     """
     baseline = BASELINES[name]
-    if baseline.most is not None and len(fit) > baseline.most:
-        drawn = np.random.default_rng(seed).permutation(len(fit))[: baseline.most]
-        fit = fit[np.sort(drawn)]
-    scores = baseline.score(_rows(fit), _rows(test), fit.shape[1], seed)
+    if baseline.most is not None and len(train) > baseline.most:
+        drawn = np.random.default_rng(seed).permutation(len(train))[: baseline.most]
+        train = train[np.sort(drawn)]
+    scores = baseline.score(_rows(train), _rows(test), train.shape[1], seed)
     return np.asarray(scores, np.float64)
 
 
@@ -103,12 +103,12 @@ def _rows(pixels: Pixels) -> Rows:
     return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(255)
 
 
-def _pca(fit: Rows, test: Rows, channels: int, seed: int) -> Floats:
+def _pca(train: Rows, test: Rows, channels: int, seed: int) -> Floats:
     from sklearn.decomposition import PCA
 
     share = GREY_VARIANCE if channels == 1 else COLOUR_VARIANCE
     # The exact solver: what is random in the others would be noise in the figures.
-    model = PCA(n_components=share, svd_solver="full", random_state=seed).fit(fit)
+    model = PCA(n_components=share, svd_solver="full", random_state=seed).fit(train)
     parts = []
     for start in range(0, len(test), _CHUNK):
         some = test[start : start + _CHUNK]
@@ -117,27 +117,28 @@ def _pca(fit: Rows, test: Rows, channels: int, seed: int) -> Floats:
     return np.concatenate(parts)
 
 
-def _neighbours(fit: Rows, test: Rows, _channels: int, _seed: int) -> Floats:
+def _neighbours(train: Rows, test: Rows, _channels: int, _seed: int) -> Floats:
     from sklearn.neighbors import NearestNeighbors
 
-    nearest = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(fit)), algorithm="brute").fit(fit)
+    count = min(NEIGHBOURS, len(train))
+    nearest = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train)
     distances, _ = nearest.kneighbors(test)
     mean: Floats = distances.mean(axis=1, dtype=np.float64)
     return mean
 
 
-def _isolation_forest(fit: Rows, test: Rows, _channels: int, seed: int) -> Floats:
+def _isolation_forest(train: Rows, test: Rows, _channels: int, seed: int) -> Floats:
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(n_estimators=TREES, random_state=seed).fit(fit)
+    forest = IsolationForest(n_estimators=TREES, random_state=seed).fit(train)
     scores: Floats = -forest.score_samples(test)
     return scores
 
 
-def _one_class_svm(fit: Rows, test: Rows, _channels: int, _seed: int) -> Floats:
+def _one_class_svm(train: Rows, test: Rows, _channels: int, _seed: int) -> Floats:
     from sklearn.svm import OneClassSVM
 
-    machine = OneClassSVM(kernel="rbf", gamma="scale", nu=SVM_NU).fit(fit)
+    machine = OneClassSVM(kernel="rbf", gamma="scale", nu=SVM_NU).fit(train)
     scores: Floats = -machine.score_samples(test)
     return scores
 
@@ -151,7 +152,7 @@ BASELINES: Mapping[str, Baseline] = {
     ),
     "neighbours": Baseline(
         f"{NEIGHBOURS}-NN",
-        f"mean Euclidean distance to the {NEIGHBOURS} nearest fit images",
+        f"mean Euclidean distance to the {NEIGHBOURS} nearest training images",
         _neighbours,
     ),
     "isolation_forest": Baseline(
@@ -160,7 +161,7 @@ BASELINES: Mapping[str, Baseline] = {
     "one_class_svm": Baseline(
         "OC-SVM",
         f"one-class SVM, RBF kernel, gamma='scale', nu={SVM_NU:g}, on at most "
-        f"{SVM_IMAGES:,} fit images, drawn at random",
+        f"{SVM_IMAGES:,} training images, sampled at random",
         _one_class_svm,
         most=SVM_IMAGES,
     ),

@@ -24,13 +24,13 @@ class TrainingFeatures:
 
     Attributes:
         normalisation: The extractor's state besides the backbone's weights.
-        fit: Of the images to train on, float16 ``[N, h, w, K]``.
+        train: Of the images to train on, float16 ``[N, h, w, K]``.
         validation: Of the validation images, float32 ``[N, h, w, K]``.
         calibration: Of the calibration images, float32 ``[N, h, w, K]``.
     """
 
     normalisation: dict[str, Tensor]
-    fit: NDArray[np.float16]
+    train: NDArray[np.float16]
     validation: NDArray[np.float32]
     calibration: NDArray[np.float32]
 
@@ -74,13 +74,13 @@ def prepare_features(
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:_MOST_VECTORS]
     extractor.fit(torch.from_numpy(vectors[np.sort(chosen)]))  # type: ignore[operator]
     normalise: Callable[[Tensor], Tensor] = extractor.normalise  # type: ignore[assignment]
-    fit, validation, calibration = (_normalised(maps, normalise) for maps in raw)
+    train, validation, calibration = (_normalised(maps, normalise) for maps in raw)
     state = {
         name: value.clone()
         for name, value in extractor.state_dict().items()
         if not name.startswith("backbone.")
     }
-    return TrainingFeatures(state, fit.astype(np.float16), validation, calibration)
+    return TrainingFeatures(state, train.astype(np.float16), validation, calibration)
 
 
 def as_places(maps: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:

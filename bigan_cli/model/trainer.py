@@ -39,12 +39,12 @@ _LAST_RATE = 0.05
 
 
 class Trainer:
-    """Trains the networks on the fit images and keeps the epoch that validates best, or the last.
+    """Trains the networks and keeps the best epoch by validation, or the last.
 
     Args:
         networks: Freshly built networks; they are moved to *device* and trained in place.
         config: How to train.
-        fit: Normal images to learn from, uint8 ``[N, C, H, W]``; for networks on places, feature
+        train: Normal images to train on, uint8 ``[N, C, H, W]``; for networks on places, feature
             vectors float16 ``[N, K, 1, 1]``.
         validation: Normal images, or feature vectors, that choose the best epoch.
         device: Where to train.
@@ -60,15 +60,15 @@ class Trainer:
         self,
         networks: Networks,
         config: TrainConfig,
-        fit: Samples,
+        train: Samples,
         validation: Samples,
         device: torch.device,
         should_stop: Callable[[], bool] | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
         decoder: DecoderTraining | None = None,
     ) -> None:
-        if len(fit) < 2:
-            raise UsageError(f"training needs at least 2 images, got {len(fit)}")
+        if len(train) < 2:
+            raise UsageError(f"training needs at least 2 images, got {len(train)}")
         self.config = config
         self.device = device
         self.precision = resolve_precision(config.precision, device, networks.input_shape)
@@ -82,15 +82,15 @@ class Trainer:
         self._recorded = (
             RecordedStep(self.step) if device.type == "cuda" and config.compile != "off" else None
         )
-        self.batch_size = min(config.batch_size, len(fit))
+        self.batch_size = min(config.batch_size, len(train))
         # Every batch is full: batch statistics and step time stay the same throughout. Which
         # images are left out changes with every epoch's order.
-        self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(fit))
-        steps = self._passes * len(fit) // self.batch_size
+        self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(train))
+        steps = self._passes * len(train) // self.batch_size
         self.steps_per_epoch = min(steps, config.max_epoch_steps or steps)
-        self._fit = make_batches(fit, device)
+        self._train = make_batches(train, device)
         self._validation = make_batches(validation, device)
-        self._probe = DiagnosticsProbe(fit, validation)
+        self._probe = DiagnosticsProbe(train, validation)
         self._should_stop = should_stop
         self._on_step = on_step
         self._decoder = decoder
@@ -173,7 +173,7 @@ class Trainer:
         self.networks.train()
         with (
             self._explained(),
-            closing(self._fit.in_order(self._order()[places], self.batch_size)) as batches,
+            closing(self._train.in_order(self._order()[places], self.batch_size)) as batches,
         ):
             for batch in batches:
                 if self.config.lr_schedule == "cosine":
@@ -228,12 +228,13 @@ class Trainer:
         return not last and self._should_stop is not None and self._should_stop()
 
     def _order(self) -> NDArray[np.int64]:
-        """Return the epoch's order of the fit images, from the seed and the epoch alone.
+        """Return the epoch's order of the training images, from the seed and the epoch alone.
 
         Each pass of the epoch has an order of its own.
         """
         generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, self.epoch))
-        passes = [torch.randperm(len(self._fit), generator=generator) for _ in range(self._passes)]
+        count = len(self._train)
+        passes = [torch.randperm(count, generator=generator) for _ in range(self._passes)]
         order: NDArray[np.int64] = torch.cat(passes).numpy()
         return order
 
@@ -263,7 +264,7 @@ class Trainer:
         with self._explained():
             for _ in range(2 if self._recorded is None else ORDINARY_STEPS + 2):
                 started = time.perf_counter()
-                for batch in self._fit.in_order(first, self.batch_size):
+                for batch in self._train.in_order(first, self.batch_size):
                     self._advance(batch, self.config.instance_noise).tolist()
                 seconds = time.perf_counter() - started
         return seconds

@@ -1,6 +1,6 @@
 """Fitting: from trained networks to a calibrated detector, with normal images only.
 
-Three disjoint sets of normal images take part: the components are fitted to the fit images,
+Three disjoint sets of normal images take part: the components are fitted to the training images,
 standardised on the validation images, and the threshold is set on the calibration images.
 """
 
@@ -31,7 +31,7 @@ from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale
 
-# Batches of fit images that are in memory at a time.
+# Batches of training images that are in memory at a time.
 _READ_TOGETHER = 16
 
 
@@ -43,12 +43,12 @@ class NormalImages:
     ``[N, h, w, K]``, for networks on places.
 
     Attributes:
-        fit: The images that the networks were trained on.
+        train: The images that the networks were trained on.
         validation: Sets each component's location and scale.
         calibration: Sets the threshold.
     """
 
-    fit: Inputs
+    train: Inputs
     validation: Inputs
     calibration: Inputs
 
@@ -96,7 +96,7 @@ def fit_member(
     """
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
-    memories = _fit_memories(prepared, usable, normals.fit, batch_size, provenance.seed)
+    memories = _fit_memories(prepared, usable, normals.train, batch_size, provenance.seed)
     places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
     raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)
     fitted = {
@@ -169,7 +169,7 @@ def _can_score(component: ScoreComponent, networks: Networks) -> bool:
 def _draw(
     components: Sequence[ScoreComponent], images: int, seed: int
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return for each component that embeds images which fit images it uses, bool ``[N]``.
+    """Return the training images that each component with an ``embed`` uses, bool ``[N]``.
 
     They are a random sample of the size it asks for, independent of the other components.
     """
@@ -184,11 +184,11 @@ def _draw(
 def _fit_memories(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
-    fit: Inputs,
+    train: Inputs,
     batch_size: int,
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
-    drawn = _draw(components, len(fit), seed)
+    drawn = _draw(components, len(train), seed)
     # In ascending order: the images may be mapped from a file.
     chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
 
@@ -202,7 +202,7 @@ def _fit_memories(
     # The images may be mapped from a file larger than the memory: read a few batches at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
         places = chosen[start : start + _READ_TOGETHER * batch_size]
-        batches = run_batches(networks, fit[places], batch_size, embed)
+        batches = run_batches(networks, train[places], batch_size, embed)
         for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
             for name, found in points.items():
                 if name not in embedded:

@@ -234,5 +234,5 @@ class DatasetKit(PluginKit):
         except BiganError as error:
             raise ContractViolation(error.message) from error
         normal = shorten(pool.labels.class_names[k] for k in splits.normal_classes)
-        parts = f"{len(splits.fit)} train, {len(splits.validation)} validation"
+        parts = f"{len(splits.train)} train, {len(splits.validation)} validation"
         return f"normal is {normal}: {parts}, {len(splits.calibration)} calibration"

@@ -63,7 +63,7 @@ def fit_images(
         trainer = Trainer(
             networks,
             config.train,
-            normals.fit,
+            normals.train,
             normals.validation,
             device,
             should_stop=callbacks.should_stop,
@@ -86,9 +86,9 @@ def fit_images(
 
 def _divide(pixels: NDArray[np.uint8], loaded: LoadedConfig, callbacks: Callbacks) -> NormalImages:
     config = loaded.config
-    fit, validation, calibration = part_sizes(len(pixels), config.data)
+    train, validation, calibration = part_sizes(len(pixels), config.data)
     needed = images_needed(config.score.fpr)
-    if calibration < needed or fit < 2:
+    if calibration < needed or train < 2:
         callbacks.warn(
             f"{len(pixels)} images are too few to hold out the {needed} calibration images that "
             f"a false-positive rate of {config.score.fpr:g} needs: the score is calibrated on "
@@ -96,5 +96,5 @@ def _divide(pixels: NDArray[np.uint8], loaded: LoadedConfig, callbacks: Callback
         )
         return NormalImages(pixels, pixels, pixels)
     order = np.random.default_rng(config.train.seed).permutation(len(pixels))
-    parts = np.split(order, [fit, fit + validation])
+    parts = np.split(order, [train, train + validation])
     return NormalImages(*(pixels[np.sort(part)] for part in parts))

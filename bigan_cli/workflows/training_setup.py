@@ -80,7 +80,7 @@ class TrainingSetup:
 
     @property
     def image_sets(self) -> dict[str, ImageSet]:
-        """The image sets by name: fit, validation, calibration, test."""
+        """The image sets by name: train, validation, calibration, test."""
         return {name: getattr(self.data, name) for name in PARTS}
 
     def trainer(
@@ -100,7 +100,7 @@ class TrainingSetup:
         if member:
             self.__dict__.pop("networks", None)
         networks = self.networks if member == 0 else self._build(train.seed)
-        fit, validation = self.data.fit.pixels, self.data.validation.pixels
+        fit, validation = self.data.train.pixels, self.data.validation.pixels
         if features is None:
             return Trainer(
                 networks,
@@ -116,12 +116,12 @@ class TrainingSetup:
         if networks.decoder is not None:
             networks.decoder.to(self.device)
             decoder = DecoderTraining(
-                networks, features.fit, fit, _DECODER_STEPS, train.seed, self.device
+                networks, features.train, fit, _DECODER_STEPS, train.seed, self.device
             )
         return Trainer(
             networks,
             train,
-            as_places(features.fit),
+            as_places(features.train),
             as_places(features.validation),
             self.device,
             should_stop=should_stop,
@@ -140,7 +140,7 @@ class TrainingSetup:
         data = self.data
         return prepare_features(
             self.networks,
-            [data.fit.pixels, data.validation.pixels, data.calibration.pixels],
+            [data.train.pixels, data.validation.pixels, data.calibration.pixels],
             self.config.train.seed,
             self.device,
             partial(self.callbacks.on_progress, "computing features"),
@@ -151,9 +151,9 @@ class TrainingSetup:
         """The normal images that the score is fitted to: their pixels, or their features."""
         if self.features is not None:
             features = self.features
-            return NormalImages(features.fit, features.validation, features.calibration)
+            return NormalImages(features.train, features.validation, features.calibration)
         data = self.data
-        return NormalImages(data.fit.pixels, data.validation.pixels, data.calibration.pixels)
+        return NormalImages(data.train.pixels, data.validation.pixels, data.calibration.pixels)
 
     def _build(self, seed: int) -> Networks:
         return build_networks(

@@ -173,9 +173,9 @@ def test_baselines_see_the_images_of_the_run(done, row):
     assert data.fingerprint == row["data_fingerprint"]
     assert list(row["baselines"]) == ["pca", "neighbours", "isolation_forest", "one_class_svm"]
     for name, found in row["baselines"].items():
-        scores = baseline_scores(name, data.fit.pixels, data.test.pixels, seed=3)
+        scores = baseline_scores(name, data.train.pixels, data.test.pixels, seed=3)
         assert found["auroc"] == pytest.approx(auroc(data.test.outlier, scores), abs=1e-9)
-        assert found["fitted_to"] == len(data.fit)
+        assert found["fitted_to"] == len(data.train)
 
 
 def test_tables_of_all_kinds(first, row):

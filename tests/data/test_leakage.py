@@ -24,38 +24,38 @@ def noise(count: int, seed: int) -> np.ndarray:
 
 
 def test_different_images_pass() -> None:
-    clean = audit(fit=noise(20, 0), test=noise(20, 1), calibration=noise(0, 2))
+    clean = audit(train=noise(20, 0), test=noise(20, 1), calibration=noise(0, 2))
     assert clean.overlaps == ()
     assert clean.notes() == ()
 
 
 def test_every_copy_is_counted_and_named() -> None:
-    fit, test = noise(20, 0), noise(10, 1)
-    test[3] = test[7] = fit[5]
-    found = audit(fit=fit, test=test).overlaps
-    assert [(o.first, o.second, o.images) for o in found] == [("fit", "test", 2)]
-    assert found[0].examples == (("fit/5", "test/3"), ("fit/5", "test/7"))
+    train, test = noise(20, 0), noise(10, 1)
+    test[3] = test[7] = train[5]
+    found = audit(train=train, test=test).overlaps
+    assert [(o.first, o.second, o.images) for o in found] == [("train", "test", 2)]
+    assert found[0].examples == (("train/5", "test/3"), ("train/5", "test/7"))
 
 
 def test_each_pair_of_splits_is_compared() -> None:
     same = noise(1, 0)
-    found = audit(fit=same, validation=same, calibration=same, test=same).overlaps
+    found = audit(train=same, validation=same, calibration=same, test=same).overlaps
     assert len(found) == 6
 
 
 def test_one_grey_level_is_a_difference() -> None:
-    fit = noise(1, 0)
-    test = fit.copy()
+    train = noise(1, 0)
+    test = train.copy()
     test[0, 0, 7, 7] ^= 1
-    assert audit(fit=fit, test=test).overlaps == ()
+    assert audit(train=train, test=test).overlaps == ()
 
 
 def test_examples_are_few_and_the_report_is_plain() -> None:
     same = noise(50, 0)
-    found = audit(fit=same, test=same)
+    found = audit(train=same, test=same)
     assert len(found.overlaps[0].examples) == 5
     assert json.loads(json.dumps(found.as_dict()))["overlaps"][0]["images"] == 50
-    assert found.notes()[0].startswith("50 test images are identical to fit images")
+    assert found.notes()[0].startswith("50 test images are identical to train images")
 
 
 def test_digest_depends_on_content_alone() -> None:

@@ -18,7 +18,7 @@ from bigan_cli.data.prepare import PreparedData, open_dataset, prepare, reopen_t
 from bigan_cli.errors import DataError, PluginError, UsageError
 from bigan_cli.plugins import load_registry
 
-PARTS = ("fit", "validation", "calibration", "test")
+PARTS = ("train", "validation", "calibration", "test")
 
 
 def ready(seed: int = 0, **data: Any) -> PreparedData:
@@ -65,7 +65,7 @@ def test_digits_one_class() -> None:
     assert data.image_shape == ImageShape(1, 8, 8)
     assert data.class_names == tuple("0123456789")
     assert data.normal_classes == (3,)
-    for part in ("fit", "validation", "calibration"):
+    for part in ("train", "validation", "calibration"):
         images = getattr(data, part)
         assert images.pixels.dtype == np.uint8
         assert images.pixels.shape == (len(images), 1, 8, 8)
@@ -114,7 +114,7 @@ def test_resolved_configuration_repeats_the_run(parts: Path) -> None:
     again = prepare(dataset, first.config)
     assert again.config == first.config
     assert again.fingerprint == first.fingerprint
-    assert again.fit.names == first.fit.names
+    assert again.train.names == first.train.names
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_size_that_is_not_square_is_written_in(tmp_path: Path) -> None:
 def test_arrays_take_the_shape_asked_for(size: Any, channels: Any, shape: ImageShape) -> None:
     data = ready(dataset="digits", image_size=size, input_channels=channels)
     assert data.image_shape == shape
-    assert data.fit.pixels.shape[1:] == (shape.channels, shape.height, shape.width)
+    assert data.train.pixels.shape[1:] == (shape.channels, shape.height, shape.width)
 
 
 def test_test_set_can_be_reopened_alone(parts: Path) -> None:
@@ -270,7 +270,7 @@ def test_many_files_are_decoded_once_for_all_seeds_and_protocols(
     monkeypatch.setattr(load, "read_any", broken)
     again = ready(dataset="folder", root=root)
     assert again.fingerprint == first.fingerprint
-    assert again.fit.pixels.flags.writeable
+    assert again.train.pixels.flags.writeable
     ready(seed=9, dataset="folder", root=root)
     ready(dataset="folder", root=root, outlier=("cat",))
     assert ready(dataset="folder", root=root, inlier=("dog",)).fingerprint == dogs.fingerprint

@@ -37,7 +37,7 @@ def pool(of: Labels) -> np.ndarray:
 
 
 def check_disjoint(splits: Splits) -> None:
-    parts = [splits.fit, splits.validation, splits.calibration, splits.test]
+    parts = [splits.train, splits.validation, splits.calibration, splits.test]
     together = np.concatenate(parts)
     assert len(np.unique(together)) == len(together)
     assert all(np.array_equal(part, np.sort(part)) for part in parts)
@@ -62,12 +62,12 @@ def test_sets_never_meet_and_hold_what_they_should(
     classes = pool(of)
     check_disjoint(splits)
     assert splits.protocol == protocol
-    for part in (splits.fit, splits.validation, splits.calibration):
+    for part in (splits.train, splits.validation, splits.calibration):
         assert np.isin(classes[part], splits.normal_classes).all()
         assert len(part)
     if own_test and protocol != "leave-one-out":
         assert (splits.test >= len(of.train)).all()
-        assert (splits.fit < len(of.train)).all()
+        assert (splits.train < len(of.train)).all()
     again = split(of, seed, outlier_portion=portion, **chosen[protocol])
     for one, other in zip(vars(splits).values(), vars(again).values(), strict=True):
         assert np.array_equal(one, other)
@@ -112,7 +112,7 @@ def test_all_keeps_the_whole_test_split() -> None:
 def test_portion_changes_neither_training_nor_the_normals_of_the_test() -> None:
     of = labels([100, 100], [50, 50])
     whole, tenth = split(of), split(of, outlier_portion=0.1)
-    assert np.array_equal(whole.fit, tenth.fit)
+    assert np.array_equal(whole.train, tenth.train)
     assert np.array_equal(whole.calibration, tenth.calibration)
     assert np.isin(tenth.test, whole.test).all()
 
@@ -120,7 +120,7 @@ def test_portion_changes_neither_training_nor_the_normals_of_the_test() -> None:
 def test_seed_decides() -> None:
     of = labels([100, 100], [50, 50])
     one, two = split(of, 1, outlier_portion=0.2), split(of, 2, outlier_portion=0.2)
-    assert not np.array_equal(one.fit, two.fit)
+    assert not np.array_equal(one.train, two.train)
     assert not np.array_equal(one.test, two.test)
 
 
@@ -129,7 +129,7 @@ def test_global_random_state_plays_no_part() -> None:
     np.random.seed(1)  # noqa: NPY002 - the very state that must not matter
     one = split(of)
     np.random.seed(2)  # noqa: NPY002
-    assert np.array_equal(one.fit, split(of).fit)
+    assert np.array_equal(one.train, split(of).train)
 
 
 def test_leave_one_out_holds_out_a_fifth_of_the_normals_of_both_splits() -> None:
@@ -139,9 +139,9 @@ def test_leave_one_out_holds_out_a_fifth_of_the_normals_of_both_splits() -> None
     normal_tests = np.flatnonzero(classes[splits.test] != 1)
     assert len(normal_tests) == 50
     assert np.count_nonzero(classes[splits.test] == 1) == 100
-    assert len(splits.fit) + len(splits.validation) + len(splits.calibration) == 200
+    assert len(splits.train) + len(splits.validation) + len(splits.calibration) == 200
     assert splits.normal_classes == (0, 2)
-    assert (splits.fit >= 270).any()
+    assert (splits.train >= 270).any()
 
 
 def test_leave_several_out() -> None:
@@ -161,13 +161,13 @@ def test_all_normal_folder_has_an_empty_test_set() -> None:
     splits = split(labels([100], [], normal=(0,)))
     assert splits.protocol == "folder"
     assert len(splits.test) == 0
-    assert len(splits.fit) + len(splits.validation) + len(splits.calibration) == 100
+    assert len(splits.train) + len(splits.validation) + len(splits.calibration) == 100
 
 
 def test_defects_in_the_train_split_are_left_aside() -> None:
     of = labels([100, 30], [20, 20], normal=(0,))
     splits = split(of)
-    used = np.concatenate([splits.fit, splits.validation, splits.calibration])
+    used = np.concatenate([splits.train, splits.validation, splits.calibration])
     assert (pool(of)[used] == 0).all()
     assert splits.test.tolist() == list(range(130, 170))
 

@@ -63,7 +63,7 @@ def test_training_and_scoring_use_only_what_metal_has():
     registry = load_registry()
     components = [registry.component(name) for name in DEFAULT_COMPONENTS]
     with OnlyWhatMetalHas() as watch:
-        trainer = Trainer(networks, config, normals.fit, normals.validation, torch.device("cpu"))
+        trainer = Trainer(networks, config, normals.train, normals.validation, torch.device("cpu"))
         list(trainer.epochs())
         trainer.load_state(trainer.state())
         made = [c(c.Options()) for c in components]

@@ -40,7 +40,7 @@ def networks(normals):
     dcgan = Dcgan(DcganOptions(feature_maps_gen=8, feature_maps_disc=8))
     networks = build_networks(dcgan, ImageShape(1, 8, 8), 8, seed=0)
     config = TrainConfig(epochs=40, batch_size=22, lr=1e-3)
-    trainer = Trainer(networks, config, normals.fit, normals.validation, torch.device("cpu"))
+    trainer = Trainer(networks, config, normals.train, normals.validation, torch.device("cpu"))
     list(trainer.epochs())
     return trainer.average
 
@@ -176,7 +176,7 @@ def test_nearest_neighbour_distance_is_the_plain_one(networks, normals, digits):
         with torch.no_grad():
             return networks.encoder(torch.from_numpy(pixels) / 127.5 - 1).double().numpy()
 
-    distances = np.linalg.norm(encode(query)[:, None] - encode(normals.fit)[None], axis=2)
+    distances = np.linalg.norm(encode(query)[:, None] - encode(normals.train)[None], axis=2)
     wanted = np.sort(distances, axis=1)[:, :3].mean(axis=1)
     got = detector.score(query).components["latent_neighbours"] * part.scale + part.location
     np.testing.assert_allclose(got, wanted, rtol=5e-3)  # the bank is kept in half precision
@@ -242,7 +242,7 @@ def test_a_component_is_fitted_to_as_many_as_it_wants_whatever_others_want(netwo
     assert {name: len(points) for name, points in beside.items()} == {
         "few": 20,
         "some": 50,
-        "every": len(normals.fit),
+        "every": len(normals.train),
     }
     assert torch.allclose(alone["few"], beside["few"], atol=1e-6)
     kept = {tuple(point) for point in beside["some"].tolist()}

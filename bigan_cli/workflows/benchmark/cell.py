@@ -240,7 +240,7 @@ def compute_baselines(path: Path, data_root: Path | None, worker: Worker) -> dic
             "figures of different images cannot be compared; train again",
         )
     test = prepared.test
-    return run_baselines(prepared.fit.pixels, test.pixels, test.outlier, config.train.seed)
+    return run_baselines(prepared.train.pixels, test.pixels, test.outlier, config.train.seed)
 
 
 def _wait_for_lock(path: Path) -> None:
