@@ -1,8 +1,8 @@
-"""Training images to batches on the device, in a given order.
+"""Batches of training images on the device, in a given order.
 
-Pixels stay uint8, and features float16, until a batch is used. Where they fit they lie on the
-device and a batch is one indexing operation there; else a thread gathers the next batches on
-the host while the device computes, and no worker process is needed either way.
+Pixels stay uint8, and features float16, until a batch is used. If they fit, they are stored on
+the device and a batch is one indexing operation. Otherwise a thread gathers the next batches on
+the host while the device computes. No worker process is needed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from torch import Tensor
 # Images uint8 [N, C, H, W], or features [N, K, 1, 1].
 Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.float16] | NDArray[np.float32]
 
-# Of a GPU's free memory, images may take this share; the rest is for the networks.
+# Fraction of a GPU's free memory for images; the rest is for the networks.
 _GPU_SHARE = 0.5
-# Batches gathered before they are asked for.
+# Batches gathered in advance.
 _AHEAD = 2
 
 
 def images_at_once(most: int, height: int, width: int) -> int:
-    """Return how many images to pass through the networks at once where it is free: *most*.
+    """Return the number of images per forward pass: *most*, or fewer if larger than 64x64.
 
-    Fewer of images larger than 64x64, such that all together have no more pixels.
+    The number of pixels is then that of *most* images of 64x64.
     """
     return max(1, min(most, most * 64 * 64 // (height * width)))
 
 
 class Batches(Protocol):
-    """Images that can be had in any order, batch by batch."""
+    """Images as batches in any order."""
 
     def __len__(self) -> int:
-        """Return how many images there are."""
+        """Return the number of images."""
 
     def in_order(self, order: NDArray[np.int64], batch_size: int) -> Generator[Tensor, None, None]:
-        """Yield the images at *order*, uint8 ``[N, C, H, W]`` on the device.
+        """Yield the images at the indices *order*, uint8 ``[N, C, H, W]`` on the device.
 
         N is *batch_size*, or less in the last batch.
         """
@@ -58,12 +58,12 @@ def _fits(pixels: Samples, device: torch.device) -> bool:
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return pixels.nbytes <= _GPU_SHARE * free
-    # What is mapped from a file is larger than the memory it should take.
+    # Arrays are mapped from a file because they are too large for memory.
     return not isinstance(pixels, np.memmap)
 
 
 class ResidentBatches:
-    """Batches of images that lie on the device as a whole."""
+    """Batches of images that are all stored on the device."""
 
     def __init__(self, pixels: Samples, device: torch.device) -> None:
         self._pixels = _as_tensor(pixels).to(device)
@@ -79,10 +79,9 @@ class ResidentBatches:
 
 
 class StreamedBatches:
-    """Batches of images that stay on the host, gathered by a thread ahead of their use.
+    """Batches of images on the host, gathered in advance by a thread.
 
-    For a GPU they are gathered into pinned memory, from where the copy runs beside the
-    computation.
+    For a GPU they are gathered into pinned memory, so the copy overlaps with computation.
     """
 
     def __init__(self, pixels: Samples, device: torch.device) -> None:
@@ -110,16 +109,16 @@ class StreamedBatches:
             dtype=self._dtype,
             pin_memory=self._device.type == "cuda",
         )
-        # All places are in range; without a check numpy writes to the buffer directly.
+        # All indices are in range; with mode="clip" numpy writes to the buffer directly.
         np.take(self._pixels, places, axis=0, out=host.numpy(), mode="clip")
         return host
 
     def _on_device(self, gathered: Future[Tensor]) -> Tensor:
-        # Only pinned memory stays until it has been read.
+        # Only pinned memory can be copied asynchronously.
         return gathered.result().to(self._device, non_blocking=self._device.type == "cuda")
 
 
 def _as_tensor(pixels: Samples) -> Tensor:
-    # PyTorch warns of arrays that may not be written to, which a mapped file is.
+    # PyTorch warns about arrays that are not writable, such as mapped files.
     writable = pixels.flags.writeable and pixels.flags.c_contiguous
     return torch.from_numpy(pixels if writable else pixels.copy())

@@ -1,4 +1,4 @@
-"""torch.compile for the networks that are trained."""
+"""torch.compile for training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bigan_cli.model.networks import Networks
 
 
 def compile_networks(networks: Networks, device: torch.device) -> None:
-    """Have kernels made for *networks* at their first calls, in place; weights stay as they are.
+    """Compile *networks* in place, at their first calls.
 
-    On a CPU the discriminators are left out: compiled spectral normalisation made whole steps a
-    third slower there (and took a minute and a half to compile).
+    On a CPU the discriminators are not compiled: compiled spectral normalisation made steps a
+    third slower there, and took 90 seconds to compile.
     """
-    # The compiler looks for CUDA even for a CPU, and tells of what it does not find.
+    # The compiler looks for CUDA even on a CPU, and logs that there is none.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     networks.encoder.compile(dynamic=False)
     networks.generator.compile(dynamic=False)
@@ -25,10 +25,10 @@ def compile_networks(networks: Networks, device: torch.device) -> None:
         network.compile(dynamic=False)
     if networks.has_image_features:
         compiled = torch.compile(networks.discriminator.image_features, dynamic=False)  # type: ignore[arg-type]
-        # Not as an attribute of the module: that would be one more submodule.
+        # In __dict__: as an attribute it would be registered as a submodule.
         networks.discriminator.__dict__["image_features"] = compiled
 
 
 def is_compile_error(error: BaseException) -> bool:
-    """Return whether the compiler, or the lack of one, is to blame for *error*."""
+    """Return whether *error* is from the compiler, or from the lack of one."""
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))

@@ -1,4 +1,4 @@
-"""CPU threads that compute each operation alone, without changing anybody else's."""
+"""CPU threads with one intra-op thread each, without changing the global setting."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LOCK = threading.Lock()
 
 
 def single_threaded_pool(workers: int, name: str) -> ThreadPoolExecutor:
-    """Return a pool whose threads each compute a CPU operation alone.
+    """Return a pool whose threads use one intra-op thread each.
 
-    Several batches at a time, each on one thread, are through sooner than one after the other
-    on all threads, which would wait for each other at every layer. And the number of cores no
-    longer decides the order of sums: a model gives the same scores on few cores and on many.
+    Several batches at a time on one thread each are faster than one batch at a time on all
+    threads, which synchronise at every layer. And the order of summation no longer depends on the
+    number of cores, so a model gives the same scores on any machine of the same kind.
     """
     return ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=_use_one_thread)
 
@@ -32,10 +32,10 @@ def run_single_threaded(function: Callable[[], T]) -> T:
 
 
 def _use_one_thread() -> None:
-    """Have the calling thread, which is new, compute its operations alone.
+    """Set the number of intra-op threads of the calling thread to 1.
 
-    ``torch.set_num_threads`` applies to the calling thread and to threads that start later.
-    The second is undone, from a third thread, so that only this one is changed.
+    ``torch.set_num_threads`` also changes the default of threads that start later. Calling it
+    again in another thread restores that default, so only the calling thread is changed.
     """
     with _LOCK:
         default = torch.get_num_threads()

@@ -1,8 +1,7 @@
 """A training step recorded once as a CUDA graph and replayed.
 
-A step is some hundreds of small kernels. Asking for each of them takes the host longer than the
-GPU takes to compute it; replayed, all of them are asked for at once. The kernels are the same,
-and so are the random numbers.
+A step launches some hundreds of small kernels. Launching one takes longer than computing it; a
+replay launches all of them at once. The kernels and the random numbers are the same.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ from bigan_cli.errors import TrainingError, first_line, is_out_of_memory
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.model.step import AdversarialStep
 
-# Ordinary steps before the recording: libraries choose their kernels, and the optimisers and the
-# compiler make what they need, in the first ones.
-ORDINARY_STEPS = 3
+# Warm-up steps before recording: libraries choose their kernels, optimisers allocate their state,
+# and the compiler runs.
+WARMUP_STEPS = 3
 
 
 class RecordedStep:
     """An adversarial step on batches of one size, replayed from a CUDA graph.
 
-    The first steps are ordinary ones, on a stream of their own as recording wants it. Networks
-    that wait for the device somewhere cannot be recorded: they go on in ordinary steps.
+    The first steps are ordinary ones, on a separate stream as recording requires. Networks that
+    synchronise with the device cannot be recorded and continue with ordinary steps.
 
     Args:
-        step: What to do; its networks are on a CUDA device.
+        step: The step to record; its networks are on a CUDA device.
     """
 
     def __init__(self, step: AdversarialStep) -> None:
         self._step = step
         self._stream = torch.cuda.Stream(step.device)
-        self._ordinary_steps = 0
+        self._warmup_steps = 0
         self._waits = False
         self._graph: torch.cuda.CUDAGraph | None = None
         self._adds_noise = False
@@ -58,7 +57,7 @@ class RecordedStep:
         Raises:
             TrainingError: The networks cannot be recorded.
         """
-        if self._waits or self._ordinary_steps < ORDINARY_STEPS:
+        if self._waits or self._warmup_steps < WARMUP_STEPS:
             return self._ordinary(pixels, noise)
         if self._graph is None or self._adds_noise != (noise > 0):
             self._record(pixels, adds_noise=noise > 0)
@@ -69,20 +68,20 @@ class RecordedStep:
         return self._losses.clone()
 
     def _ordinary(self, pixels: Tensor, noise: float) -> Tensor:
-        self._ordinary_steps += 1
+        self._warmup_steps += 1
         current = torch.cuda.current_stream(self._step.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream), _watched() as waits:
             losses = self._step(to_model_range(pixels), noise)
         current.wait_stream(self._stream)
         losses.record_stream(current)
-        if self._ordinary_steps == ORDINARY_STEPS:
+        if self._warmup_steps == WARMUP_STEPS:
             self._waits = bool(waits)
         return losses
 
     def _record(self, pixels: Tensor, *, adds_noise: bool) -> None:
-        """Record the step; nothing is computed, and so nothing learned."""
-        self._graph = None  # its memory first
+        """Record the step; recording computes nothing and changes no weights."""
+        self._graph = None  # frees its memory first
         self._adds_noise = adds_noise
         self._pixels = pixels.clone()
         graph = torch.cuda.CUDAGraph()
@@ -102,13 +101,13 @@ class RecordedStep:
         self._graph = graph
 
     def _capturing(self, graph: torch.cuda.CUDAGraph) -> torch.cuda.graph:
-        # Other threads go on meanwhile: one may gather the next batches.
+        # Other threads continue, such as the one that gathers batches.
         return torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local")
 
 
 @contextmanager
 def _watched() -> Iterator[list[str]]:
-    """Give a list that holds, afterwards, what PyTorch said of waiting for the device."""
+    """Yield a list that receives PyTorch's warnings about synchronisation."""
     said: list[str] = []
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings(record=True) as caught:

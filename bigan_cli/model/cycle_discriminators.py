@@ -1,8 +1,8 @@
 """Cycle discriminators, which make the two cycles adversarial.
 
-D_xx tells pairs (x, x) from pairs (x, G(E(x))), and D_zz tells (z, z) from (z, E(G(z))); E and G
-are opposed to both (Zenati et al. 2018, "Adversarially Learned Anomaly Detection", arXiv
-1812.02288). Both are built here for any architecture and learn with D.
+D_xx separates pairs (x, x) and (x, G(E(x))), and D_zz separates (z, z) and (z, E(G(z))); E and G
+are trained against both (Zenati et al. 2018, "Adversarially Learned Anomaly Detection", arXiv
+1812.02288). Both work with any architecture and are trained with D.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from bigan_cli.spectral_norm import spectral_norm
 
 IMAGE = "image"
 LATENT = "latent"
-# Name -> where a cycle starts and where it ends: (x, G(E(x))) or (z, E(G(z))), each ``[N, ...]``.
+# Name -> start and end of a cycle: (x, G(E(x))) or (z, E(G(z))), each ``[N, ...]``.
 Cycles: TypeAlias = Mapping[str, tuple[Tensor, Tensor]]
 
-# Feature maps of D_xx double with every halving of the image, up to this many ...
+# The feature maps of D_xx double with every halving of the image, up to this number ...
 _FIRST_MAPS = 32
 _MOST_MAPS = 128
-# ... and halving stops before the smaller side falls below this.
+# ... and halving stops before the smaller side is below this.
 _SMALLEST_MAP = 2
 _IMAGE_FEATURES = 128
-# Layers of D_zz; the last one are its features.
+# Widths of the layers of D_zz; the last one is that of its features.
 _LATENT_WIDTHS = (64, 32)
 _SLOPE = 0.2
 
@@ -40,7 +40,7 @@ class ImagePairDiscriminator(nn.Module):
     """D_xx: (x, x') -> (logits ``[N]``, features ``[N, 128]``); a positive logit means (x, x).
 
     Args:
-        shape: Of both images.
+        shape: Shape of both images.
     """
 
     def __init__(self, shape: ImageShape) -> None:
@@ -62,7 +62,7 @@ class ImagePairDiscriminator(nn.Module):
         _initialise(self)
 
     def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge pairs of images ``[N, C, H, W]`` in [-1, 1]."""
+        """Return logits and features of pairs of images ``[N, C, H, W]`` in [-1, 1]."""
         features: Tensor = self.trunk(torch.cat([x, other], dim=1))
         return self.head(features).squeeze(1), features
 
@@ -84,16 +84,16 @@ class LatentPairDiscriminator(nn.Module):
         _initialise(self)
 
     def forward(self, z: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge pairs of latent vectors ``[N, d]``."""
+        """Return logits and features of pairs of latent vectors ``[N, d]``."""
         features: Tensor = self.trunk(torch.cat([z, other], dim=1))
         return self.head(features).squeeze(1), features
 
 
 def _initialise(network: nn.Module) -> None:
-    """Draw the weights anew, and keep the largest singular value of each layer at 1.
+    """Initialise the weights, and normalise the largest singular value of each layer to 1.
 
-    As in the paper: pairs are easy to tell, and what wins by ever steeper logits teaches E and G
-    nothing.
+    As in the paper: the pairs are easy to separate, and E and G learn nothing from a
+    discriminator with ever steeper logits.
     """
     for module in list(network.modules()):
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -133,17 +133,17 @@ def discriminator_losses(
     config: TrainConfig,
     perturb: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Return what each cycle discriminator minimises, by name; scalars.
+    """Return the loss of each cycle discriminator by name; scalars.
 
-    No gradient flows into E and G. They are not weighted: none shares a parameter with another,
-    and the size of a loss means nothing to Adam.
+    No gradient flows into E and G. The losses are not weighted: they share no parameters, and
+    Adam does not depend on the scale of a loss.
 
     Args:
         discriminators: By name; only those with a cycle are used.
-        cycles: What they judge.
+        cycles: The pairs to separate.
         config: The adversarial loss and its smoothing.
-        perturb: What is done to images before they are shown. If it adds noise, the two images
-            of a pair (x, x) differ too, and D_xx cannot go by equality alone.
+        perturb: Applied to all images. If it adds noise, the two images of a pair (x, x) differ
+            too, so D_xx cannot use equality alone.
     """
     losses = {}
     for name, (start, end) in cycles.items():
@@ -161,9 +161,9 @@ def adversarial_losses(
     config: TrainConfig,
     perturb: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Return what E and G minimise against the same discriminators, which are frozen; scalars.
+    """Return the losses of E and G against the frozen discriminators by name; scalars.
 
-    Pairs (x, x) and (z, z) do not depend on E and G, so they are left out.
+    Pairs (x, x) and (z, z) do not depend on E and G and are left out.
     """
     losses = {}
     for name, (start, end) in cycles.items():
@@ -180,9 +180,9 @@ def _logits(
     second: Tensor,
     perturb: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return what one of the discriminators says of pairs, float32 ``[N]``."""
+    """Return the logits of one discriminator for pairs, float32 ``[N]``."""
     if name == IMAGE:
         first, second = perturb(first), perturb(second)
     logits, _ = discriminators[name](first, second)
-    judged: Tensor = logits.float()
-    return judged
+    result: Tensor = logits.float()
+    return result

@@ -1,4 +1,4 @@
-"""Training of the decoder, which draws pictures from feature maps."""
+"""Training of the decoder from feature maps to images."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.rng import epoch_seed
 
 _LEARNING_RATE = 2e-3
-# Pixels of the images of one step together.
+# Total number of pixels in a step.
 _BATCH_PIXELS = 4 * 256 * 256
 _LARGEST_BATCH = 16
 
 
 class DecoderTraining:
-    """Trains the decoder of networks on places to draw the training images from their features.
+    """Trains a decoder to reconstruct the training images from their feature maps.
 
-    It minimises the mean absolute error of the pixels. Features are fixed, so neither E, G nor D
-    is changed by it.
+    It minimises the mean absolute error of the pixels. The features are fixed, so E, G and D do
+    not change.
 
     Args:
         networks: With a decoder, on *device*.
         maps: Feature maps of the training images, float16 ``[N, h, w, K]``.
         pixels: The training images, uint8 ``[N, C, H, W]``.
         steps: Steps in each epoch.
-        seed: Decides the order of the images.
+        seed: Seed of the order of the images.
         device: Where to train.
     """
 
@@ -43,7 +43,7 @@ class DecoderTraining:
         seed: int,
         device: torch.device,
     ) -> None:
-        assert networks.decoder is not None  # noqa: S101  the caller has looked
+        assert networks.decoder is not None  # noqa: S101  checked by the caller
         self.decoder = networks.decoder
         self.optimiser = Adam(self.decoder.parameters(), lr=_LEARNING_RATE)
         self._maps = maps
@@ -77,10 +77,10 @@ class DecoderTraining:
         return loss.detach()
 
     def state(self) -> dict[str, Any]:
-        """Return what is needed to continue, besides the decoder's weights."""
+        """Return the state of the optimiser, to resume training."""
         state: dict[str, Any] = self.optimiser.state_dict()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Restore a state returned by :meth:`state`."""
         self.optimiser.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Which device the networks run on, and in which arithmetic."""
+"""Device, precision and determinism."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import DeviceError
 
-# Pixels of an image from which its arithmetic outweighs what surrounds it: sharing it between
-# threads, and turning numbers into bf16 for it, then pay.
+# Number of pixels of an image from which several threads and bf16 save time on a CPU; below,
+# their overhead is larger.
 _WORTH_SHARING = 16 * 16
 
 
@@ -26,11 +26,11 @@ def available_devices() -> list[str]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` into a device that is there.
+    """Return the available device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
-        DeviceError: The name is unknown, or this machine has no such device. A device asked
-            for by name is never replaced by another.
+        DeviceError: The name is unknown, or this machine has no such device. A named
+            device is never replaced by another.
     """
     wanted = name.strip().lower()
     there = available_devices()
@@ -63,17 +63,16 @@ def resolve_device(name: str) -> torch.device:
 def repeatable_arithmetic(
     device: torch.device, image_shape: ImageShape, threads: int | None = None
 ) -> Iterator[None]:
-    """Choose the number of CPU threads and cuDNN's kernels so that a run can be repeated.
+    """Set the number of CPU threads and deterministic cuDNN kernels, for repeatable results.
 
-    The number of threads decides the order of sums, and so the last bits of a result. By default
-    it is PyTorch's, or 1 for the smallest images, where an operation ends before a second thread
-    has woken up; a number set with ``OMP_NUM_THREADS`` always stays. On CUDA, cuDNN uses
-    deterministic kernels. Both settings are restored at the end.
+    The number of threads decides the order of summation, and so the last bits of a result. The
+    default is PyTorch's, or 1 for the smallest images, where a second thread only costs time. A
+    number set with ``OMP_NUM_THREADS`` is kept. Both settings are restored at the end.
 
     Args:
         device: Where the networks run.
-        image_shape: Of the images.
-        threads: The number of threads to use, if not the default.
+        image_shape: Shape of the images.
+        threads: Number of threads; None for the default.
     """
     threads_before = torch.get_num_threads()
     deterministic_before = torch.backends.cudnn.deterministic
@@ -92,14 +91,14 @@ def repeatable_arithmetic(
 
 
 def resolve_precision(precision: str, device: torch.device, image_shape: ImageShape) -> str:
-    """Turn ``auto`` into ``bf16`` where this device computes it faster, else ``fp32``.
+    """Return the precision for ``auto``: ``bf16`` if this device computes it faster, else ``fp32``.
 
-    On the smallest images turning numbers into bf16 costs a CPU more than it gains.
+    For the smallest images, conversion to bf16 costs more than it saves on a CPU.
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        with torch.cuda.device(device):  # it is asked of the present one
+        with torch.cuda.device(device):  # the query is for the current device
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
         fast = _cpu_multiplies_bf16() and _is_worth_sharing(image_shape)
@@ -109,8 +108,8 @@ def resolve_precision(precision: str, device: torch.device, image_shape: ImageSh
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """Return whether this processor has instructions for it; without them it is emulated."""
-    # PyTorch has no public name for these yet, and not every version has each.
+    """Return whether this CPU has bf16 instructions; otherwise bf16 is emulated."""
+    # These have no public name in PyTorch, and not every version has them.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 

@@ -1,10 +1,10 @@
-"""Distorted copies of normal images: anomalies that need no anomalous image.
+"""Distorted copies of normal images, as synthetic anomalies.
 
-A discriminator that can tell images from distorted copies of themselves must have learned what
-holds normal ones together: the course of their lines, the order of their parts. Images of
-another kind then look distorted to it. The copies are negative examples in the sense of Sinha
-et al. 2021 (negative data augmentation, arXiv 2102.05113); cut and pasted ones serve industrial
-inspection in Li et al. 2021 (CutPaste, arXiv 2104.04015).
+A discriminator that separates images from distorted copies must learn the structure of normal
+images: the course of lines, the order of parts. Other kinds of images then look distorted to it.
+The copies are negative examples in the sense of Sinha et al. 2021 (negative data augmentation,
+arXiv 2102.05113); Li et al. 2021 use cut and pasted ones for industrial inspection (CutPaste,
+arXiv 2104.04015).
 """
 
 from __future__ import annotations
@@ -14,43 +14,41 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  what everybody calls it
+from torch.nn import functional as F  # noqa: N812  the usual name
 
 Distortion = Callable[[Tensor], Tensor]
 
-# Standard deviation of the noise, where the features have one of about 1.
+# Standard deviation of the noise; that of the features is about 1.
 _FEATURE_NOISE = 0.5
 
 
 def distort(x: Tensor, names: Sequence[str]) -> Tensor:
-    """Return one distorted copy of each image, the kinds in equal shares.
+    """Return one distorted copy of each image, with equal numbers of each kind.
 
-    Draws from the global generator of the device, so the run's seed decides them; never waits
-    for the device, and always asks it for the same operations, so that a CUDA graph can hold
-    them.
+    Uses the global generator of the device, which the run seeds. Never synchronises with the
+    device and always launches the same operations, so a CUDA graph can record it.
 
     Args:
         x: Images ``[N, C, H, W]`` in [-1, 1], at least 2 x 2 pixels.
-        names: Which of :data:`DISTORTIONS`, or of :data:`FEATURE_DISTORTIONS`, to use; one at
-            least.
+        names: One or more keys of :data:`DISTORTIONS` or of :data:`FEATURE_DISTORTIONS`.
 
     Returns:
         Images ``[N, C, H, W]`` in [-1, 1], in no particular order.
     """
-    # Which images get which kind changes from call to call, since batches are in random order.
+    # Batches are in random order, so each image gets every kind over time.
     groups = zip(names, x.tensor_split(len(names)), strict=True)
     known = {**DISTORTIONS, **FEATURE_DISTORTIONS}
     return torch.cat([known[name](group) for name, group in groups if len(group)])
 
 
 def warp(x: Tensor, cells: int, least: float, most: float) -> Tensor:
-    """Pull every image about along a smooth random field.
+    """Warp every image by a smooth random displacement field (elastic deformation).
 
     Args:
         x: Images ``[N, C, H, W]``.
-        cells: Points a side of the grid on which the field is drawn; more make finer waves.
-        least: Standard deviation of the field where it is weakest, in half images.
-        most: The same where it is strongest; each image has its own between the two.
+        cells: Grid points per side at which the field is sampled; more give finer waves.
+        least: Smallest standard deviation of the field, in half images.
+        most: Largest standard deviation; each image has its own between the two.
     """
     count, _, height, width = x.shape
     coarse = torch.randn(count, 2, cells, cells, device=x.device)
@@ -62,14 +60,14 @@ def warp(x: Tensor, cells: int, least: float, most: float) -> Tensor:
 
 
 def _sampled(x: Tensor, grid: Tensor, *, pads: bool) -> Tensor:
-    """Return *x* at the places *grid*; what lies outside has the colour of the nearest edge.
+    """Return *x* sampled at *grid*; outside, the nearest edge is repeated.
 
     Args:
         x: Images ``[N, C, H, W]``.
-        grid: Places ``[N, H, W, 2]``, -1 and 1 being the images' edges.
-        pads: Whether the device can do that by itself. Metal refuses to in PyTorch before 2.13
-            (pytorch/pytorch#125098), so there no place is let further out than the centre of
-            the outermost pixel, which is the same.
+        grid: Coordinates ``[N, H, W, 2]``; -1 and 1 are the edges of the image.
+        pads: Whether the device supports border padding. Metal does not in PyTorch before 2.13
+            (pytorch/pytorch#125098); there, coordinates are clamped to the centres of the
+            outermost pixels, which is equivalent.
     """
     if pads:
         return F.grid_sample(x, grid, align_corners=False, padding_mode="border")
@@ -78,13 +76,15 @@ def _sampled(x: Tensor, grid: Tensor, *, pads: bool) -> Tensor:
 
 
 def shuffle_quarters(x: Tensor) -> Tensor:
-    """Put the four quarters of the images into another order, the same for all of them."""
+    """Permute the four quarters of the images, all images alike."""
     rows, columns = _places(x)
     height, width = x.shape[2] // 2, x.shape[3] // 2
     still = torch.arange(4, device=x.device)
     order = torch.randperm(4, device=x.device)
-    order = torch.where((order == still).all(), still ^ 1, order)  # any other will do
-    # Number 2 is the lower left. Odd rows and columns belong to no quarter and stay.
+    order = torch.where(
+        (order == still).all(), still ^ 1, order
+    )  # any permutation but the identity
+    # Number 2 is the lower left. Middle rows and columns of odd sizes are unchanged.
     quarter = 2 * (rows >= height) + (columns >= width)
     source = order[quarter]
     from_rows = rows % height + source // 2 * height
@@ -96,11 +96,11 @@ def shuffle_quarters(x: Tensor) -> Tensor:
 
 
 def stitch(x: Tensor) -> Tensor:
-    """Cut the images along one line, and give each the other part of its neighbour.
+    """Cut the images along one line, and replace one part by that of the next image.
 
-    The cut lies between a quarter and three quarters of the side. In half of the calls the
-    foreign part comes from its own place, in the other half from the opposite side, which is
-    wrong even where all images have the same parts in the same places.
+    The cut is between a quarter and three quarters of the side. In half of the calls the pasted
+    part keeps its position; in the other half it comes from the opposite side, which is wrong
+    even if all images have the same parts at the same positions.
     """
     rows, columns = _places(x)
     height, width = x.shape[2:]
@@ -110,7 +110,7 @@ def stitch(x: Tensor) -> Tensor:
     own_place = _draw(x, 0, 2) == 1
     cut = torch.where(upright, down, across)
     foreign = torch.where(upright, columns, rows) >= cut
-    # A single image is its own neighbour.
+    # A single image is cut with itself.
     back = torch.where(own_place, 0, cut) if len(x) > 1 else cut
     from_rows = torch.where(upright, rows, rows - back) % height
     from_columns = torch.where(upright, columns - back, columns) % width
@@ -118,7 +118,7 @@ def stitch(x: Tensor) -> Tensor:
 
 
 def turn(x: Tensor) -> Tensor:
-    """Turn the images by 90, 180 or 270 degrees; those that are not square by 180."""
+    """Rotate the images by 90, 180 or 270 degrees; by 180 if they are not square."""
     if x.shape[2] != x.shape[3]:
         return x.rot90(2, (2, 3))
     turned = torch.stack([x.rot90(times, (2, 3)) for times in (1, 2, 3)])
@@ -126,12 +126,12 @@ def turn(x: Tensor) -> Tensor:
 
 
 def stretch(x: Tensor, least: float = 1.3, most: float = 2.0) -> Tensor:
-    """Widen, flatten, narrow or heighten every image about its middle, by its own factor.
+    """Rescale the width or height of every image about its centre, by its own factor.
 
     Args:
         x: Images ``[N, C, H, W]``.
-        least: Smallest factor, or one over it.
-        most: Greatest factor, or one over it.
+        least: Smallest factor, or its inverse.
+        most: Largest factor, or its inverse.
     """
     count = len(x)
     between = torch.rand(count, device=x.device)
@@ -146,7 +146,7 @@ def stretch(x: Tensor, least: float = 1.3, most: float = 2.0) -> Tensor:
 
 
 def _draw(x: Tensor, least: int, end: int) -> Tensor:
-    """Return a whole number from *least* to below *end*, a scalar drawn where *x* is."""
+    """Return a random integer in [*least*, *end*), a scalar on the device of *x*."""
     return torch.randint(least, end, (), device=x.device)
 
 
@@ -158,12 +158,12 @@ def _places(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _taken(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the images with the pixel at each place taken from *rows* and *columns*.
+    """Return the images with pixels taken from *rows* and *columns*.
 
     Args:
         x: Images ``[N, C, H, W]``.
-        rows: Where each pixel comes from; with *columns* it broadcasts to ``[H, W]``.
-        columns: The same.
+        rows: Source row of each pixel; broadcast with *columns* to ``[H, W]``.
+        columns: Source column, likewise.
     """
     places = (rows * x.shape[3] + columns).flatten()
     return x.flatten(2).index_select(2, places).view(x.shape)
@@ -190,7 +190,7 @@ DISTORTIONS: Mapping[str, Distortion] = {
     "rotate": turn,
     "rescale": stretch,
 }
-"""What :func:`distort` does to images, by name."""
+"""The distortions of images, by name."""
 
 FEATURE_DISTORTIONS: Mapping[str, Distortion] = {"feature_noise": add_feature_noise}
-"""What it does to standardised features, at every place for itself."""
+"""The distortions of standardised features, independent at every position."""

@@ -1,4 +1,4 @@
-"""Exponential moving average of the networks: the weights that images are scored with."""
+"""Exponential moving average of the networks, with which images are scored."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _NOT_AVERAGED = ("extractor.", "decoder.")
 
 
 class MovingAverage:
-    """A copy of a module whose weights trail those of the original.
+    """A copy of a module with the exponential moving average of its weights.
 
-    After update t the decay is ``min(decay, (1 + t) / (10 + t))``, so that the random start is
-    forgotten quickly. Batch-norm statistics are averaged alike. Whole numbers and the buffers of
-    parametrisations are copied: the mean of a spectral norm's unit vectors is not a unit vector.
+    After update t the decay is ``min(decay, (1 + t) / (10 + t))``, so the random initialisation
+    is forgotten quickly. Batch-norm statistics are averaged too. Integers and the buffers of
+    parametrizations are copied: the mean of a spectral norm's unit vectors is not a unit vector.
 
     Args:
         module: The module to follow.
-        decay: Share of the old average that stays at each update, 0 <= decay < 1.
+        decay: Weight of the old average in each update, 0 <= decay < 1.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -29,7 +29,7 @@ class MovingAverage:
         self.decay = decay
         self.updates = 0
         self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
-        # By type: one call copies all tensors of one type.
+        # By dtype: one call copies all tensors of a dtype.
         self._copied: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         source = {n: t for n, t in _tensors(module) if not n.startswith(_NOT_AVERAGED)}
         for name, target in _tensors(self.module):
@@ -44,25 +44,25 @@ class MovingAverage:
                 originals.append(source[name])
 
     def update(self) -> None:
-        """Move the average one step towards the original's present weights."""
+        """Update the average with the current weights."""
         self.move(self.next_weight())
 
     def next_weight(self) -> float:
-        """Count one update, and return the share of the present weights in it."""
+        """Count one update, and return the weight of the current weights in it."""
         self.updates += 1
         return 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
 
     @torch.no_grad()
     def move(self, weight: float | Tensor) -> None:
-        """Move the average by *weight* of its distance to the original's present weights.
+        """Move the average by *weight* times its distance to the current weights.
 
         Args:
-            weight: 0 to 1; where operations are recorded to be repeated, a scalar tensor, which
-                can be changed between the repetitions.
+            weight: 0 to 1; a scalar tensor in a recorded step, so that it can change between
+                replays.
         """
         targets, sources = self._averaged
         if isinstance(weight, Tensor):
-            changes = torch._foreach_sub(sources, targets)  # noqa: SLF001  as PyTorch's own does
+            changes = torch._foreach_sub(sources, targets)  # noqa: SLF001  as in torch.optim.swa_utils
             torch._foreach_mul_(changes, weight)
             torch._foreach_add_(targets, changes)
         else:
@@ -76,5 +76,5 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _is_parametrisation_buffer(name: str) -> bool:
-    # A parametrisation's weight is ".original"; what else lies under it is its own bookkeeping.
+    # A parametrized weight is ".original"; other tensors there are the parametrization's state.
     return ".parametrizations." in name and not re.search(r"\.original\d*$", name)

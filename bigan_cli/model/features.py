@@ -1,4 +1,4 @@
-"""Training features: what a frozen extractor sees in the training images, computed once."""
+"""Training features: feature maps of a frozen extractor, computed once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from bigan_cli.model.networks import Networks, to_model_range
 
-# Feature vectors from which the normalisation is estimated; a mean and a deviation need no more.
+# Feature vectors that suffice to estimate a mean and a standard deviation.
 _MOST_VECTORS = 200_000
-# Pixels that pass through the extractor together.
+# Pixels per forward pass of the extractor.
 _BATCH_PIXELS = 16 * 256 * 256
 
 
@@ -51,12 +51,12 @@ def prepare_features(
         networks: With a feature extractor; nothing else is changed.
         pixels: Images to train on, validation images and calibration images, each uint8
             ``[N, C, H, W]``.
-        seed: Chooses the places that the normalisation is estimated from.
+        seed: Chooses the positions from which the normalisation is estimated.
         device: Where the extractor runs.
         on_progress: Receives (images done, images in all).
     """
     extractor = networks.extractor
-    assert extractor is not None  # noqa: S101  asked for only where there is one
+    assert extractor is not None  # noqa: S101  checked by the caller
     extractor.to(device)
     total = sum(map(len, pixels))
     raw: list[NDArray[np.float32]] = []
@@ -84,7 +84,7 @@ def prepare_features(
 
 
 def as_places(maps: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
-    """Return feature maps ``[N, h, w, K]`` as single places, float16 ``[N * h * w, K, 1, 1]``."""
+    """Return feature maps ``[N, h, w, K]`` as vectors, float16 ``[N * h * w, K, 1, 1]``."""
     return maps.reshape(-1, maps.shape[-1], 1, 1).astype(np.float16, copy=False)
 
 
@@ -106,7 +106,7 @@ def _normalised(
 def _batches(pixels: NDArray[np.uint8], device: torch.device) -> Iterator[tuple[int, Tensor]]:
     size = max(1, _BATCH_PIXELS // (pixels.shape[2] * pixels.shape[3]))
     for start in range(0, len(pixels), size):
-        # A copy: memory-mapped arrays may not be written to, which torch warns about.
+        # A copy: torch warns about arrays that are not writable, such as memory-mapped ones.
         chunk = np.array(pixels[start : start + size])
         images = to_model_range(torch.from_numpy(chunk).to(device))
         yield start, images.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Networks whose weights come from a file: built without initialising them."""
+"""Networks built without initialising their weights, which come from a file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def build_uninitialized(
 ) -> Networks:
     """Build networks whose weights come from a file; see :func:`build_networks`.
 
-    They are not drawn, which would take longer than all else of loading, unless the file will
-    not fill all of their tensors.
+    Initialisation would take longer than the rest of loading. It is skipped, unless the file
+    does not have all of their tensors.
     """
     parts = heads, cycle_discriminators
     undrawn = _undrawn(architecture, image_shape, latent_dim, *parts)
@@ -47,7 +47,7 @@ def _undrawn(
     heads: Mapping[str, int],
     cycle_discriminators: Sequence[str],
 ) -> Networks | None:
-    """Return the networks, or None where the file will not fill all of their tensors."""
+    """Return the networks, or None if the file does not have all of their tensors."""
     with _SkipInitialisation(), torch.random.fork_rng(devices=[]):
         networks = assemble(architecture, image_shape, latent_dim, pretrained=False)
         add_heads(networks, heads)
@@ -60,10 +60,10 @@ def _undrawn(
 
 
 class _SkipInitialisation(TorchFunctionMode):
-    """Skips the slow parts of torch's initialisers, in this thread alone.
+    """Skips the slow parts of torch's initialisers, in this thread only.
 
     torch's meta device would do the same, but its first use imports torch's compiler, which
-    takes longer than all else of loading a model.
+    takes longer than the rest of loading a model.
     """
 
     def __torch_function__(
@@ -74,7 +74,7 @@ class _SkipInitialisation(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        # Not the random numbers themselves: trunc_normal_ draws until all are within its bounds.
+        # Random numbers are not skipped: trunc_normal_ repeats until all are within its bounds.
         if getattr(func, "__module__", "") == init.__name__:
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         if func is torch.linalg.qr:  # the costly part of an orthogonal initialisation

@@ -1,7 +1,7 @@
-"""The BiGAN objective: what the discriminator minimises, and what encoder and generator do.
+"""The BiGAN objective: the losses of the discriminator and of encoder and generator.
 
-The discriminator tells pairs (x, E(x)) from pairs (G(z), z); encoder and generator are both
-opposed to it (Donahue et al. 2016, arXiv 1605.09782, eq. 2; Zenati et al. 2018, arXiv
+The discriminator separates pairs (x, E(x)) and (G(z), z); encoder and generator are both trained
+against it (Donahue et al. 2016, arXiv 1605.09782, eq. 2; Zenati et al. 2018, arXiv
 1802.06222). All losses take logits.
 """
 
@@ -15,7 +15,7 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor, smoothing: float) 
     """Return the loss of D over logits of (x, E(x)) and of (G(z), z), each ``[N]``; a scalar.
 
     Args:
-        kind: ``hinge`` (Lim & Ye 2017, arXiv 1705.02894) or ``logistic`` (the papers' own).
+        kind: ``hinge`` (Lim & Ye 2017, arXiv 1705.02894) or ``logistic`` (as in the papers).
         real: Logits of the encoded real pairs.
         fake: Logits of the generated pairs.
         smoothing: One-sided label smoothing (Salimans et al. 2016, arXiv 1606.03498): the
@@ -28,14 +28,14 @@ def discriminator_loss(kind: str, real: Tensor, fake: Tensor, smoothing: float) 
 
 
 def encoder_generator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """Return the adversarial loss of E and G: D's own with its labels exchanged; a scalar."""
+    """Return the adversarial loss of E and G: that of D with exchanged labels; a scalar."""
     if kind == "hinge":
         return real.mean() - fake.mean()
     return softplus(real).mean() + softplus(-fake).mean()
 
 
 def generator_loss(kind: str, fake: Tensor) -> Tensor:
-    """Return the part of that loss which the generated pairs have, ``[N]``; a scalar."""
+    """Return the generator's part of that loss, over logits ``[N]`` of (G(z), z); a scalar."""
     return -fake.mean() if kind == "hinge" else softplus(-fake).mean()
 
 

@@ -1,4 +1,4 @@
-"""Images and weights channels last, which convolutions often prefer."""
+"""The channels-last memory format, with which convolutions are often faster."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bigan_cli.model.networks import Networks
 
 @torch.no_grad()
 def supports_channels_last(networks: Networks) -> bool:
-    """Return whether *networks*, on the CPU, compute the same so (a ``view`` may not).
+    """Return whether *networks*, on the CPU, have the same outputs (a ``view`` may fail).
 
-    They are tried as in ``eval()``, and left as they are.
+    They run in ``eval()`` and are not changed.
     """
     shape = networks.input_shape
     x = torch.linspace(-1, 1, shape.channels * shape.height * shape.width)
@@ -33,11 +33,11 @@ def supports_channels_last(networks: Networks) -> bool:
 
 
 def to_channels_last(networks: Networks) -> None:
-    """Put the weights of all convolutions channels last, in place; what they make follows them."""
+    """Convert the weights of all convolutions in place; their outputs have the same format."""
     for parameter in networks.parameters():
         if parameter.dim() == 4:
-            # A copy: with one channel both layouts are the same to PyTorch, but for the strides,
-            # by which convolutions choose.
+            # A copy: with one channel both formats differ in strides only,
+            # by which convolutions choose their kernels.
             laid = torch.empty_like(parameter, memory_format=torch.channels_last)
             parameter.data = laid.copy_(parameter.data)
 

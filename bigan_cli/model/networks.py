@@ -21,16 +21,16 @@ class Networks(nn.Module):
 
     Attributes:
         extractor: Frozen: images ``[N, C, H, W]`` -> ``[N, K, h, w]``; None for pixels.
-        decoder: Feature map -> image, for pictures; None where images are generated directly.
+        decoder: Feature map -> image; None if G generates images directly.
         encoder: x ``[N, C, H, W]`` -> z ``[N, d]``.
         generator: z ``[N, d]`` -> x ``[N, C, H, W]``.
         discriminator: (x, z) -> (logits ``[N]``, features ``[N, F]``).
-        heads: What else is read from the discriminator's view of the image, by name: features
-            ``[N, K]`` -> ``[N, outputs]``. They learn with the discriminator.
+        heads: Linear heads on the discriminator's image features, by name: features ``[N, K]`` ->
+            ``[N, outputs]``. They are trained with the discriminator.
         cycle_discriminators: The cycle discriminators, by name: two images, or two latent vectors
-            -> (logits ``[N]``, features ``[N, F]``). They learn with the discriminator, too.
+            -> (logits ``[N]``, features ``[N, F]``). They are trained with the discriminator, too.
         image_shape: C, H and W of the images.
-        input_shape: Of what E and D see: the image shape, or K, h and w of the feature map.
+        input_shape: Shape of the inputs of E and D: the image shape, or that of the feature map.
         latent_dim: d.
     """
 
@@ -59,27 +59,27 @@ class Networks(nn.Module):
 
     @property
     def on_places(self) -> bool:
-        """Whether the networks work at every place of a feature map."""
+        """Whether the networks work at every position of a feature map."""
         return self.extractor is not None
 
     def prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return draws of z from N(0, I), ``[count, d]``; on places ``[count, d, 1, 1]``.
+        """Return samples of z from N(0, I), ``[count, d]``; on places ``[count, d, 1, 1]``.
 
-        They are drawn on the device of the networks, or of *generator* where one is given.
+        They are on the device of the networks, or of *generator* if one is given.
         """
         place = (1, 1) if self.on_places else ()
         device = next(self.encoder.parameters()).device if generator is None else generator.device
         return torch.randn(count, self.latent_dim, *place, generator=generator, device=device)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Return what E and D see of images ``[N, C, H, W]`` in [-1, 1]."""
+        """Return the inputs of E and D for images ``[N, C, H, W]`` in [-1, 1]."""
         if self.extractor is None:
             return images
         features: Tensor = self.extractor(images)
         return features
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the mode of all networks but the extractor, which is frozen."""
+        """Set the mode of all networks except the extractor, which is frozen."""
         super().train(mode)
         if self.extractor is not None:
             self.extractor.eval()
@@ -87,12 +87,12 @@ class Networks(nn.Module):
 
     @property
     def has_image_features(self) -> bool:
-        """Whether the discriminator offers its view of the image alone."""
+        """Whether the discriminator has features of the image alone."""
         return callable(getattr(self.discriminator, "image_features", None))
 
     @property
     def has_encoder_features(self) -> bool:
-        """Whether the encoder offers what it sees before it narrows that to the latent vector."""
+        """Whether the encoder has features before its last layer."""
         return callable(getattr(self.encoder, "features", None))
 
 
@@ -106,22 +106,22 @@ def build_networks(
     *,
     pretrained: bool = True,
 ) -> Networks:
-    """Build the networks with weights decided by *seed*, and check that they keep the contract.
+    """Build networks initialised with *seed*, and check the contract of the architecture.
 
-    The caller's random state is left as it was.
+    The caller's random state is not changed.
 
     Args:
-        architecture: What to build.
-        image_shape: Of the images.
+        architecture: The architecture.
+        image_shape: Shape of the images.
         latent_dim: Length of the latent vector.
-        seed: Decides the weights.
+        seed: Seed of the initialisation.
         heads: Name -> outputs of each head on the discriminator's image features; left out
-            where the discriminator has none.
+            if the discriminator has none.
         cycle_discriminators: Names of the cycle discriminators.
         pretrained: Whether a feature extractor gets its pretrained weights.
 
     Raises:
-        PluginError: The architecture broke its contract (wrong shapes, values that are not finite).
+        PluginError: The architecture violates its contract (wrong shapes, values not finite).
         UsageError: The architecture does not support this image shape.
     """
     with torch.random.fork_rng(devices=[]):
@@ -137,7 +137,7 @@ def build_networks(
 def assemble(
     architecture: Architecture, image_shape: ImageShape, latent_dim: int, *, pretrained: bool
 ) -> Networks:
-    """Return the networks of *architecture*, unchecked; draws from torch's global generator."""
+    """Return the networks of *architecture*, unchecked; uses torch's global generator."""
     extractor = architecture.feature_extractor(image_shape, pretrained=pretrained)
     if extractor is None:
         return Networks(
@@ -160,9 +160,9 @@ def assemble(
 
 @torch.no_grad()
 def add_heads(networks: Networks, heads: Mapping[str, int]) -> None:
-    """Put freshly drawn heads (name -> outputs) on the discriminator's image features.
+    """Add newly initialised heads (name -> outputs) on the discriminator's image features.
 
-    None of them where the discriminator offers no such view.
+    None are added if the discriminator has no image features.
     """
     if not heads or not networks.has_image_features:
         return
@@ -190,7 +190,7 @@ def add_cycle_discriminators(networks: Networks, names: Sequence[str]) -> None:
 
 
 def heads_of(networks: Networks) -> dict[str, int]:
-    """Return name -> outputs of each head, as :func:`build_networks` takes them."""
+    """Return name -> outputs of each head, as for :func:`build_networks`."""
     return {name: int(head.out_features) for name, head in networks.heads.items()}  # type: ignore[arg-type]
 
 
@@ -224,12 +224,12 @@ def _check_contract(name: str, networks: Networks) -> None:
 
 
 def _feature_axes(features: Tensor) -> tuple[int, ...]:
-    # Any number of features will do; a vector for each image, or for each place, will not.
+    # Any number of features is valid, but there must be one vector per image or per place.
     return tuple(features.shape[1:2])
 
 
 def apply_head(head: nn.Module, features: Tensor) -> Tensor:
-    """Return the outputs of a linear head: ``[N, K]`` -> ``[N, M]``, or at every place of a map.
+    """Return the outputs of a linear head: ``[N, K]`` -> ``[N, M]``, or at every position of a map.
 
     A map ``[N, K, h, w]`` becomes ``[N, M, h, w]``.
     """
@@ -241,12 +241,12 @@ def apply_head(head: nn.Module, features: Tensor) -> Tensor:
 
 
 def to_model_range(pixels: Tensor) -> Tensor:
-    """Turn uint8 pixels 0..255 into float32 in [-1, 1]; features, which are float, stay."""
+    """Convert uint8 pixels 0..255 to float32 in [-1, 1]; features, which are float, stay."""
     if pixels.is_floating_point():
         return pixels.to(torch.float32)
     return pixels.to(torch.float32) / 127.5 - 1
 
 
 def to_pixels(x: Tensor) -> Tensor:
-    """Turn model-range images into uint8 pixels 0..255, rounded to the nearest."""
+    """Convert images in [-1, 1] to uint8 pixels 0..255, rounded to the nearest."""
     return ((x.to(torch.float32) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,8 +1,8 @@
-"""The discriminator's other tasks: what it also has to tell of real images, without any label.
+"""Self-supervised pretext tasks of the discriminator.
 
-Each task is a head on the discriminator's view of the image. Learning them keeps D from
-forgetting what images look like once it can no longer tell generated ones (Chen et al. 2019,
-arXiv 1811.11212), and how sure it is of the answers tells how normal an image is (Golan and
+Each task is a head on the discriminator's image features. The tasks keep D from forgetting the
+structure of images when it can no longer detect generated ones (Chen et al. 2019, arXiv
+1811.11212), and the confidence of the predictions indicates how normal an image is (Golan and
 El-Yaniv 2018, arXiv 1805.10917).
 """
 
@@ -43,12 +43,12 @@ def wanted_heads(config: TrainConfig, shape: ImageShape) -> dict[str, int]:
 def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[str, Tensor]:
     """Return task -> loss, a scalar, in the order of :data:`TASKS`, for those with a head.
 
-    All of them share one pass of the discriminator. Draws from torch's global generators.
+    All tasks share one pass of the discriminator. Uses torch's global generators.
 
     Args:
         networks: With the heads of :func:`wanted_heads`.
         x: Normal images ``[N, C, H, W]`` in [-1, 1].
-        config: Which distortions there are.
+        config: The distortions to use.
     """
     heads = networks.heads
     if not len(heads):
@@ -62,7 +62,7 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
         for name, transformation in TRANSFORMATIONS.items()
         if name in heads
     }
-    # The first group of each kind stays as it is, and is part of x.
+    # The first group of each kind is not transformed, so it is part of x.
     images += [group for kind in groups.values() for group in kind[1:]]
     features: Tensor = networks.discriminator.image_features(torch.cat(images))  # type: ignore[operator]
     losses = {}
@@ -81,23 +81,23 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
 def _transformed(x: Tensor, transformation: Transformation, shape: ImageShape) -> list[Tensor]:
     """Return *x* in equal groups, the k-th of them transformed by number k.
 
-    Fewer groups than there are transformations where there are fewer images.
+    There are fewer groups than transformations if there are fewer images.
     """
     groups = x.tensor_split(transformation.count(shape))
     return [transformation.apply(group, k) for k, group in enumerate(groups) if len(group)]
 
 
 def _numbers(groups: Sequence[Tensor]) -> Tensor:
-    """Return for each image the number of its group, int64 ``[N]``."""
+    """Return the group number of each image, int64 ``[N]``."""
     numbers = [g.new_full((len(g),), k, dtype=torch.long) for k, g in enumerate(groups)]
     return torch.cat(numbers)
 
 
 def distortion_loss(plain: Tensor, distorted: Tensor) -> Tensor:
-    """Return the mean cross-entropy of telling images from distorted copies; a scalar.
+    """Return the mean cross-entropy of classifying distorted copies; a scalar.
 
     Args:
-        plain: Logits ``[N]`` of images as they are; a positive logit means "distorted".
+        plain: Logits ``[N]`` of undistorted images; a positive logit means "distorted".
         distorted: Logits ``[N]`` of the copies.
     """
     return (softplus(plain).mean() + softplus(-distorted).mean()) / 2

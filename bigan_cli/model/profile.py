@@ -1,4 +1,8 @@
-"""Where the time of a training step goes: a trace to look at, and a table."""
+"""Profiling of training steps: a Chrome trace and a table of phases and operators.
+
+The tables of ``torch.profiler`` list operators only, not the phases of a step, and not how busy
+the GPU was.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ from torch._C._autograd import DeviceType
 if TYPE_CHECKING:
     from torch.profiler import profile
 
-# Steps that are let pass (memory is claimed, kernels are chosen, on a GPU the step is recorded),
-# and steps that are watched.
+# Warm-up steps (memory is allocated, kernels are chosen, on a GPU the step is recorded), and
+# profiled steps.
 _WARM_UP = 5
 _WATCHED = 20
 STEPS_NEEDED = _WARM_UP + 1
@@ -29,8 +33,8 @@ _REST = "between the steps: batches, ends of epochs"
 
 
 def phase(name: str) -> AbstractContextManager[object]:
-    """Return a context whose time the profiler books under *name*; nothing while none runs."""
-    # Nothing public says whether a profiler runs, and a step has ten of these contexts.
+    """Return a context that the profiler records as *name*; without a profiler it does nothing."""
+    # No public function tells whether a profiler runs, and a step has ten of these contexts.
     if not torch._C._autograd._profiler_enabled():  # noqa: SLF001
         return nullcontext()
     return torch.profiler.record_function(_PHASE + name)
@@ -38,18 +42,18 @@ def phase(name: str) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One part of a step, or one operator, per step and averaged over the steps watched.
+    """A phase of a step or an operator, averaged over the profiled steps.
 
     Attributes:
         part: Name of the part of the step (``phase``) or of the operator.
         kind: ``phase``, ``operator`` (its own time, without what it calls), on a GPU ``kernel``
             in its place, or ``total``. Steps that are replayed have no phases; on a CPU the
             phases make up the whole.
-        calls: How often a step.
-        milliseconds: Of the host.
-        device_milliseconds: Of the GPU's kernels; None on a CPU.
-        share: Of the step's wall-clock time: the host's, or on a GPU the kernels'; of the total,
-            how much of it the GPU was busy.
+        calls: Calls per step.
+        milliseconds: Time on the host.
+        device_milliseconds: Time of the GPU's kernels; None on a CPU.
+        share: Fraction of the step's wall-clock time: on the host, or of the kernels on a GPU;
+            for the total, the fraction of time that the GPU was busy.
     """
 
     part: str
@@ -65,7 +69,7 @@ class ProfileRow:
 
 
 class StepProfiler:
-    """Watches some steps of a training run, which goes on as without it.
+    """Profiles some steps of a training run without changing it.
 
     Call it after every step, then :meth:`finish` and :meth:`trace`.
 
@@ -74,7 +78,7 @@ class StepProfiler:
     """
 
     def __init__(self, device: torch.device) -> None:
-        # The profiler's library otherwise reports on itself, and on the GPU it did not find.
+        # Otherwise the profiler's library logs about itself, and about a missing GPU.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         self._device = device
         self._steps = 0
@@ -84,7 +88,7 @@ class StepProfiler:
         self._profile: profile | None = None
 
     def __call__(self) -> None:
-        """Take note that a step has ended."""
+        """Record the end of a step."""
         self._steps += 1
         if self._steps == _WARM_UP:
             self._start()
@@ -92,7 +96,7 @@ class StepProfiler:
             self._stop()
 
     def finish(self) -> list[ProfileRow]:
-        """Stop watching and return the table; empty where there were too few steps to watch."""
+        """Stop profiling and return the table; empty if there were too few steps."""
         self._stop()
         return self._rows(self._profile) if self._profile is not None and self._watched else []
 
@@ -160,7 +164,7 @@ class StepProfiler:
             rows, busy = _kernels(watched, row)
         else:
             rows, busy = _operators(events, row), None
-            # Steps that are few to an epoch are watched over the ends of several epochs.
+            # If an epoch has few steps, several epochs are profiled.
             rest = max(0.0, wall - sum(each.milliseconds for each in phases))
             phases.append(ProfileRow(_REST, "phase", 1.0, rest, None, rest / wall))
         rows.sort(key=lambda r: r.share, reverse=True)
@@ -188,7 +192,7 @@ def _operators(events: Iterable[Any], row: _MakeRow) -> list[ProfileRow]:
 
 
 def _kernels(watched: profile, row: _MakeRow) -> tuple[list[ProfileRow], float]:
-    """Return what the GPU did, and for how many microseconds it did anything."""
+    """Return the kernels of the GPU, and the microseconds that it was busy."""
     calls: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     busy = end = 0.0

@@ -1,4 +1,4 @@
-"""Torch's random numbers: a seed for every epoch, and states that are kept and restored."""
+"""Seeds of epochs, and saving and restoring the states of torch's random generators."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """Return the seed of one epoch of the run that *seed* decides."""
-    # Spread (seed, epoch) over the generator's 64 bits; any fixed odd multiplier would do.
+    """Return the seed of an epoch, from the seed of the run."""
+    # Distributes (seed, epoch) over the generator's 64 bits; any odd multiplier does.
     return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63
 
 
@@ -26,7 +26,7 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put back what :func:`random_states` gave, as far as *device* is of the same kind."""
+    """Restore the result of :func:`random_states`, as far as *device* is of the same kind."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
@@ -36,7 +36,7 @@ def restore_random_states(states: Mapping[str, Tensor], device: torch.device) ->
 
 @contextmanager
 def preserved_random_states() -> Iterator[None]:
-    """Leave the global generators of the CPU, and of CUDA where it is in use, as they were."""
+    """Restore the global generators of the CPU, and of CUDA if in use, at the end."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices=list(devices)):
         yield

@@ -1,4 +1,4 @@
-"""A table of the layers of the networks: what each gives out and how many weights it has."""
+"""A table of the layers of the networks: output shapes and numbers of parameters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class LayerRow:
     """One layer, or one network's total.
 
     Attributes:
-        name: Where it is, such as ``encoder.trunk.0``.
+        name: Its path, such as ``encoder.trunk.0``.
         kind: Its class.
         output: The shape of its output for one image, such as ``32x14x14``.
-        parameters: Its trainable weights.
+        parameters: Number of its trainable parameters.
     """
 
     name: str
@@ -41,7 +41,7 @@ def summarise(networks: Networks) -> list[LayerRow]:
     for part, network in networks.named_children():
         for name, module in network.named_modules(prefix=part):
             parameters = sum(p.numel() for p in _own_parameters(module))
-            # A parametrisation belongs to the layer it stands in, whose row counts it.
+            # The parameters of a parametrization are counted in the row of its layer.
             if parameters and name in outputs and ".parametrizations" not in name:
                 kind = type(module).__name__.removeprefix("Parametrized")
                 rows.append(LayerRow(name, kind, outputs[name], parameters))
@@ -53,7 +53,7 @@ def summarise(networks: Networks) -> list[LayerRow]:
 
 @torch.no_grad()
 def _outputs(networks: Networks) -> dict[str, str]:
-    """Return the shape, in words, of what each module gives for one image."""
+    """Return the output shape of each module for one image, such as ``32x14x14``."""
     outputs: dict[str, str] = {}
     handles: list[RemovableHandle] = []
 
@@ -90,7 +90,7 @@ def _outputs(networks: Networks) -> dict[str, str]:
 
 
 def _own_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters of a layer itself, with those that a parametrisation holds for it."""
+    """Return the parameters of a layer itself and of its parametrizations."""
     own = list(module.parameters(recurse=False))
     held = getattr(module, "parametrizations", None)
     return own + (list(held.parameters()) if isinstance(held, nn.Module) else [])

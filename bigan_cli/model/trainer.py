@@ -1,6 +1,6 @@
-"""The training loop: a generator that yields one record per epoch, and nothing else.
+"""The training loop: a generator that yields one record per epoch.
 
-It opens no file, prints nothing and knows no dataset.
+It opens no files, prints nothing and knows no dataset.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bigan_cli.contracts import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_memory
 from bigan_cli.model.batches import Samples, images_at_once, make_batches
 from bigan_cli.model.compile import compile_networks, is_compile_error
-from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
+from bigan_cli.model.cuda_graph import WARMUP_STEPS, RecordedStep
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.diagnostics import DiagnosticsProbe, TrainingDiagnostics
@@ -32,9 +32,9 @@ from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep
 
-# Validation runs in batches of this many images, of large images of fewer.
+# Validation batch size; smaller for large images.
 _VALIDATION_BATCH = 256
-# Where the cosine schedule ends, as a share of the learning rate.
+# Final learning rate of the cosine schedule, as a fraction of the initial one.
 _LAST_RATE = 0.05
 
 
@@ -42,18 +42,18 @@ class Trainer:
     """Trains the networks and keeps the best epoch by validation, or the last.
 
     Args:
-        networks: Freshly built networks; they are moved to *device* and trained in place.
-        config: How to train.
+        networks: Newly built networks; they are moved to *device* and trained in place.
+        config: Training settings.
         train: Normal images to train on, uint8 ``[N, C, H, W]``; for networks on places, feature
             vectors float16 ``[N, K, 1, 1]``.
-        validation: Normal images, or feature vectors, that choose the best epoch.
+        validation: Normal images, or feature vectors, to choose the best epoch.
         device: Where to train.
-        should_stop: Asked after every step; True ends the training there.
-        on_step: Told ``(epoch, step, steps)`` after every step, for a progress display.
-        decoder: Trains the decoder for pictures after each epoch's steps; None without one.
+        should_stop: Called after every step; training stops when it returns True.
+        on_step: Called with ``(epoch, step, steps)`` after every step, for a progress display.
+        decoder: Trains the decoder after each epoch's steps; None without one.
 
     Raises:
-        UsageError: There are fewer than two images to learn from.
+        UsageError: There are fewer than two training images.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Trainer:
         self.config = config
         self.device = device
         self.precision = resolve_precision(config.precision, device, networks.input_shape)
-        # On a CPU it was measured to gain on some image sizes what it loses on others.
+        # On a CPU, channels last is faster for some image sizes and slower for others.
         if device.type == "cuda" and supports_channels_last(networks):
             to_channels_last(networks)
         self.networks = networks.to(device)
@@ -83,7 +83,7 @@ class Trainer:
             RecordedStep(self.step) if device.type == "cuda" and config.compile != "off" else None
         )
         self.batch_size = min(config.batch_size, len(train))
-        # Every batch is full: batch statistics and step time stay the same throughout. Which
+        # Every batch is full, so batch statistics and step times are comparable. Which
         # images are left out changes with every epoch's order.
         self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(train))
         steps = self._passes * len(train) // self.batch_size
@@ -106,15 +106,15 @@ class Trainer:
 
     @property
     def average(self) -> Networks:
-        """The averaged networks, in ``eval()``: what images are scored with."""
+        """The averaged networks, in ``eval()``; images are scored with them."""
         networks: Networks = self.step.average.module  # type: ignore[assignment]
         return networks
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train up to the configured epoch, yielding a record after each.
 
-        Ends early, in the middle of an epoch, when ``should_stop()`` says so; ``state()`` then
-        continues from that very step.
+        Ends early, within an epoch, when ``should_stop()`` returns True; ``state()`` then
+        resumes at that step.
 
         Raises:
             TrainingError: A loss became NaN or infinite, or the device ran out of memory.
@@ -160,10 +160,10 @@ class Trainer:
             )
 
     def _train_epoch(self) -> dict[str, float] | None:
-        """Run the rest of the present epoch; return its mean losses, or None if stopped."""
+        """Run the rest of the current epoch; return its mean losses, or None if stopped."""
         if self._pending_rng is None:
-            # Each epoch draws from its own seed: what happens between epochs (a picture, a
-            # save) cannot change the run.
+            # Each epoch has its own seed, so that nothing between epochs (an image grid, a
+            # save) can change the run.
             torch.manual_seed(epoch_seed(self.config.seed, self.epoch))
         else:
             restore_random_states(self._pending_rng, self.device)
@@ -184,7 +184,7 @@ class Trainer:
                     self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
                 if self._stopped():
                     return None
-        # The one moment of the epoch at which the host waits for the device.
+        # The only synchronisation with the device in an epoch.
         table = torch.stack(self._sums).cpu()
         finite = torch.isfinite(table).all(dim=1)
         if not finite.all():
@@ -200,7 +200,7 @@ class Trainer:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what torch says of memory and of compiling into a TrainingError."""
+        """Convert torch's errors of memory and of compilation into a TrainingError."""
         try:
             yield
         except (RuntimeError, MemoryError) as error:
@@ -223,14 +223,14 @@ class Trainer:
         )
 
     def _stopped(self) -> bool:
-        # After the last step of an epoch the epoch is finished first.
+        # After its last step, an epoch is completed first.
         last = self.steps_done == self.steps_per_epoch
         return not last and self._should_stop is not None and self._should_stop()
 
     def _order(self) -> NDArray[np.int64]:
         """Return the epoch's order of the training images, from the seed and the epoch alone.
 
-        Each pass of the epoch has an order of its own.
+        Each pass over the images has its own order.
         """
         generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, self.epoch))
         count = len(self._train)
@@ -239,7 +239,7 @@ class Trainer:
         return order
 
     def _learning_rate(self) -> float:
-        """Return the rate of the next step: half a cosine from lr to a twentieth of it."""
+        """Return the learning rate of the next step: half a cosine from lr to a twentieth of it."""
         done = self.epoch * self.steps_per_epoch + self.steps_done
         share = done / (self.config.epochs * self.steps_per_epoch)
         falling = (1 + math.cos(math.pi * share)) / 2
@@ -256,13 +256,13 @@ class Trainer:
     def try_step(self) -> float:
         """Train a few steps on the first images and return the seconds of the last.
 
-        It changes the networks: for finding out whether and how fast they run, before training.
+        It changes the networks: it measures the speed before training.
         """
         self.networks.train()
         seconds = 0.0
         first = np.arange(self.batch_size)
         with self._explained():
-            for _ in range(2 if self._recorded is None else ORDINARY_STEPS + 2):
+            for _ in range(2 if self._recorded is None else WARMUP_STEPS + 2):
                 started = time.perf_counter()
                 for batch in self._train.in_order(first, self.batch_size):
                     self._advance(batch, self.config.instance_noise).tolist()
@@ -271,7 +271,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> float:
-        """Return the mean |x - G(E(x))| of the averaged networks over the validation normals."""
+        """Return the mean |x - G(E(x))| of the averaged networks over the validation images."""
         total = torch.zeros((), device=self.device)
         shape = self.networks.input_shape
         together = images_at_once(_VALIDATION_BATCH, shape.height, shape.width)
@@ -283,7 +283,7 @@ class Trainer:
         return float(total) / max(1, len(self._validation))
 
     def state(self) -> dict[str, Any]:
-        """Return all that is needed to continue exactly, as tensors and plain values."""
+        """Return the state needed to resume exactly, as tensors and plain values."""
         return {
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
@@ -303,7 +303,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from *state*, as returned by :meth:`state` of a trainer built alike."""
+        """Restore a state returned by :meth:`state` of a trainer with the same arguments."""
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
         self.step.average.updates = state["average_updates"]

@@ -9,7 +9,7 @@ import torch
 from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.cuda_graph import ORDINARY_STEPS, RecordedStep
+from bigan_cli.model.cuda_graph import WARMUP_STEPS, RecordedStep
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -100,7 +100,7 @@ def test_networks_that_wait_for_the_device_take_ordinary_steps():
 def test_the_first_steps_are_ordinary():
     trainer = make(epochs=1)
     list(trainer.epochs())
-    assert trainer._recorded._ordinary_steps == ORDINARY_STEPS
+    assert trainer._recorded._warmup_steps == WARMUP_STEPS
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's, of itself
