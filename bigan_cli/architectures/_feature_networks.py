@@ -118,9 +118,10 @@ class PlaceDiscriminator(nn.Module):
 class PictureDecoder(nn.Module):
     """Draws an image from a feature map, for people to look at: ``[N, K, h, w]`` -> pixels.
 
-    Sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158) double the side up to a quarter
-    of the image's, and bilinear interpolation does the rest: the detail of a photograph is not
-    in its features.
+    A linear map from the features of each place to its patch of pixels, plus convolutions that
+    see its neighbours; sub-pixel layers (Shi et al. 2016, arXiv 1609.05158) raise the resolution
+    to half the image's, and bilinear interpolation does the rest: the finest detail of a
+    photograph is not in its features. No normalisation: it would take away the brightness.
 
     Args:
         feature_shape: K, h and w.
@@ -131,22 +132,23 @@ class PictureDecoder(nn.Module):
     def __init__(self, feature_shape: ImageShape, image_shape: ImageShape, width: int) -> None:
         super().__init__()
         self._size = (image_shape.height, image_shape.width)
+        doublings = 0
+        while feature_shape.height * 2 ** (doublings + 1) <= self._size[0] // 2:
+            doublings += 1
+        pixels = image_shape.channels * 4**doublings
+        self.patches = nn.Sequential(
+            nn.Conv2d(feature_shape.channels, pixels, 1), nn.PixelShuffle(2**doublings)
+        )
         layers: list[nn.Module] = [nn.Conv2d(feature_shape.channels, width, 1)]
-        side = feature_shape.height
-        while 2 * side <= max(self._size[0] // 2, 1):
-            layers += [
-                nn.Conv2d(width, 2 * width, 3, padding=1),
-                nn.PixelShuffle(2),
-                nn.GroupNorm(4, width // 2),
-                nn.LeakyReLU(_SLOPE),
-            ]
-            side, width = 2 * side, width // 2
+        for _ in range(doublings):
+            layers += [nn.Conv2d(width, 2 * width, 3, padding=1), nn.PixelShuffle(2)]
+            layers.append(nn.LeakyReLU(_SLOPE))
+            width //= 2
         layers.append(nn.Conv2d(width, image_shape.channels, 3, padding=1))
-        self.layers = nn.Sequential(*layers)
+        self.refinement = nn.Sequential(*layers)
 
     def forward(self, f: Tensor) -> Tensor:
         """Return images ``[N, C, H, W]`` in [-1, 1]."""
-        images = F.interpolate(
-            self.layers(f), size=self._size, mode="bilinear", align_corners=False
-        )
+        drawn = self.patches(f) + self.refinement(f)
+        images = F.interpolate(drawn, size=self._size, mode="bilinear", align_corners=False)
         return images.tanh()

@@ -77,12 +77,9 @@ class Detector:
         return self.members[0].networks.image_shape
 
     @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """The shape of one latent: ``[d]``, or ``[d, h, w]`` for networks on places."""
-        networks = self.members[0].networks
-        if not networks.on_places:
-            return (networks.latent_dim,)
-        return (networks.latent_dim, networks.input_shape.height, networks.input_shape.width)
+    def on_places(self) -> bool:
+        """Whether the networks work at every place of a feature map."""
+        return self.members[0].networks.on_places
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -175,8 +172,16 @@ class Detector:
         return self.default_fpr if fpr is None else fpr
 
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the first member's G(z) of float32 ``[N, d]``, as uint8 ``[N, C, H, W]``."""
+        """Return the first member's G(z) of latents, drawn as uint8 ``[N, C, H, W]``.
+
+        Args:
+            z: float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.
+        """
         return self.members[0].sample(z)
+
+    def encode(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Return the first member's E(x) of one or more images uint8 ``[N, C, H, W]``."""
+        return self.members[0].encode(inputs, self.batch_size)
 
 
 def member_scores(

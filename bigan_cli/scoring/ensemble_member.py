@@ -213,9 +213,23 @@ class EnsembleMember:
         shape = self.networks.image_shape
         return shape.height, shape.width
 
+    def encode(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
+        """Return E(x), float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.
+
+        Args:
+            inputs: One or more images uint8 ``[N, C, H, W]``, or feature maps.
+            batch_size: Images per forward pass.
+        """
+
+        def encode(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
+            z: NDArray[np.float32] = outputs.z[:count].float().cpu().numpy()
+            return z
+
+        return np.concatenate(list(run_batches(self._inference, inputs, batch_size, encode)))
+
     @torch.no_grad()
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return G(z) of float32 ``[N, *latent_shape]``, drawn as uint8 ``[N, C, H, W]``."""
+        """Return G(z) of latents like those of :meth:`encode`, as uint8 ``[N, C, H, W]``."""
         device = next(self.networks.parameters()).device
         generated = self.networks.generator(torch.from_numpy(z).to(device))
         images: NDArray[np.uint8] = to_pixels(self._inference.drawn(generated)).cpu().numpy()

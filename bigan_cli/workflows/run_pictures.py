@@ -30,25 +30,22 @@ class RunPictures:
         self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
         self._test_note = "" if len(data.test) else ": calibration images, as there is no test set"
         self._class_names = data.class_names
-        self._rng, self._count = rng, count
-        self._latents: NDArray[np.float32] | None = None
+        self._noise: NDArray[np.float32] = rng.standard_normal(
+            (count, config.model.latent_dim), dtype=np.float32
+        )
 
     def save(self, epoch: int, detector: Detector) -> None:
         """Draw the four pictures of *epoch*."""
         heading = "untrained" if epoch == 0 else f"epoch {epoch}"
         run = self.run
-        if self._latents is None:  # their shape is known to the networks alone
-            shape = (self._count, *detector.latent_shape)
-            self._latents = self._rng.standard_normal(shape, dtype=np.float32)
         comparison_grid(
             run.epoch_picture(run.comparison, epoch),
             self._normals,
             detector.reconstruct(self._normals),
             heading=heading,
         )
-        sample_grid(
-            run.epoch_picture(run.fake, epoch), detector.sample(self._latents), heading=heading
-        )
+        generated = detector.sample(self._latents(detector))
+        sample_grid(run.epoch_picture(run.fake, epoch), generated, heading=heading)
         sample_grid(run.epoch_picture(run.true, epoch), self._normals, heading=heading)
         scores = detector.score(self._tests.pixels)
         test_grid(
@@ -65,3 +62,19 @@ class RunPictures:
             flagged=detector.predict(scores).tolist(),
             heading=heading + self._test_note,
         )
+
+    def _latents(self, detector: Detector) -> NDArray[np.float32]:
+        """Return the latents of generated images, from the same noise at every save.
+
+        For networks on places, independent draws at every place would show no part. Latent maps
+        are drawn from a Gaussian with the mean and the covariance of encoded normal images: the
+        mean plus their deviations from it, each times a draw from N(0, 1).
+        """
+        if not detector.on_places:
+            return self._noise
+        encoded = detector.encode(self._normals)
+        mean = encoded.mean(axis=0)
+        deviations = (encoded - mean) / max(1, len(encoded) - 1) ** 0.5
+        weights = np.resize(self._noise, (len(self._noise), len(encoded)))
+        latents: NDArray[np.float32] = mean + np.tensordot(weights, deviations, axes=1)
+        return latents.astype(np.float32)
