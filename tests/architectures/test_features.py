@@ -19,7 +19,7 @@ from bigan_cli.scoring.components.feature_mahalanobis import FeatureMahalanobis
 from bigan_cli.scoring.components.patch_neighbours import PatchNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.fit import Normals, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 
 CPU = torch.device("cpu")
 SHAPE = ImageShape(1, 64, 64)
@@ -62,11 +62,19 @@ def test_the_backbone_classifies_photographs(name: str, label: int) -> None:
     assert label in logits.topk(3).indices[0].tolist()
 
 
-def test_a_damaged_weights_file_is_refused(tmp_path) -> None:
+def test_damaged_weights_are_refused(tmp_path, monkeypatch) -> None:
     copy = tmp_path / "weights.pth"
-    copy.write_bytes(default_weights().read_bytes()[:-1] + b"\0")
+    copy.write_bytes(default_weights().read_bytes()[:-1] + b"\1")
+    monkeypatch.setattr("bigan_cli.architectures._backbones.default_weights", lambda: copy)
     with pytest.raises(UsageError, match="SHA-256"):
-        networks(weights=copy)
+        networks()
+
+
+def test_a_weights_file_of_another_network_is_refused(tmp_path) -> None:
+    file = tmp_path / "other.pth"
+    torch.save({"weight": torch.zeros(3)}, file)
+    with pytest.raises(UsageError):
+        networks(weights=file)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def detector() -> Detector:
     components = [kind(kind.Options()) for kind in (Reconstruction, PatchNeighbours)]
     components.append(FeatureMahalanobis(FeatureMahalanobis.Options()))
     weights = {component.name: 1.0 for component in components}
-    normal = Normals(features.fit, features.validation, features.calibration)
+    normal = NormalImages(features.fit, features.validation, features.calibration)
     return fit_detector(trainer.average, components, weights, normal, 0.1, 4, 0)
 
 
