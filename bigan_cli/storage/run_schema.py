@@ -67,9 +67,12 @@ class _RunInfo(_Strict):
     members: list[_Member] = Field(default_factory=list)
     plugin_versions: list[_PluginVersion] = Field(default_factory=list)
     seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    folder: str = ""
 
     @model_validator(mode="after")
     def _is_complete(self) -> _RunInfo:
+        if "data" in self.model_fields_set and self.data is None:
+            raise ValueError("data is null")
         if self.status == "done" and (self.data is None or not self.members):
             raise ValueError("it is done, without data or members")
         return self

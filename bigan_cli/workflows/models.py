@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -146,6 +147,12 @@ def open_test(
     from bigan_cli.data.prepare import open_dataset, reopen_test
 
     config = model.header.config
+    if root is None:
+        root = _moved_root(run, config.data.root)
+        if root is not None:
+            callbacks.note(
+                f"note: {config.data.root} is missing; reading {root}, moved like the run"
+            )
     if root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
     dataset = open_dataset(model.registry, config.data)
@@ -160,6 +167,18 @@ def open_test(
             "changed, added or removed since it was trained"
         )
     return test
+
+
+def _moved_root(run: RunDirectory, root: Path | None) -> Path | None:
+    """Return where the data folder *root* is now, if it was moved together with the run.
+
+    None if it is where it was, or is nowhere near.
+    """
+    trained_in = run.info().get("folder", "")
+    if root is None or root.exists() or not root.is_absolute() or not trained_in:
+        return None
+    moved = (run.path.absolute() / os.path.relpath(root, trained_in)).resolve()
+    return moved if moved.is_dir() else None
 
 
 def report_notes(test: TestSet, callbacks: Callbacks) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from bigan_cli import __version__
-from bigan_cli.atomic import write_lock, write_text
+from bigan_cli.atomic import expanded, write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.errors import RunDirectoryError, UsageError
@@ -314,6 +314,7 @@ def _run_info(setup: TrainingSetup) -> dict[str, Any]:
     data, config = setup.data, setup.config
     return {
         "argv": sys.argv[1:],
+        "folder": str(expanded(config.output.save_dir).absolute()),
         "started": _now(),
         "seed": config.train.seed,
         "device": str(setup.device),
