@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bigan_cli.contracts import Mask
+    from bigan_cli.contracts import Mask, RawImage
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ImageSet:
         outlier: bool ``[N]``, whether the image is an anomaly under the run's protocol.
         names: What to call each image in results.
         masks: Ground-truth mask or masks of each image, or None, where the dataset has them.
+        sources: The images as they are in the dataset, fetched when indexed, or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -30,6 +31,7 @@ class ImageSet:
     outlier: NDArray[np.bool_]
     names: Sequence[str]
     masks: Sequence[Mask | tuple[Mask, ...] | None] | None = None
+    sources: Sequence[RawImage] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -47,7 +49,7 @@ class ImageSet:
         return self.take(chosen.astype(np.int64))
 
     def take(self, index: NDArray[np.int64]) -> ImageSet:
-        """Return the images at *index*, in that order."""
+        """Return the images at *index*, in that order, without their sources."""
         return ImageSet(
             self.pixels[index],
             self.labels[index],

@@ -1,4 +1,4 @@
-"""Ground-truth masks of anomalies, at the shape of the networks' images."""
+"""Ground-truth masks of anomalies, at the size of the images in their dataset."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from bigan_cli.data.image_file import open_image
 from bigan_cli.data.images import ImageSet
+from bigan_cli.data.source_size import source_size
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 from bigan_cli.mask_pixels import anomalous_pixels
 
@@ -23,20 +24,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Where the anomalies of some images are.
+    """Where the anomalies of some images are; masks are read when they are asked for.
 
     Attributes:
+        images: All images.
         index: int64 ``[M]``, the images whose every pixel is known, sorted: those with a mask,
             and the normal ones, which have no anomalous pixel.
-        anomalous: bool ``[M, H, W]``.
         without: How many anomalous images have no mask.
         blank: Names of the anomalous images whose masks mark nothing.
     """
 
+    images: ImageSet
     index: NDArray[np.int64]
-    anomalous: NDArray[np.bool_]
     without: int
     blank: tuple[str, ...]
+
+    def anomalous(self, image: int) -> NDArray[np.bool_]:
+        """Return which pixels of an image are anomalous, bool ``[H, W]`` at its own size.
+
+        Args:
+            image: One of :attr:`index`.
+
+        Raises:
+            UnreadableImage: The mask or the image is missing or damaged.
+        """
+        height, width = self.images.pixels.shape[2:]
+        if self.images.sources is not None:
+            height, width = source_size(self.images.sources[image])
+        mask = None if self.images.masks is None else self.images.masks[image]
+        if mask is None:
+            return np.zeros((height, width), np.bool_)
+        return read_mask(mask, height, width)
 
     def warnings(self) -> tuple[str, ...]:
         """Return, one sentence each, what pixel figures leave out or cannot be right about."""
@@ -55,8 +73,8 @@ class Masks:
         return tuple(found)
 
 
-def load_masks(images: ImageSet, workers: int = 0) -> Masks | None:
-    """Return the masks of *images*, at their height and width, or None where they have none.
+def find_masks(images: ImageSet, workers: int = 0) -> Masks | None:
+    """Return the masks of *images*, or None where they have none; every mask is read once.
 
     An anomalous image without a mask is left out: where it is anomalous is not known.
 
@@ -70,31 +88,29 @@ def load_masks(images: ImageSet, workers: int = 0) -> Masks | None:
     masks = images.masks
     if masks is None:
         return None
-    height, width = images.pixels.shape[2:]
 
-    def read(i: int) -> NDArray[np.bool_] | None:
+    def marks(i: int) -> bool | None:
         mask = masks[i]
-        return None if mask is None else read_mask(mask, height, width)
+        return None if mask is None else _marks(mask)
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(read, range(len(images))))
-    if all(mask is None for mask in found):
+        found = list(pool.map(marks, range(len(images))))
+    if all(marked is None for marked in found):
         return None
     outlier = images.outlier.tolist()
     index = np.flatnonzero(
-        [mask is not None or not out for mask, out in zip(found, outlier, strict=True)]
+        [marked is not None or not out for marked, out in zip(found, outlier, strict=True)]
     )
-    anomalous = np.zeros((len(index), height, width), np.bool_)
-    for row, i in enumerate(index):
-        mask = found[i]
-        if mask is not None:
-            anomalous[row] = mask
-    blank = [images.names[i] for i in index.tolist() if outlier[i] and not _marks(found[i])]
-    return Masks(index, anomalous, len(images) - len(index), tuple(blank))
+    blank = tuple(images.names[i] for i in index.tolist() if outlier[i] and not found[i])
+    return Masks(images, index, len(images) - len(index), blank)
 
 
-def _marks(mask: NDArray[np.bool_] | None) -> bool:
-    return mask is not None and bool(mask.any())
+def _marks(mask: Mask | tuple[Mask, ...]) -> bool:
+    """Return whether any pixel of *mask* is anomalous."""
+    if isinstance(mask, tuple):
+        parts = [_marks(each) for each in mask]  # every file is read
+        return any(parts)
+    return bool(_anomalous(mask).any())
 
 
 def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray[np.bool_]:

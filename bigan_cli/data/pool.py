@@ -172,9 +172,11 @@ class ImagePool:
             for i in part
         ]
         names = [_name(name, split[name], i) for name, i in places]
-        masks = _Masks(split, places)
+        known = any(split[name].masks is not None for name in {name for name, _ in places})
+        masks = _Fetched(split, places, _mask) if known else None
+        sources = _Fetched(split, places, lambda items, i: items.images[i])
         outlier = ~np.isin(labels, normal_classes)
-        return ImageSet(pixels, labels, outlier, names, masks if masks.known else None)
+        return ImageSet(pixels, labels, outlier, names, masks, sources)
 
 
 def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
@@ -235,31 +237,35 @@ def _name(split: str, items: Items, i: int) -> str:
     return f"{split}/{i}"
 
 
-class _Masks(Sequence["AnyMask | None"]):
-    """The masks of some images of the pool, fetched when indexed."""
+def _mask(items: Items, i: int) -> AnyMask | None:
+    return None if items.masks is None else items.masks[i]
 
-    def __init__(self, split: Mapping[str, Items], places: Sequence[tuple[str, int]]) -> None:
+
+class _Fetched(Sequence[T]):
+    """Something of some images of the pool, fetched when indexed."""
+
+    def __init__(
+        self,
+        split: Mapping[str, Items],
+        places: Sequence[tuple[str, int]],
+        fetch: Callable[[Items, int], T],
+    ) -> None:
         self._split = split
         self._places = places
-
-    @property
-    def known(self) -> bool:
-        """Whether a split that they are of has masks at all."""
-        return any(self._split[name].masks is not None for name in {n for n, _ in self._places})
+        self._fetch = fetch
 
     def __len__(self) -> int:
         return len(self._places)
 
     @overload
-    def __getitem__(self, index: int) -> AnyMask | None: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[AnyMask | None]: ...
-    def __getitem__(self, index: int | slice) -> AnyMask | Sequence[AnyMask | None] | None:
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
         if isinstance(index, slice):
-            return _Masks(self._split, self._places[index])
+            return _Fetched(self._split, self._places[index], self._fetch)
         name, i = self._places[index]
-        masks = self._split[name].masks
-        return None if masks is None else masks[i]
+        return self._fetch(self._split[name], i)
 
 
 def _check_contract(dataset: str, items: Items, classes: int) -> None:

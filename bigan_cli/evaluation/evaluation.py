@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.evaluation.metrics import (
+    RECALL_FPRS,
     RESAMPLES,
     Bools,
     Estimate,
@@ -24,26 +25,14 @@ from bigan_cli.evaluation.metrics import (
     bootstrap,
     interval,
     member_figures,
-    pixel_auroc,
     quantiles,
     rate,
+    recall_at,
 )
+from bigan_cli.evaluation.pixel_metrics import PixelMetrics
 from bigan_cli.scoring.calibration import Calibration
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class PixelScores:
-    """Heatmaps beside the truth, of the images whose every pixel is known.
-
-    Attributes:
-        anomalous: bool ``[M, H, W]``, the truth.
-        heatmaps: float32 ``[M, H, W]``, higher being more anomalous.
-    """
-
-    anomalous: Bools
-    heatmaps: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +42,7 @@ class TestScores:
     Attributes:
         score: float64 ``[N]``.
         components: Name -> float64 ``[N]``.
-        pixels: Where there are ground-truth masks and a component that draws heatmaps.
+        pixels: Metrics of the heatmaps; None without masks or heatmaps.
         members: float64 ``[M, N]``, the score of each member alone, where that is of interest.
     """
 
@@ -61,7 +50,7 @@ class TestScores:
 
     score: Floats
     components: Mapping[str, Floats]
-    pixels: PixelScores | None = None
+    pixels: PixelMetrics | None = None
     members: Floats | None = None
 
 
@@ -73,14 +62,19 @@ class Ranking:
         auroc: With a stratified bootstrap interval.
         average_precision: Likewise.
         components: AUROC of each score component alone.
+        recall: False-positive rate -> the share of anomalies found at the threshold that has
+            this rate on the test images; see :func:`recall_at`.
         pixel_auroc: AUROC of the heatmaps' single pixels against the ground-truth masks; None
             where there are no masks or no heatmaps.
+        pixel_aupro: Area under the per-region overlap of the heatmaps; None likewise.
     """
 
     auroc: Estimate | None
     average_precision: Estimate | None
     components: Mapping[str, float | None]
+    recall: Mapping[str, Estimate] = field(default_factory=dict)
     pixel_auroc: float | None = None
+    pixel_aupro: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +118,13 @@ class ClassResult:
     Attributes:
         name: Of the class.
         outlier: Whether it is an anomaly under the run's protocol.
-        auroc: Against all images of the other kind.
+        auroc: Against all images of the other kind, with a stratified bootstrap interval.
         flagged: Share of its images called anomalous.
     """
 
     name: str
     outlier: bool
-    auroc: float | None
+    auroc: Estimate | None
     flagged: Rate
 
 
@@ -155,7 +149,8 @@ class Evaluation:
             images mean that the networks have collapsed.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
-        masked_images: How many images the pixels of ``pixel_auroc`` are from.
+        masked_images: How many images the pixel metrics are from.
+        masked_regions: How many connected regions their masks have.
         members: The members alone; None for a single network, or where there is no AUROC.
     """
 
@@ -173,6 +168,7 @@ class Evaluation:
     resamples: int
     seed: int
     masked_images: int = 0
+    masked_regions: int = 0
     members: MemberFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -223,7 +219,7 @@ def evaluate(  # noqa: PLR0913  plain arrays
         untrained=None if untrained is None else _ranking(outlier, untrained, drawn_untrained),
         gain=_gain(outlier, trained, untrained, drawn, drawn_untrained),
         operating_point=_operating_point(outlier, flagged, calibration, fpr),
-        classes=_classes(outlier, labels, class_names, trained.score, flagged),
+        classes=_classes(outlier, labels, class_names, trained.score, flagged, seed),
         quantiles={
             "calibration": quantiles(calibration.scores, QUANTILES),
             "normals": quantiles(trained.score[~outlier], QUANTILES),
@@ -232,7 +228,8 @@ def evaluate(  # noqa: PLR0913  plain arrays
         distinct_scores=len(np.unique(trained.score)),
         resamples=RESAMPLES,
         seed=seed,
-        masked_images=0 if trained.pixels is None else len(trained.pixels.anomalous),
+        masked_images=0 if trained.pixels is None else trained.pixels.images,
+        masked_regions=0 if trained.pixels is None else trained.pixels.regions,
         members=member_figures(outlier, trained.members),
     )
 
@@ -240,16 +237,26 @@ def evaluate(  # noqa: PLR0913  plain arrays
 def _ranking(outlier: Bools, scores: TestScores, drawn: Resamples | None) -> Ranking:
     components = {name: auroc(outlier, values) for name, values in scores.components.items()}
     area, precision = auroc(outlier, scores.score), average_precision(outlier, scores.score)
-    seen = scores.pixels
-    pixels = None if seen is None else pixel_auroc(seen.anomalous, seen.heatmaps)
+    pixels = scores.pixels or PixelMetrics(None, None, 0, 0)
     if drawn is None or area is None or precision is None:
-        return Ranking(None, None, components, pixels)
+        return Ranking(None, None, components, {}, pixels.auroc, pixels.aupro)
     return Ranking(
         interval(area, drawn.auroc),
         interval(precision, drawn.average_precision),
         components,
-        pixels,
+        _recall(outlier, scores.score, drawn),
+        pixels.auroc,
+        pixels.aupro,
     )
+
+
+def _recall(outlier: Bools, score: Floats, drawn: Resamples) -> dict[str, Estimate]:
+    found = {}
+    for fpr in RECALL_FPRS:
+        share = recall_at(outlier, score, fpr)
+        if share is not None:
+            found[f"{fpr:g}"] = interval(share, drawn.recall[fpr])
+    return found
 
 
 def _gain(
@@ -287,9 +294,10 @@ def _classes(
     class_names: Sequence[str],
     score: Floats,
     flagged: Bools,
+    seed: int,
 ) -> tuple[ClassResult, ...]:
     results = []
-    for label, area in auroc_by_class(outlier, labels, score).items():
+    for label, area in auroc_by_class(outlier, labels, score, seed).items():
         of_class = labels == label
         share = rate(flagged[of_class])
         if share is not None:  # always, for a class that occurs

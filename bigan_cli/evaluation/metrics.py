@@ -10,7 +10,8 @@ scikit-learn and scipy are imported inside the functions that need them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+RECALL_FPRS = (0.0, 0.01, 0.05)
+"""The false-positive rates at which recall is reported."""
 CONFIDENCE = 0.95
 
 # Resamples are made in blocks of about this many drawn images, so memory stays at some 100 MB.
@@ -50,7 +53,7 @@ class Rate:
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """The figures of each bootstrap resample, float64 ``[R]``.
+    """The figures of each bootstrap resample, float64 ``[R]``; recall by false-positive rate.
 
     Two results with the same truth, seed and number of resamples were drawn alike, so their
     difference, resample by resample, is the paired bootstrap of the difference.
@@ -58,6 +61,7 @@ class Resamples:
 
     auroc: Floats
     average_precision: Floats
+    recall: Mapping[float, Floats]
 
 
 @dataclass(frozen=True)
@@ -103,30 +107,27 @@ def average_precision(outlier: ArrayLike, scores: ArrayLike) -> float | None:
     return float(average_precision_score(truth, values))
 
 
-def pixel_auroc(anomalous: Bools, values: NDArray[np.float32]) -> float | None:
-    """Return the AUROC of single pixels, all images taken together, or None as in :func:`auroc`.
+def recall_at(outlier: ArrayLike, scores: ArrayLike, fpr: float) -> float | None:
+    """Return the largest share of anomalies found at a false-positive rate of at most *fpr*.
 
-    Only the pixels of one kind are sorted, in single precision: of a test set's pixels there may
-    be a hundred million.
+    The threshold is the best one for these very images, unlike the calibrated one.
 
-    Args:
-        anomalous: bool ``[N, H, W]``, the truth.
-        values: float32 ``[N, H, W]``, higher being more anomalous.
-
-    Raises:
-        DataError: A value is not finite.
+    Returns:
+        The recall, or None as in :func:`auroc`.
     """
-    if anomalous.shape != values.shape:
-        raise ValueError(f"truth {anomalous.shape} and values {values.shape} differ in shape")
-    if not np.isfinite(values).all():
-        raise DataError("a heatmap has values that are not finite")
-    if not _both(anomalous):
+    truth, values = _checked(outlier, scores)
+    if not _both(truth):
         return None
-    normals = np.sort(values[~anomalous])
-    anomalies = values[anomalous]
-    below = np.searchsorted(normals, anomalies, side="left").sum(dtype=np.float64)
-    not_above = np.searchsorted(normals, anomalies, side="right").sum(dtype=np.float64)
-    return float((below + not_above) / 2 / len(normals) / len(anomalies))
+    normal = np.sort(values[~truth])[::-1]
+    allowed = _allowed(fpr, len(normal))
+    if allowed >= len(normal):
+        return 1.0
+    return float((values[truth] > normal[allowed]).mean())
+
+
+def _allowed(fpr: float, normals: int) -> int:
+    """Return how many of *normals* may be flagged at a rate of *fpr*."""
+    return math.floor(fpr * normals + 1e-9)  # 0.29 * 100 is below 29
 
 
 def bootstrap(
@@ -154,7 +155,7 @@ def bootstrap(
         false, true = (_histograms(s, rows, len(distinct), random) for s in strata)
         parts.append(_figures(false, true))
     joined = np.concatenate(parts, axis=1)
-    return Resamples(auroc=joined[0], average_precision=joined[1])
+    return Resamples(joined[0], joined[1], dict(zip(RECALL_FPRS, joined[2:], strict=True)))
 
 
 def interval(value: float, samples: Floats, confidence: float = CONFIDENCE) -> Estimate:
@@ -168,20 +169,25 @@ def interval(value: float, samples: Floats, confidence: float = CONFIDENCE) -> E
 
 
 def auroc_by_class(
-    outlier: ArrayLike, labels: ArrayLike, scores: ArrayLike
-) -> dict[int, float | None]:
+    outlier: ArrayLike, labels: ArrayLike, scores: ArrayLike, seed: int = 0
+) -> dict[int, Estimate | None]:
     """Return the AUROC of each class among *labels* against all images of the other kind.
 
-    An anomalous class is held against all normals, a normal class against all anomalies.
+    An anomalous class is held against all normals, a normal class against all anomalies. The
+    intervals are those of :func:`bootstrap` with *seed*.
     """
     truth, values = _checked(outlier, scores)
     classes = np.asarray(labels)
-    result: dict[int, float | None] = {}
+    result: dict[int, Estimate | None] = {}
     for label in np.unique(classes):
         of_class = classes == label
         kind = bool(truth[of_class][0])
         chosen = of_class | (truth != kind)
-        result[int(label)] = auroc(truth[chosen], values[chosen])
+        area = auroc(truth[chosen], values[chosen])
+        drawn = bootstrap(truth[chosen], values[chosen], seed=seed)
+        result[int(label)] = None
+        if area is not None and drawn is not None:
+            result[int(label)] = interval(area, drawn.auroc)
     return result
 
 
@@ -248,7 +254,7 @@ def _histograms(
 
 
 def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
-    """Return (AUROC, average precision) of each row, ``[2, rows]``.
+    """Return (AUROC, average precision, recall at each rate) of each row, ``[5, rows]``.
 
     Args:
         false: ``[rows, G]`` normals at each distinct score, the highest score first.
@@ -262,4 +268,17 @@ def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
     # Where nothing was drawn down to here the precision is 0/0, and it has weight 0.
     precision = true_above / np.maximum(true_above + false_above, 1)
     average = (true * precision).sum(axis=1) / anomalies
-    return np.stack([area, average])
+    allowed = [_allowed(fpr, int(normals[0])) for fpr in RECALL_FPRS]
+    recall = [_found(false_above, true_above, number) / anomalies for number in allowed]
+    return np.stack([area, average, *recall])
+
+
+def _found(
+    false_above: NDArray[np.int64], true_above: NDArray[np.int64], allowed: int
+) -> NDArray[np.int64]:
+    """Return how many anomalies each row flags with at most *allowed* normals, ``[rows]``."""
+    # The lowest threshold that flags no more; none may do.
+    thresholds = np.count_nonzero(false_above <= allowed, axis=1)
+    last = np.maximum(thresholds - 1, 0)[:, None]
+    found = np.take_along_axis(true_above, last, axis=1)[:, 0]
+    return np.where(thresholds > 0, found, 0)

@@ -36,14 +36,15 @@ class PixelMetrics:
     """How well heatmaps separate the anomalous pixels.
 
     Attributes:
-        auroc: Of single pixels, those of all images taken together.
-        aupro: The area under the per-region overlap up to :data:`AUPRO_LIMIT`.
+        auroc: Of single pixels, those of all images taken together; None without pixels of both
+            kinds.
+        aupro: The area under the per-region overlap up to :data:`AUPRO_LIMIT`; None likewise.
         images: The number of images.
         regions: The number of connected regions in their masks.
     """
 
-    auroc: float
-    aupro: float
+    auroc: float | None
+    aupro: float | None
     images: int
     regions: int
 
@@ -89,11 +90,11 @@ class PixelHistograms:
         self._overlap += np.bincount(inside, weights=1 / areas[labels], minlength=_BINS)
         self._regions += number
 
-    def metrics(self) -> PixelMetrics | None:
-        """Return the metrics, or None without pixels of both kinds."""
+    def metrics(self) -> PixelMetrics:
+        """Return the metrics of all images so far."""
         normal, anomalous = int(self._normal.sum()), int(self._anomalous.sum())
         if not normal or not anomalous:
-            return None
+            return PixelMetrics(None, None, self._images, self._regions)
         # Points of the curves, the highest threshold first.
         used = np.flatnonzero(self._normal + self._anomalous)[::-1]
         fpr = _curve(self._normal[used] / normal)

@@ -13,14 +13,16 @@ import numpy as np
 
 from bigan_cli.config.load import load_config
 from bigan_cli.data.external import load_external_test_set
-from bigan_cli.data.masks import Masks, load_masks
+from bigan_cli.data.masks import Masks, find_masks
 from bigan_cli.data.prepare import TestSet, open_dataset
 from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.evaluation import evaluation
-from bigan_cli.evaluation.evaluation import Evaluation, PixelScores, TestScores
+from bigan_cli.evaluation.evaluation import Evaluation, TestScores
 from bigan_cli.evaluation.metrics import Estimate
+from bigan_cli.evaluation.pixel_metrics import PixelHistograms, PixelMetrics
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.detector import Detector, Scores
+from bigan_cli.scoring.regions import resize_heatmap
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_files import EvaluationFiles
@@ -42,6 +44,8 @@ from bigan_cli.workflows.models import (
 _UNTRAINED = "0"
 # Images scored between two reports of progress; a multiple of any useful batch size.
 _CHUNK = 1024
+# Batches whose heatmaps are in memory at a time.
+_MAPS_TOGETHER = 4
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -162,7 +166,7 @@ def evaluate(
         test = open_test(directory, model, data_root, callbacks)
     else:
         test = _external_test(model, dataset, data_root, inlier, outlier, sets, callbacks)
-    masks = load_masks(test.images)
+    masks = find_masks(test.images)
     scores = _score(detector, test, partial(callbacks.on_progress, "scoring"))
     untrained_scores = untrained = None
     before = _untrained(directory, model, test, device, plugins, callbacks)
@@ -266,12 +270,26 @@ def _score(detector: Detector, test: TestSet, on_progress: Callable[[int, int], 
 def _with_pixels(
     scores: Scores, detector: Detector, test: TestSet, masks: Masks | None
 ) -> TestScores:
-    """Return *scores* with the heatmaps of the images that have masks, if there are any."""
-    heatmaps = None if masks is None else detector.heatmaps(test.images.pixels[masks.index])
-    if masks is None or heatmaps is None:
-        return TestScores(scores.score, scores.components, members=scores.members)
-    pixels = PixelScores(masks.anomalous, heatmaps)
+    """Return *scores* with the metrics of the heatmaps of images with masks, if there are any."""
+    pixels = None
+    if masks is not None and detector.has_heatmaps:
+        pixels = _pixel_metrics(detector, test, masks)
     return TestScores(scores.score, scores.components, pixels, scores.members)
+
+
+def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetrics:
+    """Return the metrics of the heatmaps, each at the size of its image in the dataset."""
+    histograms = PixelHistograms()
+    chunk = _MAPS_TOGETHER * detector.batch_size
+    for start in range(0, len(masks.index), chunk):
+        images = masks.index[start : start + chunk]
+        heatmaps = detector.heatmaps(test.images.pixels[images])
+        if heatmaps is None:
+            break
+        for image, heat in zip(images.tolist(), heatmaps, strict=True):
+            anomalous = masks.anomalous(image)
+            histograms.add(resize_heatmap(heat, *anomalous.shape), anomalous)
+    return histograms.metrics()
 
 
 def _mask_warnings(masks: Masks | None, result: Evaluation) -> tuple[str, ...]:

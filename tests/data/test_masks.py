@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bigan_cli.data.images import ImageSet
-from bigan_cli.data.masks import load_masks, read_mask
+from bigan_cli.data.masks import Masks, find_masks, read_mask
 from bigan_cli.data.unreadable import UnreadableImage
 
 # The right half of the upper two rows.
@@ -16,7 +16,9 @@ MARKED = np.zeros((4, 6), np.uint8)
 MARKED[:2, 3:] = 1
 
 
-def image_set(outlier: list[bool], masks: list[Any] | None) -> ImageSet:
+def image_set(
+    outlier: list[bool], masks: list[Any] | None, sources: list[Any] | None = None
+) -> ImageSet:
     count = len(outlier)
     return ImageSet(
         np.zeros((count, 1, 8, 12), np.uint8),
@@ -24,7 +26,13 @@ def image_set(outlier: list[bool], masks: list[Any] | None) -> ImageSet:
         np.array(outlier),
         [str(i) for i in range(count)],
         masks,
+        sources,
     )
+
+
+def marked(masks: Masks) -> list[int]:
+    """Return how many pixels of each image are anomalous."""
+    return [int(masks.anomalous(image).sum()) for image in masks.index.tolist()]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
@@ -60,16 +68,28 @@ def test_resizing_keeps_edges_sharp(tmp_path: Path) -> None:
 def test_normal_images_are_empty_and_anomalies_without_a_mask_are_left_out(tmp_path: Path) -> None:
     file = tmp_path / "mask.png"
     Image.fromarray(MARKED * 255).save(file)
-    masks = load_masks(image_set([False, True, True, False], [None, None, file, None]))
+    masks = find_masks(image_set([False, True, True, False], [None, None, file, None]))
     assert masks is not None
     assert masks.index.tolist() == [0, 2, 3]
-    assert masks.anomalous.shape == (3, 8, 12)
-    assert masks.anomalous.sum(axis=(1, 2)).tolist() == [0, 4 * MARKED.sum(), 0]
+    assert masks.anomalous(0).shape == (8, 12)
+    assert marked(masks) == [0, 4 * MARKED.sum(), 0]
+
+
+def test_masks_are_of_the_size_that_the_image_has_in_its_dataset(tmp_path: Path) -> None:
+    turned = Image.new("L", (40, 30))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # upright, it is 40 high and 30 wide
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    sources = [np.zeros((20, 24, 3), np.uint8), Image.new("L", (60, 50)), tmp_path / "turned.jpg"]
+    masks = find_masks(image_set([True, False, True], [MARKED, None, MARKED], sources))
+    assert masks is not None
+    assert [masks.anomalous(i).shape for i in range(3)] == [(20, 24), (50, 60), (40, 30)]
+    assert marked(masks) == [20 * 24 // 4, 0, 40 * 30 // 4]
 
 
 @pytest.mark.parametrize("masks", [None, [None, None]])
 def test_without_any_mask_there_is_nothing(masks: list[Path | None] | None) -> None:
-    assert load_masks(image_set([False, True], masks)) is None
+    assert find_masks(image_set([False, True], masks)) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +100,7 @@ def test_an_unreadable_mask_is_named(tmp_path: Path, content: bytes | None, reas
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UnreadableImage, match=reason) as caught:
-        load_masks(image_set([True], [file]))
+        find_masks(image_set([True], [file]))
     assert str(file) in str(caught.value)
 
 
@@ -129,10 +149,10 @@ def test_several_masks_of_one_image_add_up() -> None:
 
 def test_arrays_serve_as_masks_and_what_marks_nothing_is_named() -> None:
     blank = np.zeros((4, 6), bool)
-    masks = load_masks(image_set([False, True, True, True], [None, MARKED, blank, None]))
+    masks = find_masks(image_set([False, True, True, True], [None, MARKED, blank, None]))
     assert masks is not None
     assert masks.index.tolist() == [0, 1, 2]
-    assert masks.anomalous.sum(axis=(1, 2)).tolist() == [0, 4 * MARKED.sum(), 0]
+    assert marked(masks) == [0, 4 * MARKED.sum(), 0]
     assert masks.blank == ("2",)
     assert masks.without == 1
     assert len(masks.warnings()) == 2

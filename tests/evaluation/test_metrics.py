@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from bigan_cli.errors import DataError
 from bigan_cli.evaluation import metrics
@@ -121,12 +121,13 @@ def test_each_class_is_held_against_the_other_kind() -> None:
     labels = np.array([0, 0, 3, 1, 1, 2, 2])
     scores = np.array([0.0, 1.0, 5.0, 9.0, 8.0, 2.0, -1.0])
     by_class = metrics.auroc_by_class(outlier, labels, scores)
-    assert by_class == {
+    assert {label: found and found.value for label, found in by_class.items()} == {
         0: pytest.approx(6 / 8),  # against 9, 8, 2 and -1
         1: 1.0,
         2: pytest.approx(2 / 6),
         3: pytest.approx(2 / 4),
     }
+    assert all(found and found.low <= found.value <= found.high for found in by_class.values())
     assert metrics.auroc_by_class([False] * 3, [0, 0, 1], [1.0, 2.0, 3.0]) == {0: None, 1: None}
 
 
@@ -153,22 +154,30 @@ def test_no_images_have_no_rate_and_no_quantiles() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=8, max_size=40).filter(
-        lambda pixels: len({anomalous for anomalous, _ in pixels}) == 2
-    )
+    st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=40),
+    st.sampled_from([0.0, 0.01, 0.05, 0.29, 0.5, 1.0]),
 )
-def test_pixel_auroc_is_the_auroc_of_all_pixels(pixels: list[tuple[bool, int]]) -> None:
-    pixels = pixels[: len(pixels) // 4 * 4]
-    truth = np.array([anomalous for anomalous, _ in pixels]).reshape(-1, 2, 2)
-    values = np.array([value for _, value in pixels], np.float32).reshape(-1, 2, 2)
-    expected = metrics.auroc(truth.ravel(), values.ravel())
-    assert metrics.pixel_auroc(truth, values) == (
-        None if expected is None else pytest.approx(expected)
-    )
+def test_recall_is_the_best_on_the_roc_curve_up_to_a_rate(
+    images: list[tuple[bool, int]], fpr: float
+) -> None:
+    outlier = np.array([anomalous for anomalous, _ in images])
+    scores = np.array([float(score) for _, score in images])
+    found = metrics.recall_at(outlier, scores, fpr)
+    if outlier.all() or not outlier.any():
+        assert found is None
+        return
+    rates, recalls, _ = roc_curve(outlier, scores, drop_intermediate=False)
+    assert found == pytest.approx(recalls[rates <= fpr + 1e-9].max())
 
 
-def test_pixel_auroc_refuses_what_has_no_order() -> None:
-    values = np.zeros((2, 2, 2), np.float32)
-    values[0, 0, 0] = np.nan
-    with pytest.raises(DataError, match="not finite"):
-        metrics.pixel_auroc(np.zeros((2, 2, 2), np.bool_), values)
+def test_the_bootstrap_draws_recall_like_the_value() -> None:
+    random = np.random.default_rng(5)
+    outlier = np.arange(300) < 100
+    scores = random.normal(size=300) + 2 * outlier
+    drawn = metrics.bootstrap(outlier, scores)
+    assert drawn is not None
+    for fpr in metrics.RECALL_FPRS:
+        value = metrics.recall_at(outlier, scores, fpr)
+        assert value is not None
+        low, high = np.quantile(drawn.recall[fpr], [0.01, 0.99])
+        assert low <= value <= high

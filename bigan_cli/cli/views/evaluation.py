@@ -56,7 +56,7 @@ def _class_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
         if each.auroc is not None and (each.outlier or normal_classes > 1):
             kind = "anomalous" if each.outlier else "normal"
             of = f"{each.flagged.count:,} of {each.flagged.total:,} flagged"
-            yield f"AUROC of {kind} class {each.name}", f"{each.auroc:.4f}", None, None, of
+            yield f"AUROC of {kind} class {each.name}", *_cells(each.auroc), of
 
 
 def _ranking_rows(ranking: Ranking, which: str, of: str) -> Iterator[tuple[object, ...]]:
@@ -64,6 +64,9 @@ def _ranking_rows(ranking: Ranking, which: str, of: str) -> Iterator[tuple[objec
         yield f"AUROC{which}", *_cells(ranking.auroc), of
     if ranking.average_precision is not None:
         yield f"average precision{which}", *_cells(ranking.average_precision), of
+    if not which:
+        for fpr, recall in ranking.recall.items():
+            yield f"recall at {float(fpr):.0%} false positives", *_cells(recall), of
 
 
 def _member_rows(result: Evaluation, of: str) -> Iterator[tuple[object, ...]]:
@@ -80,10 +83,21 @@ def _member_rows(result: Evaluation, of: str) -> Iterator[tuple[object, ...]]:
 
 
 def _pixel_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
-    of = f"pixels of {count(result.masked_images, 'image')} with known masks"
+    images = f"{count(result.masked_images, 'image')} with known masks"
+    regions = f"{count(result.masked_regions, 'region')} in {images}"
     for which, ranking in (("", result.trained), (" untrained", result.untrained)):
-        if ranking is not None and ranking.pixel_auroc is not None:
-            yield f"pixel AUROC{which}", f"{ranking.pixel_auroc:.4f}", None, None, of
+        if ranking is None:
+            continue
+        if ranking.pixel_auroc is not None:
+            yield (
+                f"pixel AUROC{which}",
+                f"{ranking.pixel_auroc:.4f}",
+                None,
+                None,
+                f"pixels of {images}",
+            )
+        if ranking.pixel_aupro is not None:
+            yield f"AUPRO{which}", f"{ranking.pixel_aupro:.4f}", None, None, regions
 
 
 def _quantile_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
