@@ -33,6 +33,7 @@ from bigan_cli.report.drawing import (
     write,
 )
 from bigan_cli.report.grid_layout import GAP, MARGIN, GridLayout, Tile
+from bigan_cli.report.heatmap import overlay
 
 Pixels = NDArray[np.uint8]
 
@@ -48,6 +49,7 @@ def comparison_grid(
     reconstructions: Pixels,
     heading: str = "",
     captions: Sequence[str] = (),
+    heatmaps: NDArray[np.float32] | None = None,
 ) -> None:
     """Write a picture of every image beside its reconstruction and their difference.
 
@@ -61,6 +63,8 @@ def comparison_grid(
         heading: One line above the grid, such as ``epoch 10``.
         captions: One text per image, or none at all; lines are split at newlines and shortened
             where they are too wide.
+        heatmaps: float32 ``[N, H, W]`` in units of normal images, laid over the images in a
+            column of their own; see :mod:`bigan_cli.report.heatmap`.
 
     Raises:
         ValueError: The arrays are empty, not images, or of different shapes, or there are other
@@ -73,11 +77,13 @@ def comparison_grid(
     lines = [caption.split("\n") for caption in captions]
     below = max(map(len, lines), default=0) * line_height(_TEXT)
     tile = Tile.of(originals)
-    column = max(tile.width, *(text_width(title, _TEXT) for title in _TITLES))
+    titles = _TITLES if heatmaps is None else (*_TITLES, "heatmap")
+    column = max(tile.width, *(text_width(title, _TEXT) for title in titles))
     inner = 4
+    width = len(titles) * (column + inner) - inner
     page = GridLayout.of(
         len(originals),
-        (3 * column + 2 * inner, tile.height + below),
+        (width, tile.height + below),
         titles=line_height(_TEXT) + 2,
         row_gap=GAP if below else inner,
         footer=line_height(_TEXT) + line_height(_SMALL) + 10,
@@ -86,18 +92,20 @@ def comparison_grid(
     inset = (column - tile.width) // 2
     for group in range(min(page.columns, len(originals))):
         left, top = page.cell(group)
-        for k, title in enumerate(_TITLES):
+        for k, title in enumerate(titles):
             centre = left + k * (column + inner) + column // 2
             at = (centre - text_width(title, _TEXT) // 2, top - line_height(_TEXT) // 2 - 2)
             write(draw, at, title, _TEXT, MUTED)
     for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
         left, top = page.cell(i)
-        images = to_rgb(one), to_rgb(other), difference_image(one, other)
+        images = [to_rgb(one), to_rgb(other), difference_image(one, other)]
+        if heatmaps is not None:
+            images.append(np.asarray(overlay(images[0], heatmaps[i])))
         for k, image in enumerate(images):
             tile.paste(canvas, draw, image, (left + k * (column + inner) + inset, top))
         for n, line in enumerate(lines[i] if lines else ()):
             down = top + tile.height + 4 + n * line_height(_TEXT) + line_height(_TEXT) // 2
-            text = fit(line, _TEXT, 3 * column + 2 * inner - inset)
+            text = fit(line, _TEXT, width - inset)
             write(draw, (left + inset, down), text, _TEXT)
     middle = page.height - MARGIN - line_height(_SMALL) - line_height(_TEXT) // 2
     _difference_legend(draw, (MARGIN, middle))

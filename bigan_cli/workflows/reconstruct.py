@@ -92,7 +92,7 @@ def reconstruct(
     overwrite: bool = False,
     callbacks: Callbacks | None = None,
 ) -> ReconstructionResult:
-    """Draw images next to their reconstructions and the differences.
+    """Draw images next to their reconstructions, the differences and the heatmaps.
 
     Args:
         paths: Image files and folders, of which the first readable images are shown; by default
@@ -121,7 +121,7 @@ def reconstruct(
     else:
         selection = _from_test(model, source, run, data_root, number, seed, callbacks)
     pixels = np.stack(selection.pixels)
-    scores = model.detector.score(pixels)
+    scores = model.detector.score(pixels, heatmaps=True)
     epoch = model.detector.members[0].provenance.epoch  # reconstructions are the first member's
     comparison_grid(
         output,
@@ -134,6 +134,7 @@ def reconstruct(
                 selection.captions, scores.score, scores.p_value, strict=True
             )
         ],
+        heatmaps=scores.heatmaps,
     )
     return ReconstructionResult(
         path=output,

@@ -84,6 +84,20 @@ def test_every_pixel_of_originals_and_reconstructions_is_shown_unaltered_side_by
         assert left[0] < right[0]
 
 
+def test_a_heatmap_has_a_column_where_what_is_calm_shows_the_image(tmp_path: Path) -> None:
+    originals, reconstructions = noise((3, 1, 20, 30)), noise((3, 1, 20, 30), 1)
+    heatmaps = np.zeros((3, 20, 30), np.float32)
+    heatmaps[2, 5:9, 5:9] = 3
+    grids.comparison_grid(
+        tmp_path / "grid.png", originals, reconstructions, heatmaps=heatmaps, captions=["a"] * 3
+    )
+    seen = picture(tmp_path / "grid.png")
+    assert [len(places(seen, image)) for image in originals] == [2, 2, 1]
+    (left, right) = places(seen, originals[0])
+    ((middle, _),) = places(seen, reconstructions[0])
+    assert left[0] < middle < right[0]
+
+
 @relaxed
 @given(shape=shapes)
 def test_samples_come_in_reading_order(tmp_path: Path, shape: tuple[int, ...]) -> None:
