@@ -94,14 +94,15 @@ class Items:
     Attributes:
         images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
             paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
-            each. A sequence is indexed only when its pixels are needed.
+            each. A sequence is indexed only when its pixels are needed, by several threads at
+            the same time: a handle that belongs to one thread (sqlite3) must be opened in each.
         labels: int64 ``[N]``, each an index into the dataset's classes; a list becomes one.
         masks: Where known, for each image its ground-truth mask, or None for an image without
             one: a file, a PIL image, or an array ``[H, W]`` of booleans or of numbers from 0
             up; or a tuple of these, of which each marks a part. Of any size. A boolean marks an
             anomalous pixel where it is true; a number where it is above half of the largest in
             the mask, or not 0 where none is above 31. A sequence is indexed only when its mask
-            is needed.
+            is needed, as *images* are.
         names: What to call each image in results; the paths or positions where absent.
     """
 
@@ -135,6 +136,8 @@ class Dataset(ABC):
         Options: Its typed options, the table ``[data.options]`` of a config file.
         preset: Run-file tables that suit this dataset better than the general defaults,
             for instance ``{"train": {"epochs": 100}}``.
+        provided_by: Of an instance, the package and version or the file that its class is from;
+            set by bigan, for messages.
     """
 
     name: ClassVar[str]
@@ -144,6 +147,7 @@ class Dataset(ABC):
     needs_root: ClassVar[bool] = False
     Options: ClassVar[type[AnyOptions]] = Options
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    provided_by: str = ""
 
     def __init__(self, options: AnyOptions, location: DataLocation) -> None:
         self.options: Any = options
@@ -222,12 +226,14 @@ class Architecture(ABC):
         Options: Its typed options, the table ``[model.options]`` of a config file.
         preset: Config tables that suit this architecture better than the general defaults; they
             rank below everything that the user gives.
+        provided_by: As of :class:`Dataset`.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     Options: ClassVar[type[AnyOptions]] = Options
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    provided_by: str = ""
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
@@ -347,6 +353,7 @@ class ScoreComponent(ABC):
         needs_head: The head that must have been trained, or an empty string.
         requires_cycle_discriminator: The cycle discriminator that must have been trained,
             ``image`` or ``latent``, or an empty string.
+        provided_by: As of :class:`Dataset`.
     """
 
     name: ClassVar[str]
@@ -358,6 +365,7 @@ class ScoreComponent(ABC):
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""
     requires_cycle_discriminator: ClassVar[str] = ""
+    provided_by: str = ""
 
     def __init__(self, options: AnyOptions) -> None:
         self.options: Any = options
@@ -385,7 +393,8 @@ class ScoreComponent(ABC):
 
         By default it is the mean of :meth:`heatmap`; a subclass defines at least one of the two.
         The value of an image must not depend on the other images of the batch. Several threads
-        may call it at the same time.
+        call it at the same time, :meth:`embed` and :meth:`heatmap` too: keep no state of a call
+        on the instance, and nothing that belongs to one thread.
 
         Raises:
             TypeError: The subclass defines neither.

@@ -35,7 +35,7 @@ from bigan_cli.config.resolve import (
     settle_paths,
     settle_protocol,
 )
-from bigan_cli.config.schema import DataConfig, RunConfig
+from bigan_cli.config.schema import DataConfig, OutputConfig, RunConfig
 from bigan_cli.config.sources import (
     ConfigSource,
     Keys,
@@ -57,8 +57,10 @@ from bigan_cli.config.validation_errors import problems_of
 from bigan_cli.contracts import Dataset
 from bigan_cli.errors import ConfigError, PluginError
 from bigan_cli.plugins import PluginVersion, Registry, load_registry
+from bigan_cli.plugins.checks import describe_value, format_error
 
 _PLUGINS: Keys = ("plugins",)
+_SAVE_DIR: Keys = ("output", "save_dir")
 _PRESET: Keys = ("train", "preset")
 
 
@@ -110,9 +112,14 @@ def load_config(
     above = [set_source(sets, problems), settings_source(settings or {})]
     plugin_files = list(dict.fromkeys(_plugin_files([*below, *above])))
     if registry is None:
+        # Files of a run may have moved: what they provided may come from another one now.
+        optional = set(_plugin_files(below)) - set(_plugin_files(above)) if complete else set()
         registry = load_registry(
-            [Path(path) for path in plugin_files], plugin_versions=plugin_versions
+            [Path(path) for path in plugin_files if path not in optional],
+            [Path(path) for path in plugin_files if path in optional],
+            plugin_versions,
         )
+        plugin_files = [p for p in plugin_files if p not in optional or os.path.exists(p)]  # noqa: PTH110
 
     dataset = find_dataset(registry, MergedConfig([*below, *above]), problems)
     wanted = str(highest([*below, *above], _PRESET, DEFAULT))
@@ -130,13 +137,33 @@ def load_config(
     if _is_list_of_text(merged.value(_PLUGINS)):
         merged.replace(_PLUGINS, plugin_files)
     settle_paths(merged, DataConfig, problems, ("data",))
-    expand_home(merged, ("output", "save_dir"), problems)
+    expand_home(merged, _SAVE_DIR, problems)
 
     architecture = find_architecture(registry, merged, problems)
     components = find_components(registry, merged, problems).values()
     owners = [owner_of(cls) for cls in (dataset, architecture, *components) if cls is not None]
     config = _validated(merged, owners, problems)
     return LoadedConfig(config, registry, _sources(config, merged), tuple(notes))
+
+
+def save_dir_of(file: Path | None, sets: Sequence[str], settings: Mapping[str, Any]) -> Path:
+    """Return ``output.save_dir`` alone; no plugin is loaded, and nothing else is looked at.
+
+    Raises:
+        ConfigError: It is not a path, or *sets* cannot be read.
+    """
+    problems: list[Problem] = []
+    sources = [file_source(file)] if file is not None else []
+    sources += [set_source(sets, problems), settings_source(settings)]
+    merged = MergedConfig(sources)
+    usual = str(OutputConfig().save_dir)
+    path = merged.value(_SAVE_DIR, usual)
+    if not isinstance(path, str):
+        problems.append((f"{''.join(merged.place(_SAVE_DIR))} must be a path", ""))
+    expand_home(merged, _SAVE_DIR, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Path(merged.value(_SAVE_DIR, usual))
 
 
 def _presets(
@@ -151,7 +178,9 @@ def _presets(
     asked_for = highest(given, ARCHITECTURE)
     if dataset is not None:
         root = _root(given)
-        tables, reason = dataset.preset_for(root, asked_for if isinstance(asked_for, str) else None)
+        tables, reason = _preset_for(
+            registry, dataset, root, asked_for if isinstance(asked_for, str) else None
+        )
         sources.append(preset_source(dataset.name, tables))
         notes += [reason] if reason else []
     name = highest([*sources, *given], ARCHITECTURE, DEFAULT_ARCHITECTURE)
@@ -159,6 +188,30 @@ def _presets(
         architecture = registry.architecture(str(name))
         sources.insert(0, preset_source(architecture.name, architecture.preset))
     return [*sources, *effort_sources(effort, sources)]
+
+
+def _preset_for(
+    registry: Registry, dataset: type[Dataset], root: Path | None, architecture: str | None
+) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+    """Return the preset of *dataset* and its reason.
+
+    Raises:
+        PluginError: The dataset's code fails, or returns something else.
+    """
+    subject = f"dataset '{dataset.name}' ({registry.datasets[dataset.name].source})"
+    try:
+        found: Any = dataset.preset_for(root, architecture)
+    except Exception as error:
+        raise PluginError(f"{subject} failed in preset_for(): {format_error(error)}") from error
+    pair = isinstance(found, tuple) and len(found) == 2
+    tables: Any = found[0] if pair else None
+    good = isinstance(tables, Mapping) and all(isinstance(t, Mapping) for t in tables.values())
+    if not good or not isinstance(found[1], str):
+        raise PluginError(
+            f"{subject} does not keep its contract: preset_for() returned "
+            f"{describe_value(found)}, not (tables, reason)"
+        )
+    return tables, found[1]
 
 
 def _root(sources: Sequence[ConfigSource]) -> Path | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 import numpy as np
 
 from bigan_cli.contracts import Dataset, ImageShape, Items
+from bigan_cli.data import dataset_calls
 from bigan_cli.data.cache import cached
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.images import ImageSet
@@ -26,9 +27,8 @@ from bigan_cli.data.load import (
 )
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.splits import Labels
-from bigan_cli.errors import BiganError, DataError, PluginError, is_out_of_memory
+from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
-from bigan_cli.plugins.checks import format_error
 
 if TYPE_CHECKING:
     from bigan_cli.contracts import Mask
@@ -71,11 +71,11 @@ class ImagePool:
             DataError: There is nothing to train on.
             PluginError: The contract is broken, or the dataset's own code raises something.
         """
-        train = _ask(dataset, dataset.train_items)
-        test = _ask(dataset, dataset.test_items)
-        names = _ask(dataset, dataset.classes)
+        train = dataset_calls.items(dataset, "train_items")
+        test = dataset_calls.items(dataset, "test_items")
+        names = dataset_calls.classes(dataset)
         for items in (train, test):
-            _check_contract(dataset.name, items, len(names))
+            dataset_calls.check_labels(dataset, items, len(names))
         if not len(train):
             raise DataError(
                 f"the dataset {dataset.name} has no images to train on in {dataset.location.root}",
@@ -85,7 +85,7 @@ class ImagePool:
             np.asarray(train.labels, np.int64),
             np.asarray(test.labels, np.int64),
             names,
-            _ask(dataset, dataset.normal_classes),
+            dataset_calls.normal_classes(dataset, len(names)),
             dataset.name,
         )
         return cls(
@@ -93,8 +93,8 @@ class ImagePool:
             test,
             labels,
             options,
-            description=_ask(dataset, dataset.describe),
-            warnings=tuple(_ask(dataset, dataset.warnings)),
+            description=dataset_calls.describe(dataset),
+            warnings=dataset_calls.warnings(dataset),
         )
 
     def notes(self) -> tuple[str, ...]:
@@ -179,22 +179,6 @@ class ImagePool:
         return ImageSet(pixels, labels, outlier, names, masks, sources)
 
 
-def _ask(dataset: Dataset, method: Callable[[], T]) -> T:
-    """Return what *method* of *dataset* returns; its exceptions become plugin errors."""
-    try:
-        return method()
-    except BiganError:
-        raise
-    except Exception as error:
-        # A file that cannot be opened, and memory that ran out, are nobody's defect.
-        if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
-            raise
-        raise PluginError(
-            f"the dataset {dataset.name} is broken: {format_error(error)}",
-            "'bigan plugins check' tries out all that it must do",
-        ) from error
-
-
 @dataclass(frozen=True)
 class _Block:
     """Some images of the pool: their places in it, sorted, and their pixels."""
@@ -266,23 +250,3 @@ class _Fetched(Sequence[T]):
             return _Fetched(self._split, self._places[index], self._fetch)
         name, i = self._places[index]
         return self._fetch(self._split[name], i)
-
-
-def _check_contract(dataset: str, items: Items, classes: int) -> None:
-    """Refuse items that a dataset should not have returned.
-
-    Raises:
-        PluginError: Says what is wrong with them.
-    """
-    count = len(items.labels)
-    lengths = {"images": items.images, "masks": items.masks, "names": items.names}
-    for what, sequence in lengths.items():
-        if sequence is not None and len(sequence) != count:
-            raise PluginError(
-                f"the dataset {dataset} returned {len(sequence)} {what} for {count} labels"
-            )
-    if count and not 0 <= int(items.labels.min()) <= int(items.labels.max()) < classes:
-        raise PluginError(
-            f"the dataset {dataset} returned labels {items.labels.min()} to "
-            f"{items.labels.max()} for {classes} classes"
-        )

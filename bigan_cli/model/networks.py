@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
-from bigan_cli.errors import PluginError, UsageError
+from bigan_cli.errors import UsageError
+from bigan_cli.model import architecture_calls
 from bigan_cli.model.cycle_discriminators import make_cycle_discriminators
 
 
@@ -127,7 +128,7 @@ def build_networks(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         networks = assemble(architecture, image_shape, latent_dim, pretrained=pretrained)
-        _check_contract(architecture.name, networks)
+        architecture_calls.check_networks(architecture, networks)
         add_heads(networks, heads or {})
         add_cycle_discriminators(networks, cycle_discriminators)
     return networks
@@ -138,22 +139,22 @@ def assemble(
     architecture: Architecture, image_shape: ImageShape, latent_dim: int, *, pretrained: bool
 ) -> Networks:
     """Return the networks of *architecture*, unchecked; uses torch's global generator."""
-    extractor = architecture.feature_extractor(image_shape, pretrained=pretrained)
+    extractor = architecture_calls.feature_extractor(
+        architecture, image_shape, pretrained=pretrained
+    )
     if extractor is None:
         return Networks(
-            *architecture.build(image_shape, latent_dim),
+            *architecture_calls.build(architecture, image_shape, latent_dim),
             image_shape=image_shape,
             latent_dim=latent_dim,
         )
-    extractor.eval().requires_grad_(requires_grad=False)
-    one_image = torch.zeros(1, image_shape.channels, image_shape.height, image_shape.width)
-    feature_shape = ImageShape(*extractor(one_image).shape[1:])
+    feature_shape = architecture_calls.feature_shape(architecture, extractor, image_shape)
     return Networks(
-        *architecture.build(feature_shape, latent_dim),
+        *architecture_calls.build(architecture, feature_shape, latent_dim),
         image_shape=image_shape,
         latent_dim=latent_dim,
         extractor=extractor,
-        decoder=architecture.decoder(feature_shape, image_shape),
+        decoder=architecture_calls.decoder(architecture, feature_shape, image_shape),
         input_shape=feature_shape,
     )
 
@@ -192,40 +193,6 @@ def add_cycle_discriminators(networks: Networks, names: Sequence[str]) -> None:
 def heads_of(networks: Networks) -> dict[str, int]:
     """Return name -> outputs of each head, as for :func:`build_networks`."""
     return {name: int(head.out_features) for name, head in networks.heads.items()}  # type: ignore[arg-type]
-
-
-@torch.no_grad()
-def _check_contract(name: str, networks: Networks) -> None:
-    shape = networks.input_shape
-    places = (shape.height, shape.width) if networks.on_places else ()
-    x = torch.rand(2, shape.channels, shape.height, shape.width) * 2 - 1
-    z = torch.randn(2, networks.latent_dim, *places)
-    networks.eval()
-    encoded: Tensor = networks.encoder(x)
-    generated: Tensor = networks.generator(z)
-    logits, features = networks.discriminator(x, z)
-    networks.train()
-    expected = {
-        "encoder": (encoded, tuple(z.shape)),
-        "generator": (generated, tuple(x.shape)),
-        "discriminator's logits": (logits, (2, *places)),
-        "discriminator's features": (features, (2, *_feature_axes(features), *places)),
-    }
-    for part, (output, wanted) in expected.items():
-        if tuple(output.shape) != wanted:
-            raise PluginError(
-                f"architecture '{name}': the {part} for images {shape} has shape "
-                f"{tuple(output.shape)}, expected {wanted}"
-            )
-        if not torch.isfinite(output).all():
-            raise PluginError(f"architecture '{name}': the {part} is not finite for {shape}")
-    if not networks.on_places and generated.abs().max() > 1:
-        raise PluginError(f"architecture '{name}': the generator leaves the range [-1, 1]")
-
-
-def _feature_axes(features: Tensor) -> tuple[int, ...]:
-    # Any number of features is valid, but there must be one vector per image or per place.
-    return tuple(features.shape[1:2])
 
 
 def apply_head(head: nn.Module, features: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ import pluggy
 from pydantic import ValidationError
 
 from bigan_cli import __version__, hookspecs
-from bigan_cli.contracts import Dataset, ImageShape, Options, ScoreComponent
+from bigan_cli.contracts import Architecture, Dataset, ImageShape, Options, ScoreComponent
 from bigan_cli.plugins.names import join_words
 from bigan_cli.plugins.registry import KINDS, Kind
 from bigan_cli.plugins.sources import Candidate, PluginRejected
@@ -116,7 +116,7 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
 def _call(manager: pluggy.PluginManager, kind: Kind) -> list[type[Any]]:
     answers = getattr(manager.hook, kind.hook)()
     if not answers or not isinstance(answers[0], list | tuple):
-        given = _shown(answers[0]) if answers else "None"
+        given = describe_value(answers[0]) if answers else "None"
         raise PluginRejected(f"{kind.hook} must return a list of classes, and it returned {given}")
     names: set[str] = set()
     for cls in answers[0]:
@@ -137,7 +137,7 @@ def check_class(cls: Any, kind: Kind) -> None:
         own = isinstance(cls, kind.base)
         hint = ": return the class" if own else ""
         raise PluginRejected(
-            f"{kind.hook} must return classes, and it returned {_shown(cls)}{hint}"
+            f"{kind.hook} must return classes, and it returned {describe_value(cls)}{hint}"
         )
     if not issubclass(cls, kind.base):
         raise PluginRejected(
@@ -159,6 +159,8 @@ def check_class(cls: Any, kind: Kind) -> None:
     _check_options(cls)
     if issubclass(cls, Dataset):
         _check_dataset(cls)
+    if issubclass(cls, Architecture):
+        _check_attributes(cls, {"preset": _preset_check(cls.preset, "model", "architecture")})
     if issubclass(cls, ScoreComponent):
         _check_component(cls)
 
@@ -178,7 +180,8 @@ def _check_options(cls: Any) -> None:
         options.model_validate_json(saved)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'all of them'}: {e['msg']}, got {_shown(e['input'])}"
+            f"{'.'.join(map(str, e['loc'])) or 'all of them'}: {e['msg']}, "
+            f"got {describe_value(e['input'])}"
             for e in error.errors()
         )
         raise PluginRejected(
@@ -188,8 +191,8 @@ def _check_options(cls: Any) -> None:
         raise PluginRejected(f"a default of {cls.__name__}.Options holds None, which TOML cannot")
 
 
-def _shown(value: Any) -> str:
-    """Return a short form of *value* without its memory address."""
+def describe_value(value: Any) -> str:
+    """Return a short form of *value*, in one line and without its memory address."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     text = " ".join(repr(value).split())
@@ -218,13 +221,19 @@ def _check_dataset(cls: type[Dataset]) -> None:
             names is None or (isinstance(names, tuple) and all(isinstance(n, str) for n in names)),
             "a tuple of strings or None",
         ),
-        "preset": (
-            isinstance(preset, Mapping)
-            and all(isinstance(table, Mapping) for table in preset.values())
-            and "dataset" not in preset.get("data", {}),
-            "tables of a config file, without data.dataset",
-        ),
+        "preset": _preset_check(preset, "data", "dataset"),
     }
+    _check_attributes(cls, checks)
+
+
+def _preset_check(preset: Any, table: str, key: str) -> tuple[bool, str]:
+    """Return whether *preset* has tables, not with the name itself, and what is wanted."""
+    tables = isinstance(preset, Mapping) and all(isinstance(t, Mapping) for t in preset.values())
+    good = tables and key not in preset.get(table, {})
+    return good, f"tables of a config file, without {table}.{key}"
+
+
+def _check_attributes(cls: type[Any], checks: Mapping[str, tuple[bool, str]]) -> None:
     for attribute, (good, wanted) in checks.items():
         if not good:
             given = getattr(cls, attribute)

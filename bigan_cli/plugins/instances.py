@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from bigan_cli.atomic import expanded
 from bigan_cli.contracts import Architecture, DataLocation, Dataset, Options, ScoreComponent
 from bigan_cli.errors import PluginError, UsageError
+from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, Kind, Registry
 
 if TYPE_CHECKING:
     from bigan_cli.config.schema import DataConfig, ModelConfig, ScoreConfig
+
+T = TypeVar("T", Dataset, Architecture, ScoreComponent)
 
 
 def make_dataset(registry: Registry, config: DataConfig, cache: Path) -> Dataset:
@@ -34,7 +37,7 @@ def make_dataset(registry: Registry, config: DataConfig, cache: Path) -> Dataset
     if config.root is None and cls.needs_root:
         raise UsageError(f"the dataset {cls.name} needs a folder of images", "'data.root=DIR'")
     root = cache if config.root is None else expanded(config.root)
-    return cls(options, DataLocation(root, config.download))
+    return _made(registry, DATASET, cls, options, DataLocation(root, config.download))
 
 
 def make_architecture(registry: Registry, config: ModelConfig) -> Architecture:
@@ -44,7 +47,7 @@ def make_architecture(registry: Registry, config: ModelConfig) -> Architecture:
         PluginError: There is no such architecture, or its options are wrong.
     """
     cls = registry.architecture(config.architecture)
-    return cls(_options(cls, ARCHITECTURE, config.options))
+    return _made(registry, ARCHITECTURE, cls, _options(cls, ARCHITECTURE, config.options))
 
 
 def make_component(registry: Registry, name: str, config: ScoreConfig) -> ScoreComponent:
@@ -54,7 +57,8 @@ def make_component(registry: Registry, name: str, config: ScoreConfig) -> ScoreC
         PluginError: There is no such component, or its options are wrong.
     """
     cls = registry.component(name)
-    return cls(_options(cls, COMPONENT, config.options.get(cls.name, {})))
+    options = _options(cls, COMPONENT, config.options.get(cls.name, {}))
+    return _made(registry, COMPONENT, cls, options)
 
 
 def make_components(
@@ -62,6 +66,20 @@ def make_components(
 ) -> list[ScoreComponent]:
     """Return the score components *names*; as :func:`make_component`."""
     return [make_component(registry, name, config) for name in names]
+
+
+def _made(registry: Registry, kind: Kind, cls: type[T], *arguments: Any) -> T:
+    """Return an instance of *cls* that knows its provider.
+
+    Raises:
+        PluginError: The class's own code fails.
+    """
+    plugin: Any = cls.__new__(cls)  # known to what reports its faults before it is complete
+    plugin.provided_by = registry.all_of(kind)[plugin.name].source
+    with plugin_faults(plugin, "__init__()"):
+        plugin.__init__(*arguments)
+    made: T = plugin
+    return made
 
 
 def _options(cls: type[Any], kind: Kind, table: Mapping[str, Any]) -> Options:

@@ -15,6 +15,8 @@ from torch.nn.functional import interpolate
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.model.networks import Networks, to_pixels
+from bigan_cli.plugins.faults import plugin_fault, returned
+from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
@@ -47,7 +49,7 @@ class FittedComponent:
         """Return where each image is anomalous, ``[N, h, w]``, or None if it cannot tell."""
         if not has_heatmap(self.component):
             return None
-        heat = self.component.heatmap(outputs, self.fitted)
+        heat = component_calls.heatmap(self.component, outputs, self.fitted)
         if heat is None or self.places is None:
             return heat
         return self.places.standardise(heat.float())
@@ -68,9 +70,11 @@ def raw_value(
 ) -> Tensor:
     """Return one value per image, ``[N]``: of the standardised map where there is its scale."""
     if places is None:
-        return component.score(outputs, fitted)
-    heat = component.heatmap(outputs, fitted)
-    assert heat is not None  # noqa: S101  places were fitted to it
+        return component_calls.score(component, outputs, fitted)
+    heat = component_calls.heatmap(component, outputs, fitted)
+    if heat is None or heat.shape[1:] != places.location.shape:
+        shown, wanted = returned(heat), list(places.location.shape)
+        raise plugin_fault(component, f"heatmap() returned {shown}, and {wanted} at each before")
     return image_value(places.standardise(heat.float()))
 
 
@@ -190,15 +194,22 @@ class EnsembleMember:
         found = [(c.weight, heat) for c, heat in components if heat is not None]
         if not found:
             return None
-        stacked = torch.stack([heat[:count].float() for _, heat in found])
+        heats = [heat[:count].float() for _, heat in found]
+        if len({heat.shape for heat in heats}) > 1:  # of several resolutions
+            heats = [self._at_image_size(heat) for heat in heats]
+        stacked = torch.stack(heats)
         weights = stacked.new_tensor([weight for weight, _ in found])
         if outputs.on_places and weights.any():  # where all are on one scale
             stacked = stacked * (weights / weights.mean())[:, None, None, None]
-        combined = stacked.mean(dim=0)
-        if combined.shape[1:] != self._image_size:
-            combined = interpolate(combined[:, None], size=self._image_size, mode="bilinear")[:, 0]
+        combined = self._at_image_size(stacked.mean(dim=0))
         heat: NDArray[np.float32] = combined.cpu().numpy()
         return heat
+
+    def _at_image_size(self, maps: Tensor) -> Tensor:
+        """Return maps ``[N, h, w]`` at the size of the images."""
+        if maps.shape[1:] == self._image_size:
+            return maps
+        return interpolate(maps[:, None], size=self._image_size, mode="bilinear")[:, 0]
 
     def _joined(self, rows: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
         found = [heat for heat in rows if heat is not None]

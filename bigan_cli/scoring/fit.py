@@ -17,6 +17,7 @@ from torch import Tensor
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
+from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector, mean, member_scores
 from bigan_cli.scoring.ensemble_member import (
@@ -120,13 +121,35 @@ def usable_components(
     Raises:
         UsageError: None is left, or all weights are zero.
     """
-    usable = [c for c in components if _can_score(c, networks)]
+    lacking = {c.name: what_is_lacking(c, networks) for c in components}
+    usable = [c for c in components if not lacking[c.name]]
     if sum(weights.get(c.name, c.weight) for c in usable) <= 0:
+        reasons = "; ".join(f"'{name}' needs {what}" for name, what in lacking.items() if what)
         raise UsageError(
-            "no score component with a weight above zero is left",
+            "no score component with a weight above zero is left"
+            + (f": {reasons}" if reasons and not usable else ""),
             "see 'score.components' and 'score.weights'",
         )
     return usable
+
+
+def what_is_lacking(component: ScoreComponent, networks: Networks) -> str:
+    """Return what *component* needs that *networks* do not have, or an empty string."""
+    head, cycle = component.needs_head, component.requires_cycle_discriminator
+    lacking = {
+        "an architecture on features": component.needs_places and not networks.on_places,
+        "a discriminator with image_features": (
+            component.needs_image_features and not networks.has_image_features
+        ),
+        "an encoder with features": (
+            component.needs_encoder_features and not networks.has_encoder_features
+        ),
+        f"the head '{head}', which is not trained": head and head not in networks.heads,
+        f"the {cycle} cycle discriminator, which is not trained": (
+            cycle and cycle not in networks.cycle_discriminators
+        ),
+    }
+    return next((what for what, lacks in lacking.items() if lacks), "")
 
 
 def calibrate(
@@ -156,16 +179,6 @@ def calibrate(
     return Detector(members, calibration, fpr, batch_size, map_calibration)
 
 
-def _can_score(component: ScoreComponent, networks: Networks) -> bool:
-    return (
-        (networks.on_places or not component.needs_places)
-        and (networks.has_image_features or not component.needs_image_features)
-        and (networks.has_encoder_features or not component.needs_encoder_features)
-        and (not component.needs_head or component.needs_head in networks.heads)
-        and component.requires_cycle_discriminator in ("", *networks.cycle_discriminators)
-    )
-
-
 def _draw(
     components: Sequence[ScoreComponent], images: int, seed: int
 ) -> dict[str, NDArray[np.bool_]]:
@@ -175,7 +188,8 @@ def _draw(
     """
     place = np.argsort(np.random.default_rng(seed).permutation(images))
     return {
-        component.name: place < (images if (limit := component.fit_limit()) is None else limit)
+        component.name: place
+        < (images if (limit := component_calls.fit_limit(component)) is None else limit)
         for component in components
         if type(component).embed is not ScoreComponent.embed
     }
@@ -193,7 +207,7 @@ def _fit_memories(
     chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
 
     def embed(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
-        points = {component.name: component.embed(outputs) for component in components}
+        points = {c.name: component_calls.embed(c, outputs) for c in components}
         return {name: p[:count].cpu() for name, p in points.items() if p is not None}
 
     # Allocated once: many small tensors between large temporary ones would fragment the memory.
@@ -218,7 +232,8 @@ def _fit_memories(
         if normals is not None:
             if not torch.isfinite(normals).all():
                 raise _not_finite(component)
-            fitted = component.fit(normals, torch.Generator().manual_seed(seed))
+            generator = torch.Generator().manual_seed(seed)
+            fitted = component_calls.fit(component, normals, generator)
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
     return memories
 
@@ -235,7 +250,7 @@ def _fit_places(
         return {}
 
     def locate(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
-        maps = {c.name: c.heatmap(outputs, memories[c.name]) for c in components}
+        maps = {c.name: component_calls.heatmap(c, outputs, memories[c.name]) for c in components}
         return {name: m[:count].float().cpu() for name, m in maps.items() if m is not None}
 
     batches = list(run_batches(networks, inputs, batch_size, locate))

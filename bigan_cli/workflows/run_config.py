@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.config.load import LoadedConfig, load_config
+from bigan_cli.config.load import LoadedConfig, load_config, save_dir_of
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.sources import flatten
 from bigan_cli.errors import RunDirectoryError, UsageError
@@ -24,6 +24,7 @@ _FREE_ON_RESUME = (
     "train.compile",
     "output.",
     "score.",
+    "plugins",
     "data.root",
     "data.download",
 )
@@ -50,8 +51,7 @@ def load(
         loaded = load_config(file=file, sets=sets, settings=settings)
         _check_data_root_is_read(loaded, settings)
         return _completed(loaded)
-    wanted = load_config(file=file, sets=sets, settings=settings)
-    run = RunDirectory(wanted.config.output.save_dir)
+    run = RunDirectory(save_dir_of(file, sets, settings))
     if not run.run_file.exists():
         raise RunDirectoryError(
             f"no run in {run.path} to resume (run.json missing)",

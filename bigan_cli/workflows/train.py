@@ -23,6 +23,7 @@ from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.model.summary import LayerRow, summarise
+from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state
@@ -172,7 +173,8 @@ def train(
                 lambda member: trainers.pop(member, None) or make_trainer(member),
                 callbacks,
             )
-            finished = session.train()
+            with plugin_faults(setup.architecture, "training", own_code=True):
+                finished = session.train()
             rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
     return TrainingResult(
         run=run.path,

@@ -27,7 +27,7 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import NormalImages, usable_components
+from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
 from bigan_cli.workflows.callbacks import Callbacks
 
 # With fewer steps the networks hardly differ from untrained ones.
@@ -206,7 +206,20 @@ def prepare_training(
         setup = TrainingSetup(data, architecture, components, device, loaded.registry, callbacks)
         # Checked now: a score that cannot be computed is found before training, not after.
         usable_components(setup.networks, components, score.weights)
+        if score.components:  # named, so their absence is worth knowing
+            _warn_of_left_out(setup, callbacks)
         yield setup
+
+
+def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:
+    """Warn of each score component that the networks do not support."""
+    for component in setup.components:
+        lacking = what_is_lacking(component, setup.networks)
+        if not lacking:
+            continue
+        key = f"{component.needs_head}_weight"
+        why = f" ('train.{key}' is 0)" if getattr(setup.config.train, key, None) == 0 else ""
+        callbacks.warn(f"score component '{component.name}' is left out: it needs {lacking}{why}")
 
 
 def describe(setup: TrainingSetup) -> list[str]:

@@ -364,7 +364,7 @@ def test_data_set_that_raises_anything_is_named(error: Exception) -> None:
     def make() -> Items:
         raise error
 
-    with pytest.raises(PluginError, match="the dataset lists is broken: ") as told:
+    with pytest.raises(PluginError, match="dataset 'lists' failed in train_items") as told:
         lists(make)
     assert f"{type(error).__name__}{': ' if str(error) else ''}{error} ({__file__}:" in str(
         told.value
