@@ -70,24 +70,27 @@ class RowFormat:
     lines: Callable[[Sequence[ScoreRow]], str]
 
 
-def csv_format(components: Sequence[str], truth: Sequence[str] = ()) -> RowFormat:
+def csv_format(
+    components: Sequence[str], truth: Sequence[str] = (), *, regions: bool = True
+) -> RowFormat:
     """Return the CSV format. Numbers are written so that they read back exactly.
-
-    The column ``regions`` has their number.
 
     Args:
         components: The components' names, in the order of their columns.
         truth: The names of the columns that say what the images are.
+        regions: Whether there is a column with the number of regions.
     """
 
     def cells(row: ScoreRow) -> list[object]:
         known = [row.truth.get(name) for name in truth]
         values = [row.components.get(name) for name in components]
-        regions = None if row.regions is None else len(row.regions)
-        return [row.path, *known, row.score, row.p_value, row.label, *values, regions, row.error]
+        number = [None if row.regions is None else len(row.regions)] if regions else []
+        return [row.path, *known, row.score, row.p_value, row.label, *values, *number, row.error]
+
+    counted = ["regions"] if regions else []
 
     return RowFormat(
-        csv_line(["path", *truth, "score", "p_value", "label", *components, "regions", "error"]),
+        csv_line(["path", *truth, "score", "p_value", "label", *components, *counted, "error"]),
         lambda rows: _csv_lines(map(cells, rows)),
     )
 

@@ -74,7 +74,7 @@ def _write_scores(
         )
         for i in range(len(images))
     ]
-    row_format = csv_format(names, truth=("class", "outlier"))
+    row_format = csv_format(names, truth=("class", "outlier"), regions=False)
     with score_table(path, row_format) as write:
         if rows:
             write(row_format.lines(rows))

@@ -52,7 +52,7 @@ def reconstruct(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show images next to their reconstructions and the differences.
+    """Show images next to their reconstructions, the differences and the heatmaps.
 
     Half of the test images shown are normal and half are anomalies, where there are enough. Of
     given files, the first that can be read are shown.
