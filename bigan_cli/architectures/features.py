@@ -62,6 +62,7 @@ class Features(Architecture):
             "lr_schedule": "cosine",
             "ema_decay": 0.995,
             "selection": "last",
+            "precision": "fp32",
             "instance_noise": 0.0,
             "distortion_weight": 1.0,
             "distortions": ["feature_noise"],
