@@ -1,9 +1,9 @@
 """Spectral normalisation of a layer's weights, in few operations.
 
 Miyato et al. 2018, arXiv 1802.05957: W is divided by its largest singular value, which one step
-of power iteration a forward pass keeps track of. PyTorch's own parametrisation does the same
-with twice the operations. For the small layers here an operation costs more than its
-arithmetic, and a fifth of all operations of a training step were spent on the difference.
+of power iteration per forward pass estimates. PyTorch's parametrization does the same with twice
+the operations, and for small layers the overhead of an operation exceeds its arithmetic: the
+difference was a fifth of all operations of a training step.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _FIRST_STEPS = 15
 
 
 def spectral_norm(layer: nn.Module) -> None:
-    """Make ``layer.weight``, ``[out, ...]``, have a largest singular value of 1, from now on.
+    """Parametrize ``layer.weight``, ``[out, ...]``, to have a largest singular value of 1.
 
-    The weight is seen as a matrix with a row an output. In ``train()`` every access to it goes
-    one step further with the power iteration; in ``eval()`` none does.
+    The weight is a matrix with one row per output. Every access in ``train()`` does one step of
+    power iteration; in ``eval()`` none does.
     """
     weight: Any = layer.weight
     parametrize.register_parametrization(layer, "weight", SpectralNorm(weight))
 
 
 class SpectralNorm(nn.Module):
-    """The parametrisation: W -> W / sigma(W).
+    """The parametrization: W -> W / sigma(W).
 
     Attributes:
         u: The left singular vector, ``[out]``, of length 1.
@@ -56,7 +56,7 @@ class SpectralNorm(nn.Module):
         u, v = self.u, self.v
         with torch.no_grad():
             if self.training:
-                # Tensors of their own: those of an earlier pass may wait for its backward pass.
+                # New tensors: those of an earlier pass may be needed in its backward pass.
                 v = torch.mv(matrix.T, u)
                 v /= v.norm()
                 u = torch.mv(matrix, v)

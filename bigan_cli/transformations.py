@@ -1,8 +1,8 @@
-"""Transformations of images that the discriminator may be taught to tell from one another.
+"""Transformations of images that heads of the discriminator learn to predict.
 
-Training has its heads tell them, and scoring asks these heads about the same ones, so both take
-them from here. They are those of Golan and El-Yaniv 2018 (arXiv 1805.10917, section 4), each
-kind a task of its own: where one tells nothing, such as quarter turns of an 8, another may.
+Training and scoring both use them. They are those of Golan and El-Yaniv 2018 (arXiv 1805.10917,
+section 4), each kind as a separate task: if one is not informative, such as half turns of an 8,
+another may be.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bigan_cli.contracts import ImageShape
 if TYPE_CHECKING:
     from torch import Tensor
 
-# How far a shift goes along one side, in quarters of it.
+# Shifts along a side, in quarters of it.
 _STEPS = (0, 1, -1)
 
 
 @dataclass(frozen=True)
 class Transformation:
-    """One kind of transformation, whose members are told apart by number.
+    """One kind of transformation, with numbered members.
 
     Attributes:
-        count: Shape of the images -> how many there are.
+        count: Image shape -> number of transformations.
         apply: (images ``[N, C, H, W]``, number from 0) -> the transformed images, of the same
-            shape; number 0 changes nothing.
+            shape; number 0 is the identity.
     """
 
     count: Callable[[ImageShape], int]
@@ -35,18 +35,18 @@ class Transformation:
 
 
 def rotate(x: Tensor, number: int) -> Tensor:
-    """Return images turned by *number* quarter turns, or half turns where H and W differ.
+    """Return images rotated by *number* quarter turns, or half turns if H and W differ.
 
-    An image that is not square fits its own frame only the right way up and upside down.
+    Quarter turns would exchange the sides of an image that is not square.
     """
     quarters = number if x.shape[2] == x.shape[3] else 2 * number
     return x.rot90(quarters, (2, 3)) if number else x
 
 
 def shift(x: Tensor, number: int) -> Tensor:
-    """Return images moved by a quarter of their height, of their width, of both or of neither.
+    """Return images shifted by a quarter of their height, of their width, of both or of neither.
 
-    What moves in at an edge is the image's reflection in it, so that no seam gives it away.
+    New pixels are reflections of the image, so that no seam reveals the shift.
     """
     from torch.nn.functional import pad
 
@@ -60,7 +60,7 @@ def shift(x: Tensor, number: int) -> Tensor:
 
 
 def flip(x: Tensor, number: int) -> Tensor:
-    """Return images as they are (0) or mirrored left to right (1)."""
+    """Return images unchanged (0) or mirrored left to right (1)."""
     return x.flip(3) if number else x
 
 
@@ -69,4 +69,4 @@ TRANSFORMATIONS: Mapping[str, Transformation] = {
     "shift": Transformation(lambda _: len(_STEPS) ** 2, shift),
     "flip": Transformation(lambda _: 2, flip),
 }
-"""The kinds, by the name of the head that tells them."""
+"""The kinds of transformation, by the name of their head."""

@@ -1,4 +1,4 @@
-"""The search for the nearest normals finds what looking at every one of them finds."""
+"""The neighbour search finds the same as an exhaustive search."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""A few of many points, chosen so that none of the many lies far from all of the few.
+"""Coreset selection: a subset of points such that no point is far from all selected ones.
 
-PatchCore thins its memory of normals this way (Roth et al. 2022, arXiv 2106.08265, section
-3.2): of every kind of normal something stays, however rare it is, where a random choice keeps
-mostly what is common.
+PatchCore reduces its memory this way (Roth et al. 2022, arXiv 2106.08265, section 3.2): rare
+kinds of normal images stay in it, while a random subset keeps mostly common ones.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Random directions that the distances are measured in. A distance comes out wrong by a factor
-# whose standard deviation is 1 / sqrt(2 * 128), about 6 %, in a space of any size.
+# Number of random directions for distances. The relative error of a distance has a standard
+# deviation of 1 / sqrt(2 * 128), about 6 %, in a space of any dimension.
 _DIRECTIONS = 128
-# Points that are measured together, so that no second copy of them all is made.
+# Points per block, so that there is no second copy of all of them.
 _BLOCK = 1024
 
 
@@ -32,8 +31,8 @@ def coreset(
     Args:
         points: ``[N, K]``, on the CPU.
         number: 1 to N.
-        measured: Turns some of *points* into those whose Euclidean distances count, float32.
-        generator: Decides the projection and the first point.
+        measured: Maps points to the space whose Euclidean distances count, float32.
+        generator: For the projection and the first point.
     """
     return _farthest_first(_projected(points, measured, generator), number, generator)
 
@@ -56,15 +55,15 @@ def _projected(
 
 
 def _farthest_first(points: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """Return the indices ``[number]`` of a greedy k-centre choice among *points* ``[N, K]``.
+    """Return the indices ``[number]`` of a greedy k-centre selection among *points* ``[N, K]``.
 
-    The first is drawn, each other is the farthest from those before it. That leaves no point
-    farther away than twice what the best choice would (Gonzalez 1985). It takes ``number``
-    passes over the points, and no memory but a copy of them.
+    The first is random, each other is the farthest from those before it. The largest distance to
+    the selection is at most twice the optimum (Gonzalez 1985). It needs ``number`` passes over
+    the points and the memory of one copy of them.
     """
     import torch
 
-    # Around their middle, where squares are small and lose least to rounding.
+    # Centred, so that squares are small and rounding errors least.
     centred = points - points.mean(dim=0)
     lengths = centred.square().sum(dim=1)
     to_nearest = torch.full_like(lengths, float("inf"))
@@ -73,7 +72,7 @@ def _farthest_first(points: Tensor, number: int, generator: torch.Generator) -> 
     while len(chosen) < number:
         to_newest = lengths + lengths[newest] - 2 * (centred @ centred[newest])
         torch.minimum(to_nearest, to_newest, out=to_nearest)
-        # No copy of a chosen point is farther away than it is, but none is chosen twice.
+        # No point is selected twice, not even if all distances are 0.
         to_nearest[newest] = -float("inf")
         newest = int(to_nearest.argmax())
         chosen.append(newest)

@@ -1,8 +1,7 @@
-"""Mahalanobis distance to the training normals in a space that the networks have learned.
+"""Mahalanobis distance to the training images in a learned feature space.
 
-The space differs from component to component; the rule is one: a step away from the normals'
-mean counts as much as their standard deviation in its direction is small, as Lee et al. 2018
-(arXiv 1807.03888) judge the features of a classifier.
+The components differ in the space only. Lee et al. 2018 (arXiv 1807.03888) use this distance in
+the features of a classifier.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# A mean and a covariance are known well enough from as many normals.
+# Images that suffice to estimate a mean and a covariance.
 _MOST = 4096
-# A direction has at least this part of the mean variance: in one where all normals lie on one
-# point, rounding would count without limit.
+# Smallest variance of a direction, as a fraction of the mean variance: in a direction without
+# variance, rounding errors would dominate.
 _LEAST_PART = 1e-6
-# The mean variance is at least this, far below what networks that have not collapsed give.
+# Smallest mean variance, far below that of networks that have not collapsed.
 _LEAST_VARIANCE = 1e-12
 
 
@@ -35,8 +34,8 @@ class MahalanobisOptions(Options):
 
     shrinkage: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
         "auto",
-        description="How far the covariance is drawn towards the same variance in every "
-        "direction, 0 to 1; auto takes what the number of normals calls for.",
+        description="Shrinkage of the covariance towards the same variance in every "
+        "direction, 0 to 1; auto estimates it (Ledoit and Wolf 2004).",
     )
     directions: int = Field(
         256,
@@ -47,12 +46,12 @@ class MahalanobisOptions(Options):
 
 
 class MahalanobisComponent(ScoreComponent):
-    """Base of the Mahalanobis components; a subclass says in which space.
+    """Base of the Mahalanobis components; a subclass defines the space.
 
     The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004, "A
-    well-conditioned estimator for large-dimensional covariance matrices"), so few normals will
-    do, and what lies outside its first directions has the mean variance found there, so the
-    model file stays small however many features there are.
+    well-conditioned estimator for large-dimensional covariance matrices"), so few images
+    suffice. Directions beyond the leading ones share their mean variance, so the model file
+    stays small for any number of features.
     """
 
     Options = MahalanobisOptions
@@ -66,14 +65,14 @@ class MahalanobisComponent(ScoreComponent):
         return _MOST
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return what makes distances of lengths, from normals ``[N, K]``; all float32.
+        """Return the fitted tensors from embedded training images ``[N, K]``; all float32.
 
-        ``mean`` is ``[K]``, ``axes`` the directions ``[K, D]``, ``precision`` one over the
-        variance in each of them ``[D]``, and ``rest`` the same of all others ``[1]``.
+        ``mean`` is ``[K]``, ``axes`` the directions ``[K, D]``, ``precision`` the inverse of
+        their variances ``[D]``, and ``rest`` that of all other directions ``[1]``.
         """
         import torch
 
-        # On the host in float64, which Metal does not have: small variances are lost in less.
+        # On the host in float64, which Metal does not have: small variances need the precision.
         points = embedded.cpu().double()
         mean = points.mean(dim=0)
         points = points - mean
@@ -91,7 +90,7 @@ class MahalanobisComponent(ScoreComponent):
         precision = variances.reciprocal().float()
         return {
             "mean": mean.float(),
-            # Laid out as they are when they are read back, for the same sums in the same order.
+            # Contiguous, as after loading, for the same order of summation.
             "axes": axes.float().contiguous(),
             "precision": precision[:-1].contiguous(),
             "rest": precision[-1:].clone(),
@@ -105,16 +104,16 @@ class MahalanobisComponent(ScoreComponent):
         """Return the distance of each image, ``[N]``."""
         centred = self.points(outputs, fitted) - fitted["mean"]
         along = times(centred, fitted["axes"])
-        # Not as a difference of lengths, which would leave their rounding where little is left.
+        # Not as a difference of squared lengths, which would cancel.
         beside = centred - times(along, fitted["axes"].T)
-        # No matrix product: of the same image it would not always give the same bits.
+        # No matrix product: its bits would depend on the other images of the batch.
         squared = (along.square() * fitted["precision"]).sum(dim=1)
         distance: Tensor = (squared + beside.square().sum(dim=1) * fitted["rest"]).sqrt()
         return distance
 
 
 def _axes(centred: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """Return the directions ``[K, D]`` in which points ``[N, K]`` differ most, float64."""
+    """Return the directions ``[K, D]`` of largest variance of points ``[N, K]``, float64."""
     import torch
 
     if centred.shape[1] <= number:  # all of them, and exactly
@@ -124,25 +123,23 @@ def _axes(centred: Tensor, number: int, generator: torch.Generator) -> Tensor:
 
 
 def ledoit_wolf_shrinkage(centred: Tensor) -> float:
-    """Return how far to shrink a covariance towards its mean variance times the identity.
+    """Return the Ledoit-Wolf shrinkage of a covariance, 0 to 1 (Ledoit and Wolf 2004, lemma 3.4).
 
-    The intensity, 0 to 1, at which the expected squared error is estimated to be the least:
-    what the covariance varies by from sample to sample, as a part of how far it is from the
-    target (Ledoit and Wolf 2004, lemma 3.4).
+    It minimises the estimated mean squared error: the sampling variance of the covariance,
+    relative to its distance from the mean variance times the identity.
 
     Args:
         centred: The points ``[N, K]``, float64, with mean 0.
     """
     count, size = centred.shape
-    # The squares of all entries of the covariance, by the smaller of two matrices that have
-    # the same.
+    # The squared Frobenius norm of the covariance, from the smaller of the two Gram matrices.
     product = centred @ centred.T if count < size else centred.T @ centred
     squared = (product / count).square().sum()
     variance = centred.square().sum() / count
     away = squared - variance.square() / size
     # The mean of |x x^T - S|^2 over the points x, without a matrix for each of them.
     noise = (centred.square().sum(dim=1).square().mean() - squared) / count
-    # It is the target already, or two points show one direction and nothing of its noise.
+    # The covariance equals the target, or two points do not allow an estimate of its noise.
     if away <= 0 or count < 3:
         return 1.0
     return float((noise / away).clamp(0, 1))

@@ -1,7 +1,7 @@
-"""Distance to the nearest training normals in a space that the networks have learned.
+"""Distance to the nearest training images in a learned feature space.
 
-The space differs from component to component; the rule is one: the mean Euclidean distance to
-the k nearest of a bounded bank of training normals (k-nearest-neighbour anomaly detection,
+The components differ in the space only: each is the mean Euclidean distance to the k nearest
+vectors of a bounded memory bank of training images (k-nearest-neighbour anomaly detection,
 Ramaswamy et al. 2000; on learned features, Bergman et al. 2020, arXiv 2002.10445).
 """
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# Points of the bank that are searched together.
+# Points of the bank per block of the search.
 _GROUP = 64
-# A space of so many dimensions is searched in the leading ones, if there are so many points: in
-# three eighths of them, but no more than these.
+# A space of at least this many dimensions is searched in its leading ones if there are enough
+# points: in three eighths of them, up to a maximum.
 _WIDE = 256
 _MANY = 1024
 _LEADING = 256
-# Points that tell which they are.
+# Sample from which the leading directions are computed.
 _SAMPLE = 512
-# What such a search finds at least, for a closer look.
+# Smallest number of candidates of such a search.
 _FOUND = 16
-# From how many normals for each one that it keeps a coreset is chosen, at the most: more would
-# have to be embedded and passed over for each choice.
+# A coreset is selected among at most this many images per selected one: each must be embedded,
+# and compared in every step.
 _CANDIDATES = 8
 
 
 Metric = Literal["euclidean", "cosine", "root"]
 METRICS = (
-    "How distance is measured; cosine compares what is seen, not how strongly, and root lies "
-    "between: it takes the square root of how strongly."
+    "Metric of the distances: Euclidean; of vectors normalised to length 1 (cosine); or of "
+    "vectors divided by the square root of their length (root)."
 )
 
 
@@ -50,7 +50,7 @@ class NeighbourOptions(Options):
     """Options of every nearest-neighbour component."""
 
     n_neighbors: int = Field(
-        5, ge=1, le=1000, description="Number of nearest neighbours that are averaged."
+        5, ge=1, le=1000, description="Number of nearest neighbours to average."
     )
     metric: Metric = Field("euclidean", description=METRICS)
     memory_bank_size: int = Field(
@@ -60,20 +60,20 @@ class NeighbourOptions(Options):
     )
     subsampling: Literal["random", "coreset"] = Field(
         "random",
-        description="How they are chosen; coreset keeps rare kinds of normals too, out of up to "
-        "eight times as many, and takes longer.",
+        description="How they are chosen; coreset keeps rare kinds of normal images too, out of up "
+        "to eight times as many, and takes longer.",
     )
     dimensions: int | None = Field(
         None,
         ge=1,
-        description="Principal components of the bank that distances are measured in, for a "
-        "smaller model file; by default, and where it has no more, the whole space.",
+        description="Number of principal components of the bank to measure distances in, for a "
+        "smaller model file; by default the whole space.",
         examples=[64],
     )
 
 
 class NeighbourComponent(ScoreComponent):
-    """Base of the nearest-neighbour components; a subclass says in which space."""
+    """Base of the nearest-neighbour components; a subclass defines the space."""
 
     Options = NeighbourOptions
     _kept: tuple[Tensor, _Bank] | None = None
@@ -83,16 +83,16 @@ class NeighbourComponent(ScoreComponent):
         """Return the point of each image, ``[N, K]``."""
 
     def fit_limit(self) -> int:
-        """Return the size of the bank, times eight where a coreset is chosen."""
+        """Return the size of the bank, times eight for a coreset."""
         size: int = self.options.memory_bank_size
         return size * _CANDIDATES if self.options.subsampling == "coreset" else size
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Keep a part of the embedded normals ``[N, K]`` as the bank, in half precision.
+        """Select the bank among the embedded training images ``[N, K]``, in half precision.
 
         Returns:
-            ``bank``, float16 ``[M, D]``, and ``scale`` ``[1]``, by which it is to be multiplied;
-            where D is less than K also ``axes`` ``[K, D]``, the directions it is measured in.
+            ``bank``, float16 ``[M, D]``, and ``scale`` ``[1]``, a factor of all its values; if D
+            is less than K also ``axes`` ``[K, D]``, its principal directions.
         """
         embedded = embedded.cpu()
         bank = self._measured(embedded[self._chosen(embedded, generator)].float())
@@ -101,12 +101,12 @@ class NeighbourComponent(ScoreComponent):
         if dimensions is not None and dimensions < bank.shape[1]:
             fitted["axes"] = principal_axes(bank, dimensions, generator)
             bank = bank @ fitted["axes"]
-        # Half precision halves the model file; one scale keeps large features in its range.
+        # Half precision halves the model file; the scale keeps large features in its range.
         scale = bank.abs().max().clamp_min(1e-12)
         return fitted | {"bank": (bank / scale).half(), "scale": scale.reshape(1)}
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean distance to the nearest of the bank, ``[N]``."""
+        """Return the mean distance to the nearest neighbours in the bank, ``[N]``."""
         import torch
 
         points = self._measured(self.embed(outputs).float())
@@ -115,8 +115,8 @@ class NeighbourComponent(ScoreComponent):
         bank = self._opened(fitted)
         nearest = min(self.options.n_neighbors, len(bank.points))
         candidates = bank.candidates(points, nearest)
-        # The search leaves dimensions out, and loses small distances to rounding: those of the
-        # few that it found are computed once more, from the differences.
+        # The search uses the leading dimensions and rounds small distances, so the distances of
+        # its candidates are computed again from the differences.
         found = bank.points.index_select(0, candidates.flatten())
         apart = found.unflatten(0, candidates.shape).sub_(points[:, None])
         distances = torch.linalg.vector_norm(apart, dim=2)
@@ -124,7 +124,7 @@ class NeighbourComponent(ScoreComponent):
         return mean
 
     def _chosen(self, embedded: Tensor, generator: torch.Generator) -> Tensor:
-        """Return which of the embedded normals to keep, int64 ``[min(N, memory_bank_size)]``."""
+        """Return indices of embedded images to keep, int64 ``[min(N, memory_bank_size)]``."""
         import torch
 
         size = self.options.memory_bank_size
@@ -133,9 +133,9 @@ class NeighbourComponent(ScoreComponent):
         return torch.randperm(len(embedded), generator=generator)[:size]
 
     def _measured(self, points: Tensor) -> Tensor:
-        """Return *points* such that Euclidean distances between them are the metric's.
+        """Return *points* mapped such that Euclidean distances are those of the metric.
 
-        That of unit vectors grows with their angle, as the cosine distance does.
+        The Euclidean distance of unit vectors increases with the cosine distance.
         """
         if self.options.metric == "euclidean":
             return points
@@ -144,7 +144,7 @@ class NeighbourComponent(ScoreComponent):
         return measured
 
     def _opened(self, fitted: Mapping[str, Tensor]) -> _Bank:
-        """Return the bank in single precision, made once and kept while *fitted* is the same."""
+        """Return the bank in single precision, cached while *fitted* is the same."""
         stored = fitted["bank"]
         kept = self._kept
         if kept is None or kept[0] is not stored:
@@ -153,13 +153,13 @@ class NeighbourComponent(ScoreComponent):
 
 
 class _Bank:
-    """Points to search among, ``[M, K]``."""
+    """The points of a bank ``[M, K]``, prepared for the search."""
 
     def __init__(self, points: Tensor) -> None:
         import torch
 
         self.points = points
-        # Around their middle, where squares are small and lose least to rounding.
+        # Centred, so that squares are small and rounding errors least.
         self._centre = points.mean(dim=0)
         centred = points - self._centre
         groups = -(-len(points) // _GROUP)
@@ -172,10 +172,9 @@ class _Bank:
         self._directions = torch.nn.functional.pad(-2 * centred.T, (0, short)).contiguous()
 
     def candidates(self, points: Tensor, nearest: int) -> Tensor:
-        """Return which points of the bank may be the *nearest* to each of *points*, ``[N, C]``.
+        """Return the candidates for the *nearest* neighbours of each point, indices ``[N, C]``.
 
-        C is a few times *nearest*, since those at nearly the same distance may be taken for each
-        other.
+        C is a few times *nearest*, since the search is approximate.
         """
         centred = points - self._centre
         number = 2 * nearest
@@ -183,11 +182,10 @@ class _Bank:
             centred = centred @ self._axes
             number = max(4 * nearest, _FOUND)
         number = min(number, len(self.points))
-        # The squared distances, less the length of the point itself, which changes no order. In
-        # the leading dimensions alone: as if what two points have in the others were at right
-        # angles, as it nearly is where these are many.
+        # Squared distances minus the squared length of the point, which keeps the order. The
+        # other dimensions count as if orthogonal, as they nearly are in high dimensions.
         apart = (self._lengths + centred @ self._directions).unflatten(1, (-1, _GROUP))
-        # The nearest lie in the groups whose own nearest are so: a look at these is enough.
+        # The nearest are in the groups with the smallest minima: search only these.
         groups = apart.amin(dim=2).topk(min(number, apart.shape[1]), dim=1, largest=False).indices
         within = apart.gather(1, groups[..., None].expand(-1, -1, _GROUP)).flatten(1)
         found = within.topk(number, dim=1, largest=False).indices
@@ -196,10 +194,10 @@ class _Bank:
 
 
 def _leading_axes(centred: Tensor) -> Tensor | None:
-    """Return the directions in which points ``[M, K]`` differ most, ``[K, L]``.
+    """Return the directions of largest variance of points ``[M, K]``, ``[K, L]``.
 
-    None where the space is not wide, or the points are few. A sample of them tells: which
-    directions exactly is of little consequence, as they only decide what is looked at closely.
+    None if the space has few dimensions, or there are few points. They are computed from a
+    sample: they only decide the candidates, whose distances are computed exactly.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Principal component analysis of a component's memory."""
+"""Principal component analysis of a component's memory bank."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Directions sought beyond those wanted, and passes over the points to refine them: more than
-# what Halko et al. find enough.
+# Oversampling and power iterations, more than Halko et al. recommend.
 _EXTRA = 10
 _PASSES = 4
 
 
 def principal_axes(points: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """Return the directions in which *points* differ most, float32 ``[K, min(number, N, K)]``.
+    """Return the principal directions of *points*, float32 ``[K, min(number, N, K)]``.
 
-    The columns are orthonormal, the first one that of the greatest variance. They are found by
-    a randomised decomposition (Halko et al. 2011, arXiv 0909.4061), which is exact where nearly
-    all of them are wanted, and whose time does not grow with the square of K.
+    The columns are orthonormal, in the order of decreasing variance. A randomised decomposition
+    finds them (Halko et al. 2011, arXiv 0909.4061). It is exact if nearly all directions are
+    wanted, and its time does not grow with the square of K.
 
     Args:
         points: float32 ``[N, K]``, on the CPU.
         number: 1 or more.
-        generator: Decides where the search starts.
+        generator: For the start of the decomposition.
     """
     import torch
 
     sought = min(number + _EXTRA, *points.shape)
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    # torch draws the start from its global generator alone.
+    # torch.svd_lowrank uses the global generator only.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs as well
         _, _, axes = torch.pca_lowrank(points, q=sought, niter=_PASSES)
-    # A copy: a slice would keep what is cut off.
+    # A copy: a slice would keep the whole tensor in memory.
     return axes[:, :number].contiguous()

@@ -1,4 +1,4 @@
-"""A matrix product that does to each row what it would do to it alone."""
+"""A matrix product whose rows do not depend on each other, to the bit."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The columns that the widest vector registers (AVX-512) hold.
+# Number of floats in the widest vector registers (AVX-512).
 WIDTH = 16
 
 
 def times(points: Tensor, matrix: Tensor) -> Tensor:
     """Return ``points @ matrix``, ``[N, D]``, of ``[N, K]`` and ``[K, D]``.
 
-    Of N rows the same one gives the same bits in any place. The plain product does not promise
-    that: columns that do not fill a kernel's width are left to others, which add up in another
-    order in some rows than in others.
+    A row has the same bits at any position and among any other rows. The plain product does not
+    guarantee that: columns that do not fill a kernel's width are computed by other kernels, whose
+    order of summation differs between rows.
     """
     from torch.nn.functional import pad
 

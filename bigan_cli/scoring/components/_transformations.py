@@ -1,7 +1,7 @@
-"""How badly D tells which transformation an image went through.
+"""The error of D in predicting the transformation of an image.
 
-The kind of transformation differs from component to component; the rule is one: the
-transformation score of Golan and El-Yaniv 2018 (arXiv 1805.10917, section 4).
+The components differ in the kind of transformation only. Source: the transformation score of
+Golan and El-Yaniv 2018 (arXiv 1805.10917, section 4).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class TransformationComponent(ScoreComponent):
-    """Base of these components; a subclass names the head, which names the transformations.
+    """Base of these components; a subclass names the head, and so the transformations.
 
-    The score is the head's mean cross-entropy over all transformations of the image. Each but
-    the first, which changes nothing, is one more pass of the discriminator.
+    The score is the head's mean cross-entropy over all transformations of the image. Each one
+    but the identity needs another pass of the discriminator.
     """
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""``cycle_matching``: how differently D_xx sees an image beside itself and its reconstruction."""
+"""``cycle_matching``: distance of D_xx's features of (x, x) and (x, G(E(x)))."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class CycleMatching(ScoreComponent):
     """Mean absolute difference of D_xx's features of (x, x) and of (x, G(E(x))).
 
-    The score of ALAD (Zenati et al. 2018, arXiv 1812.02288), an L1 distance there and a mean over
-    features here, so that it does not grow with the layer.
+    The score of ALAD (Zenati et al. 2018, arXiv 1812.02288), an L1 distance there, a mean over
+    features here, so that it does not depend on the width of the layer.
     """
 
     name = "cycle_matching"

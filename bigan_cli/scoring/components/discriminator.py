@@ -1,4 +1,4 @@
-"""``discriminator``: how unlike a normal pair D finds (x, E(x))."""
+"""``discriminator``: the negative logit of D(x, E(x))."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class Discriminator(ScoreComponent):
     It ranks images as the cross-entropy term of Zenati et al. 2018 (arXiv 1802.06222, section 3)
     does, since that is an increasing function of it, and never saturates.
 
-    It is reported and does not count: the better the generator gets, the closer D's output
-    comes to chance.
+    It has weight 0: the better the generator, the closer D's output is to chance.
     """
 
     name = "discriminator"

@@ -1,4 +1,4 @@
-"""``discriminator_mahalanobis``: how far what D sees lies from the normals, by how they spread."""
+"""``discriminator_mahalanobis``: Mahalanobis distance in D's image features."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class DiscriminatorMahalanobis(MahalanobisComponent):
-    """Mahalanobis distance to the training normals in the discriminator's image features."""
+    """Mahalanobis distance to the training images in the discriminator's image features."""
 
     name = "discriminator_mahalanobis"
-    summary = "Mahalanobis distance to the normals in the discriminator's image features"
+    summary = "Mahalanobis distance to the training images in the discriminator's image features"
     needs_image_features = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:

@@ -1,4 +1,4 @@
-"""``discriminator_neighbours``: distance to the nearest training normals in D's features."""
+"""``discriminator_neighbours``: distance to the nearest training images in D's features."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ImageNeighbourOptions(NeighbourOptions):
 
 
 class DiscriminatorNeighbours(NeighbourComponent):
-    """Mean distance to the nearest training normals in the discriminator's image features."""
+    """Mean distance to the nearest training images in the discriminator's image features."""
 
     name = "discriminator_neighbours"
-    summary = "distance to the nearest normals in the discriminator's image features"
+    summary = "distance to the nearest training images in the discriminator's image features"
     needs_image_features = True
     Options = ImageNeighbourOptions
 

@@ -1,4 +1,4 @@
-"""``distortion``: how distorted D finds the image."""
+"""``distortion``: the logit of D's head that detects distorted images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Distortion(ScoreComponent):
-    """The logit of D's head that tells images from distorted copies of themselves.
+    """The logit of D's head that detects distorted copies of images.
 
-    The head learns with warped, cut and turned copies of the normals as its negative examples
-    (Sinha et al. 2021, arXiv 2102.05113). It wants the general form of normal images to be
-    there, so whatever lacks it looks distorted.
+    The head is trained with warped, cut and rotated copies of normal images as negative examples
+    (Sinha et al. 2021, arXiv 2102.05113). It learns the structure of normal images, so images
+    without that structure look distorted to it.
     """
 
     name = "distortion"

@@ -1,4 +1,4 @@
-"""``encoder_mahalanobis``: how far what E sees lies from the normals, by how they spread."""
+"""``encoder_mahalanobis``: Mahalanobis distance in E's features."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class EncoderMahalanobis(MahalanobisComponent):
-    """Mahalanobis distance to the training normals in the encoder's last feature maps."""
+    """Mahalanobis distance to the training images in the encoder's last feature maps."""
 
     name = "encoder_mahalanobis"
-    summary = "Mahalanobis distance to the normals in the encoder's last feature maps"
+    summary = "Mahalanobis distance to the training images in the encoder's last feature maps"
     needs_encoder_features = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:

@@ -1,4 +1,4 @@
-"""``encoder_neighbours``: distance to the nearest training normals in what E sees."""
+"""``encoder_neighbours``: distance to the nearest training images in E's features."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class EncoderNeighbours(NeighbourComponent):
-    """Mean distance to the nearest training normals in the encoder's last feature maps.
+    """Mean distance to the nearest training images in the encoder's last feature maps.
 
-    They hold what rebuilding an image takes, before it is narrowed to the latent vector.
+    They have the information needed to reconstruct an image, before it is reduced to z.
     """
 
     name = "encoder_neighbours"
-    summary = "distance to the nearest normals in the encoder's last feature maps"
+    summary = "distance to the nearest training images in the encoder's last feature maps"
     needs_encoder_features = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:

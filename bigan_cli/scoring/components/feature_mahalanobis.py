@@ -1,4 +1,4 @@
-"""``feature_mahalanobis``: how unusual the features of the whole image are."""
+"""``feature_mahalanobis``: Mahalanobis distance of the image's mean features."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class FeatureMahalanobisOptions(MahalanobisOptions):
 class FeatureMahalanobis(MahalanobisComponent):
     """Mahalanobis distance of the mean of the features over all places.
 
-    Places alone cannot tell whether the whole is normal: a picture of something else may have
-    quite normal parts.
+    Single places do not show whether the whole image is normal: an image of something else may
+    have normal parts.
     """
 
     name = "feature_mahalanobis"
@@ -51,7 +51,7 @@ class FeatureMahalanobis(MahalanobisComponent):
         return outputs.x.float().flatten(2).mean(dim=2)
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return what the base class does, of standardised means, and their deviation."""
+        """Return the base class's tensors for standardised means, and their ``deviation``."""
         deviation = embedded.std(dim=0, correction=0).clamp_min(_LEAST_DEVIATION)
         return {**super().fit(embedded / deviation, generator), "deviation": deviation}
 

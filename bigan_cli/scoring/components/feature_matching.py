@@ -1,4 +1,4 @@
-"""``feature_matching``: how differently D sees an image and its reconstruction."""
+"""``feature_matching``: distance of D's features of an image and its reconstruction."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ class FeatureMatching(ScoreComponent):
     """Mean absolute difference of D's joint features of (x, E(x)) and of (G(E(x)), E(x)).
 
     The feature-matching term of Zenati et al. 2018 (arXiv 1802.06222, section 3), as a mean
-    over features, so that it does not grow with the layer.
-
-    Like the reconstruction it rests on, it counts for little.
+    over features, so that it does not depend on the width of the layer.
     """
 
     name = "feature_matching"

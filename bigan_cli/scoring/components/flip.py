@@ -1,4 +1,4 @@
-"""``flip``: how badly D tells whether the image was mirrored."""
+"""``flip``: the error of D in detecting mirrored images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bigan_cli.scoring.components._transformations import TransformationComponen
 
 
 class Flip(TransformationComponent):
-    """The mean cross-entropy of D's head that tells mirror images, over both ways round.
+    """The mean cross-entropy of D's head that detects mirrored images, over both orientations.
 
-    It tells nothing of images that look the same in a mirror.
+    It has no information about symmetric images.
     """
 
     name = "flip"
-    summary = "how badly the discriminator tells whether the image was mirrored"
+    summary = "how poorly D predicts whether the image is mirrored (cross-entropy)"
     needs_head = "flip"
 
 

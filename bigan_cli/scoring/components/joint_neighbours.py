@@ -1,4 +1,4 @@
-"""``joint_neighbours``: distance to the nearest training normals as D sees the pair (x, E(x))."""
+"""``joint_neighbours``: distance to the nearest training images in D's joint features."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class JointNeighbours(NeighbourComponent):
-    """Mean distance to the nearest training normals as D sees the pair (x, E(x))."""
+    """Mean distance to the nearest training images in D's joint features."""
 
     name = "joint_neighbours"
-    summary = "distance to the nearest normals in the discriminator's joint features"
+    summary = "distance to the nearest training images in the discriminator's joint features"
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the joint features of D(x, E(x)), ``[N, K]``."""

@@ -1,4 +1,4 @@
-"""``latent_mahalanobis``: how far E(x) lies from the training normals, by how they spread."""
+"""``latent_mahalanobis``: Mahalanobis distance of E(x) to the training images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class LatentMahalanobis(MahalanobisComponent):
-    """Mahalanobis distance to the training normals in the encoder's latent space."""
+    """Mahalanobis distance to the training images in the encoder's latent space."""
 
     name = "latent_mahalanobis"
-    summary = "Mahalanobis distance to the normals in the encoder's latent space"
+    summary = "Mahalanobis distance to the training images in the encoder's latent space"
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, d]``."""

@@ -1,4 +1,4 @@
-"""``latent_neighbours``: distance to the nearest training normals in the encoder's latent space."""
+"""``latent_neighbours``: distance of E(x) to the nearest training images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class LatentNeighbours(NeighbourComponent):
-    """Mean distance to the nearest training normals in the encoder's latent space."""
+    """Mean distance to the nearest training images in the encoder's latent space."""
 
     name = "latent_neighbours"
-    summary = "distance to the nearest normals in the encoder's latent space"
+    summary = "distance to the nearest training images in the encoder's latent space"
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, K]``."""

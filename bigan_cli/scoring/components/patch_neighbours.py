@@ -23,7 +23,10 @@ class PatchNeighboursOptions(Options):
     """Options of ``patch_neighbours``."""
 
     memory_bank_size: int = Field(
-        3000, ge=1, le=100_000, description="Places of training images that are kept, at random."
+        3000,
+        ge=1,
+        le=100_000,
+        description="Number of places of training images kept, chosen at random.",
     )
 
 

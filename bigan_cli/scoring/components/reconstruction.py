@@ -1,4 +1,4 @@
-"""``reconstruction``: how far G(E(x)) is from x."""
+"""``reconstruction``: mean absolute difference of x and G(E(x))."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Reconstruction(ScoreComponent):
     """Mean absolute difference of an image and its reconstruction, 0 to 2.
 
     The residual term of Zenati et al. 2018 (arXiv 1802.06222, section 3), as a mean over pixels
-    and channels, so that it does not grow with the image.
+    and channels, so that it does not depend on the image size.
 
-    It favours images that are simple to draw, anomalous or not, so it counts for little.
+    It is small for simple images, anomalous or not, so it has weight 0.
     """
 
     name = "reconstruction"

@@ -1,4 +1,4 @@
-"""``rotation``: how badly D tells which way up the image is."""
+"""``rotation``: the error of D in predicting the rotation of the image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bigan_cli.scoring.components._transformations import TransformationComponen
 
 
 class Rotation(TransformationComponent):
-    """The mean cross-entropy of D's head that tells rotations, over all rotations of the image.
+    """The mean cross-entropy of D's head that predicts rotations, over all rotations.
 
-    They are quarter turns, or half turns where images are not square.
+    They are quarter turns, or half turns if images are not square.
     """
 
     name = "rotation"
-    summary = "how badly the discriminator tells which way up the image is"
+    summary = "how poorly D predicts the rotation of the image (cross-entropy)"
     needs_head = "rotation"
 
 

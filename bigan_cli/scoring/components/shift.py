@@ -1,4 +1,4 @@
-"""``shift``: how badly D tells where the image was moved to."""
+"""``shift``: the error of D in predicting the shift of the image."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bigan_cli.scoring.components._transformations import TransformationComponen
 
 
 class Shift(TransformationComponent):
-    """The mean cross-entropy of D's head that tells shifts, over the nine shifts of the image.
+    """The mean cross-entropy of D's head that predicts shifts, over nine shifts of the image.
 
     They are by a quarter of its height, of its width, of both, and none. Unlike rotations they
-    change images that look the same upside down.
+    change images that are symmetric under rotation.
     """
 
     name = "shift"
-    summary = "how badly the discriminator tells where the image was moved to"
+    summary = "how poorly D predicts the shift of the image (cross-entropy)"
     needs_head = "shift"
 
 
