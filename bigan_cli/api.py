@@ -199,7 +199,8 @@ class Detector:
     def heatmaps(self, images: ImageInputs) -> NDArray[np.float32]:
         """Return where each image is anomalous, float32 ``[N, H, W]`` at the networks' size.
 
-        Higher is more anomalous; all images of a detector share one scale.
+        About 0 is an ordinary pixel of a normal image, and 1 the threshold that at most a share
+        of normal images, the detector's default false-positive rate, exceeds anywhere.
 
         Raises:
             UsageError: No score component of this detector has heatmaps.
