@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -161,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_command()(prog_name="bigan")
     limit_omp_spinning()
     os.environ["MPLBACKEND"] = "agg"  # a notebook sets its own, which is not installed here
+    # Its notice that the home folder cannot be written to; nothing is lost by that.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if arguments is None:  # a process of its own
         _use_utf8()
         with suppress(ValueError):  # only the main thread may handle signals

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from bigan_cli.cli.column_widths import column_widths
 from bigan_cli.cli.flags import as_flags
 from bigan_cli.errors import BiganError, ConfigError
 from bigan_cli.formatting import CONTROL_ESCAPES, json_document
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
-_LONGEST_NAME = 30
+LOADING = "loading PyTorch ..."
+"""Shown before the import of torch, which takes seconds."""
+
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -86,20 +89,27 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
+        console = self._console(sys.stdout)
+        shown = [[cell.translate(CONTROL_ESCAPES) for cell in row] for row in cells]
+        # A margin on both sides of the table, and two characters and a line between columns.
+        room = max(console.width - 3 * len(columns), len(columns))
+        widths = column_widths(columns, shown, room)
         table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-        longest = max((len(row[0]) for row in cells), default=0)
-        for place, column in enumerate(columns):
-            # A name that is cut cannot be typed; a path may be too long to stay whole.
-            whole = place == 0 and longest <= _LONGEST_NAME
-            table.add_column(column, overflow="fold", no_wrap=whole)
-        for row in cells:
-            table.add_row(*(Text(cell.translate(CONTROL_ESCAPES)) for cell in row))
-        self._console(sys.stdout).print(table)
+        for column, width in zip(columns, widths, strict=True):
+            table.add_column(column, overflow="fold", width=width)
+        for row in shown:
+            table.add_row(*map(Text, row))
+        console.print(table)
 
     def note(self, text: str) -> None:
         """Tell something worth knowing on standard error; silent with ``--quiet``."""
         if not self.quiet:
             _write(sys.stderr, as_flags(text).translate(CONTROL_ESCAPES))
+
+    def announce(self, text: str) -> None:
+        """Print at once what begins, where someone watches: the first result may take a while."""
+        if self.interactive:
+            self.note(text)
 
     def detail(self, text: str) -> None:
         """Tell a detail on standard error; only with ``--verbose``."""

@@ -16,6 +16,7 @@ from bigan_cli.cli.options import (
     RunOption,
     setting_option,
 )
+from bigan_cli.cli.terminal import LOADING
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -73,11 +74,12 @@ def evaluate(
     Metrics have 95 % intervals and are compared with those of the untrained network. Where there
     are no anomalies to test with, the threshold and its expected rate are reported.
     """
+    terminal: Terminal = ctx.obj
+    terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.cli.views.evaluation import check_gate, check_min_auroc, show_evaluation
     from bigan_cli.workflows.evaluate import evaluate as evaluate_run
 
-    terminal: Terminal = ctx.obj
     check_min_auroc(min_auroc)
     with progress_callbacks(terminal) as callbacks:
         result = evaluate_run(

@@ -15,6 +15,7 @@ from bigan_cli.cli.options import (
     RunOption,
     setting_option,
 )
+from bigan_cli.cli.terminal import LOADING
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -57,12 +58,13 @@ def reconstruct(
     Half of the test images shown are normal and half are anomalies, where there are enough. Of
     given files, the first that can be read are shown.
     """
+    terminal: Terminal = ctx.obj
+    terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.errors import SomeInputsSkipped
     from bigan_cli.formatting import count
     from bigan_cli.workflows.reconstruct import reconstruct as draw
 
-    terminal: Terminal = ctx.obj
     with progress_callbacks(terminal) as callbacks:
         result = draw(
             paths or (),

@@ -15,6 +15,7 @@ from bigan_cli.cli.options import (
     RunOption,
     setting_option,
 )
+from bigan_cli.cli.terminal import LOADING
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -107,12 +108,13 @@ def score(
     done, the rows of --output are in FILE.partial. Regions are the places of an image that
     exceed a threshold which at most a share --fpr of normal images exceed anywhere.
     """
+    terminal: Terminal = ctx.obj
+    terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.cli.views.score import RowPrinter, check_result, show_summary
     from bigan_cli.storage.partial_output import is_unfinished, partial_path
     from bigan_cli.workflows.score import score_files
 
-    terminal: Terminal = ctx.obj
     try:
         with progress_callbacks(terminal) as callbacks:
             result = score_files(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bigan_cli.cli.options import ConfigOption, JsonOption, SetOption, with_settings
+from bigan_cli.cli.terminal import LOADING
 from bigan_cli.errors import INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def train(
     loaded = run_config.load(config, set_ or [], settings, resume=resume)
     warn_of_broken(terminal, loaded.registry)
 
+    terminal.announce(LOADING)
     # Only now: a wrong configuration is reported before PyTorch is imported.
     from bigan_cli.cli.views.training import show_interrupted, show_plan, show_result
 

@@ -154,7 +154,25 @@ def _report(terminal: Terminal, found: Sequence[tuple[Target, Result]], *, as_js
             }
         )
         return
-    terminal.table(
-        ("of", "requirement", "status", "detail"),
-        ((t.title, result.requirement, result.status, result.detail) for t, result in found),
-    )
+    if not terminal.stdout_is_terminal:
+        terminal.table(
+            ("of", "requirement", "status", "detail"),
+            ((t.title, result.requirement, result.status, result.detail) for t, result in found),
+        )
+        return
+    for title in dict.fromkeys(target.title for target, _ in found):
+        _show(terminal, title, [result for target, result in found if target.title == title])
+
+
+def _show(terminal: Terminal, title: str, results: Sequence[Result]) -> None:
+    """Print what failed or was skipped, and the counts; with ``--verbose`` every check."""
+    rows = [
+        (result.status, result.requirement, result.detail)
+        for result in results
+        if terminal.verbose or result.status != "passed"
+    ]
+    if rows:
+        terminal.table(("status", "requirement", "detail"), rows)
+    statuses = [result.status for result in results]
+    numbers = [f"{statuses.count(each)} {each}" for each in ("passed", "failed", "skipped")]
+    terminal.result(f"{title}: {', '.join(numbers)}")
