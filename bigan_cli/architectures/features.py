@@ -52,6 +52,8 @@ class Features(Architecture):
     summary = "BiGAN on the feature maps of a pretrained network, for photographs"
     Options = FeaturesOptions
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # Networks on features train fast enough to train them once more for each fold.
+        "data": {"calibration": "auto"},
         "train": {
             # Steps, not passes, decide how long a small folder is trained on.
             "epochs": 10,

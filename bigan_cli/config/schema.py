@@ -108,6 +108,18 @@ class DataConfig(Table):
         description="Share of the normal training images that sets the threshold. Of few images "
         "at least 100, or 25 % where that is less.",
     )
+    calibration: Literal["auto", "held-out", "cross-fitting"] = Field(
+        "held-out",
+        description="Images that set the threshold: held-out ones, or all of them by "
+        "cross-fitting, for architectures on features. auto is cross-fitting up to 200 images.",
+    )
+    folds: int = Field(
+        5,
+        ge=2,
+        le=200,
+        description="Folds of cross-fitting; each trains the networks once more. At most one "
+        "for each image (leave-one-out).",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="The dataset's own options.")
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bigan_cli.config.schema import DataConfig, RunConfig
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cache_root
@@ -36,10 +39,12 @@ class PreparedData:
         image_shape: Of every image.
         class_names: By label.
         normal_classes: The labels that are normal under the protocol.
-        fit: NormalImages to train on.
+        train: NormalImages to train on.
         validation: NormalImages that choose the epoch and standardise the components.
         calibration: NormalImages that set the threshold.
         test: NormalImages and anomalies to evaluate on; empty where there are none.
+        folds: With cross-fitting, the fold of each training image, int64 ``[N]``; train,
+            validation and calibration are then the same images. None where they are disjoint.
         audit: Images that occur in two of these sets.
         fingerprint: SHA-256, in hex, of the pixels of all four sets, of what is an anomaly and
             of the preprocessing; names and places of files do not count.
@@ -59,6 +64,7 @@ class PreparedData:
     validation: ImageSet
     calibration: ImageSet
     test: ImageSet
+    folds: NDArray[np.int64] | None
     audit: LeakageReport
     fingerprint: str
     test_fingerprint: str
@@ -124,18 +130,25 @@ def prepare(
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
-    parts = [splits.train, splits.validation, splits.calibration, splits.test]
-    loaded = pool.image_sets(parts, splits.normal_classes, shape, workers, progress)
-    sets = dict(zip(PARTS, loaded, strict=True))
+    parts = {name: getattr(splits, name) for name in PARTS}
+    if splits.folds is not None:  # they are the training images
+        del parts["validation"], parts["calibration"]
+    loaded = pool.image_sets(list(parts.values()), splits.normal_classes, shape, workers, progress)
+    sets = dict(zip(parts, loaded, strict=True))
     digests = {name: content_digests(images.pixels) for name, images in sets.items()}
     audit = audit_splits(sets, digests)
+    folds = None if splits.folds is None else _joined(splits.folds, digests["train"])
     return PreparedData(
         dataset.name,
         splits.protocol,
         shape,
         tuple(pool.labels.class_names),
         splits.normal_classes,
-        **sets,
+        train=sets["train"],
+        validation=sets.get("validation", sets["train"]),
+        calibration=sets.get("calibration", sets["train"]),
+        test=sets["test"],
+        folds=folds,
         audit=audit,
         fingerprint=_fingerprint(shape, sets, digests),
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
@@ -185,6 +198,12 @@ def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
     return ImageShape(channels or native.channels, height, width)
 
 
+def _joined(folds: NDArray[np.int64], digests: Sequence[bytes]) -> NDArray[np.int64]:
+    """Return *folds* with copies of an image in one fold: none is scored by what it trained."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(d, int(f)) for f, d in zip(folds, digests, strict=True)])
+
+
 def _fingerprint(
     shape: ImageShape, sets: Mapping[str, ImageSet], digests: Mapping[str, Sequence[bytes]]
 ) -> str:
@@ -209,5 +228,6 @@ def _written_in(
         "inlier": given.inlier if given.inlier or given.outlier else normal,
         "image_size": size if given.image_size is None else given.image_size,
         "input_channels": shape.channels,
+        "calibration": "held-out" if splits.folds is None else "cross-fitting",
     }
     return config.model_copy(update={"data": given.model_copy(update=found)})

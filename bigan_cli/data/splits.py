@@ -6,6 +6,7 @@ everything here is indices into it. All choices are drawn from the run's seed al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,12 +20,16 @@ from bigan_cli.errors import DataError, UsageError
 Index = NDArray[np.int64]
 
 SMALLEST_TRAIN = 8
+# With fewer images cross-fitting cannot keep the default false-positive rate of 0.05.
+SMALLEST_CROSS_FITTED = 20
+# Up to so many normals none is held out where the architecture can be cross-fitted.
+LARGEST_CROSS_FITTED = 200
 HELD_OUT = 0.2
 LARGEST_PART = 5_000
 VALIDATION_FLOOR = (50, 0.15)
 CALIBRATION_FLOOR = (100, 0.25)
 # Streams of random numbers: one choice does not shift another.
-_HOLD_OUT, _DIVIDE, _OUTLIERS, _NORMALS = range(4)
+_HOLD_OUT, _DIVIDE, _OUTLIERS, _NORMALS, _FOLDS = range(5)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ class Labels:
 
 @dataclass(frozen=True)
 class Splits:
-    """Four disjoint sets of indices into the pool, each sorted upwards.
+    """Four sets of indices into the pool, each sorted upwards.
+
+    They are disjoint; with cross-fitting, train, validation and calibration are the same set.
 
     Attributes:
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
@@ -58,6 +65,7 @@ class Splits:
         calibration: NormalImages that set the threshold.
         test: NormalImages and anomalies to evaluate on.
         notes: What the user should know about how the sets came about.
+        folds: With cross-fitting, the fold of each training image, from 0; else None.
     """
 
     protocol: str
@@ -67,6 +75,7 @@ class Splits:
     calibration: Index
     test: Index
     notes: tuple[str, ...] = ()
+    folds: Index | None = None
 
 
 def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
@@ -87,6 +96,7 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
 
     The train normals are divided once: ``validation_portion`` and ``calibration_portion`` of
     them, of small sets at least min(50, 15 %) and min(100, 25 %), and never more than 5,000 each.
+    With cross-fitting none is held out, and each normal belongs to one of the folds.
 
     Raises:
         UsageError: The options contradict each other or name no class of the dataset.
@@ -102,8 +112,12 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
         in_test = ~in_train
     train_normals = np.flatnonzero(normal & ~in_test)
     names = [labels.class_names[k] for k in normal_classes]
-    train, validation, calibration = _divide(train_normals, config, seed, names)
     test, notes = _choose_test(pool, normal, in_test, config.outlier_portion, seed)
+    if is_cross_fitted(len(train_normals), config):
+        folds = _folds(len(train_normals), config, seed, names)
+        thrice = (train_normals,) * 3
+        return Splits(protocol, normal_classes, *thrice, test, notes, folds)
+    train, validation, calibration = _divide(train_normals, config, seed, names)
     return Splits(protocol, normal_classes, train, validation, calibration, test, notes)
 
 
@@ -168,6 +182,43 @@ def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
     return in_test
 
 
+def is_cross_fitted(normals: int, config: DataConfig) -> bool:
+    """Return whether so many train normals are calibrated on by cross-fitting."""
+    if config.calibration == "auto":
+        return normals <= LARGEST_CROSS_FITTED
+    return config.calibration == "cross-fitting"
+
+
+def _folds(normals: int, config: DataConfig, seed: int, names: Sequence[str]) -> Index:
+    """Return the fold of each of so many normals; the folds differ by one image at most."""
+    if normals < SMALLEST_CROSS_FITTED:
+        raise DataError(
+            f"too few normal images to train on: {normals} of {_shortened(names)}; "
+            f"at least {SMALLEST_CROSS_FITTED} are needed",
+            _possible(normals, config),
+        )
+    numbers = np.arange(normals) % min(config.folds, normals)
+    folds: Index = _generator(seed, _FOLDS).permutation(numbers)
+    return folds
+
+
+def _possible(normals: int, config: DataConfig) -> str:
+    """Return what can be done with too few images to cross-fit, for a message."""
+    more = f"add {SMALLEST_CROSS_FITTED - normals} more, which allow a rate of 0.05"
+    train, _, calibration = part_sizes(normals, config)
+    if train < SMALLEST_TRAIN:
+        return more
+    rate = math.ceil(100 / (calibration + 1)) / 100
+    return (
+        f"{more}; or hold {calibration} of them out with 'data.calibration=held-out', which "
+        f"allows a rate of {rate:g} ('score.fpr={rate:g}')"
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
 def part_sizes(normals: int, config: DataConfig) -> tuple[int, int, int]:
     """Return how many of so many train normals are for (train, validation, calibration)."""
     validation = _part(normals, config.validation_portion, *VALIDATION_FLOOR)
@@ -188,9 +239,8 @@ def _divide(
         needed = len(normals)
         while part_sizes(needed, config)[0] < SMALLEST_TRAIN:
             needed += 1
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise DataError(
-            f"too few normal images to train on: {len(normals)} of {shown}; "
+            f"too few normal images to train on: {len(normals)} of {_shortened(names)}; "
             f"at least {needed} are needed",
             "some are set aside to choose the epoch and to set the threshold",
         )

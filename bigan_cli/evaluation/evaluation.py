@@ -30,7 +30,11 @@ from bigan_cli.evaluation.metrics import (
     recall_at,
 )
 from bigan_cli.evaluation.pixel_metrics import PixelMetrics
-from bigan_cli.scoring.calibration import Calibration
+from bigan_cli.scoring.calibration import (
+    Calibration,
+    calibration_method,
+    calibration_promise,
+)
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -85,6 +89,9 @@ class OperatingPoint:
         fpr: The false-positive rate asked for.
         threshold: An image is called anomalous if its score exceeds this.
         calibration_images: How many normals set the threshold.
+        calibration: ``held-out``, or ``cross-fitting`` where the networks were also trained on
+            these images.
+        promise: What holds for the false-positive rate.
         expected_fpr: Mean and 95 % interval of the rate that a threshold from that many normals
             really has on images like them (Beta law); needs no test images.
         observed_fpr: Share of the test normals called anomalous, None without any.
@@ -95,6 +102,8 @@ class OperatingPoint:
     fpr: float
     threshold: float
     calibration_images: int
+    calibration: str
+    promise: str
     expected_fpr: Estimate
     observed_fpr: Rate | None
     observed_tpr: Rate | None
@@ -281,6 +290,8 @@ def _operating_point(
         fpr=fpr,
         threshold=calibration.threshold(fpr),
         calibration_images=calibration.n,
+        calibration=calibration_method(cross_fitted=calibration.cross_fitted),
+        promise=calibration_promise(cross_fitted=calibration.cross_fitted),
         expected_fpr=Estimate(*calibration.fpr_interval(fpr)),
         observed_fpr=rate(flagged[~outlier]),
         observed_tpr=rate(flagged[outlier]),

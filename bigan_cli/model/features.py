@@ -31,8 +31,8 @@ class TrainingFeatures:
 
     normalisation: dict[str, Tensor]
     train: NDArray[np.float16]
-    validation: NDArray[np.float32]
-    calibration: NDArray[np.float32]
+    validation: NDArray[np.float32] | NDArray[np.float16]
+    calibration: NDArray[np.float32] | NDArray[np.float16]
 
 
 @torch.no_grad()
@@ -50,7 +50,7 @@ def prepare_features(
     Args:
         networks: With a feature extractor; nothing else is changed.
         pixels: Images to train on, validation images and calibration images, each uint8
-            ``[N, C, H, W]``.
+            ``[N, C, H, W]``; with cross-fitting the first alone, which are also the others.
         seed: Chooses the positions from which the normalisation is estimated.
         device: Where the extractor runs.
         on_progress: Receives (images done, images in all).
@@ -74,13 +74,16 @@ def prepare_features(
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:_MOST_VECTORS]
     extractor.fit(torch.from_numpy(vectors[np.sort(chosen)]))  # type: ignore[operator]
     normalise: Callable[[Tensor], Tensor] = extractor.normalise  # type: ignore[assignment]
-    train, validation, calibration = (_normalised(maps, normalise) for maps in raw)
+    normalised = [_normalised(maps, normalise) for maps in raw]
     state = {
         name: value.clone()
         for name, value in extractor.state_dict().items()
         if not name.startswith("backbone.")
     }
-    return TrainingFeatures(state, train.astype(np.float16), validation, calibration)
+    train = normalised[0].astype(np.float16)
+    if len(normalised) == 1:
+        return TrainingFeatures(state, train, train, train)
+    return TrainingFeatures(state, train, *normalised[1:])
 
 
 def as_places(maps: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:

@@ -35,12 +35,16 @@ class Calibration:
 
     Attributes:
         scores: float64 ``[n]``, n >= 1, all finite; sorted in ascending order, read-only.
+        cross_fitted: Whether each score is of networks fitted without its image, rather than of
+            an image that was held out from the detector's own; see
+            :mod:`bigan_cli.scoring.cross_fitting`.
 
     Raises:
         DataError: There are no scores, or some are not finite.
     """
 
     scores: NDArray[np.float64]
+    cross_fitted: bool = False
 
     def __post_init__(self) -> None:
         scores = np.sort(np.asarray(self.scores, dtype=np.float64), axis=None)
@@ -125,6 +129,25 @@ class Calibration:
         while m > 0 and m / (self.n + 1) > fpr:
             m -= 1
         return m
+
+
+def calibration_method(*, cross_fitted: bool) -> str:
+    """Return ``cross-fitting`` or ``held-out``, as ``data.calibration`` names it."""
+    return "cross-fitting" if cross_fitted else "held-out"
+
+
+def calibration_promise(*, cross_fitted: bool) -> str:
+    """Return what holds for the false-positive rate, in one sentence."""
+    if not cross_fitted:
+        return (
+            "at most the rate asked for, on average over calibration sets, whatever the networks: "
+            "split conformal"
+        )
+    return (
+        "about the rate asked for, as long as leaving out a fold of the images changes scores "
+        "little; without a bound for the worst case, which held-out images have and CV+ (twice "
+        "the rate) would have with the networks of all folds"
+    )
 
 
 def check_fpr(fpr: float, images: int | None = None) -> None:

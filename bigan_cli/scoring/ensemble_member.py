@@ -93,6 +93,21 @@ class TrainingProvenance:
     diagnostics: TrainingDiagnostics | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class CrossFittedScores:
+    """What calibration by cross-fitting keeps of a member; each float64 ``[N]``.
+
+    Attributes:
+        scores: The member's score of each normal image, by networks fitted without the image.
+        peaks: The largest value of each image's heatmap.
+        medians: The median of each image's heatmap.
+    """
+
+    scores: NDArray[np.float64]
+    peaks: NDArray[np.float64]
+    medians: NDArray[np.float64]
+
+
 class EnsembleMember:
     """Trained networks with their standardised components; thread-safe.
 
@@ -105,6 +120,7 @@ class EnsembleMember:
         components: Name -> fitted component, in the order in which they are reported.
         provenance: Seed and epoch of the networks.
         prepared: *networks* prepared for inference, if that has been done already.
+        cross_fitted: The calibration scores, where they are of cross-fitting.
     """
 
     def __init__(
@@ -113,10 +129,12 @@ class EnsembleMember:
         components: Mapping[str, FittedComponent],
         provenance: TrainingProvenance | None = None,
         prepared: InferenceNetworks | None = None,
+        cross_fitted: CrossFittedScores | None = None,
     ) -> None:
         self.networks = networks.eval()
         self._inference = prepared or prepare_for_inference(networks)
         self.components = dict(components)
+        self.cross_fitted = cross_fitted
         self.provenance = provenance or TrainingProvenance()
 
     def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
@@ -194,22 +212,13 @@ class EnsembleMember:
         found = [(c.weight, heat) for c, heat in components if heat is not None]
         if not found:
             return None
-        heats = [heat[:count].float() for _, heat in found]
-        if len({heat.shape for heat in heats}) > 1:  # of several resolutions
-            heats = [self._at_image_size(heat) for heat in heats]
-        stacked = torch.stack(heats)
-        weights = stacked.new_tensor([weight for weight, _ in found])
-        if outputs.on_places and weights.any():  # where all are on one scale
-            stacked = stacked * (weights / weights.mean())[:, None, None, None]
-        combined = self._at_image_size(stacked.mean(dim=0))
+        # Only on places are all on one scale.
+        weights = [weight if outputs.on_places else 1.0 for weight, _ in found]
+        combined = combine_maps(
+            [heat[:count].float() for _, heat in found], weights, self._image_size
+        )
         heat: NDArray[np.float32] = combined.cpu().numpy()
         return heat
-
-    def _at_image_size(self, maps: Tensor) -> Tensor:
-        """Return maps ``[N, h, w]`` at the size of the images."""
-        if maps.shape[1:] == self._image_size:
-            return maps
-        return interpolate(maps[:, None], size=self._image_size, mode="bilinear")[:, 0]
 
     def _joined(self, rows: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
         found = [heat for heat in rows if heat is not None]
@@ -245,6 +254,27 @@ class EnsembleMember:
         generated = self.networks.generator(torch.from_numpy(z).to(device))
         images: NDArray[np.uint8] = to_pixels(self._inference.drawn(generated)).cpu().numpy()
         return images
+
+
+def combine_maps(maps: Sequence[Tensor], weights: Sequence[float], size: tuple[int, int]) -> Tensor:
+    """Return the weighted mean of maps ``[N, h, w]`` at *size*, ``[N, H, W]``.
+
+    Where all weights are 0 it is their plain mean.
+    """
+    if len({heat.shape for heat in maps}) > 1:  # of several resolutions
+        maps = [_at_size(heat, size) for heat in maps]
+    stacked = torch.stack(list(maps))
+    if any(weights) and len(set(weights)) > 1:
+        relative = stacked.new_tensor(weights)
+        stacked = stacked * (relative / relative.mean())[:, None, None, None]
+    return _at_size(stacked.mean(dim=0), size)
+
+
+def _at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return maps ``[N, h, w]`` at *size*."""
+    if maps.shape[1:] == size:
+        return maps
+    return interpolate(maps[:, None], size=size, mode="bilinear")[:, 0]
 
 
 def has_heatmap(component: ScoreComponent) -> bool:

@@ -97,11 +97,11 @@ def fit_member(
     """
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
-    memories = _fit_memories(prepared, usable, normals.train, batch_size, provenance.seed)
+    memories = fit_memories(prepared, usable, normals.train, batch_size, provenance.seed)
     places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
     raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)
     fitted = {
-        component.name: _standardise(
+        component.name: standardise(
             component,
             memories[component.name],
             places.get(component.name),
@@ -195,13 +195,14 @@ def _draw(
     }
 
 
-def _fit_memories(
+def fit_memories(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
     train: Inputs,
     batch_size: int,
     seed: int,
 ) -> dict[str, dict[str, Tensor]]:
+    """Return what each component keeps of the training images, by its name."""
     drawn = _draw(components, len(train), seed)
     # In ascending order: the images may be mapped from a file.
     chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
@@ -231,7 +232,7 @@ def _fit_memories(
         normals = embedded.pop(component.name, None)
         if normals is not None:
             if not torch.isfinite(normals).all():
-                raise _not_finite(component)
+                raise not_finite(component)
             generator = torch.Generator().manual_seed(seed)
             fitted = component_calls.fit(component, normals, generator)
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
@@ -259,7 +260,7 @@ def _fit_places(
         if component.name in batches[0]:
             maps = torch.cat([batch[component.name] for batch in batches])
             if not torch.isfinite(maps).all():
-                raise _not_finite(component)
+                raise not_finite(component)
             scales[component.name] = PlaceScale.fit(maps).to(networks.device)
     return scales
 
@@ -286,15 +287,16 @@ def _raw_scores(
     return {component.name: row for component, row in zip(components, values, strict=True)}
 
 
-def _standardise(
+def standardise(
     component: ScoreComponent,
     memory: Mapping[str, Tensor],
     places: PlaceScale | None,
     raw: NDArray[np.float64],
     weights: Mapping[str, float],
 ) -> FittedComponent:
+    """Return *component* with the scale of its values *raw* of normal images, float64 ``[N]``."""
     if not np.isfinite(raw).all():
-        raise _not_finite(component)
+        raise not_finite(component)
     location = float(np.median(raw))
     scale = float(np.quantile(raw, 0.9)) - location
     if scale <= 0:  # most images share one value: fall back to the standard deviation
@@ -303,7 +305,8 @@ def _standardise(
     return FittedComponent(component, memory, location, scale, weight, places)
 
 
-def _not_finite(component: ScoreComponent) -> TrainingError:
+def not_finite(component: ScoreComponent) -> TrainingError:
+    """Return the error of a component that is not finite on normal images."""
     return TrainingError(
         f"score component '{component.name}' is not finite on normal images",
         "the networks have diverged; lower 'train.lr'",

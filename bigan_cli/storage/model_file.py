@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -27,7 +28,7 @@ from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.ensemble_member import EnsembleMember, FittedComponent
+from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember, FittedComponent
 from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.place_scale import PlaceScale
 from bigan_cli.storage.checksum import insert_checksum
@@ -76,6 +77,10 @@ def save_detector(
                 prefix = f"members.{number}.places.{name}."
                 tensors[f"{prefix}location"] = fitted.places.location
                 tensors[f"{prefix}scale"] = fitted.places.scale
+        scores = member.cross_fitted
+        if scores is not None:
+            rows = np.stack([scores.scores, scores.peaks, scores.medians])
+            tensors[f"members.{number}.cross_fitting"] = torch.from_numpy(rows)
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
     maps = detector.map_calibration
     if maps is not None:
@@ -151,7 +156,10 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
     path, header = file.path, file.header
     architecture = make_architecture(registry, header.config.model)
     tensors = _tensors(file)
-    calibration = Calibration(_calibration_tensor(path, tensors, "scores").numpy())
+    calibration = Calibration(
+        _calibration_tensor(path, tensors, "scores").numpy(),
+        cross_fitted=header.config.data.calibration == "cross-fitting",
+    )
     map_calibration = _map_calibration(path, tensors)
     members = []
     for number, stored in enumerate(header.members):
@@ -159,7 +167,11 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
         components = _load_components(stored, number, header, tensors, device, registry)
-        members.append(EnsembleMember(networks, components, stored.provenance))
+        scores = tensors.get(f"members.{number}.cross_fitting")
+        cross_fitted = None if scores is None else CrossFittedScores(*scores.numpy())
+        members.append(
+            EnsembleMember(networks, components, stored.provenance, cross_fitted=cross_fitted)
+        )
     return Detector(members, calibration, header.default_fpr, header.batch_size, map_calibration)
 
 

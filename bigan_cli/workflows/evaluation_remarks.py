@@ -20,6 +20,12 @@ _FEW = 20
 
 def remarks(result: Evaluation) -> Iterator[str]:
     """Yield explanations of the metrics."""
+    point = result.operating_point
+    if point.calibration == "cross-fitting":
+        yield (
+            f"calibrated by cross-fitting on {count(point.calibration_images, 'image')}; the "
+            f"false-positive rate is {point.promise}"
+        )
     if result.trained.auroc is not None:
         if _gained_nothing(result) and result.trained.auroc.value >= _SOLVED:
             yield "the untrained network separates these anomalies as well: they are easy"
@@ -27,7 +33,7 @@ def remarks(result: Evaluation) -> Iterator[str]:
     missing = "no test images"
     if result.images:
         missing = "no anomalies" if not result.anomalies else "no normal images"
-    point, expected = result.operating_point, result.operating_point.expected_fpr
+    expected = point.expected_fpr
     yield (
         f"AUROC cannot be computed: there are {missing} to test with. The threshold is based on "
         f"{count(point.calibration_images, 'calibration image')}: of new normal images like "

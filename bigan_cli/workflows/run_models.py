@@ -10,6 +10,11 @@ from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.model.networks import Networks
 from bigan_cli.plugins import PluginVersion
+from bigan_cli.scoring.cross_fitting import (
+    CrossFittedMaps,
+    calibrate_cross_fitted,
+    fit_cross_fitted_member,
+)
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, TrainingProvenance
 from bigan_cli.scoring.fit import NormalImages, calibrate, fit_member
@@ -26,6 +31,8 @@ class RunModels:
         components: The score components to combine.
         reopen: Loads a model file of this run.
         plugin_versions: Which packages or files the run's plugins are from.
+        held_out: With cross-fitting, returns the maps of the normal images by networks of a
+            seed, trained for so many epochs without the image; else None.
     """
 
     def __init__(
@@ -35,6 +42,7 @@ class RunModels:
         components: Sequence[ScoreComponent],
         reopen: Callable[[Path], Detector],
         plugin_versions: Sequence[PluginVersion] = (),
+        held_out: Callable[[int, int], CrossFittedMaps] | None = None,
     ) -> None:
         self.config = data.config
         self.plugin_versions = tuple(plugin_versions)
@@ -42,15 +50,26 @@ class RunModels:
         self._components = components
         self._reopen = reopen
         self._normals = normals
+        self._held_out = held_out
         self._batch_size = batch_size_for(data.image_shape)
         # The last detector with a single member: the same one goes into several files.
         self._single: Detector | None = None
 
     def fit(self, networks: Networks, provenance: TrainingProvenance) -> EnsembleMember:
         """Return *networks* as an ensemble member, with the run's components fitted to them."""
-        score = self.config.score
+        components, weights = self._components, self.config.score.weights
+        if self._held_out is not None:
+            return fit_cross_fitted_member(
+                networks,
+                components,
+                weights,
+                self._normals.train,
+                self._held_out(provenance.seed, provenance.epoch),
+                self._batch_size,
+                provenance,
+            )
         return fit_member(
-            networks, self._components, score.weights, self._normals, self._batch_size, provenance
+            networks, components, weights, self._normals, self._batch_size, provenance
         )
 
     def write(self, path: Path, member: EnsembleMember) -> Detector:
@@ -89,6 +108,9 @@ class RunModels:
         if self._single is not None and self._single.members == tuple(members):
             return self._single
         fpr = self.config.score.fpr
-        detector = calibrate(members, self._normals, fpr, self._batch_size)
+        if self._held_out is None:
+            detector = calibrate(members, self._normals, fpr, self._batch_size)
+        else:
+            detector = calibrate_cross_fitted(members, fpr, self._batch_size)
         self._single = detector if len(members) == 1 else None
         return detector

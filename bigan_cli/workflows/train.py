@@ -19,15 +19,18 @@ from bigan_cli import __version__
 from bigan_cli.atomic import expanded, write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
+from bigan_cli.data.prepare import PreparedData
 from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.model.summary import LayerRow, summarise
 from bigan_cli.plugins.faults import plugin_faults
+from bigan_cli.scoring.calibration import calibration_method, calibration_promise
 from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state
 from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.cross_fitting import CrossFitting
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
@@ -238,7 +241,8 @@ def _write_profile(
 def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
     reopen = partial(load_detector, device=setup.device, registry=setup.registry)
     versions = plugin_versions_of(setup.config, loaded.registry)
-    return RunModels(setup.data, setup.normals, setup.components, reopen, versions)
+    held_out = None if setup.data.folds is None else CrossFitting(setup).maps
+    return RunModels(setup.data, setup.normals, setup.components, reopen, versions, held_out)
 
 
 def _refit(
@@ -334,12 +338,24 @@ def _run_info(setup: TrainingSetup) -> dict[str, Any]:
             "test_fingerprint": data.test_fingerprint,
             "image_shape": str(data.image_shape),
             "normal_classes": [data.class_names[k] for k in data.normal_classes],
-            "images": {name: len(images) for name, images in setup.image_sets.items()},
+            "images": setup.image_counts,
+            "calibration": _calibration_info(data),
             "audit": data.audit.as_dict(),
         },
         "parameters": setup.parameters,
         "epoch": 0,
         "epochs": config.train.epochs,
+    }
+
+
+def _calibration_info(data: PreparedData) -> dict[str, Any]:
+    """Return how the threshold is calibrated, and what holds for the false-positive rate."""
+    cross_fitted = data.folds is not None
+    return {
+        "method": calibration_method(cross_fitted=cross_fitted),
+        "images": len(data.calibration),
+        "folds": 0 if data.folds is None else len(set(data.folds.tolist())),
+        "promise": calibration_promise(cross_fitted=cross_fitted),
     }
 
 

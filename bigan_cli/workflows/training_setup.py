@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture, ScoreComponent
-from bigan_cli.data.images import ImageSet
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.decoder_training import DecoderTraining
@@ -25,7 +27,7 @@ from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
-from bigan_cli.scoring.calibration import check_fpr
+from bigan_cli.scoring.calibration import check_fpr, images_needed
 from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
 from bigan_cli.workflows.callbacks import Callbacks
@@ -79,9 +81,10 @@ class TrainingSetup:
         )
 
     @property
-    def image_sets(self) -> dict[str, ImageSet]:
-        """The image sets by name: train, validation, calibration, test."""
-        return {name: getattr(self.data, name) for name in PARTS}
+    def image_counts(self) -> dict[str, int]:
+        """The number of images in each set; with cross-fitting, of train and test."""
+        names = PARTS if self.data.folds is None else ("train", "test")
+        return {name: len(getattr(self.data, name)) for name in names}
 
     def trainer(
         self,
@@ -129,6 +132,21 @@ class TrainingSetup:
             decoder=decoder,
         )
 
+    def fold_trainer(
+        self, member: int, fit: NDArray[np.float16], held_out: NDArray[np.float16]
+    ) -> Trainer:
+        """Return a new trainer of cross-fitting: as :meth:`trainer`, on *fit* and without pictures.
+
+        Args:
+            member: The ensemble member, counted from 0.
+            fit: Feature maps of all normal images but those of one fold, ``[N, h, w, K]``.
+            held_out: Feature maps of that fold.
+        """
+        train = self.config.train
+        train = train.model_copy(update={"seed": train.seed + member})
+        networks = self._build(train.seed)
+        return Trainer(networks, train, as_places(fit), as_places(held_out), self.device)
+
     @cached_property
     def features(self) -> TrainingFeatures | None:
         """The feature maps of the normal images; None for networks on pixels.
@@ -138,9 +156,12 @@ class TrainingSetup:
         if not self.networks.on_places:
             return None
         data = self.data
+        sets = [data.train] if data.folds is not None else [data.train, data.validation]
+        if data.folds is None:
+            sets.append(data.calibration)
         return prepare_features(
             self.networks,
-            [data.train.pixels, data.validation.pixels, data.calibration.pixels],
+            [images.pixels for images in sets],
             self.config.train.seed,
             self.device,
             partial(self.callbacks.on_progress, "computing features"),
@@ -198,7 +219,7 @@ def prepare_training(
     for warning in data.warnings:
         callbacks.warn(warning)
     with repeatable_arithmetic(device, data.image_shape, threads):
-        check_fpr(loaded.config.score.fpr, len(data.calibration))
+        _check_rate(data)
         architecture = make_architecture(loaded.registry, data.config.model)
         score = data.config.score
         names = score.components or DEFAULT_COMPONENTS
@@ -206,6 +227,8 @@ def prepare_training(
         setup = TrainingSetup(data, architecture, components, device, loaded.registry, callbacks)
         # Checked now: a score that cannot be computed is found before training, not after.
         usable_components(setup.networks, components, score.weights)
+        if data.folds is not None:
+            _check_cross_fitting(setup)
         if score.components:  # named, so their absence is worth knowing
             _warn_of_left_out(setup, callbacks)
         yield setup
@@ -222,10 +245,42 @@ def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:
         callbacks.warn(f"score component '{component.name}' is left out: it needs {lacking}{why}")
 
 
+def _check_rate(data: PreparedData) -> None:
+    """Raise an error if the calibration images are too few for ``score.fpr``.
+
+    Raises:
+        DataError: They are; where cross-fitting would do, the hint says so.
+    """
+    fpr = data.config.score.fpr
+    try:
+        check_fpr(fpr, len(data.calibration))
+    except DataError as error:
+        normals = len(data.train) + len(data.validation) + len(data.calibration)
+        if data.folds is None and normals >= images_needed(fpr) and error.hint:
+            hint = f"{error.hint}; for architectures on features 'data.calibration=cross-fitting'"
+            raise DataError(error.message, hint) from error
+        raise
+
+
+def _check_cross_fitting(setup: TrainingSetup) -> None:
+    """Raise UsageError if the networks cannot be cross-fitted."""
+    if not setup.networks.on_places:
+        raise UsageError(
+            f"architecture '{setup.config.model.architecture}' works on pixels and cannot be "
+            "calibrated by cross-fitting: every fold would be a full training",
+            "set 'data.calibration=held-out', or 'model.architecture=features' for photographs",
+        )
+    if setup.config.train.selection != "last":
+        raise UsageError(
+            "cross-fitting holds no images out to select an epoch with",
+            "set 'train.selection=last', or 'data.calibration=held-out'",
+        )
+
+
 def describe(setup: TrainingSetup) -> list[str]:
     """Return lines that say what will be trained on which images."""
     data, train = setup.data, setup.config.train
-    counts = ", ".join(f"{len(images)} {name}" for name, images in setup.image_sets.items())
+    counts = ", ".join(f"{number} {name}" for name, number in setup.image_counts.items())
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
     if len(data.class_names) == 1:
         normal = "all images are taken as normal"
@@ -234,6 +289,12 @@ def describe(setup: TrainingSetup) -> list[str]:
         f"{data.dataset_name} ({data.protocol}): {normal}; {data.image_shape} pixels; {counts}",
         f"{setup.config.model.architecture} with {setup.parameters:,} parameters on {where}",
     ]
+    if data.folds is not None:
+        folds = len(set(data.folds.tolist()))
+        lines.append(
+            f"calibration by cross-fitting in {count(folds, 'fold')}: no image is held out, and "
+            f"the networks are trained {count(folds, 'more time')}"
+        )
     if train.members > 1:
         lines.append(
             f"{train.members} members one after another, seeds {train.seed} to "

@@ -1,0 +1,106 @@
+"""Cross-fitting of a run: the networks are trained once more for each fold, without its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bigan_cli.model.trainer import Trainer
+from bigan_cli.scoring.cross_fitting import CrossFittedMaps, fold_maps
+from bigan_cli.scoring.inference_networks import batch_size_for
+from bigan_cli.workflows.training_setup import TrainingSetup
+
+# A channel that hardly varies is not scaled up.
+_LEAST_DEVIATION = 1e-3
+
+
+class CrossFitting:
+    """Trains the networks of every fold when they are first asked for, and keeps their maps.
+
+    The networks of a fold differ from the run's own in nothing but their images: seed, epochs
+    and learning rate are the same. They are not kept. The maps are kept for every epoch that a
+    run saves by itself.
+
+    Args:
+        setup: Of a run with ``data.calibration = "cross-fitting"``.
+    """
+
+    def __init__(self, setup: TrainingSetup) -> None:
+        assert setup.data.folds is not None  # noqa: S101  what this class is for
+        self._setup = setup
+        self._folds: NDArray[np.int64] = setup.data.folds
+        self._of_seed: dict[int, dict[int, CrossFittedMaps]] = {}
+
+    def maps(self, seed: int, epoch: int) -> CrossFittedMaps:
+        """Return the maps of the normal images for networks of *seed* after *epoch* epochs.
+
+        For an epoch that the run does not save by itself (it was interrupted there) they are
+        those of the last one before that it does.
+        """
+        if seed not in self._of_seed:
+            self._of_seed[seed] = self._train(seed)
+        saved = self._of_seed[seed]
+        return saved[max(each for each in saved if each <= epoch)]
+
+    def _train(self, seed: int) -> dict[int, CrossFittedMaps]:
+        """Return the maps of all images by epoch, each by the networks of its fold."""
+        numbers: list[int] = np.unique(self._folds).tolist()
+        epochs = self._setup.config.train.epochs
+        parts: dict[int, dict[int, dict[str, Tensor]]] = {}
+        for number, fold in enumerate(numbers):
+            for epoch, maps in self._train_fold(seed, fold):
+                if maps is not None:
+                    parts.setdefault(epoch, {})[fold] = maps
+                done, total = number * epochs + epoch, len(numbers) * epochs
+                self._setup.callbacks.on_progress("cross-fitting", done, total)
+        return {epoch: CrossFittedMaps.join(each, self._folds) for epoch, each in parts.items()}
+
+    def _train_fold(self, seed: int, fold: int) -> Iterator[tuple[int, dict[str, Tensor] | None]]:
+        """Yield each epoch with the maps of the fold's images; None in epochs not saved."""
+        setup = self._setup
+        fit, held_out = self._features(fold)
+        trainer = setup.fold_trainer(seed - setup.config.train.seed, fit, held_out)
+        yield 0, self._fold_maps(trainer, fit, held_out, seed)
+        for record in trainer.epochs():
+            saved = self._is_saved(record.epoch)
+            maps = self._fold_maps(trainer, fit, held_out, seed) if saved else None
+            yield record.epoch, maps
+
+    def _is_saved(self, epoch: int) -> bool:
+        config = self._setup.config
+        return epoch == config.train.epochs or epoch % config.output.save_interval == 0
+
+    def _features(self, fold: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        """Return the features (without the fold, of the fold), standardised without the fold."""
+        features = self._setup.features
+        assert features is not None  # noqa: S101  only networks on features are cross-fitted
+        inside = self._folds == fold
+        fit = features.train[~inside].astype(np.float32)
+        mean = fit.mean(axis=(0, 1, 2))
+        deviation = np.maximum(fit.std(axis=(0, 1, 2)), _LEAST_DEVIATION)
+        held_out = features.train[inside].astype(np.float32)
+        return (
+            ((fit - mean) / deviation).astype(np.float16),
+            ((held_out - mean) / deviation).astype(np.float16),
+        )
+
+    def _fold_maps(
+        self,
+        trainer: Trainer,
+        fit: NDArray[np.float16],
+        held_out: NDArray[np.float16],
+        seed: int,
+    ) -> dict[str, Tensor]:
+        setup = self._setup
+        return fold_maps(
+            trainer.average,
+            setup.components,
+            setup.config.score.weights,
+            fit,
+            held_out,
+            batch_size_for(setup.data.image_shape),
+            seed,
+        )
