@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes of files, and locks between processes."""
 
 from __future__ import annotations
 
@@ -98,21 +98,21 @@ def expanded(path: Path | str) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write *text* to *path*, whole or not at all."""
+    """Write *text* to *path* atomically."""
     with atomic_write(path, "w") as stream:
         stream.write(text)
 
 
 @contextmanager
 def file_lock(file: Path, busy: Exception) -> Iterator[None]:
-    """Hold the lock that *file* stands for, which is made where it is missing.
+    """Hold the lock *file*, which is created if missing.
 
-    The system gives the lock back when this process ends, however it ends. A file system that
-    has no locks goes without one.
+    The system releases the lock when this process ends, even if it is killed. On a file system
+    without locks nothing is locked.
 
     Args:
         file: In a folder that exists.
-        busy: Raised where another process has the lock.
+        busy: Raised if another process has the lock.
 
     Raises:
         OSError: It cannot be locked.
@@ -125,7 +125,7 @@ def file_lock(file: Path, busy: Exception) -> Iterator[None]:
     except Timeout as error:
         raise busy from error
     except NotImplementedError:
-        pass  # filelock's word for a file system without locks
+        pass  # raised by filelock on a file system without locks
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

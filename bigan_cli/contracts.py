@@ -1,7 +1,7 @@
-"""The contracts between the parts: what a dataset, an architecture and a score component are.
+"""The contracts of datasets, architectures and score components.
 
-Plugins import this module and nothing else of the package. It imports neither torch nor
-torchvision, so that listing plugins and reading a configuration stay fast.
+Plugins import this module, the hooks and the errors, and nothing else of the package. It imports
+neither torch nor torchvision, so listing plugins and reading a configuration are fast.
 
 Conventions that hold everywhere:
 
@@ -47,13 +47,13 @@ class Options(BaseModel):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Self:
-        """Return the options that a table of a config file or of a model file means.
+        """Return the options in a table of a config file or of a model file.
 
-        Such a table holds lists and texts where a class may declare tuples and paths; nothing
-        else is converted.
+        Lists and strings of the table are converted to declared tuples and paths; nothing else
+        is converted.
 
         Raises:
-            pydantic.ValidationError: A key or value is wrong.
+            pydantic.ValidationError: A key or value is invalid.
         """
         return cls.model_validate_json(json.dumps(table))
 
@@ -80,7 +80,7 @@ class DataLocation:
 
     Attributes:
         root: The folder given by ``data.root``, else the data cache of this machine.
-        download: Whether files that are missing may be fetched into *root*.
+        download: Whether missing files may be downloaded into *root*.
     """
 
     root: Path
@@ -93,17 +93,17 @@ class Items:
 
     Attributes:
         images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
-            paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), any size and mode
-            each. A sequence is indexed only when its pixels are needed, by several threads at
+            paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), of any size and
+            mode. A sequence is indexed only when its pixels are needed, by several threads at
             the same time: a handle that belongs to one thread (sqlite3) must be opened in each.
         labels: int64 ``[N]``, each an index into the dataset's classes; a list becomes one.
-        masks: Where known, for each image its ground-truth mask, or None for an image without
-            one: a file, a PIL image, or an array ``[H, W]`` of booleans or of numbers from 0
-            up; or a tuple of these, of which each marks a part. Of any size. A boolean marks an
+        masks: For each image its ground-truth mask, or None for an image without one: a file, a
+            PIL image, or an array ``[H, W]`` of booleans or of numbers from 0; or a tuple of
+            these, which are combined. Masks may have any size. A boolean marks an
             anomalous pixel where it is true; a number where it is above half of the largest in
             the mask, or not 0 where none is above 31. A sequence is indexed only when its mask
             is needed, as *images* are.
-        names: What to call each image in results; the paths or positions where absent.
+        names: Name of each image in results; by default its path or index.
     """
 
     images: NDArray[np.uint8] | Sequence[RawImage]
@@ -121,20 +121,19 @@ class Items:
 
 
 class Dataset(ABC):
-    """A dataset: what the images and labels of its two splits are.
+    """A dataset: the images and labels of its two splits.
 
-    It never trains, never splits by normality and never resizes: that is done in one place,
-    for every dataset alike.
+    It never trains, splits by normality or resizes: that is done in one place for all datasets.
 
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
-        image_shape: Native size, or None where it is found in the images. An instance may set
-            its own where its options decide it.
-        class_names: The classes where they are fixed, or None where they are found in the data.
-        needs_root: Whether ``--data-root`` must be given (no default place makes sense).
+        image_shape: Native shape, or None to find it in the images. An instance may set its own
+            if its options decide it.
+        class_names: The classes if they are fixed, or None if they are found in the data.
+        needs_root: Whether ``--data-root`` must be given, because there is no default folder.
         Options: Its typed options, the table ``[data.options]`` of a config file.
-        preset: Run-file tables that suit this dataset better than the general defaults,
+        preset: Config tables that suit this dataset better than the general defaults,
             for instance ``{"train": {"epochs": 100}}``.
         provided_by: Of an instance, the package and version or the file that its class is from;
             set by bigan, for messages.
@@ -163,8 +162,8 @@ class Dataset(ABC):
         By default it returns :attr:`preset` and no reason.
 
         Args:
-            root: The folder with the data, where one is given.
-            architecture: The architecture that the user asked for, or None.
+            root: The folder with the data, if given.
+            architecture: The architecture that the user chose, or None.
         """
         return cls.preset, ""
 
@@ -173,15 +172,15 @@ class Dataset(ABC):
         """Return the training split.
 
         Raises:
-            DataError: The files are not there or cannot be read.
+            DataError: The files are missing or cannot be read.
         """
 
     @abstractmethod
     def test_items(self) -> Items:
-        """Return the test split; empty where the dataset has none of its own.
+        """Return the test split; empty if the dataset has none.
 
         Raises:
-            DataError: The files are not there or cannot be read.
+            DataError: The files are missing or cannot be read.
         """
 
     def classes(self) -> tuple[str, ...]:
@@ -191,24 +190,24 @@ class Dataset(ABC):
         return self.class_names
 
     def normal_classes(self) -> tuple[int, ...] | None:
-        """Return the classes that the dataset itself calls normal (``good``), or None."""
+        """Return the normal classes defined by the dataset (``good``), or None."""
         return None
 
     def describe(self) -> str:
-        """Return in one line how the files were understood; empty where that goes by itself.
+        """Return in one line how the files were interpreted; empty if that is obvious.
 
-        Training and evaluation show it.
+        Training and evaluation print it.
 
         Raises:
-            DataError: The files are not there or cannot be read.
+            DataError: The files are missing or cannot be read.
         """
         return ""
 
     def warnings(self) -> Sequence[str]:
-        """Return, one sentence each, what in the files is not used or looks wrong.
+        """Return one sentence for each kind of unused or suspicious file.
 
         Raises:
-            DataError: The files are not there or cannot be read.
+            DataError: The files are missing or cannot be read.
         """
         return ()
 
@@ -216,9 +215,9 @@ class Dataset(ABC):
 class Architecture(ABC):
     """A recipe for the networks of a BiGAN, for any image shape it supports.
 
-    There are two kinds. On *pixels*, E and D see the image and G draws it. On *features*, a
-    frozen extractor turns the image into a feature map once, and E, G and D work at every place
-    of that map; :meth:`feature_extractor` makes the difference.
+    There are two kinds. On *pixels*, E and D take images and G generates them. On *features*, a
+    frozen extractor maps the image to a feature map once, and E, G and D work at every place of
+    that map; such an architecture defines :meth:`feature_extractor`.
 
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
@@ -226,7 +225,7 @@ class Architecture(ABC):
         Options: Its typed options, the table ``[model.options]`` of a config file.
         preset: Config tables that suit this architecture better than the general defaults; they
             rank below everything that the user gives.
-        provided_by: As of :class:`Dataset`.
+        provided_by: See :class:`Dataset`.
     """
 
     name: ClassVar[str]
@@ -242,25 +241,24 @@ class Architecture(ABC):
     def build(
         self, image_shape: ImageShape, latent_dim: int
     ) -> tuple[nn.Module, nn.Module, nn.Module]:
-        """Return a freshly initialised (encoder, generator, discriminator).
+        """Return a newly initialised (encoder, generator, discriminator).
 
         * encoder: x ``[N, C, H, W]`` in [-1, 1] -> z ``[N, latent_dim]``, prior N(0, I). It may
-          also have a method ``features(x)`` -> ``[N, K]``, what it sees before it narrows that
-          to z;
+          also have a method ``features(x)`` -> ``[N, K]``, its features before the last layer;
         * generator: z ``[N, latent_dim]`` -> x ``[N, C, H, W]`` in [-1, 1];
         * discriminator: (x, z) -> (logits ``[N]``, joint features ``[N, F]``); a positive logit
           means "a real image with its encoding". It may also have a method
-          ``image_features(x)`` -> ``[N, K]``, its view of the image alone.
+          ``image_features(x)`` -> ``[N, K]``, features of the image alone.
 
-        In ``eval()`` an output must not depend on the other images of its batch, and what
-        ``features`` and ``image_features`` return must not be changed in place afterwards:
-        scores use it too, and it is computed once. Draw weights from torch's global generator,
-        so that the run's seed decides them.
+        In ``eval()`` an output must not depend on the other images of its batch, and the results
+        of ``features`` and ``image_features`` must not be modified in place: they are computed
+        once and used by scores, too. Initialise weights with torch's global generator, which
+        the run seeds.
 
         For an architecture on features, *image_shape* is the shape of the feature map, K channels
         by h by w. x is the map ``[N, K, h, w]``, unbounded, and z ``[N, latent_dim, h, w]``;
-        D returns logits ``[N, h, w]`` and features ``[N, F, h, w]``. Every place is computed
-        from that place alone: networks are trained on single places, h = w = 1.
+        D returns logits ``[N, h, w]`` and features ``[N, F, h, w]``. Each place must be
+        computed from that place alone: networks are trained on single places, h = w = 1.
 
         Raises:
             UsageError: The image shape is not supported.
@@ -274,7 +272,7 @@ class Architecture(ABC):
         the normalisation from what ``raw`` returns for training images, ``[M, K]``.
 
         Args:
-            image_shape: Of the images.
+            image_shape: Shape of the images.
             pretrained: Whether to load the pretrained weights. False where a model file
                 supplies them: the weights need not be installed then.
 
@@ -284,10 +282,10 @@ class Architecture(ABC):
         return None
 
     def decoder(self, feature_shape: ImageShape, image_shape: ImageShape) -> nn.Module | None:
-        """Return a network that draws images from feature maps, for pictures only, or None.
+        """Return a network that decodes images from feature maps, for reconstructions, or None.
 
-        It maps ``[N, K, h, w]`` to ``[N, C, H, W]`` in [-1, 1], takes no part in the score and
-        is trained beside E, G and D.
+        It maps ``[N, K, h, w]`` to ``[N, C, H, W]`` in [-1, 1]. It is trained with E, G and D and
+        does not affect the score.
         """
         return None
 
@@ -301,16 +299,16 @@ class NetworkOutputs(Protocol):
     Attributes:
         images: The images ``[N, C, H, W]`` in [-1, 1].
         on_places: Whether the networks work at every place of a feature map.
-        x: What E and D see: the images, or their feature maps.
+        x: The inputs of E and D: the images, or their feature maps.
         z: E(x), ``[N, d]``.
         reconstruction: G(E(x)), ``[N, C, H, W]``.
         real: D(x, E(x)): logits ``[N]`` and joint features ``[N, F]``.
         fake: D(G(E(x)), E(x)): logits ``[N]`` and joint features ``[N, F]``.
-        image_features: The discriminator's view of x alone, ``[N, K]``.
-        encoder_features: What the encoder sees before it narrows that to z, ``[N, K]``.
+        image_features: The discriminator's features of x alone, ``[N, K]``.
+        encoder_features: The encoder's features before its last layer, ``[N, K]``.
         heads: Name of a head on the discriminator's image features -> its outputs ``[N, M]``
-            for x; ``heads_for(images)`` gives them for other images of the same shape.
-        image_pair_features: What the cycle discriminator of images sees in (x, x) and in
+            for x; ``heads_for(images)`` computes them for other images of the same shape.
+        image_pair_features: Features of the cycle discriminator of images for (x, x) and for
             (x, G(E(x))), ``[N, F]`` each.
     """
 
@@ -340,20 +338,20 @@ class NetworkOutputs(Protocol):
 
 
 class ScoreComponent(ABC):
-    """One way to tell how anomalous an image is.
+    """A component of the anomaly score.
 
     Class attributes:
         name: Unique, lower case, words joined by ``_``.
         summary: One line for tables and help.
         Options: Its typed options, the table ``[score.options.NAME]`` of a config file.
-        weight: Its weight in the score where the config file gives none; 0 reports it only.
-        needs_places: Whether it is for networks that work at every place of a feature map.
-        needs_image_features: Whether the discriminator must offer ``image_features``.
-        needs_encoder_features: Whether the encoder must offer ``features``.
+        weight: Its default weight in the score; with 0 it is only reported.
+        needs_places: Whether it needs networks that work at every place of a feature map.
+        needs_image_features: Whether the discriminator must have ``image_features``.
+        needs_encoder_features: Whether the encoder must have ``features``.
         needs_head: The head that must have been trained, or an empty string.
         requires_cycle_discriminator: The cycle discriminator that must have been trained,
             ``image`` or ``latent``, or an empty string.
-        provided_by: As of :class:`Dataset`.
+        provided_by: See :class:`Dataset`.
     """
 
     name: ClassVar[str]
@@ -371,20 +369,20 @@ class ScoreComponent(ABC):
         self.options: Any = options
 
     def embed(self, outputs: NetworkOutputs) -> Tensor | None:
-        """Return what :meth:`fit` needs of each training normal, finite ``[N, K]``, or None."""
+        """Return the values that :meth:`fit` needs of each image, finite ``[N, K]``, or None."""
         return None
 
     def fit_limit(self) -> int | None:
-        """Return how many training normals :meth:`fit` wants at the most; None for all.
+        """Return the largest number of training images for :meth:`fit`; None for all.
 
-        A component that keeps a bounded memory need not see more than it keeps.
+        A component with a bounded memory bank needs no more than it keeps.
         """
         return None
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Turn the embedded training normals ``[N, K]`` into what scoring needs.
+        """Return the tensors that scoring needs, from the embedded training images ``[N, K]``.
 
-        The tensors are stored in the model file and handed back to :meth:`score`.
+        They are stored in the model file and passed to :meth:`score`.
         """
         return {}
 
@@ -405,24 +403,25 @@ class ScoreComponent(ABC):
         return heat.flatten(1).mean(dim=1)
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
-        """Return where the anomaly is, ``[N, h, w]``, or None where this component cannot tell.
+        """Return a heatmap of the anomalies, ``[N, h, w]``, or None if there is none.
 
-        The map may be of any resolution. For networks on places, the image's value is taken from
-        the map, after each place was standardised over normal validation images.
+        The map may be of any resolution. For networks on places, the image's value is computed
+        from the map, after each place is standardised over normal validation images.
         """
         return None
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch of training gave.
+    """The record of one epoch of training.
 
     Attributes:
         epoch: Counted from 1.
         losses: Name -> mean over the epoch.
         images_per_second: Training throughput, validation excluded.
-        seconds: Time the epoch took.
-        validation: The label-free figure that chooses the best epoch; lower is better.
+        seconds: Duration of the epoch.
+        validation: Mean reconstruction error of the validation images, which chooses the best
+            epoch; lower is better.
         best: Whether it is the lowest so far.
     """
 

@@ -1,25 +1,24 @@
-"""Every error a user may meet, and the exit code each one ends with.
+"""The errors of bigan and their exit codes.
 
 The tree::
 
     BiganError                    1   the run failed; the base of everything below
     ├── DataError                 1   missing or unreadable data, nothing to work on
     ├── TrainingError             1   training diverged or ran out of memory
-    ├── InputTypeError            2   an argument is of a type that has no meaning there
-    ├── UsageError                2   an option, a path or a combination of them is wrong
-    │   ├── ConfigError           2   one or more wrong keys or values, all listed
-    │   ├── DeviceError           2   the device asked for is not there
+    ├── InputTypeError            2   an argument has an unsupported type
+    ├── UsageError                2   an option, a path or a combination is invalid
+    │   ├── ConfigError           2   one or more invalid keys or values, all listed
+    │   ├── DeviceError           2   the requested device does not exist
     │   ├── PluginError           2   a plugin that is needed is broken, missing or ambiguous
-    │   └── RunDirectoryError     2   no run where one is needed, or one where none may be
+    │   └── RunDirectoryError     2   no run, or an unexpected one
     ├── GateFailed                3   an opt-in check failed (``--fail-on-anomaly``)
     └── SomeInputsSkipped         4   finished, but some inputs could not be read
 
-From Python they can be caught as the built-in errors that a library would raise, too: a
-``DataError`` and a ``UsageError`` are each a ``ValueError``, a ``TrainingError`` is a
-``RuntimeError`` and an ``InputTypeError`` a ``TypeError``. All of them can be pickled.
+They are built-in errors as well: ``DataError`` and ``UsageError`` are a ``ValueError``,
+``TrainingError`` is a ``RuntimeError`` and ``InputTypeError`` a ``TypeError``. All can be pickled.
 
-An interrupted command ends with 130. Anything that is not a ``BiganError`` is a defect of
-the program: it is reported as such, with its traceback under ``--debug``.
+An interrupted command exits with 130. Any other exception is a defect of the program and is
+reported as such, with its traceback under ``--debug``.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ INTERRUPTED = 130
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what *error* says, or nothing where it says nothing."""
+    """Return the first line of the message of *error*, or an empty string."""
     return next(iter(str(error).strip().splitlines()), "")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether *error* says that the machine or the device ran out of memory.
+    """Return whether *error* means that the machine or the device ran out of memory.
 
-    torch has an error of its own for CUDA only; a CPU and Metal tell it in words.
+    torch has a separate exception for CUDA only; on a CPU and on Metal the message shows it.
     """
     if isinstance(error, ImportError):  # of a shared library of torch, under a memory limit
         text = str(error).lower()
@@ -51,11 +50,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class BiganError(Exception):
-    """An expected failure: one line that says what is wrong, and one that says what to do.
+    """An expected failure, with one line that says what is wrong and one with a hint.
 
     Args:
-        message: What is wrong, and where; no full stop at the end is needed.
-        hint: What to do about it; empty where the message says it all.
+        message: What is wrong, and where; without a full stop.
+        hint: What to do about it; empty if that is obvious.
     """
 
     exit_code: ClassVar[int] = 1
@@ -66,7 +65,7 @@ class BiganError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are otherwise rebuilt from ``args``, which is not what the constructors take.
+        # By default, unpickling calls the constructor with ``args``, which are not its parameters.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -78,7 +77,7 @@ def _restore(cls: type[BiganError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class DataError(BiganError, ValueError):
-    """Data are missing, unreadable, or too few for what was asked."""
+    """Data are missing, unreadable, or too few."""
 
 
 class TrainingError(BiganError, RuntimeError):
@@ -86,19 +85,19 @@ class TrainingError(BiganError, RuntimeError):
 
 
 class InputTypeError(BiganError, TypeError):
-    """An argument is of a type that has no meaning there."""
+    """An argument has an unsupported type."""
 
     exit_code = 2
 
 
 class UsageError(BiganError, ValueError):
-    """An option, a path or a combination of them is wrong; nothing was written."""
+    """An option, a path or a combination of them is invalid; nothing was written."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """One or more wrong keys or values in a configuration.
+    """One or more invalid keys or values in a configuration.
 
     Args:
         problems: One ``(message, hint)`` for each; all are shown.
@@ -111,7 +110,7 @@ class ConfigError(UsageError):
 
 
 class DeviceError(UsageError):
-    """The device asked for does not exist on this machine."""
+    """The requested device does not exist on this machine."""
 
 
 class PluginError(UsageError):
@@ -119,17 +118,17 @@ class PluginError(UsageError):
 
 
 class RunDirectoryError(UsageError):
-    """A run directory is missing, holds another run, or does not fit the request."""
+    """A run directory is missing, has another run, or does not suit the request."""
 
 
 class GateFailed(BiganError):
-    """A check the user opted into did not pass."""
+    """A check that the user requested failed."""
 
     exit_code = 3
 
 
 class SomeInputsSkipped(BiganError):
-    """The work is done, but some inputs could not be read and were skipped."""
+    """The work is done, but some inputs were unreadable and were skipped."""
 
     exit_code = 4
 

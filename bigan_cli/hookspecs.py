@@ -1,18 +1,17 @@
-"""The hooks through which datasets, architectures and score components arrive.
+"""The hooks that provide datasets, architectures and score components.
 
 A plugin is a module (or object) named by an entry point of the group ``bigan``::
 
     [project.entry-points.bigan]
     frogs = "bigan_frogs"
 
-and implements any of these functions, each marked with :data:`hookimpl`. The built-in data
-sets, architectures and score components come in through the same hooks. Every hook returns
-*classes*; each class carries its own name, its one-line summary and its typed options, so
-there is no other place to register anything.
+and implements any of these functions, each marked with :data:`hookimpl`. The built-in
+datasets, architectures and score components use the same hooks. Every hook returns *classes*;
+each class has a name, a one-line summary and typed options, so nothing else is registered.
 
-Hooks take no arguments. Each plugin is imported, registered and called on its own: whatever
-goes wrong in it, a misspelt hook or an argument too many included, leaves that plugin out as a
-whole, and the reason is kept for ``bigan plugins`` and for a run that needs it.
+Hooks take no arguments. Each plugin is imported, registered and called separately: any error,
+including a misspelt hook or a wrong argument, disables that plugin only, and the reason is kept
+for ``bigan plugins`` and for a run that needs it.
 
 A module may name the version of this interface that it was written for, ``bigan_api = 1``;
 another one than :data:`API_VERSION` is refused. ``docs/plugins.md`` has complete examples, and
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 PROJECT = "bigan"
 API_VERSION = 1
-"""Goes up when a plugin that kept the contracts might no longer work."""
+"""Incremented when a plugin that fulfils the contracts might no longer work."""
 
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -39,16 +38,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def bigan_datasets() -> list[type[Dataset]]:  # type: ignore[empty-body]
-    """Return the data-set classes this plugin provides.
+    """Return the dataset classes of this plugin.
 
     Called once, before the configuration is read. Do not open files or import heavy
-    packages here: the class is only asked for its data when a run uses it.
+    packages here: methods of the class are called only when a run uses it.
     """
 
 
 @hookspec
 def bigan_architectures() -> list[type[Architecture]]:  # type: ignore[empty-body]
-    """Return the architecture classes this plugin provides.
+    """Return the architecture classes of this plugin.
 
     Called once, before the configuration is read. Import torch inside ``build``, not here.
     """
@@ -56,7 +55,7 @@ def bigan_architectures() -> list[type[Architecture]]:  # type: ignore[empty-bod
 
 @hookspec
 def bigan_score_components() -> list[type[ScoreComponent]]:  # type: ignore[empty-body]
-    """Return the score-component classes this plugin provides.
+    """Return the score-component classes of this plugin.
 
     Called once, before the configuration is read. Import torch inside the methods.
     """

@@ -63,7 +63,7 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in below if not _is_run(path)]
 
 
-class UnlistableFolder(DataError):  # noqa: N818 - it names the finding, like its siblings
+class UnlistableFolder(DataError):  # noqa: N818 - a finding, not an error of the program
     """A folder that is missing, or cannot be listed to its end.
 
     Attributes:

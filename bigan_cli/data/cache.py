@@ -1,8 +1,8 @@
-"""Decoded images kept on disk, so that no file is decoded twice at the same size.
+"""Disk cache of decoded images, so that no file is decoded twice at the same size.
 
-One ``.npy`` file for each list of image files, named by what decides its content: the bytes of
-the files, the shape, and the preprocessing. Paths, sizes and times do not count: an archive may
-restore other images under the same ones. The newest files within a limit are kept.
+There is one ``.npy`` file for each list of image files. Its name is a hash of the contents of the
+files, the shape and the preprocessing. Paths, sizes and times do not count, since an archive may
+restore other images with the same ones. The most recently used files within a limit are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Pixels = NDArray[np.uint8]
 
 
 def cache_root() -> Path:
-    """Return this machine's folder for what can be made or fetched again."""
+    """Return the cache folder of this user: its files can be created or downloaded again."""
     from platformdirs import user_cache_path
 
     return user_cache_path("bigan", appauthor=False)
@@ -44,15 +44,15 @@ def files_key(
     options: DecodeOptions = DEFAULTS,
     workers: int = 0,
 ) -> str:
-    """Return a name for the pixels of *paths* at *shape*; it changes when a file's bytes do.
+    """Return a key for the pixels of *paths* at *shape*, from the contents of the files.
 
-    Every file is read, which takes a fraction of the time that decoding it would.
+    Every file is read, which takes a fraction of the time of decoding it.
 
     Args:
         paths: The files, in the order of their pixels.
-        shape: Of the images.
+        shape: Shape of the images.
         options: How the files are decoded.
-        workers: Threads that read; 0 for one a core, at most 8.
+        workers: Number of threads; 0 for one per core, at most 8.
 
     Raises:
         OSError: One of the files cannot be read.
@@ -69,7 +69,7 @@ def files_key(
 
 
 def _content_digest(path: Path) -> bytes:
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would block
         raise OSError(f"{path} is not a regular file")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
@@ -78,16 +78,16 @@ def _content_digest(path: Path) -> bytes:
 def cached(
     key: str, shape: tuple[int, ...], fill: Callable[[Pixels], None], folder: Path | None = None
 ) -> Pixels:
-    """Return the array stored under *key*, memory-mapped; *fill* makes it where it is missing.
+    """Return the array stored under *key*, memory-mapped; *fill* creates it if missing.
 
-    Two processes may do this at once: each writes a file of its own, and the last to finish
-    leaves its (equal) one.
+    Two processes may do this at once: each writes a temporary file, and the last to finish
+    replaces the other's (equal) file.
 
     Args:
-        key: Names the content.
-        shape: Of the whole array.
-        fill: Given the array to fill in place; what it raises passes through, and nothing is kept.
-        folder: Where; by default in :func:`cache_root`.
+        key: Identifies the content.
+        shape: Shape of the whole array.
+        fill: Fills the array in place; if it raises, nothing is kept.
+        folder: The cache folder; by default in :func:`cache_root`.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full.
@@ -96,7 +96,7 @@ def cached(
     path = folder / f"{key}.npy"
     stored = _load(path, shape)
     if stored is not None:
-        with suppress(OSError):  # a cache that may only be read still serves
+        with suppress(OSError):  # a read-only cache is usable
             os.utime(path)  # counts as used, see _prune
         return stored
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def cached(
 
 
 def _reserve(path: Path) -> None:
-    """Take the space on disk now: a full disk under a memory map would kill the process."""
+    """Allocate the space on disk: a full disk under a memory map would kill the process."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
@@ -130,16 +130,16 @@ def _reserve(path: Path) -> None:
 def _load(path: Path, shape: tuple[int, ...]) -> Pixels | None:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # not there, or not whole
+    except (OSError, ValueError, EOFError):  # missing or incomplete
         return None
     fits = array.dtype == np.uint8 and array.shape == shape
     return array if fits else None
 
 
 def _prune(folder: Path, keep: Path) -> None:
-    """Remove the files used longest ago until the rest stays within the limit."""
+    """Remove the least recently used files until the rest is within the limit."""
     with suppress(OSError):
-        for left_over in folder.glob(".*.tmp"):  # of a process that was killed
+        for left_over in folder.glob(".*.tmp"):  # from a killed process
             if time.time() - left_over.stat().st_mtime > _DAY:
                 left_over.unlink()
         files = [(p.stat().st_mtime, p.stat().st_size, p) for p in folder.glob("*.npy")]

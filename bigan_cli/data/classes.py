@@ -1,4 +1,4 @@
-"""From what a user calls a class to its index."""
+"""Class names and indices given by the user."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ def resolve_classes(
 ) -> tuple[int, ...]:
     """Return the indices of *refs*, each given by name or by index, sorted and without repeats.
 
-    A name counts whatever its case and spaces. What is the name of one class and the index of
-    another (class folders called ``1`` and ``7``) is taken as the name, since that is what a
-    person sees.
+    Names are compared without case and spaces. A reference that is the name of one class and
+    the index of another (class folders ``1`` and ``7``) is the name, since users see names.
 
     Args:
         refs: Names or indices.
@@ -25,7 +24,7 @@ def resolve_classes(
         dataset: Name of the dataset, for the message.
 
     Raises:
-        UsageError: Something in *refs* is no class.
+        UsageError: One of *refs* is not a class.
     """
     return tuple(sorted({_resolve(ref, class_names, option, dataset) for ref in refs}))
 
@@ -54,7 +53,7 @@ def _fold(name: str) -> str:
 
 
 def _listing(class_names: Sequence[str]) -> str:
-    """Return ``0-9: 0 T-shirt/top, 1 Trouser, ...``, shorter where the names are the indices."""
+    """Return ``0-9: 0 T-shirt/top, 1 Trouser, ...``, shorter if the names are the indices."""
     if len(class_names) == 1:
         return f"the only one is {class_names[0]}"
     span = f"0-{len(class_names) - 1}"

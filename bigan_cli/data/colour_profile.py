@@ -1,4 +1,4 @@
-"""Embedded ICC colour profiles: pixels are converted to sRGB, as a viewer shows them."""
+"""Conversion of pixels with embedded ICC colour profiles to sRGB, as in image viewers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from PIL import Image, ImageCms
 
 Convert = Callable[[Image.Image], Image.Image]
 
-# A profile that moves no colour further than this is sRGB itself, up to rounding: the pixels of
-# an ordinary photograph stay as they are.
+# A profile that changes no colour by more than this is sRGB up to rounding; it is ignored, so
+# the pixels of ordinary photographs are unchanged.
 _ROUNDING = 2
 
 
-class UnusableProfile(ValueError):  # noqa: N818 - it names the finding, like its siblings
-    """A colour profile that is damaged, or made for other channels than the image has."""
+class UnusableProfile(ValueError):  # noqa: N818 - a finding, not an error of the program
+    """A colour profile that is damaged, or for other channels than those of the image."""
 
 
 @lru_cache(maxsize=64)
 def converter_to_srgb(profile: bytes, mode: Literal["L", "RGB", "CMYK"]) -> Convert | None:
-    """Return what converts images of *mode* from *profile* to sRGB; None where nothing changes.
+    """Return a converter of images of *mode* from *profile* to sRGB; None if nothing changes.
 
-    The converter for L takes grey in RGB and RGBA as well, that for RGB takes RGBA; alpha stays
-    as it is. CMYK becomes RGB.
+    The converter for L also accepts grey in RGB and RGBA, that for RGB also RGBA; alpha is
+    unchanged. CMYK becomes RGB.
 
     Raises:
         UnusableProfile: The profile cannot be used for such images.
@@ -67,13 +67,13 @@ def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.I
 
 
 def _grey_converter(source: ImageCms.ImageCmsProfile, space: str) -> Convert | None:
-    """Return a look-up table of 256 values as a converter, or None where nothing changes."""
+    """Return a look-up table of 256 values as a converter, or None if nothing changes."""
     values = np.arange(256, dtype=np.uint8)
     if space == "GRAY":
         # Unoptimised: dark greys would be off by up to 7.
         exact = _transform(source, "L", "RGB", ImageCms.Flags.NOOPTIMIZE)
         shown = exact.apply(Image.fromarray(values[None]))
-    elif space == "RGB":  # left over from before the image was made grey
+    elif space == "RGB":  # a leftover from before the image was converted to grey
         ramp = Image.fromarray(np.repeat(values[None, :, None], 3, axis=2))
         shown = _transform(source, "RGB", "RGB").apply(ramp)
     else:

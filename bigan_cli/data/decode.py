@@ -1,7 +1,7 @@
-"""One image, on disk or in memory, to uint8 pixels of the shape the networks want.
+"""Decoding of an image, from disk or memory, to uint8 pixels of the networks' shape.
 
-The policy (:data:`PREPROCESSING`) is the same wherever an image is read, and is stored in the
-model file, so that scoring sees images exactly as training did.
+The preprocessing (:data:`PREPROCESSING`) is the same wherever an image is read and is stored in
+the model file, so scoring uses images exactly as training does.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ PREPROCESSING = {
     "aspect": "not kept",
     "jpeg": "decoded at a reduced scale while at least 3 times the wanted size",
 }
-"""What happens to an image between the file and the networks; part of every model file."""
+"""The preprocessing from file to networks; part of every model file."""
 
 _MORE_PAGES = "with more pages or frames, of which only the first was read"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFormat:
-    """What an image was before it was brought to the networks' shape.
+    """The format of an image before conversion and resizing.
 
     Attributes:
-        channels: 1 for grey, 3 for colour, 4 where parts may be transparent.
+        channels: 1 for grey, 3 for colour, 4 with alpha.
         height: In pixels, upright.
         width: In pixels, upright.
-        remarks: What the user should know of how it was read, in words that can be counted.
+        remarks: Notes for the user on how it was read.
     """
 
     channels: int
@@ -65,10 +65,10 @@ class SourceFormat:
 def read_image(
     raw: RawImage, shape: ImageShape, options: DecodeOptions = DEFAULTS
 ) -> NDArray[np.uint8]:
-    """Return *raw* as uint8 ``[C, H, W]`` of *shape*, by the policy in :data:`PREPROCESSING`.
+    """Return *raw* as uint8 ``[C, H, W]`` of *shape*, by :data:`PREPROCESSING`.
 
-    An image in memory comes out as a file of the same pixels would, to the bit. One that has
-    the shape already comes back bit for bit, save for the colour of what is fully transparent.
+    An image in memory has the same result as a file with the same pixels, to the bit. One that
+    already has the shape is unchanged, except for the colour of fully transparent pixels.
 
     Args:
         raw: A file, a PIL image of any mode, or an array ``[H, W]`` or ``[H, W, C]`` of uint8
@@ -77,8 +77,8 @@ def read_image(
         options: Settings of the run.
 
     Raises:
-        UnreadableImage: The file is missing, damaged or no image, or its pixels are of a kind
-            that has no agreed range (floating point, 32-bit values beyond 16 bits).
+        UnreadableImage: The file is missing, damaged or no image, or its pixels
+            have no agreed range (floating point, 32-bit values beyond 16 bits).
     """
     return read_any(raw, shape, options)[0]
 
@@ -86,7 +86,7 @@ def read_image(
 def read_any(
     raw: RawImage, shape: ImageShape, options: DecodeOptions = DEFAULTS
 ) -> tuple[NDArray[np.uint8], SourceFormat]:
-    """Return the pixels of *raw* as :func:`read_image` does, and how it was found.
+    """Return the pixels of *raw* as :func:`read_image`, and its format.
 
     Raises:
         UnreadableImage: As :func:`read_image`.
@@ -106,18 +106,18 @@ def read_any(
 def read_file(
     path: Path, shape: ImageShape, options: DecodeOptions = DEFAULTS
 ) -> tuple[NDArray[np.uint8], SourceFormat]:
-    """Return the pixels of the file *path* as :func:`read_image` does, and how it was found.
+    """Return the pixels of the file *path* as :func:`read_image`, and its format.
 
     Raises:
         UnreadableImage: As :func:`read_image`.
     """
     try:
         with open_source(path, options) as source:
-            # Three times both ways, since the image may yet be turned.
+            # Three times in both directions, since the image may be rotated later.
             source.shrink_while_decoding(3 * max(shape.height, shape.width))
             with DECODING.reserve(source.decoding_bytes):
                 return _decoded(source, shape, options)
-    except Exception as error:  # damaged files make Pillow raise nearly anything
+    except Exception as error:  # Pillow raises various exceptions for damaged files
         raise UnreadableImage(why_unreadable(error), path) from error
 
 
@@ -142,7 +142,7 @@ def _prepared(
 
 
 def _array_raster(array: NDArray[np.uint8] | NDArray[np.uint16], sample_bits: int | None) -> Raster:
-    """Return an array as what a file of the same pixels decodes to."""
+    """Return an array as the decoded image of a file with the same pixels."""
     if array.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise UnreadableImage(f"pixels are {array.dtype}, not uint8 or uint16")
     if array.ndim == 3 and array.shape[2] == 1:

@@ -1,7 +1,7 @@
-"""Colour of 16 bits a sample, of which Pillow keeps the high bytes: the low ones are read as well.
+"""Decoding of colour with 16 bits per sample, of which Pillow keeps the high bytes only.
 
-Pillow has no mode for such pixels. It does unpack them in either byte order, so that decoding
-once in the file's order and once in the other gives both bytes of every sample.
+Pillow has no mode for such pixels, but it unpacks them in either byte order. So decoding once in
+the file's byte order and once in the other yields both bytes of every sample.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _GREY_ALPHA = "LA;16B"  # of a PNG
 
 
 def rawmode(image: Image.Image) -> str:
-    """Return what Pillow calls the layout of the samples in a file that is not decoded yet."""
+    """Return Pillow's raw mode of a file that is not decoded yet."""
     tiles = getattr(image, "tile", None)
     args = tiles[0].args if tiles else ""
     return str(args[0]) if isinstance(args, tuple) and args else str(args)
 
 
 def is_split(image: Image.Image) -> TypeGuard[ImageFile.ImageFile]:
-    """Return whether *image* is a file, not decoded yet, whose low bytes can be read as well."""
+    """Return whether *image* is a file, not decoded yet, whose low bytes can be decoded too."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in ("PNG", "TIFF"):
         return False
     raw = rawmode(image)
@@ -63,10 +63,10 @@ def decode_deep(image: ImageFile.ImageFile) -> DeepSamples:
 def _reopened(
     image: ImageFile.ImageFile, stream: IO[bytes], mode: str, raw: str
 ) -> ImageFile.ImageFile:
-    """Return the image, decoded with the samples laid out as *raw*."""
+    """Return the image, decoded with the raw mode *raw*."""
     stream.seek(0)
     again = type(image)(stream, str(image.filename))
-    again._mode = mode  # noqa: SLF001 - how Pillow's own readers choose it
+    again._mode = mode  # noqa: SLF001 - as in Pillow's own readers
     again.tile = [tile._replace(args=_with_raw(tile.args, raw)) for tile in again.tile]
     again.load()
     return again

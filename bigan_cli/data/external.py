@@ -1,4 +1,4 @@
-"""Images that a run was not trained on, as a test set for it."""
+"""A dataset other than the run's as its test set."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def load_external_test_set(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> TestSet:
-    """Return every image of the test split of *dataset*; of all of it where it has no such split.
+    """Return all images of the test split of *dataset*, or of both splits if it has none.
 
-    Its fingerprint is empty: there is no run that it could be compared with.
+    The fingerprint is empty: there is none in the run to compare with.
 
     Args:
-        dataset: Not the one the run was trained on.
-        config: Says which classes are normal; nothing is set aside for training.
-        shape: The model's. Images of no fixed size are brought to it.
-        workers: Threads that decode; 0 for one a core, at most 8.
-        progress: Told (images done, images in all) while files are decoded.
+        dataset: A dataset other than the run's.
+        config: Defines the normal classes; nothing is set aside for training.
+        shape: The model's shape, to which images are resized.
+        workers: Number of threads; 0 for one per core, at most 8.
+        progress: Called with (images done, total) while files are decoded.
 
     Raises:
-        UsageError: The images of *dataset* have a fixed shape, and it is another one; or nothing
-            says which of its classes are normal.
+        UsageError: The images of *dataset* have a fixed shape, and a different one; or its normal
+            classes are not known.
         DataError: Images are missing or unreadable.
-        PluginError: The dataset breaks its contract.
+        PluginError: The dataset violates its contract.
     """
     native = dataset.image_shape
     if native is not None and native != shape:

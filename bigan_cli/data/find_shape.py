@@ -1,4 +1,4 @@
-"""The shape to train at: what is asked for, and the rest found in the images."""
+"""The image shape of a run: from the settings, otherwise from the images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SIDE = 64
 _SAMPLE = 64
-# So many headers are read in search of colour; it takes a few seconds.
+# Number of headers read in search of colour; takes a few seconds.
 _SEARCHED = 20_000
 _CHUNK = 64
 
@@ -31,16 +31,16 @@ def find_shape(
     channels: int | None = None,
     options: DecodeOptions = DEFAULTS,
 ) -> ImageShape:
-    """Return the shape to train at: what is asked for, and the rest found in the images.
+    """Return the image shape of a run: from the settings, otherwise from the images.
 
-    Files are looked at by their headers only. The size is that of a sample of at most 64 images
-    where it is the same for all of them and at most 64 pixels a side, else 64x64. There is one
-    channel where all images are grey (of more than 20,000 files, where so many are), else three.
+    Only the headers of files are read. The size is that of a sample of at most 64 images if all
+    have the same size of at most 64 pixels per side, else 64x64. There is one channel if all
+    images are grey (of more than 20,000 files, a sample of that size), else three.
 
     Args:
         items: Images of any kind; at least one.
-        size: Side, or (height, width), in pixels, where given.
-        channels: 1, 3 or 4, where given.
+        size: Side, or (height, width), in pixels; None to find it.
+        channels: 1, 3 or 4; None to find it.
         options: Settings of the run.
 
     Raises:
@@ -63,7 +63,7 @@ def find_shape(
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Return at most *most* of the positions 0 to *count* - 1, evenly spread."""
+    """Return at most *most* of the positions 0 to *count* - 1, evenly spaced."""
     chosen: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
     return chosen
 
@@ -86,9 +86,9 @@ def _sample_looks(items: Items, options: DecodeOptions) -> list[tuple[int, int, 
 
 
 def _any_colour(items: Items, options: DecodeOptions) -> bool:
-    """Return whether one of the images is in colour; what cannot be read is not."""
+    """Return whether one of the images is in colour; unreadable ones are not."""
     images = items.images
-    # A plugin's images may take long to make; their shapes are its own to declare.
+    # A plugin's images may be slow to create; it can declare their shape.
     if isinstance(images, np.ndarray) or not isinstance(images[0], os.PathLike):
         return False
     places = _spread(len(images), _SEARCHED)
@@ -108,7 +108,7 @@ def _greys(images: Iterable[RawImage], options: DecodeOptions) -> Iterator[bool]
     for raw in images:
         try:
             yield _look(raw, options)[2]
-        except UnreadableImage:  # told when it is decoded
+        except UnreadableImage:  # reported when it is decoded
             continue
 
 

@@ -1,4 +1,4 @@
-"""Image files: which formats are read, and how one is opened and decoded."""
+"""Image files: the supported formats, opening and decoding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bigan_cli.data.png_chunks import checked_png
 from bigan_cli.data.tiff import TiffPage, open_tiff
 from bigan_cli.data.unreadable import UnreadableImage
 
-# Named, so that a stray file cannot start an interpreter: Pillow's reader of EPS runs Ghostscript.
+# An allow-list, so that no file can start an interpreter: Pillow's EPS reader runs Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "DIB", "JPEG2000", "AVIF", "HEIF")
 _PLUGINS = ("Png", "Jpeg", "Bmp", "Gif", "Ppm", "Tiff", "WebP", "Jpeg2K", "Avif")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -31,11 +31,11 @@ _AVIF_BRANDS = (b"avif", b"avis")
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """The settings of a run that decide how its files are read.
+    """The settings of a run for reading files.
 
     Attributes:
-        max_megapixels: Images of more are refused (``data.max_megapixels``).
-        sample_bits: Bits that samples of 16-bit files really use (``data.sample_bits``); None
+        max_megapixels: Larger images are refused (``data.max_megapixels``).
+        sample_bits: Bits used by the samples of 16-bit files (``data.sample_bits``); None
             for all 16, or as many as the file declares.
     """
 
@@ -44,7 +44,7 @@ class DecodeOptions:
 
     @classmethod
     def of(cls, config: DataConfig, max_megapixels: int | None = None) -> DecodeOptions:
-        """Return the settings of a run, with another limit where one is given."""
+        """Return the settings of a run, with another limit if one is given."""
         return cls(max_megapixels or config.max_megapixels, config.sample_bits)
 
 
@@ -53,7 +53,7 @@ DEFAULTS = DecodeOptions()
 
 @contextmanager
 def open_image(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[ImageFile.ImageFile]:
-    """Open an image file for its pixels as Pillow gives them; they are not decoded yet.
+    """Open an image file with Pillow, without decoding it.
 
     Raises:
         OSError: It is missing, empty, no regular file or no image.
@@ -67,7 +67,7 @@ def open_image(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[ImageF
 
 @contextmanager
 def open_source(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[PillowImage | TiffPage]:
-    """Open an image file; its pixels are not decoded yet.
+    """Open an image file without decoding it.
 
     Raises:
         OSError: It is missing, empty, no regular file or no image.
@@ -86,11 +86,11 @@ def open_source(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[Pillo
 
 
 def _check_regular(path: Path) -> None:
-    # Asked first, since opening a named pipe would wait for ever; and only once, since a tiny
+    # Checked first, since opening a named pipe would block; and only once, since a tiny
     # image is decoded in less time than some file systems take to answer.
     try:
         status = os.stat(path)  # noqa: PTH116  pathlib's own costs twice as much
-    except ValueError as error:  # a NUL in the name
+    except ValueError as error:  # a NUL character in the name
         raise FileNotFoundError(path) from error
     if not stat.S_ISREG(status.st_mode):
         if stat.S_ISDIR(status.st_mode):
@@ -132,7 +132,7 @@ def _opened(kind: str, stream: IO[bytes], name: str) -> PillowImage | TiffPage:
 
 @cache
 def _register() -> None:
-    """Import Pillow's readers of the formats that are read here."""
+    """Import Pillow's readers of the supported formats."""
     for name in _PLUGINS:
         with suppress(ImportError):  # AVIF came with Pillow 11.3
             importlib.import_module(f"PIL.{name}ImagePlugin")
@@ -148,7 +148,7 @@ def _register_heif() -> bool:
 
 
 def _missing_plugin(prefix: bytes) -> str:
-    """Return what must be installed to read a file that starts with *prefix*, if that is all."""
+    """Return what to install to read a file that starts with *prefix*, or an empty string."""
     brand = prefix[8:12] if prefix[4:8] == b"ftyp" else b""
     if brand in _AVIF_BRANDS:
         return "AVIF is not supported by this Pillow: pip install 'pillow>=11.3'"

@@ -1,4 +1,4 @@
-"""The images of one split, decoded and resized: what the networks are fed with."""
+"""The decoded and resized images of one split."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ImageSet:
         pixels: uint8 ``[N, C, H, W]``.
         labels: int64 ``[N]``, the dataset's class of each image.
         outlier: bool ``[N]``, whether the image is an anomaly under the run's protocol.
-        names: What to call each image in results.
-        masks: Ground-truth mask or masks of each image, or None, where the dataset has them.
-        sources: The images as they are in the dataset, fetched when indexed, or None.
+        names: Name of each image in results.
+        masks: Ground-truth mask or masks of each image, or None, if the dataset has masks.
+        sources: The original images of the dataset, read when indexed, or None.
     """
 
     pixels: NDArray[np.uint8]
@@ -37,9 +37,9 @@ class ImageSet:
         return len(self.pixels)
 
     def drawn(self, count: int, rng: np.random.Generator) -> ImageSet:
-        """Return *count* images drawn at random, the normals first; all where there are fewer.
+        """Return a random sample of *count* images, normal ones first; all if there are fewer.
 
-        Half of them are anomalies as far as there are any, and more where normals are few.
+        Half of them are anomalies, if there are enough; more if there are few normal images.
         """
         count = min(count, len(self))
         anomalies = rng.permutation(np.flatnonzero(self.outlier))

@@ -1,4 +1,4 @@
-"""Whether an image lies in two of a run's splits, judged by its content."""
+"""The leakage check: images with identical content in two splits of a run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Overlap:
     Attributes:
         first: Name of one split.
         second: Name of the other.
-        images: How many images of *second* have the very pixels of one of *first*.
-        examples: Names of up to five such pairs, (in *first*, in *second*).
+        images: How many images of *second* have the same pixels as one of *first*.
+        examples: Names of up to five pairs, (in *first*, in *second*).
     """
 
     first: str
@@ -36,10 +36,10 @@ class Overlap:
 
 @dataclass(frozen=True)
 class LeakageReport:
-    """What a comparison of all images of all splits by their pixels found.
+    """The result of comparing all images of all splits by their pixels.
 
-    Each image of the dataset is in one split at most; an overlap therefore means that the data
-    set itself holds the image twice. Images count as equal when their pixels are, at the size
+    Each image of the dataset is in at most one split, so an overlap means that the dataset
+    itself has the image twice. Images count as equal when their pixels are, at the size
     and with the channels of the run.
 
     Attributes:
@@ -49,7 +49,7 @@ class LeakageReport:
     overlaps: tuple[Overlap, ...]
 
     def notes(self) -> tuple[str, ...]:
-        """Return one sentence for each overlap; none where all is well."""
+        """Return one sentence for each overlap; none if there are no overlaps."""
         return tuple(
             f"{o.images} {o.second} images are identical to {o.first} images in the dataset "
             f"itself (for instance {o.examples[0][1]} and {o.examples[0][0]})"
@@ -57,7 +57,7 @@ class LeakageReport:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the audit as plain values for JSON."""
+        """Return the report as plain values for JSON."""
         return {
             "overlaps": [
                 {

@@ -1,4 +1,4 @@
-"""Many images to one array: in threads, once, and on disk where they are many."""
+"""Loading of many images into one array, in threads, with a disk cache for large sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Advance = Callable[[int], None]
 Notices = Counter[str]
 
 CACHED_FILES = 500
-"""From so many files on, their decoded images are kept on disk for the next run."""
+"""Number of files from which decoded images are cached on disk."""
 
 _CHUNK = 32
 _NAMED = 5
@@ -49,13 +49,13 @@ def load_items(
     (Pillow releases the interpreter lock).
 
     Args:
-        items: Where the images are.
-        index: Which ones, in which order.
-        shape: Wanted.
-        workers: Threads; 0 for one a core, at most 8.
-        advance: Called from time to time with how many images more have been decoded.
+        items: The images.
+        index: Indices of the images to load, in order.
+        shape: Shape of the result.
+        workers: Number of threads; 0 for one per core, at most 8.
+        advance: Called with the number of images decoded since the last call.
         options: How files are read.
-        notices: Counts what the user should know of how images were read.
+        notices: Counts notes for the user on how images were read.
 
     Raises:
         DataError: Some images cannot be read; the message says how many and names the first.
@@ -78,10 +78,10 @@ def load_cached(
     options: DecodeOptions = DEFAULTS,
     notices: Notices | None = None,
 ) -> Pixels:
-    """Do as :func:`load_items`, but decode files only if the cache on disk does not hold them.
+    """As :func:`load_items`, but decode files only if they are not in the disk cache.
 
     Returns:
-        The array memory-mapped, not to be written to; or in memory, if the disk cannot take it.
+        The array, memory-mapped and read-only; or in memory, if the disk is full.
 
     Raises:
         DataError: Some images cannot be read, or fit neither in memory nor on disk.
@@ -110,7 +110,7 @@ def is_worth_caching(items: Items, shape: ImageShape) -> bool:
         return False
     bytes_ = len(items) * math.prod((shape.channels, shape.height, shape.width))
     many = len(items) >= CACHED_FILES or bytes_ > resident_bytes()
-    # Indexing what is not a file may cost a picture: look at one before looking at all.
+    # Indexing an image that is not a file may decode it: check one before checking all.
     return many and isinstance(images[0], Path) and all(isinstance(p, Path) for p in images)
 
 

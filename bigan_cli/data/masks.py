@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Where the anomalies of some images are; masks are read when they are asked for.
+    """The ground-truth masks of some images; they are read on access.
 
     Attributes:
         images: All images.
-        index: int64 ``[M]``, the images whose every pixel is known, sorted: those with a mask,
-            and the normal ones, which have no anomalous pixel.
-        without: How many anomalous images have no mask.
-        blank: Names of the anomalous images whose masks mark nothing.
+        index: int64 ``[M]``, images with known pixels, sorted: those with a mask, and normal
+            ones, which have no anomalous pixel.
+        without: Number of anomalous images without a mask.
+        blank: Names of the anomalous images whose masks mark no pixel.
     """
 
     images: ImageSet
@@ -57,7 +57,7 @@ class Masks:
         return read_mask(mask, height, width)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return, one sentence each, what pixel figures leave out or cannot be right about."""
+        """Return warnings about images that pixel metrics leave out or whose masks are empty."""
         found = []
         if self.without:
             one = self.without == 1
@@ -74,13 +74,13 @@ class Masks:
 
 
 def find_masks(images: ImageSet, workers: int = 0) -> Masks | None:
-    """Return the masks of *images*, or None where they have none; every mask is read once.
+    """Return the masks of *images*, or None if they have none; every mask is read once.
 
     An anomalous image without a mask is left out: where it is anomalous is not known.
 
     Args:
         images: With their masks.
-        workers: Threads that decode; 0 for one a core, at most 8.
+        workers: Number of threads; 0 for one per core, at most 8.
 
     Raises:
         UnreadableImage: A mask is missing or damaged.
@@ -116,8 +116,8 @@ def _marks(mask: Mask | tuple[Mask, ...]) -> bool:
 def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray[np.bool_]:
     """Return *mask* as bool ``[height, width]``: True where a pixel is anomalous.
 
-    What counts as anomalous is told by :func:`bigan_cli.mask_pixels.anomalous_pixels`. It is
-    brought to size by the nearest neighbour; of several masks each marks a part.
+    See :func:`bigan_cli.mask_pixels.anomalous_pixels` for the rule. Masks are resized by nearest
+    neighbour; several masks of an image are combined.
 
     Raises:
         UnreadableImage: The file is missing, damaged or no image.
@@ -138,5 +138,5 @@ def _anomalous(mask: Mask) -> NDArray[np.bool_]:
             return anomalous_pixels(mask)
         with open_image(mask) as image:
             return anomalous_pixels(image)
-    except Exception as error:  # damaged files make Pillow raise nearly anything
+    except Exception as error:  # Pillow raises various exceptions for damaged files
         raise UnreadableImage(why_unreadable(error), path) from error

@@ -1,4 +1,4 @@
-"""How much memory this process may use, and how much of it decoded images may take."""
+"""The memory limits of this process, and the share for decoded images."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ import sys
 from pathlib import Path
 
 MOST = 2 * 2**30
-# Decoded images come together with a copy sorted into splits, the networks and everything else.
+# The rest is for a copy sorted into splits, the networks and everything else.
 _SHARE = 0.2
-# Where Linux says which control groups this process is in, and what each may use.
+# Control groups of this process and their limits on Linux.
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
 
 
 def resident_bytes() -> int:
-    """Return up to how many bytes of decoded images are held in memory.
+    """Return the largest size in bytes of decoded images to keep in memory.
 
-    Larger sets of files are mapped from the disk, whose pages the system takes back when it
-    needs the memory.
+    Larger sets are memory-mapped from disk, so the system can reclaim their pages.
     """
     return min(MOST, int(_SHARE * memory_bytes()))
 
 
 def memory_bytes() -> int:
-    """Return how much memory this process may use, the least of what the system says."""
+    """Return the memory available to this process: the smallest limit of the system."""
     limits = [_physical_bytes(), _process_limit(), *map(_group_limit, _group_files())]
     return min(limit for limit in limits if limit)
 
@@ -37,7 +36,7 @@ def _physical_bytes() -> int:
 
 
 def _process_limit() -> int:
-    """Return the limit set with ``ulimit -d``, or 0 where there is none."""
+    """Return the limit set with ``ulimit -d``, or 0 if there is none."""
     if sys.platform == "win32":
         return 0
     import resource

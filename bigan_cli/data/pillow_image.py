@@ -1,4 +1,4 @@
-"""An image opened by Pillow, or in memory, and what Pillow leaves to others to understand."""
+"""Images opened by Pillow or in memory, and details that Pillow does not handle."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bigan_cli.data.unreadable import UnreadableImage
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG = 0x0112
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-# Bytes of memory for each pixel while it is decoded, by the mode it is decoded to; and what
-# the decoder of a format needs besides.
+# Bytes per pixel during decoding, by the mode of the result; and the additional bytes that the
+# decoder of a format needs.
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _DECODER_BYTES = {"JPEG2000": 12, "WEBP": 8, "AVIF": 8, "HEIF": 8, "GIF": 4}
 _COEFFICIENT_BYTES = 6
-# The values of grey PNGs of 2 and 4 bits are spread to 8, but that of transparent pixels is not.
+# Pillow scales the values of grey PNGs of 2 and 4 bits to 8, but not the transparent value.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
 
@@ -31,8 +31,8 @@ class PillowImage:
     """An image, decoded or not.
 
     Args:
-        image: Any PIL image; it is not changed but for being loaded.
-        profile: Its ICC profile, where Pillow does not know it.
+        image: Any PIL image; loading is the only change to it.
+        profile: Its ICC profile, if Pillow does not have it.
 
     Attributes:
         image: As given.
@@ -54,7 +54,7 @@ class PillowImage:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour, 4 where parts may be transparent."""
+        """1 for grey, 3 for colour, 4 with alpha."""
         if self.image.mode in ALPHA_MODES or "transparency" in self.image.info:
             return 4
         return 1 if self.image.mode in GREY_MODES else 3
@@ -66,18 +66,18 @@ class PillowImage:
 
     @property
     def has_more_pages(self) -> bool:
-        """Whether the file holds pages or frames after the first."""
+        """Whether the file has pages or frames after the first."""
         if isinstance(self.image, TiffImagePlugin.TiffImageFile):
             return has_more_pages(self.image)
-        # Of the others, an MPO holds several views of one picture.
+        # An MPO file has several views of one image.
         return self.image.format in _ANIMATED and bool(getattr(self.image, "is_animated", False))
 
     @property
     def decoding_bytes(self) -> int:
-        """About how much memory decoding takes."""
+        """The approximate memory for decoding."""
         image = self.image
         if not isinstance(image, ImageFile.ImageFile):
-            return 0  # it is there already
+            return 0  # already decoded
         each = _BYTES.get(image.mode, 4) * (2 if is_split(image) else 1)
         each += _DECODER_BYTES.get(image.format or "", 0)
         needed = image.width * image.height * each
@@ -86,7 +86,7 @@ class PillowImage:
         return needed
 
     def shrink_while_decoding(self, side: int) -> None:
-        """Let a JPEG much larger than *side* be decoded at 1/2, 1/4 or 1/8, which is faster."""
+        """Decode a JPEG much larger than *side* at 1/2, 1/4 or 1/8, which is faster."""
         if isinstance(self.image, ImageFile.ImageFile):
             self.image.draft(None, (side, side))
 
@@ -94,11 +94,11 @@ class PillowImage:
         """Decode the image.
 
         Args:
-            sample_bits: Bits that samples of 16-bit grey really use; None for all.
+            sample_bits: Bits used by samples of 16-bit grey; None for all.
 
         Raises:
             UnreadableImage: Its values have no agreed range.
-            Exception: What Pillow raises for damaged files.
+            Exception: Pillow's exceptions for damaged files.
         """
         image = self.image
         to_srgb, damaged = None, False
@@ -126,7 +126,7 @@ def _profile_mode(image: Image.Image) -> Literal["L", "RGB", "CMYK"]:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001 - a damaged EXIF block leaves a good picture: take it as stored
+    except Exception:  # noqa: BLE001 - with a damaged EXIF block, use the stored orientation
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -136,7 +136,7 @@ def _deep_grey(image: Image.Image, sample_bits: int | None) -> DeepSamples:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         white, inverted = grey_scale(image)
     image.load()
-    if image.mode == "I":  # 32 bits hold what others have in 16, if they do
+    if image.mode == "I":  # valid if the values fit in 16 bits
         white = 65535
     elif white == 65535 and sample_bits is not None:
         white = 2**sample_bits - 1
@@ -156,7 +156,7 @@ def _reader(image: Image.Image) -> Callable[[Box | None], Image.Image]:
     transparent = image.info.get("transparency")
     if spread is not None and isinstance(transparent, int):
         return _with_transparent_value(image, transparent * spread)
-    # Many writers of bitmaps with 32 bits leave the alpha of every pixel 0 and mean nothing by it.
+    # Many programs write 32-bit bitmaps with alpha 0 everywhere, without meaning transparency.
     if isinstance(image, BmpImagePlugin.BmpImageFile) and image.mode == "RGBA":
         _, highest = image.getchannel("A").getextrema()
         if highest == 0:

@@ -1,4 +1,4 @@
-"""A limit on the memory of all images that are being decoded at one time, in all threads."""
+"""A memory budget for all images that are being decoded, shared by all threads."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _CAPACITY = 1 * 2**30
-# Smaller images are not counted: no number of threads holds many enough of them.
+# Smaller images are not counted: the threads cannot have enough of them.
 _COUNTED_FROM = 16 * 2**20
 
 
 class PixelBudget:
-    """Bytes that are shared by the threads that decode.
+    """A number of bytes shared by the decoding threads.
 
     Args:
-        capacity: How many there are. An image that needs more waits until it is the only one.
+        capacity: Total bytes. An image that needs more waits until it is the only one.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
@@ -25,7 +25,7 @@ class PixelBudget:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Hold *size* bytes, as soon as they are free."""
+        """Reserve *size* bytes, as soon as they are free."""
         if size < _COUNTED_FROM:
             yield
             return

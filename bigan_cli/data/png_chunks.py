@@ -8,8 +8,7 @@ from bigan_cli.data.unreadable import UnreadableImage
 
 _SIGNATURE = 8
 _TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-# What Pillow takes of a text, of all texts together and of a profile; it refuses the file
-# where there is more.
+# Pillow's limits of a text, of all texts together and of a profile; it refuses files beyond.
 _LONGEST_TEXT = 64 * 2**10
 _UNPACKED = 2**20
 _ALL_TEXTS = 16 * 2**20
@@ -17,7 +16,7 @@ _LONGEST_PROFILE = 64 * 2**20
 
 
 def checked_png(data: bytes) -> tuple[bytes, bytes | None]:
-    """Check the chunks of a PNG and take out metadata that is too long for Pillow.
+    """Check the chunks of a PNG and remove metadata that is too long for Pillow.
 
     Returns:
         The file, without long texts and without a long colour profile; and that profile.
@@ -53,7 +52,7 @@ def checked_png(data: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _is_long(kind: bytes, content: bytes) -> bool:
-    """Return whether a text chunk is long, or becomes so when it is unpacked."""
+    """Return whether a text chunk is long, compressed or not."""
     if len(content) > _LONGEST_TEXT:
         return True
     keyword, _, rest = content.partition(b"\0")

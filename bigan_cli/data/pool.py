@@ -1,4 +1,4 @@
-"""All images of a dataset in one row: the train split, followed by the test split."""
+"""The pool of all images of a dataset: the train split, followed by the test split."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class ImagePool:
-    """The items of a dataset, and their labels as the protocols want them.
+    """The items of a dataset, and their labels for the protocols.
 
     Attributes:
-        train: Of the train split.
-        test: Of the test split.
-        labels: Of both.
+        train: Items of the train split.
+        test: Items of the test split.
+        labels: Labels of both.
         options: How files are read.
-        notices: Counts what the user should know of how images were read, as they are.
-        description: How the dataset understood its files, if it says so.
-        warnings: What it does not use, or what looks wrong.
+        notices: Counts notes for the user on how images were read.
+        description: How the dataset interpreted its files, if it says so.
+        warnings: Unused files, and suspicious ones.
     """
 
     train: Items
@@ -65,11 +65,11 @@ class ImagePool:
 
     @classmethod
     def of(cls, dataset: Dataset, options: DecodeOptions = DEFAULTS) -> ImagePool:
-        """Ask *dataset* for what it has, and check that it keeps its contract.
+        """Return the pool of *dataset*, and check the contract of the dataset.
 
         Raises:
-            DataError: There is nothing to train on.
-            PluginError: The contract is broken, or the dataset's own code raises something.
+            DataError: There are no training images.
+            PluginError: The contract is violated, or the dataset's code raises an exception.
         """
         train = dataset_calls.items(dataset, "train_items")
         test = dataset_calls.items(dataset, "test_items")
@@ -98,7 +98,7 @@ class ImagePool:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what the user should know of how files were understood and images read so far."""
+        """Return notes for the user on how files were interpreted and images read so far."""
         read = (f"{count(number, 'image')} {what}" for what, number in sorted(self.notices.items()))
         return (*((self.description,) if self.description else ()), *read)
 
@@ -113,11 +113,11 @@ class ImagePool:
         """Return the images of each of *parts*, which are indices into the pool.
 
         Args:
-            parts: Sorted, without repeats.
-            normal_classes: The labels of images that are no outliers.
-            shape: Of the images wanted.
-            workers: Threads that decode; 0 for one a core, at most 8.
-            progress: Told (images done, images in all) while images are decoded.
+            parts: Sorted and unique.
+            normal_classes: The labels of normal images.
+            shape: Shape of the images.
+            workers: Number of threads; 0 for one per core, at most 8.
+            progress: Called with (images done, total) while images are decoded.
 
         Raises:
             DataError: Some images cannot be read.
@@ -150,8 +150,8 @@ class ImagePool:
     ) -> list[_Block]:
         """Return the images at *index* of *items*, whose first is at *offset* in the pool.
 
-        Large sets of files come class by class, each class whole: the files of the cache then serve
-        every choice of normal classes, every protocol and every seed.
+        Large sets of files are cached per class, so the cache serves every choice of normal
+        classes, every protocol and every seed.
         """
         if not len(index):
             return []
@@ -181,20 +181,20 @@ class ImagePool:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some images of the pool: their places in it, sorted, and their pixels."""
+    """Some images of the pool: their indices in it, sorted, and their pixels."""
 
     places: Index
     pixels: Pixels
 
     def identity(self) -> bytes:
-        """Return what tells the pixels from any others."""
+        """Return a unique identifier of the pixels."""
         if isinstance(self.pixels, np.memmap):  # a cached file is named after its content
             return Path(str(self.pixels.filename)).name.encode()
         return hashlib.sha256(np.ascontiguousarray(self.pixels).data).digest()
 
 
 def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
-    """Return the pixels at *part*, places in the pool, in memory where all blocks fit there."""
+    """Return the pixels at the indices *part* of the pool; in memory, if all blocks fit."""
     full = (len(part), shape.channels, shape.height, shape.width)
 
     def fill(out: Pixels) -> None:
@@ -217,7 +217,7 @@ def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
 def _name(split: str, items: Items, i: int) -> str:
     if items.names is not None:
         return items.names[i]
-    # Positions repeat from one split to the other.
+    # Indices are the same in both splits.
     return f"{split}/{i}"
 
 

@@ -1,4 +1,4 @@
-"""From a configuration to the images of a run: decoded, resized, split and audited."""
+"""Preparation of the images of a run: decoding, resizing, splitting, leakage check."""
 
 from __future__ import annotations
 
@@ -31,28 +31,27 @@ PARTS = ("train", "validation", "calibration", "test")
 
 @dataclass(frozen=True)
 class PreparedData:
-    """All images of a run, and how they came about.
+    """All images of a run, and their provenance.
 
     Attributes:
-        dataset_name: Of the dataset.
+        dataset_name: Name of the dataset.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
-        image_shape: Of every image.
-        class_names: By label.
+        image_shape: Shape of every image.
+        class_names: Class names by label.
         normal_classes: The labels that are normal under the protocol.
-        train: NormalImages to train on.
-        validation: NormalImages that choose the epoch and standardise the components.
-        calibration: NormalImages that set the threshold.
-        test: NormalImages and anomalies to evaluate on; empty where there are none.
+        train: Normal images to train on.
+        validation: Normal images to choose the epoch and to standardise the components.
+        calibration: Normal images to set the threshold.
+        test: Normal images and anomalies to evaluate on; empty where there are none.
         folds: With cross-fitting, the fold of each training image, int64 ``[N]``; train,
             validation and calibration are then the same images. None where they are disjoint.
-        audit: Images that occur in two of these sets.
-        fingerprint: SHA-256, in hex, of the pixels of all four sets, of what is an anomaly and
-            of the preprocessing; names and places of files do not count.
-        test_fingerprint: The same of the test set alone.
-        config: The configuration with all that was found or chosen here written in; it repeats
-            the run.
-        notes: How the dataset understood its files, and what else the user should know.
-        warnings: What the dataset does not use, or what looks wrong in it.
+        audit: The leakage check of these sets.
+        fingerprint: SHA-256, in hex, of the pixels and anomaly labels of all four sets and of the
+            preprocessing; names and paths of files do not count.
+        test_fingerprint: The same for the test set alone.
+        config: The resolved configuration, with everything found here; it repeats the run.
+        notes: How the dataset interpreted its files, and other notes for the user.
+        warnings: Unused or suspicious files of the dataset.
     """
 
     dataset_name: str
@@ -75,17 +74,17 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class TestSet:
-    """The test set of a run, as it was when the run was trained.
+    """The test set of a run, the same as in training.
 
     Attributes:
-        images: NormalImages and anomalies; empty where there are none.
-        class_names: By label.
+        images: Normal images and anomalies; empty where there are none.
+        class_names: Class names by label.
         normal_classes: The labels that are normal under the protocol.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
-        image_shape: Of every image.
-        fingerprint: Equal to the run's ``test_fingerprint`` while the images are the same.
-        notes: What the user should know about how the set came about.
-        warnings: What the dataset does not use, or what looks wrong in it.
+        image_shape: Shape of every image.
+        fingerprint: Equal to the run's ``test_fingerprint`` if the images are the same.
+        notes: Notes for the user on how the set came about.
+        warnings: Unused or suspicious files of the dataset.
     """
 
     images: ImageSet
@@ -102,7 +101,7 @@ def open_dataset(registry: Registry, config: DataConfig) -> Dataset:
     """Return the dataset that *config* names; no file is opened.
 
     Raises:
-        PluginError: There is no such dataset, or its options are wrong.
+        PluginError: There is no such dataset, or its options are invalid.
         UsageError: It needs ``data.root`` and there is none.
     """
     return make_dataset(registry, config, cache_root() / "data")
@@ -114,18 +113,18 @@ def prepare(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> PreparedData:
-    """Decode, resize, split and audit the images of a run.
+    """Decode, resize and split the images of a run, and check for leakage.
 
     Args:
         dataset: From :func:`open_dataset`.
         config: The run's configuration.
-        workers: Threads that decode; 0 for one a core, at most 8.
-        progress: Told (images done, images in all) while files are decoded.
+        workers: Number of threads; 0 for one per core, at most 8.
+        progress: Called with (images done, total) while files are decoded.
 
     Raises:
         DataError: Images are missing, unreadable or too few.
-        UsageError: The options contradict each other or name no class of the dataset.
-        PluginError: The dataset breaks its contract.
+        UsageError: The options contradict each other or name an unknown class.
+        PluginError: The dataset violates its contract.
     """
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
@@ -169,7 +168,7 @@ def reopen_test(
     Raises:
         DataError: Images are missing or unreadable.
         UsageError: The configuration does not fit the dataset.
-        PluginError: The dataset breaks its contract.
+        PluginError: The dataset violates its contract.
     """
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
     splits = make_splits(pool.labels, config.data, config.train.seed)
@@ -189,7 +188,7 @@ def reopen_test(
 
 
 def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
-    """Return the shape that is asked for, else the dataset's own, else the images' own."""
+    """Return the configured shape, else the dataset's, else that of the images."""
     size, channels = config.image_size, config.input_channels
     native = dataset.image_shape
     if native is None:
@@ -219,7 +218,7 @@ def _fingerprint(
 def _written_in(
     config: RunConfig, splits: Splits, shape: ImageShape, class_names: Sequence[str]
 ) -> RunConfig:
-    """Return *config* with what was found written in; what was given stays as it was given."""
+    """Return *config* with the settings found here; given settings are unchanged."""
     given = config.data
     size = shape.height if shape.height == shape.width else (shape.height, shape.width)
     normal = tuple(class_names[k] for k in splits.normal_classes)

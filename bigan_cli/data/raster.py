@@ -1,7 +1,7 @@
-"""Decoded pixels of any depth, brought to uint8 of a shape a band of rows at a time.
+"""Conversion of decoded pixels of any depth to uint8 of a shape, in bands of rows.
 
-Bands keep the memory of a large image at that of its decoded pixels: what it is converted to on
-the way to the networks' small size never exists as a whole. The result is the same to the bit.
+With bands a large image needs little more memory than its decoded pixels: intermediate results
+never exist for the whole image. The result is the same to the bit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-# Pixels of a band. An image of less than two is converted in one piece.
+# Pixels per band. An image of fewer than two bands is converted at once.
 _BAND = 2**22
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,14 +40,14 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """Decoded pixels, in whatever form their file has them.
+    """Decoded pixels, in the format of their file.
 
     Attributes:
         size: (width, height) as stored.
         eight_bit: Returns a box of the pixels, or all for None, in any mode of 8 bits a sample.
         orientation: EXIF orientation, 1 to 8.
-        to_srgb: Converts from the embedded colour profile, where there is one.
-        samples: What *eight_bit* reads from, where a sample has more than 8 bits.
+        to_srgb: Converts from the embedded colour profile, if there is one.
+        samples: The source of *eight_bit*, if samples have more than 8 bits.
         profile_is_damaged: Whether there is a colour profile that cannot be used.
     """
 
@@ -59,7 +59,7 @@ class Raster:
     profile_is_damaged: bool = False
 
     def remarks(self) -> tuple[str, ...]:
-        """Return what the user should know of how the pixels were understood, once they are."""
+        """Return notes for the user on how the pixels were interpreted, after reading them."""
         said = []
         if self.to_srgb is not None:
             said.append("converted from an embedded colour profile to sRGB")
@@ -105,7 +105,7 @@ class Raster:
         return _resized(narrow, shape.width, shape.height).convert(MODES[shape.channels])
 
     def _stored_box(self, top: int, bottom: int) -> Box:
-        """Return where the upright rows *top* to *bottom* are stored."""
+        """Return the stored box of the upright rows *top* to *bottom*."""
         width, height = self.size
         if self.orientation in (1, 2):
             return (0, top, width, bottom)
@@ -139,14 +139,14 @@ def _with_channels(image: Image.Image, channels: int, to_srgb: Convert | None) -
 
 @dataclass(slots=True)
 class DeepSamples:
-    """Samples of more than 8 bits, each value divided by *white* when a box of them is asked for.
+    """Samples of more than 8 bits, scaled by *white* when a box of them is read.
 
     Attributes:
         read: Returns a box of the values, or all for None: ``[H, W]`` or ``[H, W, C]``.
         white: The value that means white (the full intensity), 65535 for 16 bits.
         inverted: Whether 0 means white instead.
         transparent: The value of fully transparent pixels, one for each channel, if any.
-        mode: Of the 8-bit image, where the number of channels does not say it (CMYK, LA).
+        mode: Mode of the 8-bit image, if the number of channels does not determine it (CMYK, LA).
         highest: The highest value seen so far.
     """
 
@@ -178,12 +178,12 @@ class DeepSamples:
         return image
 
     def looks_like_12_bits(self) -> bool:
-        """Return whether 16-bit samples use the range of 12 bits at most."""
+        """Return whether 16-bit samples use at most the range of 12 bits."""
         return self.white == 65535 and 255 < self.highest <= 4095
 
 
 def hide_invisible(pixels: Pixels) -> Pixels:
-    """Make black, in place, what is fully transparent in ``[..., 4, H, W]``: nobody sees it."""
+    """Set fully transparent pixels of ``[..., 4, H, W]`` to black in place: they are invisible."""
     if pixels.shape[-3] == 4:
         colours = np.moveaxis(pixels, -3, -1)
         colours[colours[..., 3] == 0] = 0
@@ -203,5 +203,5 @@ def as_image(array: Pixels, mode: str | None = None) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(array))
     if mode is None or image.mode == mode:
         return image
-    # The same bytes under another name, as CMYK has as many as RGBA.
+    # Reinterpreted: CMYK has as many bytes as RGBA.
     return Image.frombytes(mode, image.size, image.tobytes())

@@ -30,7 +30,7 @@ def source_size(raw: RawImage, options: DecodeOptions = DEFAULTS) -> tuple[int, 
             return _upright(image.size, image.orientation)
         with open_source(raw, options) as source:
             return _upright(source.size, source.orientation)
-    except Exception as error:  # damaged files make Pillow raise nearly anything
+    except Exception as error:  # Pillow raises various exceptions for damaged files
         raise UnreadableImage(why_unreadable(error), path) from error
 
 

@@ -1,7 +1,7 @@
-"""The protocols: which images are fitted to, validated on, calibrated with and tested.
+"""The protocols: division into train, validation, calibration and test images.
 
 The images of a dataset's train split, followed by those of its test split, form one *pool*;
-everything here is indices into it. All choices are drawn from the run's seed alone.
+everything here is indices into it. All random choices depend on the run's seed only.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ Index = NDArray[np.int64]
 SMALLEST_TRAIN = 8
 # With fewer images cross-fitting cannot keep the default false-positive rate of 0.05.
 SMALLEST_CROSS_FITTED = 20
-# Up to so many normals none is held out where the architecture can be cross-fitted.
+# Up to this many normal images none is held out if the architecture can be cross-fitted.
 LARGEST_CROSS_FITTED = 200
 HELD_OUT = 0.2
 LARGEST_PART = 5_000
 VALIDATION_FLOOR = (50, 0.15)
 CALIBRATION_FLOOR = (100, 0.25)
-# Streams of random numbers: one choice does not shift another.
+# Separate streams of random numbers, so that the choices are independent.
 _HOLD_OUT, _DIVIDE, _OUTLIERS, _NORMALS, _FOLDS = range(5)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What there is to split.
+    """The labels of a pool.
 
     Attributes:
         train: int64 ``[N]``, classes of the train split.
         test: int64 ``[M]``, classes of the test split; may be empty.
-        class_names: By index.
+        class_names: Class names by index.
         normal: The classes that the dataset itself calls normal, or None.
         dataset: Its name, for messages.
     """
@@ -53,18 +53,18 @@ class Labels:
 
 @dataclass(frozen=True)
 class Splits:
-    """Four sets of indices into the pool, each sorted upwards.
+    """Four sets of indices into the pool, each sorted in ascending order.
 
     They are disjoint; with cross-fitting, train, validation and calibration are the same set.
 
     Attributes:
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         normal_classes: The classes that are normal under it.
-        fit: NormalImages to train on.
-        validation: NormalImages that choose the epoch and standardise the components.
-        calibration: NormalImages that set the threshold.
-        test: NormalImages and anomalies to evaluate on.
-        notes: What the user should know about how the sets came about.
+        train: Normal images to train on.
+        validation: Normal images to choose the epoch and to standardise the components.
+        calibration: Normal images to set the threshold.
+        test: Normal images and anomalies to evaluate on.
+        notes: Notes for the user on how the sets came about.
         folds: With cross-fitting, the fold of each training image, from 0; else None.
     """
 
@@ -79,24 +79,25 @@ class Splits:
 
 
 def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
-    """Divide a dataset by the protocol that *config* asks for.
+    """Divide a dataset by the protocol of *config*.
 
-    * ``one-class``: the classes of ``inlier`` are normal. Train: the train split's normals.
-      Test: the test split's normals and anomalies.
+    * ``one-class``: the classes of ``inlier`` are normal. Training: normal images of the train
+      split. Test: normal images and anomalies of the test split.
     * ``leave-one-out``: all classes but those of ``outlier`` are normal. Train and test split
-      are pooled; a fifth of the normals, drawn once, and all anomalies are for testing.
-    * ``folder``: as one-class, with the classes that the dataset itself calls normal.
-    * ``auto``: leave-one-out where ``outlier`` is given, one-class where ``inlier`` is, folder
-      where the dataset names normal classes, else one-class with class 0.
+      are pooled; a random fifth of the normal images and all anomalies are for testing.
+    * ``folder``: as one-class, with the normal classes that the dataset defines.
+    * ``auto``: leave-one-out if ``outlier`` is given, one-class if ``inlier`` is, folder if the
+      dataset defines normal classes, else one-class with class 0.
 
-    A dataset with anomalies but without a test split of its own is pooled as in leave-one-out.
-    The test set holds all anomalies there are, or, with a number for ``outlier_portion``, as
-    many as make up that share of it to within one image, drawn in proportion from each class;
-    where there are too few, normals are left out instead.
+    A dataset with anomalies but without a test split is pooled as in leave-one-out. The test set
+    has all anomalies, or, with a number for ``outlier_portion``, a stratified random sample that
+    is this share of it to within one image. If there are too few anomalies, normal images are
+    left out instead.
 
-    The train normals are divided once: ``validation_portion`` and ``calibration_portion`` of
-    them, of small sets at least min(50, 15 %) and min(100, 25 %), and never more than 5,000 each.
-    With cross-fitting none is held out, and each normal belongs to one of the folds.
+    The normal training images are divided once: ``validation_portion`` and
+    ``calibration_portion`` of them, of small sets at least min(50, 15 %) and min(100, 25 %), and
+    at most 5,000 each. With cross-fitting none is held out, and each normal image is in one of
+    the folds.
 
     Raises:
         UsageError: The options contradict each other or name no class of the dataset.
@@ -122,7 +123,7 @@ def make_splits(labels: Labels, config: DataConfig, seed: int) -> Splits:
 
 
 def resolve_protocol(labels: Labels, config: DataConfig) -> tuple[str, tuple[int, ...]]:
-    """Return the protocol and the normal classes that *config* means for this dataset.
+    """Return the protocol and the normal classes of *config* for this dataset.
 
     Raises:
         UsageError: The options contradict each other or name no class of the dataset.
@@ -175,7 +176,7 @@ def _generator(seed: int, stream: int) -> np.random.Generator:
 
 
 def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
-    """Return the test part of the pool: a fifth of the normals, and every anomaly."""
+    """Return the test part of the pool: a fifth of the normal images, and every anomaly."""
     order = _generator(seed, _HOLD_OUT).permutation(np.flatnonzero(normal))
     in_test = ~normal
     in_test[order[: round(HELD_OUT * len(order))]] = True
@@ -183,14 +184,14 @@ def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
 
 
 def is_cross_fitted(normals: int, config: DataConfig) -> bool:
-    """Return whether so many train normals are calibrated on by cross-fitting."""
+    """Return whether *normals* training images are calibrated by cross-fitting."""
     if config.calibration == "auto":
         return normals <= LARGEST_CROSS_FITTED
     return config.calibration == "cross-fitting"
 
 
 def _folds(normals: int, config: DataConfig, seed: int, names: Sequence[str]) -> Index:
-    """Return the fold of each of so many normals; the folds differ by one image at most."""
+    """Return the fold of each of *normals* images; fold sizes differ by one at most."""
     if normals < SMALLEST_CROSS_FITTED:
         raise DataError(
             f"too few normal images to train on: {normals} of {_shortened(names)}; "
@@ -220,7 +221,7 @@ def _shortened(names: Sequence[str]) -> str:
 
 
 def part_sizes(normals: int, config: DataConfig) -> tuple[int, int, int]:
-    """Return how many of so many train normals are for (train, validation, calibration)."""
+    """Return the sizes (train, validation, calibration) of the parts of *normals* images."""
     validation = _part(normals, config.validation_portion, *VALIDATION_FLOOR)
     calibration = _part(normals, config.calibration_portion, *CALIBRATION_FLOOR)
     return normals - validation - calibration, validation, calibration
@@ -259,7 +260,7 @@ def _choose_test(
     portion: float | str,
     seed: int,
 ) -> tuple[Index, tuple[str, ...]]:
-    """Return the test set with the wanted share of anomalies, and what is to be said about it."""
+    """Return the test set with the configured share of anomalies, and notes on it."""
     normals = np.flatnonzero(in_test & normal)
     outliers = np.flatnonzero(in_test & ~normal)
     if isinstance(portion, str) or not len(normals) or not len(outliers):
@@ -280,10 +281,10 @@ def _choose_test(
 
 
 def _stratified(candidates: Index, pool: NDArray[np.int64], count: int, seed: int) -> Index:
-    """Return *count* of *candidates*, from each class in proportion, without replacement."""
+    """Return a stratified sample of *count* of *candidates*, without replacement."""
     rng = _generator(seed, _OUTLIERS)
     classes, sizes = np.unique(pool[candidates], return_counts=True)
-    # Largest remainder, in integers: the shares add up, and none exceeds its class.
+    # Largest-remainder method, in integers: the parts add up, and none exceeds its class.
     shares = count * sizes // len(candidates)
     remainders = count * sizes % len(candidates)
     shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1

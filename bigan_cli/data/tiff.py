@@ -1,4 +1,4 @@
-"""TIFF: what Pillow reads wrongly or not at all."""
+"""TIFF files that Pillow reads wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TWO_PLANES = 2
 
 
 def open_tiff(stream: IO[bytes], name: str) -> ImageFile.ImageFile | TiffPage:
-    """Open the first page of a TIFF; its pixels are not decoded yet.
+    """Open the first page of a TIFF without decoding it.
 
     Raises:
         UnreadableImage: Its samples have no agreed meaning.
@@ -65,7 +65,7 @@ def has_more_pages(image: TiffImagePlugin.TiffImageFile) -> bool:
 
 
 def _white(full: int, declared: object) -> int:
-    """Return the value of full intensity: what the file declares, if it is that of a depth."""
+    """Return the value of full intensity: the declared one, if it is that of a bit depth."""
     if isinstance(declared, tuple):
         declared = declared[0] if declared else None
     if isinstance(declared, int) and 255 < declared < full and declared & (declared + 1) == 0:
@@ -78,11 +78,11 @@ class TiffPage:
 
     Attributes:
         size: (width, height), as stored.
-        channels: 1 grey, 3 colour, 4 where parts may be transparent.
+        channels: 1 grey, 3 colour, 4 with alpha.
         is_grey: Whether it has no colour, transparent or not.
         orientation: EXIF orientation, 1 to 8.
         has_more_pages: Whether another page follows.
-        decoding_bytes: About how much memory decoding takes.
+        decoding_bytes: The approximate memory for decoding.
 
     Raises:
         UnreadableImage: tifffile cannot read it either, or its samples have no agreed meaning.
@@ -120,16 +120,16 @@ class TiffPage:
         self.decoding_bytes = 2 * int(page.nbytes)
 
     def shrink_while_decoding(self, side: int) -> None:
-        """Do nothing: a TIFF has no smaller scale."""
+        """Do nothing: a TIFF cannot be decoded at a smaller scale."""
 
     def decode(self, sample_bits: int | None) -> Raster:
         """Decode the page.
 
         Args:
-            sample_bits: Bits that samples of 16 bits really use; None for all.
+            sample_bits: Bits used by samples of 16 bits; None for all.
 
         Raises:
-            UnreadableImage: It is compressed in a way that needs another package, or damaged.
+            UnreadableImage: Its compression needs another package, or it is damaged.
         """
         samples = self._samples(sample_bits)
         to_srgb, damaged = srgb_of(self._profile, "RGB" if self._colours == 3 else "L")
@@ -139,7 +139,7 @@ class TiffPage:
         """Return the decoded samples.
 
         Raises:
-            UnreadableImage: It is compressed in a way that needs another package, or damaged.
+            UnreadableImage: Its compression needs another package, or it is damaged.
         """
         array = self._decoded()
         bits = self._page.bitspersample
@@ -202,12 +202,12 @@ def _number(page: object, tag: str, default: int) -> int:
 def _follows(file: object) -> bool:
     try:
         return len(file.pages) > 1  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - a damaged chain of pages says nothing of the first
+    except Exception:  # noqa: BLE001 - the first page is independent of a damaged chain of pages
         return True
 
 
 def _unmultiplied(array: NDArray[np.integer], white: int) -> NDArray[np.integer]:
-    """Return colours that were multiplied by alpha as they were before."""
+    """Return colours without premultiplied alpha."""
     alpha = array[..., -1:].astype(np.uint32)
     colours = array[..., :-1].astype(np.uint32) * white + alpha // 2
     plain = np.minimum(np.where(alpha > 0, colours // np.maximum(alpha, 1), 0), white)

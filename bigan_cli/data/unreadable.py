@@ -1,4 +1,4 @@
-"""The error for an image that cannot be read, and its reason in plain words."""
+"""The error for an image that cannot be read, and its reason in a few words."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from PIL import Image, UnidentifiedImageError
 from bigan_cli.errors import DataError
 
 
-class UnreadableImage(DataError):  # noqa: N818 - it names the finding, like its siblings
+class UnreadableImage(DataError):  # noqa: N818 - a finding, not an error of the program
     """An image that cannot be read, or whose pixels have no agreed meaning.
 
     Attributes:
-        reason: Why, in a few plain words, for instance ``truncated file``.
+        reason: The reason in a few words, for instance ``truncated file``.
         path: The file, or None for an image in memory.
     """
 
@@ -24,7 +24,7 @@ class UnreadableImage(DataError):  # noqa: N818 - it names the finding, like its
 
 
 def why_unreadable(error: BaseException) -> str:
-    """Return why an image could not be read, in plain words."""
+    """Return the reason why an image could not be read."""
     if isinstance(error, UnreadableImage):
         return error.reason
     for kind, words in (

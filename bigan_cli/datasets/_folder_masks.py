@@ -132,10 +132,10 @@ def marks_anything(masks: Masks) -> bool:
 def _marks_anything(mask: Path) -> bool:
     from PIL import Image
 
-    if mask.is_fifo():  # opening a named pipe would wait for ever
+    if mask.is_fifo():  # opening a named pipe would block
         raise DataError(f"cannot read the mask {mask}: not a regular file")
     try:
         with Image.open(mask, formats=_FORMATS) as image:
             return bool(anomalous_pixels(image).any())
-    except Exception as error:  # damaged files make Pillow raise nearly anything
+    except Exception as error:  # Pillow raises various exceptions for damaged files
         raise DataError(f"cannot read the mask {mask}: {error}") from error

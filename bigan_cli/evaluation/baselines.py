@@ -1,4 +1,4 @@
-"""Classical detectors on raw pixels, to hold the networks against: arrays in, scores out.
+"""Classical detectors on raw pixels, for comparison: arrays in, scores out.
 
 All of them use the same images as the networks: the training images and the test images. None
 has a setting that was chosen with labels. scikit-learn is imported where it is used.
@@ -35,8 +35,8 @@ class Baseline:
     """One classical detector.
 
     Attributes:
-        title: What tables call it.
-        summary: What it does, with its settings.
+        title: Its name in tables.
+        summary: The method, with its settings.
         score: Takes the pixels to train on, ``[N, D]``, those to score, ``[M, D]``, the number of
             channels and the seed; returns float64 ``[M]``, higher being more anomalous.
         most: Largest number of training images to use, sampled with the seed; None for all.
@@ -51,16 +51,16 @@ class Baseline:
 def run_baselines(
     train: Pixels, test: Pixels, outlier: Bools, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Return name -> figures of each of :data:`BASELINES`.
+    """Return name -> metrics of each of :data:`BASELINES`.
 
-    The figures are ``auroc`` and ``average_precision`` (None where the test images are all of one
+    The metrics are ``auroc`` and ``average_precision`` (None if the test images are all of one
     kind), ``fitted_to`` (images), ``seconds`` and ``summary``.
 
     Args:
         train: uint8 ``[N, C, H, W]``, normal images.
         test: uint8 ``[M, C, H, W]``.
-        outlier: bool ``[M]``, the truth about *test*; read after all scores are there.
-        seed: Decides what is random.
+        outlier: bool ``[M]``, the truth about *test*; read after all scores are computed.
+        seed: Random seed.
 
     Raises:
         DataError: There are no images to score.
@@ -83,13 +83,13 @@ def run_baselines(
 
 
 def baseline_scores(name: str, train: Pixels, test: Pixels, seed: int = 0) -> Floats:
-    """Return float64 ``[M]``, what the baseline *name* says of *test*; higher is more anomalous.
+    """Return float64 ``[M]``, the scores of a baseline for *test*; higher is more anomalous.
 
     Args:
         name: One of :data:`BASELINES`.
         train: uint8 ``[N, C, H, W]``, normal images.
         test: uint8 ``[M, C, H, W]``.
-        seed: Decides what is random.
+        seed: Random seed.
     """
     baseline = BASELINES[name]
     if baseline.most is not None and len(train) > baseline.most:
@@ -107,7 +107,7 @@ def _pca(train: Rows, test: Rows, channels: int, seed: int) -> Floats:
     from sklearn.decomposition import PCA
 
     share = GREY_VARIANCE if channels == 1 else COLOUR_VARIANCE
-    # The exact solver: what is random in the others would be noise in the figures.
+    # The exact solver: the others are random, which would add noise.
     model = PCA(n_components=share, svd_solver="full", random_state=seed).fit(train)
     parts = []
     for start in range(0, len(test), _CHUNK):

@@ -1,4 +1,4 @@
-"""What a detector is worth on a test set: scores and truth in, one record of figures out."""
+"""Evaluation of a detector on a test set, from scores and ground truth."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class TestScores:
         score: float64 ``[N]``.
         components: Name -> float64 ``[N]``.
         pixels: Metrics of the heatmaps; None without masks or heatmaps.
-        members: float64 ``[M, N]``, the score of each member alone, where that is of interest.
+        members: float64 ``[M, N]``, the score of each member alone; None for a single network.
     """
 
-    __test__ = False  # not a test case, whatever the name suggests to a collector
+    __test__ = False  # not a test class for pytest
 
     score: Floats
     components: Mapping[str, Floats]
@@ -60,7 +60,7 @@ class TestScores:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well scores rank anomalies above normals; all None where one kind is absent.
+    """How well scores rank anomalies above normals; all None if one kind is absent.
 
     Attributes:
         auroc: With a stratified bootstrap interval.
@@ -69,7 +69,7 @@ class Ranking:
         recall: False-positive rate -> the share of anomalies found at the threshold that has
             this rate on the test images; see :func:`recall_at`.
         pixel_auroc: AUROC of the heatmaps' single pixels against the ground-truth masks; None
-            where there are no masks or no heatmaps.
+            without masks or heatmaps.
         pixel_aupro: Area under the per-region overlap of the heatmaps; None likewise.
     """
 
@@ -83,20 +83,20 @@ class Ranking:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What the calibrated threshold does.
+    """Rates at the calibrated threshold.
 
     Attributes:
-        fpr: The false-positive rate asked for.
+        fpr: The configured false-positive rate.
         threshold: An image is called anomalous if its score exceeds this.
-        calibration_images: How many normals set the threshold.
-        calibration: ``held-out``, or ``cross-fitting`` where the networks were also trained on
+        calibration_images: Number of calibration images.
+        calibration: ``held-out``, or ``cross-fitting`` if the networks were also trained on
             these images.
-        promise: What holds for the false-positive rate.
-        expected_fpr: Mean and 95 % interval of the rate that a threshold from that many normals
-            really has on images like them (Beta law); needs no test images.
-        observed_fpr: Share of the test normals called anomalous, None without any.
-        observed_tpr: Share of the test anomalies called anomalous, None without any.
-        precision: Share of anomalies among what was called anomalous in this test set.
+        promise: The guarantee for the false-positive rate.
+        expected_fpr: Mean and 95 % interval of the true rate of a threshold from that many
+            calibration images (Beta distribution); needs no test images.
+        observed_fpr: Share of the normal test images called anomalous; None without any.
+        observed_tpr: Share of the test anomalies called anomalous; None without any.
+        precision: Share of anomalies among the test images called anomalous.
     """
 
     fpr: float
@@ -111,10 +111,10 @@ class OperatingPoint:
 
     @property
     def surprising(self) -> bool:
-        """Whether the test normals are flagged at a rate that calibration does not explain.
+        """Whether the observed false-positive rate contradicts the expected one.
 
-        The two 95 % intervals do not even touch: the test normals then differ from the
-        calibration normals, and the promised rate does not hold for them.
+        The two 95 % intervals are then disjoint: the normal test images differ from the
+        calibration images, and the guaranteed rate does not hold for them.
         """
         seen, expected = self.observed_fpr, self.expected_fpr
         return seen is not None and (seen.low > expected.high or seen.high < expected.low)
@@ -125,10 +125,10 @@ class ClassResult:
     """One class of the test set.
 
     Attributes:
-        name: Of the class.
+        name: Name of the class.
         outlier: Whether it is an anomaly under the run's protocol.
         auroc: Against all images of the other kind, with a stratified bootstrap interval.
-        flagged: Share of its images called anomalous.
+        flagged: Share of its images that are called anomalous.
     """
 
     name: str
@@ -139,28 +139,28 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one evaluation.
+    """All metrics of one evaluation.
 
     Attributes:
-        images: In the test set.
-        normals: Of those.
-        anomalies: Of those.
-        prevalence: Share of anomalies, the average precision of a useless detector; None for an
+        images: Number of test images.
+        normals: Number of normal ones.
+        anomalies: Number of anomalies.
+        prevalence: Share of anomalies, the average precision of a random ranking; None for an
             empty test set.
-        trained: The detector's ranking.
-        untrained: That of the same networks before any training, where it was scored.
+        trained: Metrics of the detector.
+        untrained: Metrics of the same networks before training, if they were scored.
         gain: AUROC trained minus untrained, with the interval of the paired bootstrap.
-        operating_point: At the calibrated threshold.
-        classes: In the order of the labels, those that occur.
-        quantiles: Of the scores of ``calibration``, ``normals`` and ``anomalies``: quantile ->
-            score, None where there are no such images.
-        distinct_scores: How many different scores the test images got; few of them for many
-            images mean that the networks have collapsed.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
-        masked_images: How many images the pixel metrics are from.
-        masked_regions: How many connected regions their masks have.
-        members: The members alone; None for a single network, or where there is no AUROC.
+        operating_point: Rates at the calibrated threshold.
+        classes: The classes that occur, in the order of the labels.
+        quantiles: ``calibration``, ``normals`` and ``anomalies`` -> quantile -> score; None
+            without such images.
+        distinct_scores: Number of distinct scores; few of them for many images indicate that the
+            networks have collapsed.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+        masked_images: Number of images with pixel metrics.
+        masked_regions: Number of connected regions of their masks.
+        members: Metrics of each member alone; None for a single network or without AUROC.
     """
 
     images: int
@@ -197,15 +197,15 @@ def evaluate(  # noqa: PLR0913  plain arrays
     untrained: TestScores | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Compute every figure of :class:`Evaluation`.
+    """Compute all metrics of an :class:`Evaluation`.
 
     Args:
         outlier: bool ``[N]``, the truth; N may be 0.
         labels: int64 ``[N]``, indices into *class_names*.
-        class_names: Of all classes.
+        class_names: Names of all classes.
         trained: The detector's scores.
         flagged: bool ``[N]``, which images the detector calls anomalous at *fpr*.
-        calibration: The detector's own.
+        calibration: The detector's calibration.
         fpr: The false-positive rate of the threshold.
         untrained: The scores of the untrained networks, in the same order.
         seed: Seed of the bootstrap.

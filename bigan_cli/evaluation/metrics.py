@@ -1,9 +1,9 @@
-"""How well scores separate anomalies from normal images, and how sure one may be of it.
+"""Metrics of the separation of anomalies from normal images, with confidence intervals.
 
-Everything here takes the truth as ``outlier`` (bool ``[N]``) and scores as floats ``[N]``, a
-higher score being more anomalous. Scores are unbounded and are compared in float64, never
-squashed first. Where a figure has no meaning because one of the two kinds is absent, it is
-None, not 0.5. Scores that are not finite are refused with :class:`DataError`.
+All functions take the ground truth as ``outlier`` (bool ``[N]``) and scores as floats ``[N]``,
+higher for anomalies. Scores are unbounded and compared in float64. A metric that is undefined
+because one kind of image is absent is None, not 0.5. Scores that are not finite raise a
+:class:`DataError`.
 
 scikit-learn and scipy are imported inside the functions that need them.
 """
@@ -27,13 +27,13 @@ RECALL_FPRS = (0.0, 0.01, 0.05)
 """The false-positive rates at which recall is reported."""
 CONFIDENCE = 0.95
 
-# Resamples are made in blocks of about this many drawn images, so memory stays at some 100 MB.
+# Resamples are computed in blocks of about this many images, in about 100 MB of memory.
 _BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval."""
+    """A metric with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -53,10 +53,10 @@ class Rate:
 
 @dataclass(frozen=True, eq=False)
 class Resamples:
-    """The figures of each bootstrap resample, float64 ``[R]``; recall by false-positive rate.
+    """The metrics of each bootstrap resample, float64 ``[R]``; recall by false-positive rate.
 
-    Two results with the same truth, seed and number of resamples were drawn alike, so their
-    difference, resample by resample, is the paired bootstrap of the difference.
+    Two results with the same truth, seed and number of resamples have the same resamples, so
+    their differences are the paired bootstrap of the difference.
     """
 
     auroc: Floats
@@ -66,13 +66,12 @@ class Resamples:
 
 @dataclass(frozen=True)
 class MemberFigures:
-    """What the members of an ensemble are worth alone.
+    """Metrics of the single members of an ensemble.
 
     Attributes:
         auroc: AUROC of each member's score, in the order of the members.
-        mean: Of those.
-        spread: Their standard deviation over the members (of a sample, divisor M - 1): how much
-            the seed alone decides.
+        mean: Their mean.
+        spread: Their sample standard deviation (divisor M - 1): the effect of the seed alone.
     """
 
     auroc: tuple[float, ...]
@@ -81,10 +80,10 @@ class MemberFigures:
 
 
 def auroc(outlier: ArrayLike, scores: ArrayLike) -> float | None:
-    """Return the area under the ROC curve, or None where one kind is absent.
+    """Return the area under the ROC curve, or None if one kind is absent.
 
-    It is the chance that a random anomaly scores higher than a random normal image, ties
-    counting half.
+    It is the probability that a random anomaly has a higher score than a random normal image;
+    ties count half.
     """
     truth, values = _checked(outlier, scores)
     if not _both(truth):
@@ -97,7 +96,7 @@ def auroc(outlier: ArrayLike, scores: ArrayLike) -> float | None:
 def average_precision(outlier: ArrayLike, scores: ArrayLike) -> float | None:
     """Return the average precision, the sum of (R_i - R_i-1) P_i, or None as in :func:`auroc`.
 
-    It depends on the prevalence: a useless detector has the share of anomalies, not 0.5.
+    It depends on the prevalence: a random ranking has the share of anomalies, not 0.5.
     """
     truth, values = _checked(outlier, scores)
     if not _both(truth):
@@ -110,7 +109,7 @@ def average_precision(outlier: ArrayLike, scores: ArrayLike) -> float | None:
 def recall_at(outlier: ArrayLike, scores: ArrayLike, fpr: float) -> float | None:
     """Return the largest share of anomalies found at a false-positive rate of at most *fpr*.
 
-    The threshold is the best one for these very images, unlike the calibrated one.
+    The threshold is chosen on these images, unlike the calibrated one.
 
     Returns:
         The recall, or None as in :func:`auroc`.
@@ -126,21 +125,21 @@ def recall_at(outlier: ArrayLike, scores: ArrayLike, fpr: float) -> float | None
 
 
 def _allowed(fpr: float, normals: int) -> int:
-    """Return how many of *normals* may be flagged at a rate of *fpr*."""
+    """Return how many of *normals* images may be flagged at a rate of *fpr*."""
     return math.floor(fpr * normals + 1e-9)  # 0.29 * 100 is below 29
 
 
 def bootstrap(
     outlier: ArrayLike, scores: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
 ) -> Resamples | None:
-    """Draw normals from the normals and anomalies from the anomalies, with replacement.
+    """Resample normal images and anomalies separately, with replacement.
 
-    Stratified, so that each resample has the prevalence of the test set. Distinct scores are
-    ranked once; a resample is then two histograms over those ranks, whose running sums give
-    both figures (1,000 resamples of 10,000 scores take about half a second).
+    Stratification keeps the prevalence of the test set. Distinct scores are ranked once; a
+    resample is then two histograms over the ranks, whose cumulative sums give the
+    metrics (1,000 resamples of 10,000 scores take about half a second).
 
     Returns:
-        One AUROC and average precision per resample, or None where one kind is absent.
+        One AUROC and average precision per resample, or None if one kind is absent.
     """
     truth, values = _checked(outlier, scores)
     if not _both(truth):
@@ -161,7 +160,7 @@ def bootstrap(
 def interval(value: float, samples: Floats, confidence: float = CONFIDENCE) -> Estimate:
     """Return *value* with the percentile interval of its bootstrap *samples*.
 
-    An interval that misses the value (possible at the very end of the scale) is widened to it.
+    An interval that does not contain the value (possible at the end of the scale) is widened.
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(samples, [tail, 1 - tail])
@@ -173,7 +172,7 @@ def auroc_by_class(
 ) -> dict[int, Estimate | None]:
     """Return the AUROC of each class among *labels* against all images of the other kind.
 
-    An anomalous class is held against all normals, a normal class against all anomalies. The
+    An anomalous class is compared with all normal images, a normal class with all anomalies. The
     intervals are those of :func:`bootstrap` with *seed*.
     """
     truth, values = _checked(outlier, scores)
@@ -192,9 +191,9 @@ def auroc_by_class(
 
 
 def member_figures(outlier: ArrayLike, scores: Floats | None) -> MemberFigures | None:
-    """Return what each row of *scores*, float64 ``[M, N]``, is worth alone.
+    """Return the metrics of each row of *scores*, float64 ``[M, N]``.
 
-    None with fewer than two members, or where one kind of image is absent.
+    None with fewer than two members, or if one kind of image is absent.
     """
     if scores is None or len(scores) < 2:
         return None
@@ -205,10 +204,10 @@ def member_figures(outlier: ArrayLike, scores: Floats | None) -> MemberFigures |
 
 
 def rate(flagged: ArrayLike, confidence: float = CONFIDENCE) -> Rate | None:
-    """Return the share of True among *flagged* (bool ``[N]``), or None where N is 0.
+    """Return the share of True among *flagged* (bool ``[N]``), or None if N is 0.
 
-    The interval is that of Clopper and Pearson, exact for a binomial count: it covers at least
-    what it says for any N, at the price of being a little wide.
+    The interval is that of Clopper and Pearson, exact for a binomial count: its coverage is at
+    least 95 % for any N, so it is a little wide.
     """
     hits = np.asarray(flagged, dtype=bool)
     if hits.size == 0:
@@ -247,7 +246,7 @@ def _both(truth: Bools) -> bool:
 def _histograms(
     stratum: NDArray[np.intp], rows: int, bins: int, random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return how often each rank was drawn, ``[rows, bins]``, in *rows* draws of the stratum."""
+    """Return the count of each rank, ``[rows, bins]``, in *rows* resamples of the stratum."""
     drawn = stratum[random.integers(0, len(stratum), (rows, len(stratum)))]
     drawn += np.arange(rows)[:, None] * bins
     return np.bincount(drawn.ravel(), minlength=rows * bins).reshape(rows, bins)
@@ -257,7 +256,7 @@ def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
     """Return (AUROC, average precision, recall at each rate) of each row, ``[5, rows]``.
 
     Args:
-        false: ``[rows, G]`` normals at each distinct score, the highest score first.
+        false: ``[rows, G]`` normal images at each distinct score, the highest score first.
         true: The same for anomalies.
     """
     false_above = np.cumsum(false, axis=1)
@@ -265,7 +264,7 @@ def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
     normals, anomalies = false_above[:, -1], true_above[:, -1]
     below = normals[:, None] - false_above + 0.5 * false
     area = (true * below).sum(axis=1) / (normals * anomalies)
-    # Where nothing was drawn down to here the precision is 0/0, and it has weight 0.
+    # Without images down to here the precision is 0/0, and has weight 0.
     precision = true_above / np.maximum(true_above + false_above, 1)
     average = (true * precision).sum(axis=1) / anomalies
     allowed = [_allowed(fpr, int(normals[0])) for fpr in RECALL_FPRS]
@@ -276,8 +275,8 @@ def _figures(false: NDArray[np.int64], true: NDArray[np.int64]) -> Floats:
 def _found(
     false_above: NDArray[np.int64], true_above: NDArray[np.int64], allowed: int
 ) -> NDArray[np.int64]:
-    """Return how many anomalies each row flags with at most *allowed* normals, ``[rows]``."""
-    # The lowest threshold that flags no more; none may do.
+    """Return how many anomalies each row flags with at most *allowed* normal images, ``[rows]``."""
+    # The lowest threshold that flags no more; there may be none.
     thresholds = np.count_nonzero(false_above <= allowed, axis=1)
     last = np.maximum(thresholds - 1, 0)[:, None]
     found = np.take_along_axis(true_above, last, axis=1)[:, 0]

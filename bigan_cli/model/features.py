@@ -53,7 +53,7 @@ def prepare_features(
             ``[N, C, H, W]``; with cross-fitting the first alone, which are also the others.
         seed: Chooses the positions from which the normalisation is estimated.
         device: Where the extractor runs.
-        on_progress: Receives (images done, images in all).
+        on_progress: Called with (images done, total).
     """
     extractor = networks.extractor
     assert extractor is not None  # noqa: S101  checked by the caller

@@ -1,8 +1,4 @@
-"""Profiling of training steps: a Chrome trace and a table of phases and operators.
-
-The tables of ``torch.profiler`` list operators only, not the phases of a step, and not how busy
-the GPU was.
-"""
+"""Profiling of training steps: a Chrome trace and a table of phases and operators."""
 
 from __future__ import annotations
 

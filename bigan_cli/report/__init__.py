@@ -1,1 +1,1 @@
-"""Layer 7: figures and animations from the contents of a run directory; no torch."""
+"""Figures, image grids, heatmaps and animations; no torch."""

@@ -1,7 +1,7 @@
-"""A film as a GIF, WebP or MP4 file.
+"""Animations as GIF, WebP or MP4 files.
 
-GIF counts time in hundredths of a second: the end of each frame is rounded to them, not each
-frame's length, so the whole lasts as long as it should.
+GIF has a time unit of 10 ms. The end of each frame is rounded to it, not its duration, so that
+errors do not accumulate.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from bigan_cli.report.frames import FrameSequence
 from bigan_cli.report.palette import shared_palette
 
 SLOWEST, FASTEST = 0.01, 50.0
-"""Frames a second. A GIF cannot show a frame for longer than 11 minutes; and most viewers slow one
-down that asks for more.
+"""Frames per second. A GIF frame can last at most 11 minutes, and most viewers slow down faster
+ones.
 """
 
 LAST_FRAME_HELD = 1.0
-"""Seconds for which the last frame stays longer than the others."""
+"""Additional seconds for the last frame."""
 
 
 def check_request(path: Path, fps: float) -> None:
-    """Refuse, before any work, what :func:`save_animation` would refuse.
+    """Raise the errors of invalid arguments of :func:`save_animation` in advance.
 
     Raises:
         UsageError: The suffix is not known, or nothing installed can write it, or *fps* is out
@@ -53,16 +53,16 @@ def check_request(path: Path, fps: float) -> None:
 
 
 def save_animation(path: Path, film: FrameSequence, fps: float = 2.0) -> float:
-    """Write *film* to *path*, whole or not at all, to be repeated for ever.
+    """Write *film* to *path* atomically, as an endless loop.
 
     Args:
         path: The suffix picks the format: .gif (one palette of at most 255 colours for all
-            frames), .webp (lossless) or .mp4 (H.264; not repeated by itself).
-        film: What to show.
-        fps: Frames a second, :data:`SLOWEST` to :data:`FASTEST`.
+            frames), .webp (lossless) or .mp4 (H.264; no loop).
+        film: The frames.
+        fps: Frames per second, :data:`SLOWEST` to :data:`FASTEST`.
 
     Returns:
-        How long it lasts, in seconds.
+        The duration in seconds.
 
     Raises:
         UsageError: As :func:`check_request`, or the frames are larger than the format allows.
@@ -95,14 +95,14 @@ def _has_video() -> bool:
 
 
 def _durations(count: int, fps: float, tick: float) -> list[int]:
-    """Return how long each of *count* frames is shown, in ticks of *tick* seconds."""
+    """Return the duration of each of *count* frames, in ticks of *tick* seconds."""
     ends = [i / fps for i in range(count)] + [count / fps + LAST_FRAME_HELD]
     rounded = [round(end / tick) for end in ends]
     return [max(1, later - earlier) for earlier, later in pairwise(rounded)]
 
 
 def _write_gif(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
-    # Pillow itself, as imageio takes arrays of colours only and would choose a palette for
+    # Pillow directly, since imageio takes arrays of colours only and would choose a palette for
     # each frame.
     palette = shared_palette(film)
 
@@ -120,7 +120,7 @@ def _write_gif(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
         palette=palette.colours.tobytes(),
         duration=milliseconds if len(film) > 1 else milliseconds[0],
         loop=0,
-        # What stays as it was is stored as transparent, which packs well.
+        # Unchanged pixels are stored as transparent, which compresses well.
         optimize=True,
         disposal=1,
     )
@@ -133,7 +133,7 @@ def _write_webp(stream: BinaryIO, film: FrameSequence, fps: float) -> float:
     milliseconds = _durations(len(film), fps, 0.001)
     options: dict[str, Any] = {
         "lossless": True,
-        # Effort, here: less doubles the size, more takes longer for nothing.
+        # Here the effort: less doubles the size, more takes longer without benefit.
         "quality": 60,
         "method": 1,
         "duration": milliseconds,

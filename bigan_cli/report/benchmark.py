@@ -1,6 +1,6 @@
-"""The results of a benchmark as tables: Markdown, and cells for a terminal.
+"""The results of benchmarks as tables: Markdown, and cells for a terminal.
 
-Takes the rows that ``bigan benchmark`` writes to results.json, of one benchmark or of several.
+The functions take the rows of results.json of one benchmark or of several.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bigan_cli.report.benchmark_components import component_table
 Row = Mapping[str, Any]
 Reader = Callable[[Row], float | None]
 
-# The networks of a benchmark without presets and variants.
+# Name of the networks of a benchmark without presets and variants.
 _PLAIN_NETWORKS = "bigan"
-# As many detectors as fit beside each other on a page.
+# Number of detectors that fit side by side on a page.
 _WIDEST = 6
 
 METRICS: Mapping[str, str] = {"auroc": "AUROC", "average_precision": "average precision"}
-"""Key of a row -> what it is called."""
+"""Key of a row -> its title."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Figure:
     """A figure over several seeds.
 
     Attributes:
-        mean: Over the seeds.
-        spread: Their standard deviation; None of a single one.
-        count: How many seeds.
+        mean: Mean over the seeds.
+        spread: Their standard deviation; None for a single one.
+        count: Number of seeds.
     """
 
     mean: float
@@ -53,8 +53,8 @@ class Table:
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         metric: A key of :data:`METRICS`.
         columns: Detectors: the networks, trained and untrained, then the baselines.
-        rows: Class -> one figure a column, None where it is missing.
-        mean: The mean over all classes, likewise; its spread is that of the seeds' means.
+        rows: Class -> one figure per column, None if missing.
+        mean: The mean over all classes; its spread is that of the seeds' means.
     """
 
     dataset: str
@@ -66,19 +66,19 @@ class Table:
 
     @property
     def kind(self) -> str:
-        """What the class of a row is under the protocol."""
+        """The role of a row's class under the protocol."""
         return {"leave-one-out": "anomalous class"}.get(self.protocol, "normal class")
 
     @property
     def wide(self) -> bool:
-        """Whether detectors read better one below the other than side by side."""
+        """Whether the table is transposed, with one row per detector."""
         return len(self.columns) > max(_WIDEST, len(self.rows))
 
 
 def tables(cells: Sequence[Row], metric: str = "auroc") -> list[Table]:
-    """Return a table for each dataset and protocol in *cells*, in the order they come in.
+    """Return a table for each dataset and protocol in *cells*, in the order of the cells.
 
-    Failed cells are left out; a class of which nothing is known has a row without figures.
+    Failed cells are left out; a class without results has a row without figures.
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for cell in cells:
@@ -111,7 +111,7 @@ def _table(dataset: str, protocol: str, metric: str, cells: Sequence[Row]) -> Ta
 
 
 def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row], Reader]]:
-    """Return title -> (the cells it is about, what to read of each)."""
+    """Return title -> (its cells, a getter of the figure of a cell)."""
     by_networks: dict[str, list[Row]] = {}
     for cell in cells:
         by_networks.setdefault(networks_of(cell), []).append(cell)
@@ -124,7 +124,7 @@ def _columns(cells: Sequence[Row], metric: str) -> dict[str, tuple[Sequence[Row]
         )
         for networks, of in by_networks.items()
     }
-    # Of several presets and variants, those of the first that has them: the images are the same.
+    # Baselines are those of the first preset or variant that has them: the images are the same.
     with_baselines = next(
         (of for of in by_networks.values() if any(c.get("baselines") for c in of)), ()
     )
@@ -155,7 +155,7 @@ def _class(cell: Row) -> str:
 
 
 def _protocol(cell: Row) -> str:
-    # A cell that failed has only what was asked for.
+    # A failed cell has only its settings.
     asked = {"inlier": "one-class", "outlier": "leave-one-out"}.get(cell["option"], "folder")
     return str(cell.get("protocol") or asked)
 
@@ -171,7 +171,7 @@ def _figure(values: Iterable[float]) -> Figure | None:
 def _mean(by_class: Mapping[str, Mapping[int, float]]) -> Figure | None:
     """Return the mean over the classes, with the spread of the seeds that have all of them.
 
-    None where a class has no figure at all: a mean over the others would pass for one over all.
+    None if a class has no figure: a mean over the others would be misleading.
     """
     if not all(by_class.values()):
         return None
@@ -185,7 +185,7 @@ def _mean(by_class: Mapping[str, Mapping[int, float]]) -> Figure | None:
 
 
 def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
-    """Return the lines of all tables of *cells*, each metric by itself, and what they rest on."""
+    """Return the lines of all tables of *cells*, by metric, and notes on how they were measured."""
     lines: list[str] = []
     for metric, title in METRICS.items():
         for table in tables(cells, metric):
@@ -204,7 +204,7 @@ def markdown(cells: Sequence[Row], *, heading: str = "##") -> list[str]:
 
 
 def _by_protocol(cells: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the cells of each dataset and protocol, by what they are called."""
+    """Return the cells of each dataset and protocol by title."""
     groups: dict[str, list[Row]] = {}
     for cell in cells:
         groups.setdefault(f"{cell['dataset']}, {_protocol(cell)}", []).append(cell)
@@ -214,7 +214,7 @@ def _by_protocol(cells: Sequence[Row]) -> dict[str, list[Row]]:
 def table_lines(table: Table) -> list[str]:
     """Return the Markdown of one table; its last row is the mean over the classes.
 
-    A wide table is turned, so that its last column is.
+    A wide table is transposed, so the mean is its last column.
     """
     rows = [(name, *map(_shown, figures)) for name, figures in table.rows.items()]
     if len(rows) > 1:
@@ -226,7 +226,7 @@ def table_lines(table: Table) -> list[str]:
 
 
 def summary_lines(cells: Sequence[Row]) -> list[str]:
-    """Return the Markdown of one table of the mean AUROC alone, a row for each dataset."""
+    """Return the Markdown of one table of mean AUROCs, one row per dataset."""
     found = tables(cells)
     columns = list(dict.fromkeys(column for table in found for column in table.columns))
     rows = []
@@ -248,7 +248,7 @@ def _shown(figure: Figure | None) -> str:
 
 
 def facts(cells: Sequence[Row]) -> list[str]:
-    """Return lines that say what the tables rest on."""
+    """Return lines on how the tables were measured."""
     done = [cell for cell in cells if cell["status"] == "done"]
     if not done:
         return []
@@ -266,7 +266,7 @@ def facts(cells: Sequence[Row]) -> list[str]:
     torch = all_of(lambda c: c["versions"]["torch"])
     return [
         f"* Seeds {seeds}; ± is the standard deviation over seeds.",
-        f"* Epochs: {epochs}; arithmetic: {all_of(lambda c: c['precision'])}; {machine}.",
+        f"* Epochs: {epochs}; precision: {all_of(lambda c: c['precision'])}; {machine}.",
         f"* Runs: {len(done)}; median training time {seconds:,.1f} s{speed}.",
         f"* bigan {bigan}, torch {torch}, commit {commit}.",
     ]

@@ -1,4 +1,4 @@
-"""What each score component does by itself, from the rows of a benchmark."""
+"""AUROC of each score component alone, from the rows of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Line = tuple[str, Sequence[float | None]]
 
 
 def component_table(by_networks: Mapping[str, Sequence[Row]]) -> tuple[tuple[str, ...], list[Line]]:
-    """Return (headings, lines) of the mean AUROC of each component by itself.
+    """Return (headings, lines) of the mean AUROC of each component alone.
 
-    Each is the mean over all finished runs that have the component, classes and seeds alike; of
-    the combined score as well, called ``score``. One kind of networks has a line for each
+    Each is the mean over all finished runs that have the component, classes and seeds alike; and
+    of the combined score, called ``score``. One kind of networks has a line for each
     component, trained and untrained, the best first; several have a line each, with a column
     for each component, trained. No lines if no run has figures of components.
 
@@ -39,8 +39,8 @@ def component_table(by_networks: Mapping[str, Sequence[Row]]) -> tuple[tuple[str
 def component_rows(cells: Sequence[Row]) -> list[tuple[str, float, float | None]]:
     """Return (component, mean AUROC, the same untrained) over *cells*, the best first.
 
-    Each is the mean over all finished runs that have the component, classes and seeds alike; of
-    the combined score as well, called ``score``. Empty if no run has figures of components.
+    Each is the mean over all finished runs that have the component, classes and seeds alike; and
+    of the combined score, called ``score``. Empty if no run has figures of components.
     """
     done = [cell for cell in cells if cell["status"] == "done" and cell.get("components")]
     names = dict.fromkeys(name for cell in done for name in cell["components"])
@@ -49,7 +49,7 @@ def component_rows(cells: Sequence[Row]) -> list[tuple[str, float, float | None]
     untrained = {name: _mean(values.get(name) for values in before) for name in names}
     trained["score"] = _mean(cell["auroc"] for cell in done)
     untrained["score"] = _mean(cell["untrained_auroc"] for cell in done)
-    # Where there are no anomalies, there is no AUROC.
+    # Without anomalies there is no AUROC.
     rows = [(name, mean, untrained[name]) for name, mean in trained.items() if mean is not None]
     return sorted(rows, key=lambda row: -row[1])
 

@@ -1,4 +1,4 @@
-"""The results of a benchmark as CSV, one row a run."""
+"""The results of a benchmark as CSV, one row per run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bins and axis marks for scores, some of which may lie far from the rest."""
+"""Histogram bins and axis ticks for scores with outliers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 
 
 def linear_width(typical: Floats, values: Floats) -> float | None:
-    """Return the half-width of the linear part of the axis, or None where all of it is linear."""
+    """Return the half-width of the linear part of the axis, or None if all of it is linear."""
     low, high = np.quantile(typical, [0.25, 0.75])
     spread = float(high - low)
     if spread <= 0 or float(np.ptp(values)) < 20 * spread:
@@ -18,7 +18,7 @@ def linear_width(typical: Floats, values: Floats) -> float | None:
 
 
 def ticks(values: Floats, linear_width: float) -> list[float]:
-    """Return zero and powers of ten that stand clear of one another as drawn."""
+    """Return zero and powers of ten whose tick labels do not overlap."""
     low, high = (float(np.arcsinh(v / linear_width)) for v in (values.min(), values.max()))
     largest = int(np.floor(np.log10(np.abs(values).max())))
     powers = [10.0**k for k in range(largest, largest - 12, -1)]
@@ -32,7 +32,7 @@ def ticks(values: Floats, linear_width: float) -> list[float]:
 
 
 def bins(values: Floats, linear_width: float | None) -> Floats:
-    """Return bin edges that are evenly spaced as drawn."""
+    """Return bin edges that are evenly spaced on the axis."""
     count = int(np.clip(2 * np.sqrt(values.size), 8, 60))
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -42,6 +42,6 @@ def bins(values: Floats, linear_width: float | None) -> Floats:
         return np.linspace(low, high, count + 1)
     bent = np.linspace(np.arcsinh(low / linear_width), np.arcsinh(high / linear_width), count + 1)
     edges = np.sinh(bent) * linear_width
-    # Rounding must not leave the outermost scores out.
+    # Rounding must not exclude the outermost scores.
     edges[0], edges[-1] = low, high
     return np.asarray(edges, dtype=np.float64)

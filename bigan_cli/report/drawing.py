@@ -1,4 +1,4 @@
-"""What all pictures share: colours, lettering and picture tiles, drawn with Pillow."""
+"""Drawing with Pillow: colours, text and image conversion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUND: Colour = (255, 255, 255)
 TEXT: Colour = (33, 37, 41)
 MUTED: Colour = (110, 118, 126)
 RULE: Colour = (206, 212, 218)
-# Two colours that stay apart for every kind of colour vision (Okabe and Ito 2008).
+# Two colours that everybody can distinguish (Okabe and Ito 2008).
 ANOMALY: Colour = (213, 94, 0)
 NORMAL: Colour = (0, 114, 178)
 
@@ -29,7 +29,7 @@ _CHECKS = (255, 226)
 def to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return one uint8 image ``[C, H, W]`` as uint8 ``[H, W, 3]``.
 
-    Grey is repeated; RGBA is laid over a checkerboard, so that what is transparent shows, and
+    Grey is repeated. RGBA is composited over a checkerboard, so transparent parts are visible and
     opaque pixels keep their exact values.
     """
     channels, height, width = image.shape
@@ -50,10 +50,10 @@ def to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def difference_colours() -> NDArray[np.uint8]:
     """Return the colour of each difference 0..255, uint8 ``[256, 3]``: black, red, pale yellow.
 
-    The map is a straight climb in lightness of the OKLab space (Ottosson 2020) while the hue
-    turns from violet through red to yellow, so equal steps look equal, in grey as well. It
-    climbs with the square root of the difference: errors of a few grey levels, the common
-    ones, can be told from none.
+    Lightness increases linearly in the OKLab space (Ottosson 2020) while the hue goes from
+    violet over red to yellow, so equal steps look equal, in grey as well. The
+    position is the square root of the difference, so that errors of a few
+    grey levels, which are the common ones, are visible.
     """
     level = np.sqrt(np.arange(256) / 255)
     lightness = 0.05 + 0.92 * level
@@ -85,9 +85,8 @@ def difference_image(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArra
     return coloured
 
 
-# After Pillow's own typeface, which has little more than English: the one that comes with
-# matplotlib (Latin, Cyrillic, Greek, Hebrew, Arabic), then those that systems have for Chinese,
-# Japanese and Korean, where they are installed.
+# Fallbacks for Pillow's own typeface, which has little more than ASCII: that of matplotlib
+# (Latin, Cyrillic, Greek, Hebrew, Arabic), then system fonts for Chinese, Japanese and Korean.
 _MATPLOTLIB_TYPEFACE = "mpl-data/fonts/ttf/DejaVuSans.ttf"
 _SYSTEM_TYPEFACES = (
     "NotoSansCJK-Regular.ttc",
@@ -99,12 +98,12 @@ _SYSTEM_TYPEFACES = (
     "msyh.ttc",
     "malgun.ttf",
 )
-_NOWHERE = "\uffff"  # never a character, so drawn as what is missing
+_NOWHERE = "\uffff"  # not a character, so drawn as a missing glyph
 
 
 @cache
 def _typeface(name: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont | None:
-    """Return a typeface by its file's name, or None where there is none; "" is Pillow's own."""
+    """Return a typeface by its file's name, or None if there is none; "" is Pillow's own."""
     if not name:
         return ImageFont.load_default(size)
     try:
@@ -115,7 +114,7 @@ def _typeface(name: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageF
 
 @cache
 def _names() -> tuple[str, ...]:
-    # matplotlib is looked up, not imported, which would take a second.
+    # matplotlib is located, not imported, since importing it takes a second.
     found = find_spec("matplotlib")
     places = [] if found is None else found.submodule_search_locations or []
     return ("", *(str(Path(p) / _MATPLOTLIB_TYPEFACE) for p in places), *_SYSTEM_TYPEFACES)
@@ -133,18 +132,18 @@ def _has(name: str, character: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return *text* on one line, without what no typeface here can draw."""
+    """Return *text* on one line, without characters that no typeface can draw."""
     return _lettering(text)[1]
 
 
 @lru_cache(maxsize=4096)
 def _lettering(text: str) -> tuple[str, str]:
-    """Return the first typeface that has all of *text*, else most of it, and what it draws."""
+    """Return the first typeface with all (else most) characters of *text*, and that text."""
     text = unicodedata.normalize("NFC", " ".join(text.split()))
     if text.isascii():
         return "", "".join(c if c.isprintable() else "?" for c in text)
     had = {name: sum(_has(name, c) for c in text) for name in _names()}
-    name = max(had, key=had.__getitem__)  # the first of equals
+    name = max(had, key=had.__getitem__)  # the first one, of several
     return name, "".join(c if _has(name, c) else _without_accents(name, c) for c in text)
 
 
@@ -165,12 +164,12 @@ def text_width(text: str, size: int) -> int:
 
 
 def line_height(size: int) -> int:
-    """Return the height of a line of text, its descenders included."""
+    """Return the height of a line of text, including descenders."""
     return round(size * 1.4)
 
 
 def fit(text: str, size: int, width: int) -> str:
-    """Return *text*, its end replaced by dots where it is wider than *width* pixels."""
+    """Return *text*, truncated with dots if it is wider than *width* pixels."""
     text = plain(text)
     if text_width(text, size) <= width:
         return text

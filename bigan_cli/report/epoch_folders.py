@@ -1,4 +1,4 @@
-"""Folders of pictures numbered by epoch."""
+"""Folders of images numbered by epoch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ANY = re.compile(r"([0-9]+)")
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """The pictures of one folder, at most one per epoch.
+    """The images of one folder, at most one per epoch.
 
     Attributes:
-        name: What to call it.
+        name: Its title.
         path: The folder.
         pictures: Epoch -> file, in the order of the epochs.
-        unnumbered: How many pictures have no number in their name.
-        superseded: How many pictures have the epoch of another one that comes after them.
+        unnumbered: Number of images without a number in their name.
+        superseded: Number of images followed by another one of the same epoch.
     """
 
     name: str
@@ -35,12 +35,12 @@ class PictureFolder:
 
 
 def epoch_of(name: str) -> int | None:
-    """Return the epoch that a picture's file name tells, or None.
+    """Return the epoch in a file name, or None.
 
-    It is the number that follows the word *epoch*; where there is none, the first number that
-    stands by itself between separators; where there is none either, the first number. So
+    It is the number that follows the word *epoch*, else the first number between separators,
+    else the first number. So
     ``epoch-0010.png``, ``10.png``, ``fake_10_3.png`` (epoch 10, batch 3), ``mnist8x8_10.png``
-    and ``img10.png`` are all of epoch 10.
+    and ``img10.png`` are all epoch 10.
     """
     stem = Path(name).stem
     for pattern in (_AFTER_EPOCH, _WHOLE_WORD, _ANY):
@@ -53,18 +53,17 @@ def epoch_of(name: str) -> int | None:
 def find_pictures(
     folder: Path, name: str | None = None, leave_out: Path | None = None
 ) -> PictureFolder:
-    """Find the epoch-numbered pictures directly in *folder*.
+    """Find the epoch-numbered images directly in *folder*.
 
-    Where several pictures have the same epoch (the batches of one epoch), the last of them in
-    natural order is taken.
+    Of several images of the same epoch (its batches), the last one in natural order is used.
 
     Args:
-        folder: Where to look; sub-folders are not entered.
-        name: What to call it; by default the folder's own name.
-        leave_out: A file that is no picture of an epoch, such as an animation made before.
+        folder: The folder; subfolders are not searched.
+        name: Its title; by default the folder's name.
+        leave_out: A file to ignore, such as an existing animation.
 
     Raises:
-        DataError: The folder is not there or holds no numbered picture.
+        DataError: The folder does not exist or has no numbered image.
     """
     if not folder.is_dir():
         problem = "is a file, not a folder" if folder.exists() else "does not exist"

@@ -1,8 +1,8 @@
-"""Figures as PNG files: losses, ROC, precision against recall, and the scores' histogram.
+"""Figures as PNG files: losses, ROC and precision-recall curves, and score histograms.
 
-Each function takes plain numbers, draws one figure without a display and without touching
-matplotlib's global settings, and replaces the file at *path* in one go. Truth comes as
-``outlier`` (bool ``[N]``), scores as finite floats ``[N]``, a higher one being more anomalous.
+Each function takes plain numbers, draws one figure without a display and without changing
+matplotlib's global settings, and writes the file at *path* atomically. Ground truth is
+``outlier`` (bool ``[N]``), scores are finite floats ``[N]``, higher for anomalies.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ Floats = NDArray[np.float64]
 
 DPI = 120
 
-# With fewer epochs than this each one is marked.
+# With fewer epochs, each one has a marker.
 _MARKED_EPOCHS = 40
 _LOG_RATIO = 30.0
 
 
 def losses(path: Path, records: Sequence[Mapping[str, Any]], *, dpi: int = DPI) -> None:
-    """Draw how training went, from the records of ``metrics.jsonl``.
+    """Draw the losses and the validation error over the epochs, from ``metrics.jsonl``.
 
-    One panel holds the adversarial losses, one the cycle losses (those with ``cycle`` in their
-    name, where there are any), one the validation figure. A loss that is zero throughout was
-    switched off and is left out. The best epoch is marked in each panel.
+    There is a panel for the adversarial losses, one for the cycle losses (those with ``cycle`` in
+    their name, if any), and one for the validation error. Losses that are always zero are left
+    out. The best epoch is marked in each panel.
 
     Args:
         path: The PNG file.
         records: One or more, each with ``epoch``, ``losses`` (name -> mean over the epoch) and
-            ``validation``, and optionally ``best``. Of two records of one epoch the later
-            holds; a figure that is missing or None leaves a gap.
+            ``validation``, and optionally ``best``. Of several records of an epoch the
+            last one counts; missing values leave a gap.
         dpi: Dots per inch.
 
     Raises:
@@ -66,7 +66,7 @@ def losses(path: Path, records: Sequence[Mapping[str, Any]], *, dpi: int = DPI) 
             for (name, values), colour in zip(lines.items(), _cycled(len(lines)), strict=True):
                 _over_epochs(axis, epochs, values, colour, name)
         axes[-1].set_title("Validation, lower is better")
-        _over_epochs(axes[-1], epochs, validation, NORMAL, "validation normals")
+        _over_epochs(axes[-1], epochs, validation, NORMAL, "validation images")
         for axis in axes:
             _finish_epochs(axis)
             if best is not None:
@@ -90,7 +90,7 @@ def roc(
     untrained: tuple[ArrayLike, float] | None = None,
     dpi: int = DPI,
 ) -> None:
-    """Draw the receiver operating characteristic.
+    """Draw the ROC curve.
 
     Args:
         path: The PNG file.
@@ -143,7 +143,7 @@ def precision_recall(
     untrained: tuple[ArrayLike, float] | None = None,
     dpi: int = DPI,
 ) -> None:
-    """Draw precision against recall, and the prevalence that a useless detector would have.
+    """Draw the precision-recall curve, and the prevalence, the precision of a random ranking.
 
     Args:
         path: The PNG file.
@@ -168,7 +168,7 @@ def precision_recall(
         axis.set_title(f"Average precision {average_precision:.3f}{_interval(interval)}")
         label = f"prevalence, {prevalence:.3f}"
         axis.axhline(prevalence, color=MUTED, linewidth=1, linestyle="--", label=label)
-        # The precision of a threshold holds from the recall of the threshold before it.
+        # Each precision applies from the recall of the previous threshold.
         if untrained is not None:
             before, area = untrained
             below, reached, _ = precision_recall_curve(*_both_kinds(outlier, before))
@@ -187,7 +187,7 @@ def precision_recall(
 
 
 def _which(untrained: object) -> str:
-    """Return what a network is called, which is only known to be trained beside one that is not."""
+    """Return the label of the detector: it is called trained only next to an untrained one."""
     return "network" if untrained is None else "trained network"
 
 
@@ -201,16 +201,15 @@ def histogram(
     fpr: float | None = None,
     dpi: int = DPI,
 ) -> None:
-    """Draw how the scores are spread, each group as a share of its own images.
+    """Draw the histogram of scores, normalised within each group.
 
-    Where a few scores lie far from the rest, the axis turns from linear to logarithmic away
-    from zero, and the bins with it.
+    If a few scores are far from the rest, the axis and the bins are logarithmic away from zero.
 
     Args:
         path: The PNG file.
-        calibration: Scores of the calibration normals, ``[A]``.
-        normal: Scores of the test normals, ``[B]``; may be empty.
-        outlier: Scores of the test anomalies, ``[C]``; None or empty where there are none.
+        calibration: Scores of the calibration images, ``[A]``.
+        normal: Scores of the normal test images, ``[B]``; may be empty.
+        outlier: Scores of the test anomalies, ``[C]``; None or empty without any.
         threshold: Scores above it are flagged; None or infinite is not drawn.
         fpr: The false-positive rate the threshold was calibrated for.
         dpi: Dots per inch.
@@ -219,8 +218,8 @@ def histogram(
         ValueError: There are no scores at all, or some are not finite.
     """
     groups = [
-        ("calibration normals", _finite(calibration), MUTED, False),
-        ("test normals", _finite(normal), NORMAL, True),
+        ("calibration images", _finite(calibration), MUTED, False),
+        ("normal test images", _finite(normal), NORMAL, True),
         ("test anomalies", _finite([] if outlier is None else outlier), ANOMALY, True),
     ]
     groups = [group for group in groups if group[1].size]

@@ -1,4 +1,4 @@
-"""The frames of an animation: pictures of one epoch side by side, under their names."""
+"""The frames of an animation: images of one epoch side by side, with titles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LONGEST_NAME = 220
 
 @dataclass(frozen=True)
 class _Panel:
-    """Where one folder's pictures stand on the canvas."""
+    """The position of one folder's images on the canvas."""
 
     folder: PictureFolder
     left: int
@@ -43,23 +43,22 @@ class _Panel:
 
 
 class FrameSequence:
-    """Frames in the order of the epochs, each drawn when it is asked for.
+    """Frames in the order of the epochs, drawn on access.
 
-    The epochs are those of all folders together. A folder without a picture of some epoch
-    keeps showing its latest earlier one, labelled with that one's epoch, so that the folders
-    stay in step; before its first one its place is empty. Pictures of different sizes are
-    centred on one canvas, not distorted.
+    The epochs are those of all folders. A folder without an image of an epoch shows its latest
+    earlier one, labelled with its epoch; before its first one its panel is empty. Images of
+    different sizes are centred on one canvas.
 
     Args:
-        folders: One or more; shown in this order.
-        scale: Factor from the pictures' own size. Whole factors keep pixels sharp.
+        folders: One or more, in the order of the panels.
+        scale: Scale factor. Integers keep pixels sharp.
 
     Attributes:
         epochs: The epoch of each frame.
         size: Width and height of every frame in pixels.
 
     Raises:
-        UnreadableImage: A picture's header cannot be read.
+        UnreadableImage: The header of an image cannot be read.
     """
 
     def __init__(self, folders: Sequence[PictureFolder], scale: float = 1.0) -> None:
@@ -87,7 +86,7 @@ class FrameSequence:
         """Return the frame at *index*, uint8 ``[H, W, 3]``.
 
         Raises:
-            UnreadableImage: A picture cannot be read; the message names it.
+            UnreadableImage: An image cannot be read; the message names it.
         """
         canvas = Image.new("RGB", self.size, BACKGROUND)
         draw = ImageDraw.Draw(canvas)
@@ -97,7 +96,7 @@ class FrameSequence:
         thickness = max(2, round(3 * self._scale))
         done = round(width * (index + 1) / len(self))
         draw.rectangle((0, height - thickness, width - 1, height - 1), fill=RULE)
-        if done:  # of very many frames, the first ones fill no pixel
+        if done:  # with many frames, the bar of the first ones has no pixel
             draw.rectangle((0, height - thickness, done - 1, height - 1), fill=NORMAL)
         return np.asarray(canvas)
 
@@ -151,18 +150,18 @@ def _scaled(size: Size, scale: float) -> Size:
 
 
 def _upright_size(path: Path) -> Size:
-    """Return width and height of the picture as it is shown, from its header where possible."""
+    """Return the displayed width and height of an image, from its header if possible."""
     try:
         with open_image(path) as image:
             sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
             return (image.height, image.width) if sideways else image.size
-    except Exception:  # noqa: BLE001  damaged files raise nearly anything; told in one way only
+    except Exception:  # noqa: BLE001  Pillow raises various exceptions for damaged files
         found = read_file(path, ImageShape(3, 8, 8))[1]
         return found.width, found.height
 
 
 def _read(path: Path, size: Size) -> Image.Image:
-    """Return the picture in RGB at *size* (width, height), as it was where the size is its own."""
+    """Return the image in RGB, resized to *size* (width, height) if necessary."""
     width, height = _upright_size(path)
     picture = Image.fromarray(
         np.moveaxis(read_file(path, ImageShape(3, height, width))[0], 0, -1).copy()

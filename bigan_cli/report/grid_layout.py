@@ -1,4 +1,4 @@
-"""Where things go on a picture of many images: tiles, and the grid they stand in."""
+"""The layout of image grids: tiles and pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WANTED_ASPECT = 1.4
 
 @dataclass(frozen=True)
 class Tile:
-    """How images of one shape are shown: enlarged by a whole factor, or reduced."""
+    """The scale of images in a grid: enlarged by an integer factor, or reduced."""
 
     width: int
     height: int
@@ -30,7 +30,7 @@ class Tile:
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> Tile:
-        """Return how to show *images* ``[N, C, H, W]``."""
+        """Return the tile for *images* ``[N, C, H, W]``."""
         height, width = images.shape[2:]
         longest = max(height, width)
         if longest > LARGEST_TILE:
@@ -46,7 +46,7 @@ class Tile:
         image: NDArray[np.uint8],
         at: tuple[int, int],
     ) -> None:
-        """Draw *image* ``[H, W, 3]`` with a hairline around it, so that white ones show."""
+        """Draw *image* ``[H, W, 3]`` with a hairline border, so that white images are visible."""
         left, top = at
         shown = Image.fromarray(image)
         how = Image.Resampling.NEAREST if self.factor else Image.Resampling.LANCZOS
@@ -58,7 +58,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class GridLayout:
-    """Where the cells of a grid lie on the canvas."""
+    """The positions of the cells of a grid on the canvas."""
 
     columns: int
     cell_size: tuple[int, int]
@@ -79,18 +79,18 @@ class GridLayout:
         row_gap: int = 4,
         narrowest: int = 0,
     ) -> GridLayout:
-        """Choose the number of columns that gives a pleasant page for *count* cells.
+        """Choose a balanced number of columns for *count* cells.
 
         All lengths are in pixels.
 
         Args:
             count: Cells to place, at least 1.
-            cell_size: Width and height of each.
-            titles: Height to keep free for titles above the first row.
-            footer: Height to keep free below the last row.
+            cell_size: Width and height of a cell.
+            titles: Height reserved for titles above the first row.
+            footer: Height reserved below the last row.
             column_gap: Between two columns.
             row_gap: Between two rows.
-            narrowest: The least width between the margins.
+            narrowest: Smallest width between the margins.
         """
         top = MARGIN + line_height(HEADING) + 8 + titles
         cell_width, cell_height = cell_size

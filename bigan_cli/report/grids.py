@@ -1,9 +1,9 @@
 """Grids of images as PNG files: comparisons, samples and scored test images.
 
-Images come as uint8 ``[N, C, H, W]``, C being 1, 3 or 4. The size of a picture depends on N and
-on the images' shape alone, never on headings or captions, so the pictures of all epochs of a
-run can be joined into an animation. Small images are enlarged by a whole factor without
-smoothing; images with a side above 256 pixels are reduced to it.
+Images are uint8 ``[N, C, H, W]`` with C = 1, 3 or 4. The size of a grid depends only on N and the
+shape of the images, not on headings or captions, so the grids of all epochs of a run make an
+animation. Small images are enlarged by an integer factor without smoothing; images with a side
+above 256 pixels are reduced to it.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ def comparison_grid(
     captions: Sequence[str] = (),
     heatmaps: NDArray[np.float32] | None = None,
 ) -> None:
-    """Write a picture of every image beside its reconstruction and their difference.
+    """Write a grid of images, their reconstructions and differences.
 
     The difference is |original - reconstruction|, averaged over the channels, in colour on a
-    fixed scale from 0 to 255, so that pictures of different epochs and runs compare.
+    fixed scale from 0 to 255, so grids of different epochs and runs are comparable.
 
     Args:
-        path: The PNG file, replaced where it exists.
+        path: The PNG file, replaced if it exists.
         originals: uint8 ``[N, C, H, W]``, N at least 1.
         reconstructions: The same shape.
         heading: One line above the grid, such as ``epoch 10``.
-        captions: One text per image, or none at all; lines are split at newlines and shortened
-            where they are too wide.
+        captions: One text per image, or none at all; lines are split at newlines and truncated
+            if they are too wide.
         heatmaps: float32 ``[N, H, W]`` in units of normal images, laid over the images in a
             column of their own; see :mod:`bigan_cli.report.heatmap`.
 
@@ -113,15 +113,15 @@ def comparison_grid(
 
 
 def sample_grid(path: Path, images: Pixels, heading: str = "") -> None:
-    """Write a picture of *images*, row by row.
+    """Write a grid of *images*, row by row.
 
     Args:
-        path: The PNG file, replaced where it exists.
+        path: The PNG file, replaced if it exists.
         images: uint8 ``[N, C, H, W]``, N at least 1.
         heading: One line above the grid.
 
     Raises:
-        ValueError: The array is empty or does not hold images.
+        ValueError: The array is empty or not images.
     """
     _check(images)
     tile = Tile.of(images)
@@ -141,19 +141,19 @@ def test_grid(
     flagged: Sequence[bool] | None = None,
     heading: str = "",
 ) -> None:
-    """Write a picture of scored images: each with its reconstruction, its score and the verdict.
+    """Write a grid of scored images with reconstruction, score and predicted label.
 
-    A frame's colour tells whether the image was flagged as anomalous, a mark beside the caption
-    what it truly is.
+    The colour of the frame is the predicted label, the mark next to the caption the ground
+    truth.
 
     Args:
-        path: The PNG file, replaced where it exists.
+        path: The PNG file, replaced if it exists.
         originals: uint8 ``[N, C, H, W]``, N at least 1.
         reconstructions: The same shape.
         captions: One text per image, see :func:`score_caption`; lines are split at newlines and
             shortened where they are too wide.
-        outlier: The truth about each image; None where it is not known.
-        flagged: The verdict on each image; frames are grey without it.
+        outlier: The ground truth of each image; None if unknown.
+        flagged: Whether each image is called anomalous; None for grey frames.
         heading: One line above the grid.
 
     Raises:
@@ -245,7 +245,7 @@ def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
     colours = difference_colours()
     draw.rectangle((left - 1, middle - 6, left + _BAR, middle + 6), outline=RULE)
     for x in range(_BAR):
-        # The bar climbs with the square root, as the colours do: its marks are evenly spaced.
+        # The colours depend on the square root, so the ticks of the bar are evenly spaced.
         red, green, blue = (int(c) for c in colours[round(255 * (x / (_BAR - 1)) ** 2)])
         draw.line((left + x, middle - 5, left + x, middle + 5), fill=(red, green, blue))
     for level in (0, 16, 64, 144, 255):

@@ -24,22 +24,21 @@ Heatmap = NDArray[np.float32]
 LEVELS_PER_UNIT = 4096
 """Grey levels of a 16-bit PNG file per unit: 4096 is the threshold, 65535 is 16 or more."""
 
-# The value that has the last colour; the colours climb with the square root, so the threshold
-# is halfway.
+# The value of the last colour; the position is the square root, so the threshold is halfway.
 _BRIGHTEST = 4.0
-# Below the first value the overlay shows the image alone; at the second it is as opaque as ever.
+# Below the first value the overlay is transparent; from the second its opacity is constant.
 _TRANSPARENT, _OPAQUE = 0.5, 2.0
 _OPACITY = 0.75
-# Rows that are coloured together: a photograph's temporary arrays would be large.
+# Rows per block, since the temporary arrays of a large image would be large.
 _ROWS = 256
-# The frame of a region is this part of the image's shorter side wide.
+# Width of a region's frame, as a fraction of the image's shorter side.
 _FRAME = 1 / 250
 
 
 def overlay(image: NDArray[np.uint8], heat: Heatmap, regions: Sequence[Region] = ()) -> Image.Image:
     """Return *image* with the heatmap laid over it and a frame around each region.
 
-    What is calm shows the image alone.
+    Ordinary pixels show the image only.
 
     Args:
         image: uint8 ``[H, W, 3]``.
@@ -76,7 +75,7 @@ def heat_colours(heat: Heatmap) -> NDArray[np.uint8]:
 def write_overlay(
     path: Path, image: NDArray[np.uint8], heat: Heatmap, regions: Sequence[Region]
 ) -> None:
-    """Write :func:`overlay` as a PNG file, whole or not at all."""
+    """Write :func:`overlay` as a PNG file, atomically."""
     _save(path, overlay(image, heat, regions))
 
 

@@ -54,7 +54,7 @@ _STYLE = {
 def figure(
     path: Path, size: tuple[float, float], dpi: int, columns: int = 1
 ) -> Iterator[list[Axes]]:
-    """Give empty axes; write the figure on success. Settings hold within the block only."""
+    """Yield empty axes and write the figure on success; settings apply within the block only."""
     with style.context(["default", _STYLE]):
         drawn = Figure(figsize=size, dpi=dpi, layout="constrained")
         FigureCanvasAgg(drawn)
@@ -65,7 +65,7 @@ def figure(
 
 
 def legend_below(axes: Axes, columns: int = 2) -> None:
-    """Put the legend under the axes: beside the curves there is always room, on them often not."""
+    """Put the legend below the axes, where it never hides the curves."""
     inch = axes.figure.dpi_scale_trans
     under_the_label = ScaledTranslation(-8 / 72, -40 / 72, inch)
     axes.legend(

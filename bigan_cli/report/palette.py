@@ -1,8 +1,8 @@
-"""One palette for all frames of a GIF, which may have 256 colours at most.
+"""One palette for all frames of a GIF, which has at most 256 colours.
 
-A palette of each frame's own would make still parts flicker, and dithering would put grain on
-the flat squares of enlarged pixels. So the colours of all frames are counted together: where
-they are few they are kept exactly, else they are gathered into clusters by k-means.
+Separate palettes would make still parts flicker, and dithering would add grain to the flat
+squares of enlarged pixels. So the colours of all frames are counted together: if there are few,
+they are kept exactly, otherwise k-means clusters them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# One is left over, for "as in the frame before".
+# One is reserved for "unchanged from the previous frame".
 MOST_COLOURS = 255
 
 _EXACT = 24
@@ -24,7 +24,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """Colours uint8 ``[K, 3]``, and for each 24-bit colour seen the index of the nearest."""
+    """Colours uint8 ``[K, 3]``, and the index of the nearest one for each 24-bit colour."""
 
     colours: NDArray[np.uint8]
     nearest: NDArray[np.uint8]
@@ -52,7 +52,7 @@ def _packed(frame: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def _count(
     frames: Iterable[NDArray[np.uint8]],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return each colour of the frames once, packed in 24 bits, and how often it is there."""
+    """Return the distinct colours of the frames, packed in 24 bits, and their counts."""
     total = np.zeros(1 << 24, dtype=np.uint32)
     for frame in frames:
         codes, counts = np.unique(_packed(frame), return_counts=True)
@@ -62,16 +62,17 @@ def _count(
 
 
 def _cluster(seen: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return :data:`MOST_COLOURS` colours near all of *seen*; the commonest are kept exactly.
+    """Return :data:`MOST_COLOURS` colours near all of *seen*; the most common are kept exactly.
 
-    The square root of the counts keeps large plain areas from taking every place.
+    Colours are weighted by the square root of their counts, so that large plain areas do not
+    take the whole palette.
     """
     rng = np.random.default_rng(0)
     exact = seen[np.argsort(-counts, kind="stable")[:_EXACT]].astype(np.float32)
     weights = np.sqrt(counts)
     if len(seen) > _SAMPLE:
         chosen = rng.choice(len(seen), _SAMPLE, replace=False, p=weights / weights.sum())
-        # Drawn by weight already.
+        # Sampled by weight already.
         points, weights = seen[chosen].astype(np.float32), np.ones(_SAMPLE)
     else:
         points = seen.astype(np.float32)
@@ -92,7 +93,7 @@ def _spread(
     first: NDArray[np.float32],
     count: int,
 ) -> NDArray[np.float32]:
-    """Return *count* starting centres: *first*, then always the point that is worst served."""
+    """Return *count* initial centres: *first*, then the point with the largest error each time."""
     centres = np.empty((count, 3), dtype=np.float32)
     centres[: len(first)] = first
     gap = np.full(len(points), np.inf)
