@@ -20,18 +20,18 @@ IMAGE_SUFFIXES = (
     *(".pgm", ".ppm", ".pbm", ".pnm", ".pfm"),
     *(".heic", ".heif", ".hif", ".avif", ".avifs"),
 )
-"""The ends of names by which image files are known in folders, in lower case.
+"""The suffixes of image files in folders, in lower case.
 
-Some need another package, and reading one without it says which.
+Some formats need another package; the error without it names the package.
 """
 
 _DIGITS = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
-    """Return a sort key under which ``img2`` comes before ``img10``, whatever the case."""
+    """Return a case-insensitive sort key with ``img2`` before ``img10``."""
     parts = _DIGITS.split(name)
-    # The pattern splits so that every second part is a number: keys always compare like by like.
+    # Every second part is a number, so numbers are always compared with numbers.
     return tuple(int(p) if i % 2 else p.casefold() for i, p in enumerate(parts)), name
 
 
@@ -41,10 +41,10 @@ def is_image_name(name: str) -> bool:
 
 
 def is_folder(path: Path | os.DirEntry[str]) -> bool:
-    """Return whether *path* is a folder, or a link to one; what cannot be asked is none."""
+    """Return whether *path* is a folder, or a link to one; False if that is unknown."""
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a link to itself, a parent that may not be entered, a NUL
+    except (OSError, ValueError):  # a link to itself, a parent without permission, a NUL character
         return False
 
 
@@ -68,7 +68,7 @@ class UnlistableFolder(DataError):  # noqa: N818 - a finding, not an error of th
 
     Attributes:
         path: The folder.
-        reason: Why, in a few plain words.
+        reason: The reason in a few words.
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
@@ -87,8 +87,8 @@ def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
     """Yield the image files under *folder*, in natural order, one folder in memory at a time.
 
     Hidden files and folders are skipped, and so are run directories below *folder*: the
-    pictures that a run draws are no images to train on or to score. Links to folders are
-    followed, but no folder is entered twice, so links that form a loop do no harm.
+    images that a run writes are not for training or scoring. Links to folders are followed, but
+    no folder is entered twice, so loops of links are harmless.
 
     Raises:
         UnlistableFolder: A folder cannot be listed.
@@ -102,7 +102,7 @@ def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
 def walk_all(folder: Path, recursive: bool = True) -> Iterator[Path | UnlistableFolder]:
     """Yield as :func:`walk_images`, and the error for a folder that cannot be listed.
 
-    The walk continues after it with what comes next.
+    The walk continues after it.
     """
     entered: set[tuple[int, int]] = set()
     folders = [_list(folder, entered)]  # a stack, since folders may be nested a thousand deep
@@ -154,8 +154,8 @@ def _is_run(folder: Path) -> bool:
 def _entries(folder: Path) -> Iterator[tuple[str, bool] | UnlistableFolder]:
     """Yield (name, whether a folder) of the images and folders in *folder*, in natural order.
 
-    A folder may hold a million images: nothing is kept of each but one short string. Where the
-    listing breaks off, what it gave is followed by the error.
+    A folder may have a million images, so only one short string is kept for each. If listing
+    fails halfway, the entries so far are followed by the error.
     """
     folders = set()
     keys = []
@@ -184,8 +184,8 @@ def _entries(folder: Path) -> Iterator[tuple[str, bool] | UnlistableFolder]:
 def _sortable(name: str) -> str:
     """Return a string that sorts as :func:`natural_key` of *name* does, and ends with *name*.
 
-    A text is closed by NUL, which no name holds and which sorts before all else. A number is
-    its digits without leading zeros after one character for how many they are.
+    A text ends with NUL, which no name contains and which sorts first. A number is its digits
+    without leading zeros, after one character for their count.
     """
     parts = _DIGITS.split(name)
     for i in range(1, len(parts), 2):
@@ -196,12 +196,12 @@ def _sortable(name: str) -> str:
 
 
 def find_images(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | UnlistableFolder]:
-    """Yield the images that *paths* stand for, lazily, in the order given.
+    """Yield the images of *paths*, lazily, in the given order.
 
-    A folder stands for the image files in it (and below it, if *recursive*), known by their
-    suffix and naturally sorted. Anything else stands for itself, whatever its suffix and even
-    if it does not exist: reading it then says what is wrong with it. A folder that cannot be
-    listed gives its error, in its place among the images.
+    For a folder these are the image files in it (and below it, if *recursive*), by suffix and in
+    natural order. Other paths are yielded unchanged, with any suffix and even if they do not
+    exist: reading them reports the error. For a folder that cannot be listed its error is
+    yielded, in order.
     """
     for path in paths:
         if is_folder(path):

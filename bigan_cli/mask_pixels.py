@@ -1,4 +1,4 @@
-"""Which pixels of a ground-truth mask are anomalous: one rule for files and arrays."""
+"""The anomalous pixels of a ground-truth mask, by one rule for files and arrays."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _LARGEST_CODE = 31
-"""Values up to this one number the kinds of defects, if none is larger."""
+"""Largest value of masks whose values are numbers of defect kinds."""
 _SMALLEST_LOSSY = 64
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000"})
 _ALPHA_MODES = frozenset({"LA", "PA", "RGBA"})
 
 
 def anomalous_pixels(mask: Image.Image | NDArray[Any]) -> NDArray[np.bool_]:
-    """Return bool ``[H, W]``: where *mask* marks an anomaly.
+    """Return the anomalous pixels of *mask*, bool ``[H, W]``.
 
     A pixel is anomalous if its value is above half of the largest one in the mask, so that soft
-    edges and the noise of JPEG do not count. Two kinds of masks hold numbers, not shades, and
-    there anything but 0 counts: masks without any value above 31, and palettes of colours.
+    edges and JPEG noise do not count. In masks of numbers, not shades, every value but 0 counts:
+    masks without any value above 31, and palettes of colours.
 
-    * Of several channels the largest value counts; transparency does not.
-    * A palette of greys means its greys; of other colours, or of one alone, its indices.
-    * In a format that loses detail (JPEG, WebP, JPEG 2000) what is up to 32 is noise.
+    * Of several channels the largest value counts; alpha is ignored.
+    * A palette of greys is read as greys; of other colours, or of a single one, as indices.
+    * In lossy formats (JPEG, WebP, JPEG 2000) values up to 32 are noise.
 
     Args:
         mask: An image of any mode, or an array ``[H, W]`` or ``[H, W, C]`` of booleans or

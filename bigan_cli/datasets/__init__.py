@@ -1,1 +1,1 @@
-"""Layer 2: the built-in datasets, each module a plugin like third-party ones."""
+"""The built-in datasets; each module is a plugin like third-party ones."""

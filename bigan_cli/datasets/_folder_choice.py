@@ -1,4 +1,4 @@
-"""What the user says about folders, before what their names say."""
+"""The user's options about folders, which take precedence over their names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bigan_cli.errors import DataError
 
 
 class Choice:
-    """The options of the dataset ``folder``, and what follows from them for each folder.
+    """The options of the dataset ``folder``, applied to each folder.
 
     Args:
-        root: Which the names may be relative to.
+        root: The folder that names may be relative to.
         layout: ``auto``, ``normal``, ``classes`` or ``defects``.
-        recursive: Whether folders within folders are read.
+        recursive: Whether subfolders are read.
         named: Folders of normal images, of anomalous ones and of masks, by name or path.
     """
 
@@ -39,33 +39,33 @@ class Choice:
 
     @property
     def names_both(self) -> bool:
-        """Whether both kinds are named: other folders are then not read."""
+        """Whether both kinds are named; other folders are then not read."""
         return bool(self._named[Role.NORMAL] and self._named[Role.ANOMALOUS])
 
     @property
     def is_given(self) -> bool:
-        """Whether the user says that folders are classes, or which of them are normal."""
+        """Whether the options make folders classes, or name normal ones."""
         return self.layout in ("classes", "defects") or self.names_any
 
     def label_loose(self) -> str:
-        """Return the name that the user gives normal images in no folder, or an empty string."""
+        """Return the class name of normal images without a folder, or an empty string."""
         name = next(iter(self._named[Role.NORMAL]), "")
         self._found.add(normalized(name))
         return name
 
     def roles(self, folder: Path) -> frozenset[Role]:
-        """Return what *folder* holds: as the user says, else as its name does."""
+        """Return the role of *folder*: by the options, else by its name."""
         self._seen[folder.name] = None
         name = self._name_given(folder)
         if name is not None:
             self._found.add(name)
             return frozenset({self._roles[name]})
         roles = roles_of(folder.name)
-        # Once the user has named the normal folders, there are no others.
+        # If the user has named the normal folders, there are no others.
         return roles - {Role.NORMAL} if self._named[Role.NORMAL] else roles
 
     def names_normal(self, folder: Path) -> bool:
-        """Return whether the user says that *folder* is normal."""
+        """Return whether the options make *folder* normal."""
         name = self._name_given(folder)
         return name is not None and self._roles[name] is Role.NORMAL
 
@@ -74,10 +74,10 @@ class Choice:
         return self._name_given(folder) is not None
 
     def refuse_unknown(self, only: Role | None = None) -> None:
-        """Refuse names of folders, or those of one kind, that are not there.
+        """Refuse names of folders, or those of one kind, that do not exist.
 
         Raises:
-            DataError: Says which, and what there is.
+            DataError: A folder does not exist; the message lists the existing ones.
         """
         kinds = {
             Role.NORMAL: "of normal images",

@@ -1,4 +1,4 @@
-"""What the subfolders of a folder of images are: splits, classes, normal, anomalous, masks."""
+"""The layout of a folder of images: splits, classes, normal and anomalous images, masks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Group:
     """The images of one class in one folder.
 
     Attributes:
-        name: Of the class.
-        folder: Where they are.
+        name: Name of the class.
+        folder: Their folder.
         images: The files.
-        normal: Whether the class is normal, or None where folders are mere classes.
-        masks: Of the images that have any.
+        normal: Whether the class is normal, or None if folders are just classes.
+        masks: Masks of the images that have any.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Group:
 
 @dataclass
 class Layout:
-    """What a folder holds.
+    """The layout of a folder.
 
     Attributes:
-        splits: ``train``, ``validation`` and ``test`` as far as they are there -> the groups.
+        splits: ``train``, ``validation`` and ``test``, if present -> the groups.
         folders: The folder of each split.
         masks: The folders of masks.
-        unmatched: Masks that belong to no image.
+        unmatched: Masks without an image.
         unread: Folders whose images are not used.
     """
 
@@ -64,7 +64,7 @@ class Layout:
 
 @dataclass
 class _Contents:
-    """What one folder holds before it is known what that means."""
+    """The contents of one folder, not interpreted yet."""
 
     folder: Path
     children: list[Path]
@@ -113,10 +113,10 @@ class Reader:
     # Folders
 
     def _open(self, folder: Path, *, sole: bool) -> _Contents:
-        """Return what *folder* holds, or what the only folder in it that holds images does.
+        """Return the contents of *folder*, or of its only subfolder with images.
 
-        Folders of masks on the way are noted. A folder is passed through if its name says
-        nothing (``images``), or any that is not known where *sole*.
+        Folders of masks on the way are recorded. A subfolder is entered if its name has no
+        meaning (``images``), or, if *sole*, any meaning that is not known.
         """
         for _ in range(_DEEPEST):
             children = [child for child in subfolders(folder) if _holds_images(child)]
@@ -145,7 +145,7 @@ class Reader:
                     "leave one of them",
                 )
             found[role] = child
-        # Empty folders of a split tell of the layout, too.
+        # Empty folders of a split count for the layout, too.
         for child in subfolders(contents.folder):
             roles = self.choice.roles(child)
             if len(roles) == 1:
@@ -166,7 +166,7 @@ class Reader:
         return Group(name, folder, images, normal, masks)
 
     def _refuse_suspects(self, folder: Path, images: Sequence[Path]) -> None:
-        """Refuse normal images in folders whose names speak of defects, masks or splits."""
+        """Refuse normal images in folders whose names mention defects, masks or splits."""
         parts = sorted({image.parent for image in images})
         below = {
             folder.joinpath(*names[:depth])
@@ -216,7 +216,7 @@ class Reader:
             self.layout.splits[name] = self._read_split(name, each, normal)
 
     def _normal_names(self, train: _Contents) -> list[str] | None:
-        """Return the folders of normal images in train; None where folders are mere classes."""
+        """Return the folders of normal images in train; None if folders are just classes."""
         choice, children = self.choice, train.children
         normal = [child.name for child in children if Role.NORMAL in choice.roles(child)]
         if choice.layout == "classes" and not choice.names_any:
@@ -259,9 +259,9 @@ class Reader:
     def _read_loose_split(
         self, name: str, contents: _Contents, normal: Sequence[str] | None
     ) -> list[Group]:
-        """Return the images directly in a split: masks tell which are anomalous, if there are any.
+        """Return the images directly in a split; masks, if any, decide which are anomalous.
 
-        Without masks those in train are normal; of others it is not known what they are.
+        Without masks, images in train are normal; the role of others is unknown.
         """
         images, masks = split_off_masks(contents.loose)
         group = Group("good", contents.folder, images, None, masks)
@@ -285,7 +285,7 @@ class Reader:
     # Without train/
 
     def _read_kinds(self, contents: _Contents) -> None:
-        """Read a folder for each class, as the user says: ``ROOT/good`` and ``ROOT/<defect>``."""
+        """Read a folder for each class, by the options: ``ROOT/good``, ``ROOT/<defect>``."""
         choice, children = self.choice, contents.children
         if not children:
             raise DataError(
@@ -309,12 +309,12 @@ class Reader:
         self.layout.splits["train"] = groups
 
     def _read_without_names(self, contents: _Contents) -> None:
-        """Read images of which no name of a folder says what they are: all of them are normal.
+        """Read images in folders whose names have no meaning: all of them are normal.
 
-        Masks tell which are anomalous, if there are any.
+        Masks decide which are anomalous, if there are any.
 
         Raises:
-            DataError: Names speak against it, or there are masks and they fit no image.
+            DataError: Names of folders contradict this, or masks match no image.
         """
         self._refuse_telling_names(contents)
         group = self._group(contents.folder, "normal", normal=True)
@@ -329,7 +329,7 @@ class Reader:
         self.layout.splits["train"] = [group] if decided is None else decided
 
     def _refuse_telling_names(self, contents: _Contents) -> None:
-        """Refuse to take all images as normal where the names of the folders speak against it."""
+        """Refuse to take all images as normal if names of folders contradict this."""
         roles = {child.name: self.choice.roles(child) for child in contents.children}
         masks = [each.folder.name for each in self.layout.masks]
         normal = [name for name, each in roles.items() if Role.NORMAL in each]
@@ -377,7 +377,7 @@ class Reader:
         for group in groups:
             for image in group.images:
                 parts = [normalized(part) for part in image.relative_to(self.root).parts[:-1]]
-                # test/cut/000.png: its mask may be in test/cut, in cut, or directly in the folder.
+                # The mask of test/cut/000.png may be in test/cut, in cut, or in the folder itself.
                 places = [tuple(parts[start:]) for start in range(len(parts) + 1)]
                 yield Sought(image, places, group.normal is True)
 
@@ -398,14 +398,14 @@ class Reader:
 
 
 def recognize(root: Path, choice: Choice) -> Layout:
-    """Return what the folder *root* holds.
+    """Return the layout of the folder *root*.
 
     Args:
         root: A folder.
-        choice: What the user says about it.
+        choice: The options of the user.
 
     Raises:
-        DataError: It cannot be told what its folders are; the message says how to name it.
+        DataError: The layout is unclear; the message names the options that clarify it.
     """
     return Reader(root, choice).read()
 

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, by their names."""
+"""Matching of masks to images by their names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bigan_cli.errors import DataError
 from bigan_cli.image_files import walk_images
 from bigan_cli.mask_pixels import anomalous_pixels
 
-# Named, so that a stray file cannot start an interpreter: Pillow's reader of EPS runs Ghostscript.
+# An allow-list, so that no file can start an interpreter: Pillow's EPS reader runs Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 Masks = tuple[Path, ...]
@@ -22,12 +22,12 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Sought:
-    """An image and where its mask may be.
+    """An image and the possible places of its mask.
 
     Attributes:
         image: The file.
-        places: Below a folder of masks, the likeliest first.
-        normal: Whether it is known to be normal: its mask, if any, marks nothing.
+        places: Subfolders of a folder of masks, the most likely first.
+        normal: Whether it is known to be normal, with an empty mask, if any.
     """
 
     image: Path
@@ -40,8 +40,8 @@ class Matches:
     """The masks of images.
 
     Attributes:
-        masks: Of each image that has any; of normal ones, too.
-        unmatched: Masks that belong to no image, or to several alike.
+        masks: The masks of each image that has any, of normal ones, too.
+        unmatched: Masks without an image, or with several equally likely ones.
     """
 
     masks: Mapping[Path, Masks]
@@ -49,7 +49,7 @@ class Matches:
 
 
 class MaskFolder:
-    """The masks in one folder, which serve the images in the folder that it lies in."""
+    """The masks in one folder, which belong to images in its parent folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +68,7 @@ class MaskFolder:
         for place in sought.places:
             named = self._by_key.get((place, key))
             if named:
-                # 000.png goes before 000_mask.png only where both are there.
+                # 000.png takes precedence over 000_mask.png if both exist.
                 return tuple([mask for mask in named if image_key(mask) == key] or named)
             inside = self._by_place.get((*place, key))
             if inside:
@@ -77,7 +77,7 @@ class MaskFolder:
 
 
 def match(folders: Sequence[MaskFolder], images: Iterable[Sought]) -> Matches:
-    """Return the masks of *images*; a mask that two anomalous images claim is none's."""
+    """Return the masks of *images*; a mask of two anomalous images is not used."""
     claims: dict[Path, list[Sought]] = defaultdict(list)
     found: dict[Path, Masks] = {}
     for sought in images:
@@ -101,9 +101,9 @@ def match(folders: Sequence[MaskFolder], images: Iterable[Sought]) -> Matches:
 
 
 def split_off_masks(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Masks]]:
-    """Return the images among *files*, and the masks that lie beside them.
+    """Return the images among *files*, and the masks next to them.
 
-    ``000_GT.png`` is a mask where there is an image ``000`` in the same folder.
+    ``000_GT.png`` is a mask if there is an image ``000`` in the same folder.
     """
     named = [file for file in files if is_mask_name(file)]
     if not named:

@@ -1,4 +1,4 @@
-"""What the names of folders and files say: normal, anomalous, masks, or a split."""
+"""The meaning of folder and file names: normal, anomalous, masks, or a split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 
 class Role(Enum):
-    """What a folder holds, as far as its name says."""
+    """The role of a folder by its name."""
 
     NORMAL = "normal"
     ANOMALOUS = "anomalous"
@@ -22,14 +22,14 @@ class Role(Enum):
 
 SPLITS = frozenset({Role.TRAIN, Role.VALIDATION, Role.TEST})
 SUSPECT = frozenset({Role.ANOMALOUS, Role.MASKS})
-"""What is never taken as normal images unless the user says so."""
+"""Roles that are never normal images, unless the user says so."""
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# One of these words is enough, whatever stands beside it: "bad parts", "crack_07".
+# One of these words suffices, with any others: "bad parts", "crack_07".
 _ANY_WORD: dict[Role, frozenset[str]] = {
     Role.MASKS: _words("mask masks groundtruth gt gts segmentation segmentations"),
     Role.ANOMALOUS: _words(
@@ -45,7 +45,7 @@ _ANY_WORD: dict[Role, frozenset[str]] = {
         "pass passed acceptable accepted goods"
     ),
 }
-# These count only where all words of the name are known: "test_set", but not "test_tube".
+# These count only if all words of the name are known: "test_set", but not "test_tube".
 _WHOLE_NAME: dict[Role, frozenset[str]] = {
     Role.MASKS: _words("label labels annotation annotations seg segs"),
     Role.ANOMALOUS: _words(
@@ -68,7 +68,7 @@ _SUFFIX = re.compile(r"(?<=..)(?:images?|imgs?|pictures?|photos?|parts|samples|d
 _WORD = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
-# What a mask's name has more than its image's: 000_mask.png, 000-GT.png, mask_000.png.
+# Additions to an image's name in that of its mask: 000_mask.png, 000-GT.png, mask_000.png.
 _MASK_WORD = r"(?:masks?|gt|ground[-_ ]?truth|labels?|seg(?:mentation)?|annotation)"
 _MASK_END = re.compile(rf"[-_. ]+{_MASK_WORD}$")
 _MASK_START = re.compile(rf"^{_MASK_WORD}[-_. ]+")
@@ -76,14 +76,14 @@ _IMAGE_END = re.compile(r"\.(?:png|jpe?g|bmp|tiff?|webp)$")
 
 
 def normalized(name: str) -> str:
-    """Return *name* so that case and Unicode form (NFC, or NFD as on a Mac) do not matter."""
+    """Return *name* normalised in case and Unicode form (NFC, or NFD as on a Mac)."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def roles_of(name: str) -> frozenset[Role]:
-    """Return what the name of a folder says, usually one role or none.
+    """Return the roles in the name of a folder, usually one or none.
 
-    Two roles mean that it names a split and a kind, as ``test_good`` does.
+    Two roles are a split and a kind, such as ``test_good``.
     """
     words = _words_of(name)
     telling = [w for w in words if w not in _NEUTRAL | _NEGATIONS and w != _FREE]
@@ -100,7 +100,7 @@ def roles_of(name: str) -> frozenset[Role]:
 
 
 def is_neutral(name: str) -> bool:
-    """Return whether *name* says nothing but that there are images, as ``images`` does."""
+    """Return whether *name* means images without a role, such as ``images``."""
     words = _words_of(name)
     return bool(words) and all(word in _NEUTRAL for word in words)
 
@@ -129,17 +129,17 @@ def _role(word: str, *tables: Mapping[Role, frozenset[str]]) -> Role | None:
 
 
 def image_key(path: PurePath) -> str:
-    """Return the key by which an image is looked up among masks."""
+    """Return the key of an image for matching masks."""
     return normalized(path.stem)
 
 
 def mask_keys(path: PurePath) -> tuple[str, ...]:
-    """Return the keys of the images that the mask *path* may belong to, the likeliest first."""
+    """Return the keys of the images that the mask *path* may belong to, the most likely first."""
     stem = normalized(path.stem)
     bare = _MASK_START.sub("", _MASK_END.sub("", stem))
     return tuple(dict.fromkeys(key for key in (stem, bare, _IMAGE_END.sub("", bare)) if key))
 
 
 def is_mask_name(path: PurePath) -> bool:
-    """Return whether a file is named as the mask of another: ``000_mask.png``, ``000_GT.bmp``."""
+    """Return whether a file is named like a mask: ``000_mask.png``, ``000_GT.bmp``."""
     return _MASK_END.search(normalized(path.stem)) is not None

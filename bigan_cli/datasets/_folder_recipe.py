@@ -1,4 +1,4 @@
-"""Which recipe suits the images of a folder: small pictures, or photographs."""
+"""The recipe for the images of a folder: small images, or photographs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from bigan_cli.image_files import walk_all
 if TYPE_CHECKING:
     from bigan_cli.contracts import RawImage
 
-# Images whose size is read, at most; from headers of files it take a fraction of a second.
+# Largest number of images whose size is read; from headers it takes a fraction of a second.
 _SAMPLE = 64
-# Files that are looked at to spread the sample, at most.
+# Largest number of files to sample from.
 _FILES = 4096
-# Pictures up to this side are trained on as they are.
+# Images up to this side are trained on without resizing.
 _SMALL_SIDE = 64
-# What the short side of a photograph is resized to, and what the sides are multiples of.
+# The short side of a resized photograph, and the multiple of its sides.
 _PHOTOGRAPH_SIDE = 256
 _MULTIPLE = 16
 _LARGEST_SIDE = 1024
 
-# A hundred small pictures are one step or two, and many more passes overfit: docs/results.md.
+# With 100 small images an epoch is one or two steps, and many more passes overfit:
+# docs/results.md.
 _PICTURES: Mapping[str, Mapping[str, Any]] = {"train": {"min_epoch_steps": 4}}
 
 
@@ -34,8 +35,8 @@ def recipe_for_folder(
     """Return the recipe for the images under *root*, as :func:`recipe_for` does.
 
     Args:
-        root: The folder; one that cannot be read is left to whoever reads it next.
-        architecture: The architecture that was asked for, or None.
+        root: The folder; if it cannot be read, the dataset reports it later.
+        architecture: The architecture chosen by the user, or None.
     """
     paths = [path for path in islice(walk_all(root), _FILES) if isinstance(path, Path)]
     return recipe_for(paths, architecture)
@@ -50,8 +51,8 @@ def recipe_for(
     they get the architecture ``features`` and keep their aspect ratio.
 
     Args:
-        images: Those that cannot be read are left out.
-        architecture: The architecture that was asked for, or None.
+        images: Unreadable ones are left out.
+        architecture: The architecture chosen by the user, or None.
     """
     if architecture not in (None, "features"):
         return _PICTURES, ""
@@ -83,7 +84,7 @@ def _resized(aspect: float) -> tuple[int, int]:
 
 
 def _sample_sizes(images: Sequence[RawImage]) -> list[tuple[int, int]]:
-    """Return (width, height) of a sample of images, those of files as their headers state them."""
+    """Return (width, height) of a sample of images; of files, from their headers."""
     step = max(1, len(images) // _SAMPLE)
     sizes = (_size_of(image) for image in images[::step][:_SAMPLE])
     return [size for size in sizes if size is not None]

@@ -1,7 +1,6 @@
-"""What the datasets fetched by torchvision share.
+"""Common parts of the datasets that torchvision downloads.
 
-torchvision lays the files out and downloads them. Importing it takes seconds, so files in the
-IDX format that are there already are read without it.
+Importing torchvision takes seconds, so existing files in the IDX format are read without it.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 class IdxDataset(Dataset):
     """MNIST or one of its drop-in replacements: four IDX files of 28x28 grey images.
 
-    They are looked for, plain or gzipped, in ``ROOT/<torchvision_name>/raw``, where torchvision
-    puts them, and in ROOT itself.
+    They are read, plain or gzipped, from ``ROOT/<torchvision_name>/raw``, as stored by torchvision,
+    or from ROOT itself.
 
     Class attributes:
         torchvision_name: The class of ``torchvision.datasets``, which also names the folder.
@@ -75,16 +74,16 @@ def _names(prefix: str) -> tuple[str, str]:
 def download(
     dataset: Dataset, torchvision_name: str, folder: Path, expected: tuple[str, ...]
 ) -> None:
-    """Let torchvision fetch its dataset *torchvision_name* into the data root.
+    """Download the dataset *torchvision_name* with torchvision into the data root.
 
     Args:
-        dataset: Whose location says where to, and whether that is allowed.
+        dataset: Its location is the target folder and whether downloading is allowed.
         torchvision_name: The class of ``torchvision.datasets``.
-        folder: Where the files will be; for the message.
-        expected: The names of the files; for the message.
+        folder: Folder of the files, for the message.
+        expected: Names of the files, for the message.
 
     Raises:
-        DataError: It is not allowed, or fails.
+        DataError: Downloading is not allowed, or fails.
     """
     location: DataLocation = dataset.location
     if not location.download:
@@ -96,13 +95,13 @@ def download(
     made = [path for path in (root, *root.parents) if not path.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        # torchvision leaves a file whose checksum differs where it put it.
+        # torchvision does not remove a file with a wrong checksum.
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
             fetch(root=temporary, download=True)
             _move_files(Path(temporary), root)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
         for path in made:
-            with suppress(OSError):  # it is not empty, or was not made
+            with suppress(OSError):  # not empty, or not created
                 path.rmdir()
         raise missing(dataset, folder, expected, _why(error)) from error
 
@@ -117,7 +116,7 @@ def _move_files(source: Path, target: Path) -> None:
 
 
 def missing(dataset: Dataset, folder: Path, expected: tuple[str, ...], why: str = "") -> DataError:
-    """Return the error for files that are not there; *why* they could not be downloaded."""
+    """Return the error for missing files; *why* they could not be downloaded."""
     files = ", ".join(expected)
     if why:
         message = f"cannot download {dataset.name} ({why})"
@@ -133,7 +132,7 @@ def missing(dataset: Dataset, folder: Path, expected: tuple[str, ...], why: str 
 def _why(error: BaseException) -> str:
     """Return the reason of a failed download in a few words."""
     text = str(error)
-    # torchvision puts the errors of all its mirrors into one text.
+    # torchvision joins the errors of all its mirrors.
     found = re.search(r"<urlopen error (?:\[Errno -?\d+\] )?(.+?)>", text)
     if found:
         text = found[1]
@@ -144,7 +143,7 @@ def _why(error: BaseException) -> str:
 
 
 def _find(names: tuple[str, ...], *folders: Path) -> list[Path] | None:
-    """Return the files *names*, plain or gzipped, from the first folder that holds them all."""
+    """Return the files *names*, plain or gzipped, from the first folder that has them all."""
     for folder in folders:
         found = [
             path

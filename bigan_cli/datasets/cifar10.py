@@ -1,4 +1,4 @@
-"""CIFAR-10: small colour photographs."""
+"""CIFAR-10: small natural images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _META = ("batches.meta",)
 
 
 class Cifar10(Dataset):
-    """Krizhevsky's CIFAR-10: 50,000 + 10,000 photographs, 32x32 RGB.
+    """Krizhevsky's CIFAR-10: 50,000 + 10,000 natural images, 32x32 RGB.
 
-    Read by torchvision from ``ROOT/cifar-10-batches-py``. It checks each file against the
-    published checksum before it opens it. A copy as image files in class folders is read
-    through the dataset ``folder``.
+    torchvision reads it from ``ROOT/cifar-10-batches-py`` and verifies the published checksums.
+    The dataset ``folder`` reads a copy as image files in class folders.
     """
 
     name = "cifar10"
@@ -39,10 +38,9 @@ class Cifar10(Dataset):
         "ship",
         "truck",
     )
-    # Photographs have a natural way up, what they show a natural place in them, and what E makes
-    # of a car is rather that of another picture with the same colours than that of another car.
-    # It is D that tells most, and twice the feature maps let it tell more; it goes on learning when
-    # images are no longer rebuilt better.
+    # Natural images have an orientation, and objects a usual position. E(x) depends more on colours
+    # than on the class, so D is most informative, and more so with twice the feature maps. D still
+    # improves when the reconstruction error no longer does.
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {
             "distortion_weight": 1.0,

@@ -20,7 +20,7 @@ class Digits(Dataset):
     summary = "scikit-learn's 1,797 handwritten digits, 8x8 grey, no download"
     image_shape = ImageShape(1, 8, 8)
     class_names = tuple("0123456789")
-    # An epoch is a dozen steps or two.
+    # An epoch has one or two dozen steps.
     preset: ClassVar = {"train": {"epochs": 100}}
 
     def train_items(self) -> Items:

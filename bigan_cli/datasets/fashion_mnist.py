@@ -28,8 +28,8 @@ class FashionMnist(IdxDataset):
         "Ankle boot",
     )
     torchvision_name = "FashionMNIST"
-    # What tells one garment from another is often no more than how wide it is for its height,
-    # and garments of a kind differ in few ways, which is what the Mahalanobis distances know.
+    # Garments often differ only in their aspect ratio, and those of a class vary in few directions,
+    # which Mahalanobis distances take into account.
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {
             "distortions": [

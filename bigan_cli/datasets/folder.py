@@ -55,17 +55,17 @@ class Folder(Dataset):
     * normal: images directly in ROOT or anywhere below it, all of them normal;
     * classes: ``ROOT/train/<class>`` and ``ROOT/test/<class>``, or, with the option
       ``layout = "classes"``, ``ROOT/<class>`` alone;
-    * defects: ``ROOT/train/good``, ``ROOT/test/good`` and ``ROOT/test/<defect>``, with masks in
-      ``ROOT/ground_truth/<defect>`` where there are any; or, with the option
-      ``layout = "defects"``, ``ROOT/good`` and ``ROOT/<defect>``. ``train`` may also hold the
+    * defects: ``ROOT/train/good``, ``ROOT/test/good`` and ``ROOT/test/<defect>``, with optional
+      masks in ``ROOT/ground_truth/<defect>``; or, with the option ``layout = "defects"``,
+      ``ROOT/good`` and ``ROOT/<defect>``. ``train`` may also hold the
       normal images themselves, without a folder;
-    * masks: images without folders of their own, of which those with a mask that marks
-      anything are anomalous (DAGM, KolektorSDD).
+    * masks: images without folders of kinds, which are anomalous if their mask marks any
+      pixel (DAGM, KolektorSDD).
 
-    ``val`` is the test split where there is no ``test``, else its images are added to those of
-    ``train``. Case does not matter in names of splits, kinds and masks. Where names speak of
-    defects or masks and nothing says what is normal, the folder is refused. Hidden files are not
-    read. Classes are numbered in natural order of their names, the normal ones first.
+    ``val`` is the test split if there is no ``test``, else its images are added to those of
+    ``train``. Names of splits, kinds and masks are compared without case. If names mention
+    defects or masks and the normal images are unclear, the folder is refused. Hidden files are
+    not read. Classes are numbered in natural order of their names, the normal ones first.
     """
 
     name = "folder"
@@ -84,17 +84,17 @@ class Folder(Dataset):
         """Return the images to train on: paths and labels.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is not understood.
+            DataError: The folder is missing or empty, or its layout is unclear.
         """
         splits = self._layout.splits
         extra = splits.get("validation", []) if "test" in splits else []
         return self._items([*splits["train"], *extra])
 
     def test_items(self) -> Items:
-        """Return the images in ``test``, else those in ``val``; empty where there is neither.
+        """Return the images in ``test``, else those in ``val``; empty if there is neither.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is not understood.
+            DataError: The folder is missing or empty, or its layout is unclear.
         """
         splits = self._layout.splits
         return self._items(splits.get("test", splits.get("validation", [])))
@@ -105,17 +105,17 @@ class Folder(Dataset):
         return tuple(sorted(normal, key=lambda name: (not normal[name], natural_key(name))))
 
     def normal_classes(self) -> tuple[int, ...] | None:
-        """Return the classes of normal folders; None where folders are mere classes."""
+        """Return the classes of normal folders; None if folders are just classes."""
         if any(group.normal is None for group in self._groups()):
             return None
         normal = {group.name for group in self._groups() if group.normal}
         return tuple(range(len(normal)))
 
     def describe(self) -> str:
-        """Return how every subfolder was understood, in one line.
+        """Return how every subfolder was interpreted, in one line.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is not understood.
+            DataError: The folder is missing or empty, or its layout is unclear.
         """
         layout, parts = self._layout, []
         for split, groups in layout.splits.items():
@@ -142,10 +142,10 @@ class Folder(Dataset):
         return "; ".join(parts)
 
     def warnings(self) -> Sequence[str]:
-        """Return which images and masks are not used.
+        """Return warnings about images and masks that are not used.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is not understood.
+            DataError: The folder is missing or empty, or its layout is unclear.
         """
         layout, root = self._layout, self.location.root
         found = []
@@ -221,7 +221,7 @@ def _kinds(groups: Sequence[Group]) -> list[str]:
 
 
 def _by_subfolder(group: Group) -> Iterable[tuple[str, int]]:
-    """Return how many images of *group* are in each folder directly in its own, and in none."""
+    """Return the numbers of images of *group* by direct subfolder of its folder."""
     numbers: dict[str, int] = {}
     for image in group.images:
         parts = image.relative_to(group.folder).parts
