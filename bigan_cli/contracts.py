@@ -154,7 +154,7 @@ class Dataset(ABC):
 
     @classmethod
     def preset_for(
-        cls, root: Path | None, architecture: str | None
+        cls, root: Path | None, architecture: str | None, tile: int | None = None
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return config tables that suit the files in *root*, and the reason in one line.
 
@@ -164,6 +164,8 @@ class Dataset(ABC):
         Args:
             root: The folder with the data, if given.
             architecture: The architecture that the user chose, or None.
+            tile: The side of the tiles that the user asked for, or None; with it, images are best
+                left at their own size.
         """
         return cls.preset, ""
 

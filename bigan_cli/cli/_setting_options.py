@@ -20,6 +20,8 @@ ROWS: tuple[tuple[str, str, str, str, str, bool, tuple[str, ...], str, str, str]
      "Share of anomalies in the test set, or 'all' for the whole test split."),
     ('data.image_size', '--image-size', 'Data', 'SIDE|HxW', 'str', False, (), "the dataset's own", '',
      'Image size in pixels.'),
+    ('data.tile', '--tile', 'Data', 'SIDE', 'int', False, (), 'the networks take whole images', '',
+     'Side of the tiles that large images are cut into, in pixels.'),
     ('data.input_channels', '--input-channels', 'Data', '', 'int', False, (), "the dataset's own", '',
      'Channels: 1 grey, 3 RGB or 4 RGBA.'),
     ('model.architecture', '--architecture', 'Networks', 'NAME', 'str', False, (), 'dcgan', '',

@@ -62,6 +62,7 @@ from bigan_cli.plugins.checks import describe_value, format_error
 _PLUGINS: Keys = ("plugins",)
 _SAVE_DIR: Keys = ("output", "save_dir")
 _PRESET: Keys = ("train", "preset")
+_TILE: Keys = ("data", "tile")
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,13 @@ def _presets(
     asked_for = highest(given, ARCHITECTURE)
     if dataset is not None:
         root = _root(given)
+        tile = highest(given, _TILE)
         tables, reason = _preset_for(
-            registry, dataset, root, asked_for if isinstance(asked_for, str) else None
+            registry,
+            dataset,
+            root,
+            asked_for if isinstance(asked_for, str) else None,
+            tile if isinstance(tile, int) else None,
         )
         sources.append(preset_source(dataset.name, tables))
         notes += [reason] if reason else []
@@ -191,7 +197,11 @@ def _presets(
 
 
 def _preset_for(
-    registry: Registry, dataset: type[Dataset], root: Path | None, architecture: str | None
+    registry: Registry,
+    dataset: type[Dataset],
+    root: Path | None,
+    architecture: str | None,
+    tile: int | None,
 ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
     """Return the preset of *dataset* and its reason.
 
@@ -200,7 +210,7 @@ def _preset_for(
     """
     subject = f"dataset '{dataset.name}' ({registry.datasets[dataset.name].source})"
     try:
-        found: Any = dataset.preset_for(root, architecture)
+        found: Any = dataset.preset_for(root, architecture, tile)
     except Exception as error:
         raise PluginError(f"{subject} failed in preset_for(): {format_error(error)}") from error
     pair = isinstance(found, tuple) and len(found) == 2

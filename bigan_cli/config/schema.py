@@ -21,7 +21,9 @@ Distortion = Literal[
 ]
 Preset = Literal["fast", "balanced", "best"]
 Augmentation = Literal["colour", "translation", "cutout"]
-Side = Annotated[int, Field(ge=8, le=1024)]
+# Networks take images up to this side; larger ones are cut into tiles.
+LARGEST_INPUT = 1024
+Side = Annotated[int, Field(ge=8, le=16384)]
 
 
 class Table(BaseModel):
@@ -69,10 +71,19 @@ class DataConfig(Table):
         Side | tuple[Side, Side] | None, Flag("--image-size", DATA, "SIDE|HxW")
     ] = Field(
         None,
-        description="Image size in pixels. A side, or [height, width]. By default the dataset's "
-        "own.",
+        description="Image size in pixels. A side, or [height, width]; with tile, a side is the "
+        "shorter one, and more than 1024 is possible. By default the dataset's own.",
         examples=[64],
-        json_schema_extra={"words": "a side or [height, width], each from 8 to 1024"},
+        json_schema_extra={"words": "a side or [height, width], each from 8 to 16384"},
+    )
+    tile: Annotated[int | None, Flag("--tile", DATA, "SIDE")] = Field(
+        None,
+        ge=32,
+        le=LARGEST_INPUT,
+        description="Side of the tiles that large images are cut into, in pixels. They overlap, "
+        "and an image's heatmap is stitched from theirs. Images keep their own size unless "
+        "image_size is given. By default the networks take whole images.",
+        examples=[256],
     )
     input_channels: Annotated[Literal[1, 3, 4] | None, Flag("--input-channels", DATA)] = Field(
         None,
@@ -111,7 +122,8 @@ class DataConfig(Table):
     calibration: Literal["auto", "held-out", "cross-fitting"] = Field(
         "held-out",
         description="Images that set the threshold: held-out ones, or all of them by "
-        "cross-fitting, for architectures on features. auto is cross-fitting up to 200 images.",
+        "cross-fitting, for architectures on features. auto is cross-fitting up to 200 images, "
+        "unless they are cut into tiles.",
     )
     folds: int = Field(
         5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -62,14 +63,42 @@ def find_shape(
     return ImageShape(channels, *wanted)
 
 
+def find_tiled_shape(
+    items: Items,
+    size: int | None = None,
+    channels: int | None = None,
+    options: DecodeOptions = DEFAULTS,
+) -> ImageShape:
+    """Return the shape to bring images to that are cut into tiles: their own, as far as possible.
+
+    It is the median of a sample of at most 64 images, reduced or enlarged where *size* is given.
+
+    Args:
+        items: Images of any kind; at least one.
+        size: The shorter side, in pixels, where given.
+        channels: 1, 3 or 4, where given; else as :func:`find_shape`.
+        options: Settings of the run.
+
+    Raises:
+        UnreadableImage: None of the sampled images can be read.
+    """
+    looks = _sample_looks(items, options, upright=True)
+    height, width = (statistics.median_low(look[side] for look in looks) for side in (0, 1))
+    scale = size / min(height, width) if size else 1.0
+    found = [max(round(side * scale), SMALLEST_SIDE) for side in (height, width)]
+    return find_shape(items, (found[0], found[1]), channels, options)
+
+
 def _spread(count: int, most: int) -> list[int]:
     """Return at most *most* of the positions 0 to *count* - 1, evenly spaced."""
     chosen: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
     return chosen
 
 
-def _sample_looks(items: Items, options: DecodeOptions) -> list[tuple[int, int, bool]]:
-    """Return (height, width, whether grey) of a sample of *items*."""
+def _sample_looks(
+    items: Items, options: DecodeOptions, *, upright: bool = False
+) -> list[tuple[int, int, bool]]:
+    """Return (height, width, whether grey) of a sample of *items*; see :func:`_look`."""
     images = items.images
     if isinstance(images, np.ndarray):
         return [_look(images[0], options)]
@@ -77,7 +106,7 @@ def _sample_looks(items: Items, options: DecodeOptions) -> list[tuple[int, int, 
     unreadable: UnreadableImage | None = None
     for i in _spread(len(images), _SAMPLE):
         try:
-            looks.append(_look(images[i], options))
+            looks.append(_look(images[i], options, upright=upright))
         except UnreadableImage as error:
             unreadable = unreadable or error
     if not looks and unreadable is not None:
@@ -112,7 +141,11 @@ def _greys(images: Iterable[RawImage], options: DecodeOptions) -> Iterator[bool]
             continue
 
 
-def _look(raw: RawImage, options: DecodeOptions) -> tuple[int, int, bool]:
+def _look(raw: RawImage, options: DecodeOptions, *, upright: bool = False) -> tuple[int, int, bool]:
+    """Return (height, width, whether grey) of an image.
+
+    Those of a large image that is to be turned are exchanged only if *upright*.
+    """
     if isinstance(raw, np.ndarray):
         return raw.shape[0], raw.shape[1], raw.ndim == 2 or raw.shape[2] == 1
     if isinstance(raw, Image.Image):
@@ -120,9 +153,10 @@ def _look(raw: RawImage, options: DecodeOptions) -> tuple[int, int, bool]:
     try:
         with open_source(raw, options) as source:
             width, height = source.size
-            # Only a small side is adopted, see find_shape; and a PNG may state its orientation
+            # find_shape adopts small sides only; and a PNG may state its orientation
             # after its pixels, so that asking for it decodes the image.
-            matters = width != height and max(source.size) <= DEFAULT_SIDE
+            small = max(source.size) <= DEFAULT_SIDE
+            matters = width != height and (upright or small)
             if matters and source.orientation >= 5:
                 width, height = height, width
             return height, width, source.is_grey

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.config.schema import DataConfig, RunConfig
+from bigan_cli.config.schema import LARGEST_INPUT, DataConfig, RunConfig
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING
-from bigan_cli.data.find_shape import find_shape
+from bigan_cli.data.find_shape import find_shape, find_tiled_shape
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.pool import ImagePool, Progress
 from bigan_cli.data.splits import Splits, make_splits
+from bigan_cli.data.tiles import Tiling
+from bigan_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
@@ -70,6 +72,16 @@ class PreparedData:
     config: RunConfig
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are cut for the networks; None if these take whole images."""
+        return Tiling.of(self.image_shape, self.config.data.tile)
+
+    @property
+    def input_shape(self) -> ImageShape:
+        """What the networks take: whole images, or tiles."""
+        return self.image_shape if self.tiling is None else self.tiling.tile
 
 
 @dataclass(frozen=True)
@@ -191,10 +203,21 @@ def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
     """Return the configured shape, else the dataset's, else that of the images."""
     size, channels = config.image_size, config.input_channels
     native = dataset.image_shape
+    if config.tile is not None and not isinstance(size, tuple):
+        return find_tiled_shape(train, size, channels, DecodeOptions.of(config))
     if native is None:
-        return find_shape(train, size, channels, DecodeOptions.of(config))
-    height, width = (size, size) if isinstance(size, int) else size or (native.height, native.width)
-    return ImageShape(channels or native.channels, height, width)
+        shape = find_shape(train, size, channels, DecodeOptions.of(config))
+    else:
+        own = (native.height, native.width)
+        height, width = (size, size) if isinstance(size, int) else size or own
+        shape = ImageShape(channels or native.channels, height, width)
+    if config.tile is None and max(shape.height, shape.width) > LARGEST_INPUT:
+        raise UsageError(
+            f"'data.image_size' is {shape.height}x{shape.width}, but networks take images of up "
+            f"to {LARGEST_INPUT} pixels a side",
+            "choose a smaller one, or 'data.tile=256' to look at full-size images tile by tile",
+        )
+    return shape
 
 
 def _joined(folds: NDArray[np.int64], digests: Sequence[bytes]) -> NDArray[np.int64]:
@@ -221,11 +244,12 @@ def _written_in(
     """Return *config* with the settings found here; given settings are unchanged."""
     given = config.data
     size = shape.height if shape.height == shape.width else (shape.height, shape.width)
+    found_here = given.image_size is None or given.tile is not None
     normal = tuple(class_names[k] for k in splits.normal_classes)
     found = {
         "protocol": splits.protocol,
         "inlier": given.inlier if given.inlier or given.outlier else normal,
-        "image_size": size if given.image_size is None else given.image_size,
+        "image_size": size if found_here else given.image_size,
         "input_channels": shape.channels,
         "calibration": "held-out" if splits.folds is None else "cross-fitting",
     }

@@ -186,7 +186,7 @@ def _hold_out(normal: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
 def is_cross_fitted(normals: int, config: DataConfig) -> bool:
     """Return whether *normals* training images are calibrated by cross-fitting."""
     if config.calibration == "auto":
-        return normals <= LARGEST_CROSS_FITTED
+        return config.tile is None and normals <= LARGEST_CROSS_FITTED
     return config.calibration == "cross-fitting"
 
 

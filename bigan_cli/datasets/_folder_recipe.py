@@ -24,35 +24,44 @@ _PHOTOGRAPH_SIDE = 256
 _MULTIPLE = 16
 _LARGEST_SIDE = 1024
 
+# From this short side on, a reduced photograph may well have lost its defects.
+_LARGE_SIDE = 1024
+
+_PHOTOGRAPHS: Mapping[str, Mapping[str, Any]] = {"model": {"architecture": "features"}}
+# At every save all tiles of the calibration images are looked at, so the end is soon enough.
+_TILES: Mapping[str, Mapping[str, Any]] = {**_PHOTOGRAPHS, "output": {"save_interval": 10}}
 # With 100 small images an epoch is one or two steps, and many more passes overfit:
 # docs/results.md.
 _PICTURES: Mapping[str, Mapping[str, Any]] = {"train": {"min_epoch_steps": 4}}
 
 
 def recipe_for_folder(
-    root: Path, architecture: str | None
+    root: Path, architecture: str | None, tile: int | None = None
 ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
     """Return the recipe for the images under *root*, as :func:`recipe_for` does.
 
     Args:
         root: The folder; if it cannot be read, the dataset reports it later.
         architecture: The architecture chosen by the user, or None.
+        tile: The side of the tiles chosen by the user, or None.
     """
     paths = [path for path in islice(walk_all(root), _FILES) if isinstance(path, Path)]
-    return recipe_for(paths, architecture)
+    return recipe_for(paths, architecture, tile)
 
 
 def recipe_for(
-    images: Sequence[RawImage], architecture: str | None
+    images: Sequence[RawImage], architecture: str | None, tile: int | None = None
 ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
     """Return config tables that suit *images*, and the reason in one line.
 
     Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
-    they get the architecture ``features`` and keep their aspect ratio.
+    they get the architecture ``features`` and keep their aspect ratio. They are reduced to a
+    short side of 256 pixels, unless they are cut into tiles.
 
     Args:
         images: Unreadable ones are left out.
         architecture: The architecture chosen by the user, or None.
+        tile: The side of the tiles chosen by the user, or None.
     """
     if architecture not in (None, "features"):
         return _PICTURES, ""
@@ -62,17 +71,22 @@ def recipe_for(
     short = statistics.median(min(size) for size in sizes)
     if short <= _SMALL_SIDE and architecture is None:
         return _PICTURES, ""
-    aspect = statistics.median(width / height for width, height in sizes)
-    height, width = _resized(aspect)
-    tables: Mapping[str, Mapping[str, Any]] = {
-        "model": {"architecture": "features"},
-        "data": {"image_size": [height, width]},
-    }
     found = statistics.median(width for width, _ in sizes)
+    photographs = f"photographs (about {found:.0f} pixels wide): features of a pretrained network"
+    if tile is not None:
+        return _TILES, "" if architecture else f"{photographs} on tiles of {tile} pixels"
+    height, width = _resized(statistics.median(width / height for width, height in sizes))
+    tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width]}}
     reason = (
-        f"photographs (about {found:.0f} pixels wide): features of a pretrained network at "
-        f"{width}x{height} pixels; 'model.architecture' and 'data.image_size' choose otherwise"
+        f"{photographs} at {width}x{height} pixels; 'model.architecture' and 'data.image_size' "
+        "choose otherwise"
     )
+    if short > _LARGE_SIDE:
+        reason += (
+            f". Details of fewer than {round(short / _PHOTOGRAPH_SIDE)} of the original pixels are "
+            "lost; 'data.tile=256' looks at the images in full size, which takes about "
+            f"{round((short / _PHOTOGRAPH_SIDE) ** 2)} times as long"
+        )
     return tables, "" if architecture else reason
 
 

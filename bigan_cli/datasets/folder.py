@@ -75,10 +75,10 @@ class Folder(Dataset):
 
     @classmethod
     def preset_for(
-        cls, root: Path | None, architecture: str | None
+        cls, root: Path | None, architecture: str | None, tile: int | None = None
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return the recipe for photographs or for small pictures, by the images in *root*."""
-        return ({}, "") if root is None else recipe_for_folder(root, architecture)
+        return ({}, "") if root is None else recipe_for_folder(root, architecture, tile)
 
     def train_items(self) -> Items:
         """Return the images to train on: paths and labels.

@@ -74,7 +74,17 @@ class Detector:
     @property
     def shape(self) -> ImageShape:
         """The shape of the images."""
-        return self.members[0].networks.image_shape
+        return self.members[0].image_shape
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the networks take tiles of the images."""
+        return self.members[0].networks.image_shape != self.shape
+
+    @property
+    def images_at_once(self) -> int:
+        """How many images fill a forward pass; a single one does where it is cut into tiles."""
+        return 1 if self.is_tiled else self.batch_size
 
     @property
     def on_places(self) -> bool:

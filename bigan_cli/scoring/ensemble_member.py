@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bigan_cli.contracts import ScoreComponent
+from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.model.networks import Networks, to_pixels
 from bigan_cli.plugins.faults import plugin_fault, returned
@@ -137,6 +137,11 @@ class EnsembleMember:
         self.cross_fitted = cross_fitted
         self.provenance = provenance or TrainingProvenance()
 
+    @property
+    def image_shape(self) -> ImageShape:
+        """The shape of the images."""
+        return self.networks.image_shape
+
     def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image, name -> float64 ``[N]``.
 
@@ -151,21 +156,21 @@ class EnsembleMember:
         self, inputs: Inputs, batch_size: int
     ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32] | None]:
         """Return :meth:`component_scores` and :meth:`heatmaps` of one forward pass."""
-
-        def both(
-            outputs: LazyNetworkOutputs, count: int
-        ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-            found = [c.value_and_map(outputs) for c in self.components.values()]
-            values = _on_host([value for value, _ in found], count)
-            return values, self._combine_maps(outputs, [heat for _, heat in found], count)
-
-        rows = list(run_batches(self._inference, inputs, batch_size, both))
+        rows = list(run_batches(self._inference, inputs, batch_size, self._values_and_heatmaps))
         components = self._standardised([values for values, _ in rows])
         return components, self._joined([heat for _, heat in rows])
 
     def _values(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float64]:
         """Return the components' raw values of a batch, float64 ``[components, count]``."""
         return _on_host([c.value(outputs) for c in self.components.values()], count)
+
+    def _values_and_heatmaps(
+        self, outputs: LazyNetworkOutputs, count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return :meth:`_values` and :meth:`_locate` of a batch."""
+        found = [c.value_and_map(outputs) for c in self.components.values()]
+        values = _on_host([value for value, _ in found], count)
+        return values, self._combine_maps(outputs, [heat for _, heat in found], count)
 
     def _standardised(self, rows: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         columns = np.concatenate([np.empty((len(self.components), 0)), *rows], axis=1)
@@ -183,14 +188,14 @@ class EnsembleMember:
 
     def reconstruct(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
         """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
-
-        def draw(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
-            drawn = outputs.drawn_reconstruction[:count]
-            images: NDArray[np.uint8] = to_pixels(drawn).cpu().numpy()
-            return images
-
-        rebuilt = list(run_batches(self._inference, pixels, batch_size, draw))
+        rebuilt = list(run_batches(self._inference, pixels, batch_size, self._draw))
         return np.concatenate(rebuilt) if rebuilt else pixels.copy()
+
+    def _draw(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
+        """Return the reconstructions of a batch, uint8 ``[count, C, H, W]``."""
+        drawn = outputs.drawn_reconstruction[:count]
+        images: NDArray[np.uint8] = to_pixels(drawn).cpu().numpy()
+        return images
 
     def heatmaps(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32] | None:
         """Return where each image is anomalous, float32 ``[N, H, W]``; higher is more anomalous.
@@ -214,8 +219,9 @@ class EnsembleMember:
             return None
         # Only on places are all on one scale.
         weights = [weight if outputs.on_places else 1.0 for weight, _ in found]
+        shape = self.networks.image_shape
         combined = combine_maps(
-            [heat[:count].float() for _, heat in found], weights, self._image_size
+            [heat[:count].float() for _, heat in found], weights, (shape.height, shape.width)
         )
         heat: NDArray[np.float32] = combined.cpu().numpy()
         return heat
@@ -226,12 +232,7 @@ class EnsembleMember:
             return np.concatenate(found)
         if rows or not any(has_heatmap(c.component) for c in self.components.values()):
             return None
-        return np.empty((0, *self._image_size), np.float32)
-
-    @property
-    def _image_size(self) -> tuple[int, int]:
-        shape = self.networks.image_shape
-        return shape.height, shape.width
+        return np.empty((0, self.image_shape.height, self.image_shape.width), np.float32)
 
     def encode(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
         """Return E(x), float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.

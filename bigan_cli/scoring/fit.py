@@ -7,7 +7,7 @@ standardised on the validation images, and the threshold is set on the calibrati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
+from bigan_cli.data.tiles import Tiles, Tiling
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
@@ -31,6 +32,7 @@ from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale
+from bigan_cli.scoring.tiled_member import make_member
 
 # Batches of training images that are in memory at a time.
 _READ_TOGETHER = 16
@@ -47,11 +49,17 @@ class NormalImages:
         train: The images that the networks were trained on.
         validation: Sets each component's location and scale.
         calibration: Sets the threshold.
+        tiling: How images are cut for the networks; None if they take whole images. With it
+            *train* holds tiles, *validation* and *calibration* hold images.
+        validation_tiles: Some tiles of the validation images, or their feature maps; None
+            without *tiling*.
     """
 
     train: Inputs
     validation: Inputs
     calibration: Inputs
+    tiling: Tiling | None = field(default=None, kw_only=True)
+    validation_tiles: Inputs | None = field(default=None, kw_only=True)
 
 
 def fit_detector(
@@ -98,8 +106,10 @@ def fit_member(
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
     memories = fit_memories(prepared, usable, normals.train, batch_size, provenance.seed)
-    places = _fit_places(prepared, usable, memories, normals.validation, batch_size)
-    raw = _raw_scores(prepared, usable, memories, places, normals.validation, batch_size)
+    tiles = normals.validation_tiles
+    sample = normals.validation if tiles is None else tiles
+    places = _fit_places(prepared, usable, memories, sample, batch_size)
+    raw = _raw_scores(prepared, usable, memories, places, normals, batch_size)
     fitted = {
         component.name: standardise(
             component,
@@ -110,7 +120,7 @@ def fit_member(
         )
         for component in usable
     }
-    return EnsembleMember(networks, fitted, provenance, prepared)
+    return make_member(networks, fitted, provenance, normals.tiling, prepared)
 
 
 def usable_components(
@@ -169,8 +179,9 @@ def calibrate(
     chunks: list[NDArray[np.float64]] = []
     statistics: list[MapStatistics] = []
     # A few batches at a time: the heatmaps of all images may not fit into memory.
-    for start in range(0, len(normals.calibration), _READ_TOGETHER * batch_size):
-        chunk = normals.calibration[start : start + _READ_TOGETHER * batch_size]
+    together = _READ_TOGETHER * batch_size if normals.tiling is None else 1
+    for start in range(0, len(normals.calibration), together):
+        chunk = normals.calibration[start : start + together]
         _, scores, maps = member_scores(members, chunk, batch_size, heatmaps=True)
         chunks.append(mean(scores))
         statistics += [] if maps is None else [MapStatistics.of(maps)]
@@ -270,9 +281,15 @@ def _raw_scores(
     components: Sequence[ScoreComponent],
     memories: Mapping[str, Mapping[str, Tensor]],
     places: Mapping[str, PlaceScale],
-    inputs: Inputs,
+    normals: NormalImages,
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
+    """Return each component's value of each validation image, float64 ``[N]``."""
+    tiling = normals.tiling
+    inputs: Inputs | Tiles = normals.validation
+    if tiling is not None:
+        inputs = Tiles(np.asarray(normals.validation, np.uint8), tiling)
+
     def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
         values = [
             raw_value(component, outputs, memories[component.name], places.get(component.name))
@@ -284,7 +301,10 @@ def _raw_scores(
     batches = run_batches(networks, inputs, batch_size, score)
     for found, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
         values[:, start : start + batch_size] = found.numpy()
-    return {component.name: row for component, row in zip(components, values, strict=True)}
+    return {
+        component.name: row if tiling is None else tiling.largest(row)
+        for component, row in zip(components, values, strict=True)
+    }
 
 
 def standardise(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bigan_cli.data.tiles import Tiles
 from bigan_cli.model.cpu_threads import single_threaded_pool
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
@@ -38,7 +39,7 @@ def iter_outputs(
 
 def run_batches(
     networks: Networks | InferenceNetworks,
-    inputs: Inputs,
+    inputs: Inputs | Tiles,
     batch_size: int,
     fn: Callable[[LazyNetworkOutputs, int], T],
 ) -> Iterator[T]:
@@ -46,7 +47,7 @@ def run_batches(
 
     Args:
         networks: On their device. A CPU computes as many batches at a time as torch has threads.
-        inputs: Images, uint8 ``[N, C, H, W]``, or their feature maps, ``[N, h, w, K]``.
+        inputs: Images or tiles, uint8 ``[N, C, H, W]``, or feature maps, ``[N, h, w, K]``.
         batch_size: Images per batch.
         fn: Called in any thread, with the outputs of a batch and the number of real images.
     """

@@ -31,6 +31,7 @@ from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember, FittedComponent
 from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.place_scale import PlaceScale
+from bigan_cli.scoring.tiled_member import make_member
 from bigan_cli.storage.checksum import insert_checksum
 from bigan_cli.storage.model_header import (
     FORMAT,
@@ -170,7 +171,13 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
         scores = tensors.get(f"members.{number}.cross_fitting")
         cross_fitted = None if scores is None else CrossFittedScores(*scores.numpy())
         members.append(
-            EnsembleMember(networks, components, stored.provenance, cross_fitted=cross_fitted)
+            make_member(
+                networks,
+                components,
+                stored.provenance,
+                header.tiling,
+                cross_fitted=cross_fitted,
+            )
         )
     return Detector(members, calibration, header.default_fpr, header.batch_size, map_calibration)
 
@@ -212,7 +219,7 @@ def _load_networks(
 ) -> Networks:
     if not all(bool(weight.isfinite().all()) for weight in weights.values()):
         raise damaged(path, "its weights are not finite")
-    shape, latent_dim = header.image_shape, header.config.model.latent_dim
+    shape, latent_dim = header.input_shape, header.config.model.latent_dim
     networks = build_uninitialized(
         architecture, shape, latent_dim, header.heads, header.cycle_discriminators
     )

@@ -23,6 +23,7 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
+from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import one_line
 from bigan_cli.model.diagnostics import TrainingDiagnostics
@@ -103,7 +104,7 @@ class ModelHeader(_Strict):
         bigan_version: What wrote the file.
         epoch: Epochs trained, of the member that was trained longest; 0 is the untrained network.
         config: The resolved configuration of the run.
-        image_shape: What the networks take.
+        image_shape: What images are brought to.
         class_names: The dataset's classes.
         normal_classes: Those that count as normal, by their index.
         preprocessing: How images are brought to that shape.
@@ -152,6 +153,16 @@ class ModelHeader(_Strict):
     def to_json(self) -> str:
         """Return the header as JSON."""
         return json.dumps(self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are cut for the networks; None if these take whole images."""
+        return Tiling.of(self.image_shape, self.config.data.tile)
+
+    @property
+    def input_shape(self) -> ImageShape:
+        """What the networks take: whole images, or tiles."""
+        return self.image_shape if self.tiling is None else self.tiling.tile
 
 
 @dataclass(frozen=True, eq=False)

@@ -252,6 +252,8 @@ def _external_test(
 def _score(detector: Detector, test: TestSet, on_progress: Callable[[int, int], None]) -> Scores:
     pixels = test.images.pixels
     chunk = max(_CHUNK // detector.batch_size, 1) * detector.batch_size
+    if detector.is_tiled:  # one image may take seconds
+        chunk = 1
     chunks: list[Scores] = []
     for start in range(0, max(len(pixels), 1), chunk):
         chunks.append(detector.score(pixels[start : start + chunk]))

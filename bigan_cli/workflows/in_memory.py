@@ -32,9 +32,9 @@ def with_images(registry: Registry, images: Sequence[RawImage], names: Sequence[
 
         @classmethod
         def preset_for(
-            cls, _root: Path | None, architecture: str | None
+            cls, _root: Path | None, architecture: str | None, tile: int | None = None
         ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-            return recipe_for(images, architecture)  # as the dataset ``folder`` does
+            return recipe_for(images, architecture, tile)  # as the dataset ``folder`` does
 
         def train_items(self) -> Items:
             return Items(images, np.zeros(len(images), np.int64), names=names)

@@ -51,7 +51,7 @@ class RunModels:
         self._reopen = reopen
         self._normals = normals
         self._held_out = held_out
-        self._batch_size = batch_size_for(data.image_shape)
+        self._batch_size = batch_size_for(data.input_shape)
         # The last detector with a single member: the same one goes into several files.
         self._single: Detector | None = None
 

@@ -6,9 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.data.prepare import PreparedData
+from bigan_cli.data.tiles import VALIDATION_PIXELS, Tiles
 from bigan_cli.report.grids import comparison_grid, sample_grid, score_caption, test_grid
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.storage.run_directory import RunDirectory
+
+# Large images that are scored and reconstructed at each save, which takes seconds for each.
+_MOST_LARGE = 4
 
 
 class RunPictures:
@@ -16,7 +20,8 @@ class RunPictures:
 
     Args:
         run: Where to write.
-        data: Originals and reconstructions show validation images, which are never trained on.
+        data: Originals and reconstructions show validation images, which are never trained on;
+            their tiles where the networks take tiles.
             Test pictures show normal and anomalous test images, half of each where there are
             enough; without a test set they show calibration images, as their heading says.
     """
@@ -27,7 +32,12 @@ class RunPictures:
         count = config.output.preview_images
         rng = np.random.default_rng(config.train.seed)
         self._normals = data.validation.pixels[:count]
-        self._tests = (data.test if len(data.test) else data.calibration).drawn(count, rng)
+        tests = count
+        if data.tiling is not None:
+            tiles = Tiles(data.validation.pixels, data.tiling)
+            self._normals = tiles.sample(VALIDATION_PIXELS, config.train.seed)[:count]
+            tests = min(count, _MOST_LARGE)
+        self._tests = (data.test if len(data.test) else data.calibration).drawn(tests, rng)
         self._test_note = "" if len(data.test) else ": calibration images, as there is no test set"
         self._class_names = data.class_names
         self._noise: NDArray[np.float32] = rng.standard_normal(

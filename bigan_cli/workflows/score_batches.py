@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import MapFiles
 from bigan_cli.workflows.models import LoadedModel
+
+if TYPE_CHECKING:
+    from bigan_cli.scoring.detector import Detector
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 # More warnings about single files are not useful; every input has its row.
@@ -98,9 +102,9 @@ def score_batches(
     results = map_batches(
         inputs,
         detector.shape,
-        detector.batch_size,
+        detector.images_at_once,
         work,
-        workers=_cpu_workers() if on_cpu else 0,
+        workers=_cpu_workers(detector) if on_cpu else 0,
         options=options,
     )
     for batch, rows in results:
@@ -199,8 +203,11 @@ def _conversions(image: DecodedImage, shape: ImageShape) -> list[str]:
     return [*conversions, *found.remarks]
 
 
-def _cpu_workers() -> int:
+def _cpu_workers(detector: Detector) -> int:
     """Return how many batches a CPU computes at a time; ``OMP_NUM_THREADS`` decides if set."""
     import torch
+
+    if detector.is_tiled:  # its tiles keep all cores busy
+        return 1
 
     return torch.get_num_threads()

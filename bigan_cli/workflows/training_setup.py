@@ -15,6 +15,7 @@ from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
+from bigan_cli.data.tiles import TRAINING_PIXELS, VALIDATION_PIXELS, Tiles
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
@@ -103,12 +104,12 @@ class TrainingSetup:
         if member:
             self.__dict__.pop("networks", None)
         networks = self.networks if member == 0 else self._build(train.seed)
-        fit, validation = self.data.train.pixels, self.data.validation.pixels
+        images, validation = self.network_images
         if features is None:
             return Trainer(
                 networks,
                 train,
-                fit,
+                images,
                 validation,
                 self.device,
                 should_stop=should_stop,
@@ -119,7 +120,7 @@ class TrainingSetup:
         if networks.decoder is not None:
             networks.decoder.to(self.device)
             decoder = DecoderTraining(
-                networks, features.train, fit, _DECODER_STEPS, train.seed, self.device
+                networks, features.train, images, _DECODER_STEPS, train.seed, self.device
             )
         return Trainer(
             networks,
@@ -148,6 +149,20 @@ class TrainingSetup:
         return Trainer(networks, train, as_places(fit), as_places(held_out), self.device)
 
     @cached_property
+    def network_images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What the networks see of the training and the validation images, uint8 ``[N, C, h, w]``.
+
+        With tiling this is a sample of their tiles, the same for all members.
+        """
+        data, tiling = self.data, self.data.tiling
+        if tiling is None:
+            return data.train.pixels, data.validation.pixels
+        seed = self.config.train.seed
+        images = Tiles(data.train.pixels, tiling).sample(TRAINING_PIXELS, seed)
+        validation = Tiles(data.validation.pixels, tiling).sample(VALIDATION_PIXELS, seed)
+        return images[:], validation[:]
+
+    @cached_property
     def features(self) -> TrainingFeatures | None:
         """The feature maps of the normal images; None for networks on pixels.
 
@@ -155,13 +170,14 @@ class TrainingSetup:
         """
         if not self.networks.on_places:
             return None
-        data = self.data
-        sets = [data.train] if data.folds is not None else [data.train, data.validation]
-        if data.folds is None:
-            sets.append(data.calibration)
+        images, validation = self.network_images
+        sets = [images]
+        if self.data.folds is None:
+            whole = self.data.tiling is None  # else too many features: computed at every save
+            sets += [validation, self.data.calibration.pixels if whole else validation[:0]]
         return prepare_features(
             self.networks,
-            [images.pixels for images in sets],
+            sets,
             self.config.train.seed,
             self.device,
             partial(self.callbacks.on_progress, "computing features"),
@@ -170,19 +186,27 @@ class TrainingSetup:
     @property
     def normals(self) -> NormalImages:
         """The normal images that the score is fitted to: their pixels, or their features."""
-        if self.features is not None:
-            features = self.features
+        features, data = self.features, self.data
+        images, validation = self.network_images
+        if data.tiling is not None:
+            return NormalImages(
+                images if features is None else features.train,
+                data.validation.pixels,
+                data.calibration.pixels,
+                tiling=data.tiling,
+                validation_tiles=validation if features is None else features.validation,
+            )
+        if features is not None:
             return NormalImages(features.train, features.validation, features.calibration)
-        data = self.data
-        return NormalImages(data.train.pixels, data.validation.pixels, data.calibration.pixels)
+        return NormalImages(images, validation, data.calibration.pixels)
 
     def _build(self, seed: int) -> Networks:
         return build_networks(
             self.architecture,
-            self.data.image_shape,
+            self.data.input_shape,
             self.config.model.latent_dim,
             seed,
-            heads=wanted_heads(self.config.train, self.data.image_shape),
+            heads=wanted_heads(self.config.train, self.data.input_shape),
             cycle_discriminators=wanted_cycle_discriminators(self.config.train),
         )
 
@@ -218,7 +242,7 @@ def prepare_training(
         callbacks.note(f"note: {note}")
     for warning in data.warnings:
         callbacks.warn(warning)
-    with repeatable_arithmetic(device, data.image_shape, threads):
+    with repeatable_arithmetic(device, data.input_shape, threads):
         _check_rate(data)
         architecture = make_architecture(loaded.registry, data.config.model)
         score = data.config.score
@@ -270,6 +294,11 @@ def _check_cross_fitting(setup: TrainingSetup) -> None:
             "calibrated by cross-fitting: every fold would be a full training",
             "set 'data.calibration=held-out', or 'model.architecture=features' for photographs",
         )
+    if setup.data.tiling is not None:
+        raise UsageError(
+            "images that are cut into tiles cannot be calibrated on by cross-fitting",
+            "set 'data.calibration=held-out'",
+        )
     if setup.config.train.selection != "last":
         raise UsageError(
             "cross-fitting holds no images out to select an epoch with",
@@ -284,9 +313,12 @@ def describe(setup: TrainingSetup) -> list[str]:
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
     if len(data.class_names) == 1:
         normal = "all images are taken as normal"
+    size = f"{data.image_shape} pixels"
+    if data.tiling is not None:
+        size += f" in {count(len(data.tiling), 'tile')} of {data.input_shape}"
     where = f"{setup.device} ({setup.precision})"
     lines = [
-        f"{data.dataset_name} ({data.protocol}): {normal}; {data.image_shape} pixels; {counts}",
+        f"{data.dataset_name} ({data.protocol}): {normal}; {size}; {counts}",
         f"{setup.config.model.architecture} with {setup.parameters:,} parameters on {where}",
     ]
     if data.folds is not None:
