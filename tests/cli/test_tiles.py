@@ -1,0 +1,144 @@
+"""Training on and scoring of large images, in tiles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+SMALL = ("--epochs", 1, "--fpr", 0.2, "--set", "train.max_epoch_steps=8")
+DCGAN = ("--architecture", "dcgan", "--set", "model.options.feature_maps_gen=8", "--set")
+
+
+def texture(height: int, width: int, seed: int) -> Image.Image:
+    """Return a smooth pattern with noise, as of brushed metal."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    wave = 18 * np.sin(x / 7 + rng.uniform(0, 6)) + 12 * np.sin(y / 11 + rng.uniform(0, 6))
+    noise = rng.normal(0, 6, (height, width)).astype(np.float32)
+    return Image.fromarray((128 + wave + noise).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def make_folder(folder: Path, count: int, height: int, width: int) -> Path:
+    folder.mkdir()
+    for i in range(count):
+        texture(height, width, i).save(folder / f"{i:02d}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("tiles") / "good", 20, 72, 100)
+
+
+def test_a_run_on_tiles_scores_and_maps_whole_images(
+    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+) -> None:
+    run = ("--run", tmp_path / "run")
+    done = bigan(
+        *("train", "--dataset", "folder", "--data-root", good, "--save-dir", tmp_path / "run"),
+        *("--tile", 32, *SMALL, *DCGAN, "model.options.feature_maps_disc=8"),
+    )
+    assert done.code == 0, done.err
+    assert "72x100 pixels in 12 tiles of 3x32x32" in done.err
+    config = (tmp_path / "run/config.toml").read_text()
+    assert "tile = 32" in config
+    assert (tmp_path / "run/reconstruction/comparison/epoch-0001.png").is_file()
+    maps = tmp_path / "maps"
+    done = bigan("score", good / "00.jpg", *run, "--maps", maps, "--map-format", "npy", "--json")
+    assert done.code == 0, done.err
+    assert np.load(maps / "00.jpg.npy").shape == (72, 100)
+    assert bigan("reconstruct", good / "00.jpg", *run).code == 0
+
+
+def test_a_side_of_the_image_is_the_shorter_one(
+    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+) -> None:
+    shown = bigan(
+        *("train", "--dry-run", "--dataset", "folder", "--data-root", good),
+        *("--tile", 32, "--image-size", 36, *SMALL, *DCGAN, "model.options.feature_maps_disc=8"),
+    )
+    assert shown.code == 0, shown.err
+    assert "36x50 pixels in 4 tiles" in shown.err
+
+
+def test_photographs_on_tiles_keep_their_size(good: Path, bigan: Callable[..., Any]) -> None:
+    settings = ("data.dataset=folder", f"data.root={good}", "data.tile=64")
+    shown = bigan("config", "show", *(word for text in settings for word in ("--set", text)))
+    assert shown.code == 0, shown.err
+    assert 'architecture = "features"' in shown.out
+    assert "image_size" not in shown.out
+
+
+def test_large_images_without_tiles_are_refused(
+    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+) -> None:
+    done = bigan(
+        *("train", "--dataset", "folder", "--data-root", good, "--save-dir", tmp_path / "run"),
+        *("--image-size", "1200x1600"),
+    )
+    assert done.code == 2
+    assert "--tile 256" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_scratch_in_a_photograph_of_twelve_megapixels_is_framed_in_flat_memory(
+    tmp_path: Path, bigan: Callable[..., Any]
+) -> None:
+    good = make_folder(tmp_path / "good", 12, 3000, 4000)
+    done = bigan(
+        *("train", "--dataset", "folder", "--data-root", good, "--save-dir", tmp_path / "run"),
+        *("--tile", 512, "--epochs", 1, "--fpr", 0.25),
+    )
+    assert done.code == 0, done.err
+    new = tmp_path / "new"
+    new.mkdir()
+    ends = [(1500, 1300), (2100, 1600)]
+    scratched = texture(3000, 4000, 100)
+    ImageDraw.Draw(scratched).line(ends, fill=(215, 215, 210), width=6)
+    scratched.save(new / "scratched.jpg", quality=95)
+    first = _score(tmp_path, [new / "scratched.jpg"])
+    (row,) = first["rows"]
+    assert row["label"] == "anomaly"
+    region = max(row["regions"], key=lambda region: region["peak"])
+    # The frame holds the scratch, and not much more.
+    assert abs(region["left"] - ends[0][0]) < 64
+    assert abs(region["top"] - ends[0][1]) < 64
+    assert abs(region["left"] + region["width"] - ends[1][0]) < 64
+    assert abs(region["top"] + region["height"] - ends[1][1]) < 64
+    with Image.open(tmp_path / "maps/scratched.jpg.png") as overlay:
+        assert overlay.size == (4000, 3000)
+    several = _score(tmp_path, [new / "scratched.jpg", *sorted(good.iterdir())[:3]])
+    assert several["peak"] < 1.25 * first["peak"]
+    assert several["peak"] < 2 * 2**30
+    assert several["rows"][0]["score"] == row["score"]
+
+
+def _score(folder: Path, images: list[Path]) -> dict[str, Any]:
+    """Return the rows of ``bigan score --maps`` and the most memory that it used, in bytes."""
+    # ``ru_maxrss`` of a process starts at that of the process which started it, and pytest is
+    # large: a small one stands between.
+    launcher = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run([sys.executable, '-m', 'bigan_cli', *sys.argv[1:]])\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n"
+        "sys.exit(done.returncode)\n"
+    )
+    words = ["score", *images, "--run", folder / "run", "--maps", folder / "maps", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", launcher, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return {"rows": rows, "peak": 1024 * int(done.stderr.splitlines()[-1])}
