@@ -244,7 +244,7 @@ def test_a_wrong_run_file(
 def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
     size: str, run_file: RunFile, problems: Problems
 ) -> None:
-    allowed = "a side or [height, width], each from 8 to 1024"
+    allowed = "a side or [height, width], each from 8 to 16384"
     assert problems(file=run_file(f"[data]\nimage_size = {size}")) == [
         (f"run.toml: data.image_size must be {allowed}, got {size}", "")
     ]
@@ -257,12 +257,12 @@ def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
         ({"train.epochs": 0}, "must be a whole number of 1 or more, got 0", ""),
         (
             {"data.image_size": "big"},
-            'must be a side or [height, width], each from 8 to 1024, got "big"',
+            'must be a side or [height, width], each from 8 to 16384, got "big"',
             "",
         ),
         (
             {"data.image_size": "4x4"},
-            'must be a side or [height, width], each from 8 to 1024, got "4x4"',
+            'must be a side or [height, width], each from 8 to 16384, got "4x4"',
             "",
         ),
         (
