@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ from bigan_cli.plugins.registry import COMPONENT
 from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
-from bigan_cli.testing._checks import NotApplicable, cached_fixture, check, require
+from bigan_cli.testing._checks import (
+    ContractViolation,
+    NotApplicable,
+    cached_fixture,
+    check,
+    require,
+)
 from bigan_cli.testing._networks import small_networks
 from bigan_cli.testing._plugin import PluginKit
 
@@ -151,6 +158,42 @@ class ComponentKit(PluginKit):
         return ""
 
     @check
+    def scores_are_the_same_in_any_thread(self) -> str:
+        """Several threads at the same time get the same scores and heatmaps as one."""
+        shape = _SHAPES[0]
+        pixels, fitted = _odd_images(shape), self._fitted[shape]
+        networks = prepare_for_inference(small_networks(shape))
+
+        def call(i: int) -> tuple[Tensor, Tensor | None]:
+            with torch.no_grad():
+                outputs = LazyNetworkOutputs(networks, _to_x(pixels[i : i + 1]))
+                heat = self._component.heatmap(outputs, fitted)
+                return self._component.score(outputs, fitted), heat
+
+        alone = [call(i) for i in range(len(pixels))]
+        places = [i % len(pixels) for i in range(4 * len(pixels))]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(call, places))
+        for i, (values, heat) in zip(places, found, strict=True):
+            score, one = alone[i]
+            same = torch.allclose(values, score, _RELATIVE, _ABSOLUTE)
+            require(same, "the score of an image is another one in another thread")
+            if one is not None:
+                same = heat is not None and torch.allclose(heat, one, _RELATIVE, _ABSOLUTE)
+                require(same, "the heatmap of an image is another one in another thread")
+        return ""
+
+    @check
+    def scores_differ(self) -> str:
+        """Different images get different scores."""
+        for shape in _SHAPES:
+            pixels = np.concatenate([_odd_images(shape), _smooth_images(shape, _BATCH)])
+            values = self._score(shape, pixels, self._fitted[shape])
+            if bool((values != values[0]).any()):
+                return ""
+        raise ContractViolation(f"every image gets the score {float(values[0]):g}")
+
+    @check
     def inputs_are_not_modified(self) -> str:
         """It modifies neither the images and outputs of the networks nor its fitted tensors."""
         shape = _SHAPES[1]
@@ -202,9 +245,11 @@ class ComponentKit(PluginKit):
                     all(a is None for a in alone), "heatmap() returns None for some batches only"
                 )
                 return "it has none"
-            wanted = (len(pixels), shape.height, shape.width)
             given = tuple(together.shape)
-            require(given == wanted, f"heatmap() of images {shape} returns {given}, not {wanted}")
+            good = len(given) == 3 and given[0] == len(pixels) and min(given) > 0
+            wanted = f"({len(pixels)}, h, w)"
+            require(good, f"heatmap() of images {shape} gives {given}, not {wanted}")
+            require(together.is_floating_point(), f"heatmap() gives {together.dtype}, not floats")
             require(bool(torch.isfinite(together).all()), f"a heatmap of {shape} is not finite")
             single = torch.cat([a for a in alone if a is not None])
             require(

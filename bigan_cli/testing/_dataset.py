@@ -30,6 +30,8 @@ from bigan_cli.testing._items import (
     check_lazy,
     check_native_shape,
     check_readable,
+    check_sides,
+    check_threads,
     same_items,
     shared_images,
 )
@@ -185,6 +187,22 @@ class DatasetKit(PluginKit):
         _, items = self._opened
         counts = [check_readable(split, found) for split, found in items.items()]
         return f"{sum(counts)} images checked"
+
+    @check
+    def images_come_from_any_thread(self) -> str:
+        """Images and masks are the same when several threads index them at the same time."""
+        _, items = self._opened
+        for split, found in items.items():
+            check_threads(split, found)
+        return ""
+
+    @check
+    def images_are_large_enough(self) -> str:
+        """Images are 8 pixels a side or more."""
+        _, items = self._opened
+        for split, found in items.items():
+            check_sides(split, found)
+        return ""
 
     @check
     def declared_shape_is_true(self) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from bigan_cli.contracts import CHANNELS, ImageShape, Items
+from bigan_cli.contracts import CHANNELS, SMALLEST_SIDE, ImageShape, Items
 from bigan_cli.data.decode import read_image
 from bigan_cli.data.find_shape import find_shape
 from bigan_cli.data.unreadable import UnreadableImage
+from bigan_cli.plugins.checks import format_error
 from bigan_cli.testing._checks import ContractViolation, require, shorten
 
 _SAMPLE = 12
+_THREADS = 4
 # Decoded images in a list may take this much memory.
 _LIST_BYTES = 64 * 2**20
 _PIXEL_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
@@ -177,3 +180,49 @@ def _digest(raw: Any) -> object:
         return raw
     pixels = np.ascontiguousarray(np.asarray(raw))
     return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+
+
+def check_threads(split: str, items: Items) -> None:
+    """Refuse images or masks that fail, or are others, in other threads than the first."""
+    places = sample(items)
+    for what, sequence in (("image", items.images), ("mask", items.masks)):
+        if sequence is None or isinstance(sequence, np.ndarray):
+            continue
+        expected = [_content(sequence[i]) for i in places]
+        # Each place several times, so that threads meet.
+        wanted = [i for i in places for _ in range(_THREADS)]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            futures = [pool.submit(_fetch, sequence, i) for i in wanted]
+        for i, future in zip(wanted, futures, strict=True):
+            try:
+                same = future.result() == expected[places.index(i)]
+            except Exception as error:
+                raise ContractViolation(
+                    f"{what} {i} of the {split} split, indexed in another thread: "
+                    f"{format_error(error)}; bigan decodes in several threads"
+                ) from error
+            require(same, f"{what} {i} of the {split} split is another one in another thread")
+
+
+def _fetch(sequence: Any, i: int) -> object:
+    return _content(sequence[i])
+
+
+def _content(raw: Any) -> object:
+    if isinstance(raw, tuple):
+        return tuple(map(_digest, raw))
+    return None if raw is None else _digest(raw)
+
+
+def check_sides(split: str, items: Items) -> None:
+    """Refuse a sample with an image of fewer than 8 pixels a side."""
+    for i in sample(items):
+        try:
+            shape = _shape_of(items.images[i])
+        except UnidentifiedImageError:  # another check reports it
+            continue
+        require(
+            min(shape.height, shape.width) >= SMALLEST_SIDE,
+            f"image {i} of the {split} split is {shape.width}x{shape.height} pixels, "
+            f"fewer than {SMALLEST_SIDE} a side",
+        )

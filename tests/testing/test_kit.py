@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -136,6 +138,40 @@ class TooFew(Frogs):
         return Items(items.images[:16], items.labels[:16])
 
 
+class Tiny(Frogs):
+    image_shape = ImageShape(1, 4, 4)
+
+    def items(self, seed):
+        items = super().items(seed)
+        return Items(items.images[:, :4, :4], items.labels)
+
+
+class Rows(Sequence):
+    """Images in a database, to be read in the thread that opened it."""
+
+    def __init__(self, grey):
+        self.database = sqlite3.connect(":memory:")
+        self.database.execute("create table images (pixels blob)")
+        self.database.executemany("insert into images values (?)", [(g.tobytes(),) for g in grey])
+        self.count = len(grey)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.count:
+            raise IndexError(i)
+        query = "select pixels from images where rowid = ?"
+        (row,) = self.database.execute(query, (int(i) + 1,)).fetchall()
+        return np.frombuffer(row[0], np.uint8).reshape(8, 8)
+
+
+class InADatabase(Frogs):
+    def items(self, seed):
+        items = super().items(seed)
+        return Items(Rows(items.images), items.labels)
+
+
 class AnyName(Frogs):
     name = "Frogs!"
 
@@ -156,6 +192,8 @@ DATASETS = {
     BadPreset: ("preset_is_valid", "train.epochs"),
     TwoOfOneName: ("fields_agree", "78 names of the train split are repeated"),
     TooFew: ("a_run_can_be_split", "too few normal images to train on: 8 of green"),
+    Tiny: ("images_are_large_enough", "image 0 of the train split is 4x4 pixels, fewer than 8"),
+    InADatabase: ("images_come_from_any_thread", "ProgrammingError: SQLite objects created in"),
     AnyName: ("is_accepted", "AnyName.name must be lower-case letters"),
 }
 
@@ -455,6 +493,26 @@ class SmallMap(Plain):
         return outputs.x.mean(dim=1)[:, ::2, ::2]
 
 
+class FlatMap(Plain):
+    def heatmap(self, outputs, fitted):
+        return outputs.x.mean(dim=1).flatten(1)
+
+
+class Constant(Plain):
+    def score(self, outputs, fitted):
+        return 0 * outputs.z[:, 0]
+
+
+class OneThread(Plain):
+    def __init__(self, options):
+        super().__init__(options)
+        self.stored = sqlite3.connect(":memory:")
+
+    def score(self, outputs, fitted):
+        self.stored.execute("select 1")
+        return super().score(outputs, fitted)
+
+
 class Boundless(Plain):
     def fit_limit(self):
         return 0
@@ -474,7 +532,9 @@ COMPONENTS = {
     Overflowing: ("embeds_each_image", "is not finite"),
     Hungry: ("few_images_are_enough", "RuntimeError"),
     SecretlyFeatured: ("needs_are_declared", "no image features"),
-    SmallMap: ("heatmaps_fit_the_images", "returns (5, 4, 4), not (5, 8, 8)"),
+    FlatMap: ("heatmaps_fit_the_images", "gives (5, 64), not (5, h, w)"),
+    Constant: ("scores_differ", "every image gets the score"),
+    OneThread: ("scores_are_the_same_in_any_thread", "ProgrammingError"),
     Boundless: ("fit_limit_is_valid", "fit_limit() returned 0"),
     Negative: ("is_accepted", "Negative.weight must be a number of 0 or more"),
 }
@@ -486,8 +546,9 @@ def test_a_score_component_that_breaks_its_contract_is_found_out(cls):
     assert words in broken(score_component_checks(cls))[check]
 
 
-def test_a_score_component_that_keeps_its_contract():
-    assert broken(score_component_checks(Plain)) == {}
+@pytest.mark.parametrize("cls", [Plain, SmallMap])
+def test_a_score_component_that_keeps_its_contract(cls):
+    assert broken(score_component_checks(cls)) == {}
 
 
 # As tests of an author
