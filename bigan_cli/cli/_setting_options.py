@@ -24,6 +24,8 @@ ROWS: tuple[tuple[str, str, str, str, str, bool, tuple[str, ...], str, str, str]
      'Side of the tiles that large images are cut into, in pixels.'),
     ('data.input_channels', '--input-channels', 'Data', '', 'int', False, (), "the dataset's own", '',
      'Channels: 1 grey, 3 RGB or 4 RGBA.'),
+    ('data.exclude', '--exclude', 'Data', 'FILE', 'Path', False, (), '', '',
+     "Images to leave out: a list of paths, or the CSV of 'bigan data check' with the column exclude filled in."),
     ('model.architecture', '--architecture', 'Networks', 'NAME', 'str', False, (), 'dcgan', '',
      "Network architecture; 'bigan architectures' lists them."),
     ('model.latent_dim', '--latent-dim', 'Networks', '', 'int', False, (), '32', '',

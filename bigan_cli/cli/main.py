@@ -83,6 +83,10 @@ COMMANDS: Entries = {
             "List the score components with their weights, or show the options of one.",
             "bigan components latent_neighbours",
         ),
+        "data": entry(
+            "Check a folder of images before training.",
+            "bigan data check ./good --output check",
+        ),
         "plugins": entry(
             "List the plugins, what each provides, and which are broken; write and check your own.",
             "bigan plugins new tree-frogs",

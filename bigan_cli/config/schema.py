@@ -119,6 +119,12 @@ class DataConfig(Table):
         description="Share of the normal training images that sets the threshold. Of few images "
         "at least 100, or 25 % where that is less.",
     )
+    exclude: Annotated[Path | None, Flag("--exclude", DATA, "FILE")] = Field(
+        None,
+        description="Images to leave out: a list of paths, or the CSV of 'bigan data check' with "
+        "the column exclude filled in.",
+        examples=["check/images.csv"],
+    )
     calibration: Literal["auto", "held-out", "cross-fitting"] = Field(
         "held-out",
         description="Images that set the threshold: held-out ones, or all of them by "

@@ -14,6 +14,7 @@ import numpy as np
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data import dataset_calls
 from bigan_cli.data.cache import cached
+from bigan_cli.data.exclude import leave_out, read_exclusions
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.load import (
@@ -64,11 +65,18 @@ class ImagePool:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset, options: DecodeOptions = DEFAULTS) -> ImagePool:
+    def of(
+        cls, dataset: Dataset, options: DecodeOptions = DEFAULTS, exclude: Path | None = None
+    ) -> ImagePool:
         """Return the pool of *dataset*, and check the contract of the dataset.
 
+        Args:
+            dataset: Of which the images are.
+            options: How files are read.
+            exclude: Lists images to leave out; see :func:`read_exclusions`.
+
         Raises:
-            DataError: There are no training images.
+            DataError: There are no training images, or *exclude* names no image of the dataset.
             PluginError: The contract is violated, or the dataset's code raises an exception.
         """
         train = dataset_calls.items(dataset, "train_items")
@@ -81,6 +89,11 @@ class ImagePool:
                 f"the dataset {dataset.name} has no images to train on in {dataset.location.root}",
                 "is that the right folder? --data-root FOLDER names another",
             )
+        description, warnings = dataset_calls.describe(dataset), dataset_calls.warnings(dataset)
+        if exclude is not None:
+            train, test, note, more = _without(dataset, train, test, exclude)
+            description = f"{description}; {note}" if description else note
+            warnings = (*warnings, *more)
         labels = Labels(
             np.asarray(train.labels, np.int64),
             np.asarray(test.labels, np.int64),
@@ -93,8 +106,8 @@ class ImagePool:
             test,
             labels,
             options,
-            description=dataset_calls.describe(dataset),
-            warnings=dataset_calls.warnings(dataset),
+            description=description,
+            warnings=warnings,
         )
 
     def notes(self) -> tuple[str, ...]:
@@ -250,3 +263,26 @@ class _Fetched(Sequence[T]):
             return _Fetched(self._split, self._places[index], self._fetch)
         name, i = self._places[index]
         return self._fetch(self._split[name], i)
+
+
+def _without(
+    dataset: Dataset, train: Items, test: Items, exclude: Path
+) -> tuple[Items, Items, str, tuple[str, ...]]:
+    """Return both splits without the images that *exclude* lists, a note, and warnings."""
+    listed = read_exclusions(exclude)
+    root = dataset.location.root
+    train, of_train = leave_out(train, listed, root)
+    test, of_test = leave_out(test, listed, root)
+    unknown = [each for each in dict.fromkeys(listed) if each not in of_train | of_test]
+    if listed and not of_train | of_test:
+        raise DataError(
+            f"{exclude} names no image of the dataset {dataset.name} (for instance {unknown[0]})",
+            "paths are relative to 'data.root'",
+        )
+    warnings: tuple[str, ...] = ()
+    if unknown:
+        images = count(len(unknown), "path")
+        warnings = (f"{exclude} names {images} that the dataset does not have ({unknown[0]}, ...)",)
+    if not len(train):
+        raise DataError(f"{exclude} leaves no image to train on")
+    return train, test, f"{count(len(of_train | of_test), 'image')} excluded", warnings

@@ -138,7 +138,7 @@ def prepare(
         UsageError: The options contradict each other or name an unknown class.
         PluginError: The dataset violates its contract.
     """
-    pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
+    pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     parts = {name: getattr(splits, name) for name in PARTS}
@@ -182,7 +182,7 @@ def reopen_test(
         UsageError: The configuration does not fit the dataset.
         PluginError: The dataset violates its contract.
     """
-    pool = ImagePool.of(dataset, DecodeOptions.of(config.data))
+    pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
     (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress)
@@ -251,6 +251,7 @@ def _written_in(
         "inlier": given.inlier if given.inlier or given.outlier else normal,
         "image_size": size if found_here else given.image_size,
         "input_channels": shape.channels,
+        "exclude": given.exclude and given.exclude.absolute(),
         "calibration": "held-out" if splits.folds is None else "cross-fitting",
     }
     return config.model_copy(update={"data": given.model_copy(update=found)})

@@ -1,0 +1,83 @@
+"""Images that are left out of a dataset: a list, or the CSV of ``bigan data check``."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bigan_cli.contracts import Items
+from bigan_cli.errors import DataError
+
+_PATH, _EXCLUDE = "path", "exclude"
+
+
+def read_exclusions(file: Path) -> tuple[str, ...]:
+    """Return the paths that *file* lists, as they are written there.
+
+    Args:
+        file: One path a line, with empty lines and lines that start with ``#`` ignored; or a
+            CSV with the column ``path``, of which the rows count that have anything in the
+            column ``exclude``, or all rows where there is no such column.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise DataError(
+            f"cannot read {file}: {why}", "'data.exclude' is a list or a CSV"
+        ) from error
+    header = next(csv.reader(lines[:1]), [])
+    if _PATH in header:
+        rows = csv.DictReader(lines)
+        return tuple(
+            row[_PATH] for row in rows if row[_PATH] and (row.get(_EXCLUDE, "x") or "").strip()
+        )
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def leave_out(
+    items: Items, excluded: Sequence[str], root: Path | None
+) -> tuple[Items, frozenset[str]]:
+    """Return *items* without the *excluded* images, and which of these were among them.
+
+    Args:
+        items: Of one split.
+        excluded: Names of items, or paths, absolute or relative to *root* or the working folder.
+        root: The folder of the dataset.
+    """
+    if not excluded:
+        return items, frozenset()
+    wanted: dict[str, str] = {}
+    for each in excluded:
+        for key in (each, _absolute(each), _absolute(Path(root or "") / each)):
+            wanted.setdefault(key, each)
+    found: dict[int, str] = {}
+    for i in range(len(items)):
+        image = items.images[i] if not isinstance(items.images, np.ndarray) else None
+        keys = [items.names[i]] if items.names is not None else []
+        keys += [_absolute(image)] if isinstance(image, str | os.PathLike) else []
+        entry = next((wanted[key] for key in keys if key in wanted), None)
+        if entry is not None:
+            found[i] = entry
+    kept = [i for i in range(len(items)) if i not in found]
+    images = items.images
+    left = replace(
+        items,
+        images=images[kept] if isinstance(images, np.ndarray) else [images[i] for i in kept],
+        labels=items.labels[kept],
+        masks=None if items.masks is None else [items.masks[i] for i in kept],
+        names=None if items.names is None else [items.names[i] for i in kept],
+    )
+    return left if found else items, frozenset(found.values())
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  links are not followed: names count
