@@ -8,6 +8,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from bigan_cli import BiganWarning
+from bigan_cli.errors import UsageError
 from bigan_cli.sklearn import BiGANOutlierDetector
 
 SMALL = {"epochs": 2, "feature_maps": 4, "latent_dim": 4, "device": "cpu"}
@@ -63,3 +64,8 @@ def test_in_a_pipeline_and_in_cross_validation():
 
     shares = cross_val_score(pipeline, rows, scoring=share_of_inliers, cv=2, error_score="raise")
     assert ((shares >= 0) & (shares <= 1)).all()
+
+
+def test_rows_are_not_cut_into_tiles():
+    with pytest.raises(UsageError, match="tiles"):
+        BiGANOutlierDetector(settings={"tile": 32}).fit(DIGITS[:40])

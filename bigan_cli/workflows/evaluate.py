@@ -282,7 +282,7 @@ def _with_pixels(
 def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetrics:
     """Return the metrics of the heatmaps, each at the size of its image in the dataset."""
     histograms = PixelHistograms()
-    chunk = _MAPS_TOGETHER * detector.batch_size
+    chunk = 1 if detector.is_tiled else _MAPS_TOGETHER * detector.batch_size
     for start in range(0, len(masks.index), chunk):
         images = masks.index[start : start + chunk]
         heatmaps = detector.heatmaps(test.images.pixels[images])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.splits import part_sizes
+from bigan_cli.errors import UsageError
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device
 from bigan_cli.model.networks import build_networks
@@ -41,10 +42,15 @@ def fit_images(
 
     Raises:
         TrainingError: Training diverged or ran out of memory.
-        UsageError: The score has no usable component.
+        UsageError: The score has no usable component, or ``data.tile`` is set.
     """
     callbacks = callbacks or Callbacks()
     config, registry = loaded.config, loaded.registry
+    if config.data.tile is not None:
+        raise UsageError(
+            "arrays of one row per image are not cut into tiles",
+            "leave out 'data.tile', or train with bigan.train",
+        )
     device = resolve_device(config.train.device)
     shape = ImageShape(*pixels.shape[1:])
     with (

@@ -34,16 +34,31 @@ def make_folder(folder: Path, count: int, height: int, width: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("tiles") / "good", 20, 72, 100)
+def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of good surfaces, and of scratched ones with masks to test on."""
+    root = tmp_path_factory.mktemp("tiles") / "surfaces"
+    for name in ("train", "test", "ground_truth"):
+        (root / name).mkdir(parents=True)
+    make_folder(root / "train/good", 20, 72, 100)
+    make_folder(root / "test/good", 3, 72, 100)
+    make_folder(root / "test/scratch", 3, 72, 100)
+    (root / "ground_truth/scratch").mkdir()
+    for file in (root / "test/scratch").iterdir():
+        mask = Image.new("L", (100, 72))
+        ImageDraw.Draw(mask).line([(20, 20), (60, 50)], fill=255, width=3)
+        mask.save(root / "ground_truth/scratch" / f"{file.stem}.png")
+        with Image.open(file) as image:
+            image.paste((255, 255, 255), (0, 0), mask)
+            image.save(file, quality=95)
+    return root
 
 
 def test_a_run_on_tiles_scores_and_maps_whole_images(
-    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+    surfaces: Path, tmp_path: Path, bigan: Callable[..., Any]
 ) -> None:
     run = ("--run", tmp_path / "run")
     done = bigan(
-        *("train", "--dataset", "folder", "--data-root", good, "--save-dir", tmp_path / "run"),
+        *("train", "--dataset", "folder", "--data-root", surfaces, "--save-dir", tmp_path / "run"),
         *("--tile", 32, *SMALL, *DCGAN, "model.options.feature_maps_disc=8"),
     )
     assert done.code == 0, done.err
@@ -51,26 +66,29 @@ def test_a_run_on_tiles_scores_and_maps_whole_images(
     config = (tmp_path / "run/config.toml").read_text()
     assert "tile = 32" in config
     assert (tmp_path / "run/reconstruction/comparison/epoch-0001.png").is_file()
-    maps = tmp_path / "maps"
-    done = bigan("score", good / "00.jpg", *run, "--maps", maps, "--map-format", "npy", "--json")
+    maps, image = tmp_path / "maps", surfaces / "train/good/00.jpg"
+    done = bigan("score", image, *run, "--maps", maps, "--map-format", "npy", "--json")
     assert done.code == 0, done.err
     assert np.load(maps / "00.jpg.npy").shape == (72, 100)
-    assert bigan("reconstruct", good / "00.jpg", *run).code == 0
+    assert bigan("reconstruct", image, *run).code == 0
+    done = bigan("evaluate", *run, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["trained"]["pixel_auroc"] is not None
 
 
 def test_a_side_of_the_image_is_the_shorter_one(
-    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+    surfaces: Path, tmp_path: Path, bigan: Callable[..., Any]
 ) -> None:
     shown = bigan(
-        *("train", "--dry-run", "--dataset", "folder", "--data-root", good),
+        *("train", "--dry-run", "--dataset", "folder", "--data-root", surfaces),
         *("--tile", 32, "--image-size", 36, *SMALL, *DCGAN, "model.options.feature_maps_disc=8"),
     )
     assert shown.code == 0, shown.err
     assert "36x50 pixels in 4 tiles" in shown.err
 
 
-def test_photographs_on_tiles_keep_their_size(good: Path, bigan: Callable[..., Any]) -> None:
-    settings = ("data.dataset=folder", f"data.root={good}", "data.tile=64")
+def test_photographs_on_tiles_keep_their_size(surfaces: Path, bigan: Callable[..., Any]) -> None:
+    settings = ("data.dataset=folder", f"data.root={surfaces}", "data.tile=64")
     shown = bigan("config", "show", *(word for text in settings for word in ("--set", text)))
     assert shown.code == 0, shown.err
     assert 'architecture = "features"' in shown.out
@@ -78,10 +96,10 @@ def test_photographs_on_tiles_keep_their_size(good: Path, bigan: Callable[..., A
 
 
 def test_large_images_without_tiles_are_refused(
-    good: Path, tmp_path: Path, bigan: Callable[..., Any]
+    surfaces: Path, tmp_path: Path, bigan: Callable[..., Any]
 ) -> None:
     done = bigan(
-        *("train", "--dataset", "folder", "--data-root", good, "--save-dir", tmp_path / "run"),
+        *("train", "--dataset", "folder", "--data-root", surfaces, "--save-dir", tmp_path / "run"),
         *("--image-size", "1200x1600"),
     )
     assert done.code == 2

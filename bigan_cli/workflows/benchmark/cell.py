@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bigan_cli.atomic import write_lock
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.contracts import EpochRecord
-from bigan_cli.errors import BiganError, DataError, RunDirectoryError
+from bigan_cli.errors import BiganError, DataError, RunDirectoryError, UsageError
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows import run_config
 from bigan_cli.workflows.benchmark.grid import Cell, SharedSettings
@@ -221,6 +221,7 @@ def compute_baselines(path: Path, data_root: Path | None, worker: Worker) -> dic
     Raises:
         RunDirectoryError: There is no run.
         DataError: Its images are missing or have changed.
+        UsageError: They are cut into tiles.
     """
     from bigan_cli.data.prepare import open_dataset, prepare
     from bigan_cli.evaluation.baselines import run_baselines
@@ -238,6 +239,11 @@ def compute_baselines(path: Path, data_root: Path | None, worker: Worker) -> dic
         raise DataError(
             f"the images of {prepared.dataset_name} have changed since {path} was trained",
             "figures of different images cannot be compared; train again",
+        )
+    if prepared.tiling is not None:
+        raise UsageError(
+            "baselines take whole images as vectors of pixels, and these are cut into tiles",
+            "leave out the baselines, or set 'data.image_size' in place of 'data.tile'",
         )
     test = prepared.test
     return run_baselines(prepared.train.pixels, test.pixels, test.outlier, config.train.seed)
