@@ -36,7 +36,7 @@ from bigan_cli.workflows.callbacks import Callbacks
 # With fewer steps the networks hardly differ from untrained ones.
 _FEW_STEPS = 100
 # Steps of the decoder for pictures after each epoch.
-_DECODER_STEPS = 20
+_DECODER_STEPS = 30
 
 
 @dataclass(frozen=True)
