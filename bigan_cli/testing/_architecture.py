@@ -15,10 +15,18 @@ from torch import Tensor, nn
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import Architecture, ImageShape
 from bigan_cli.errors import UsageError
-from bigan_cli.model.networks import Networks
+from bigan_cli.model.batches import Samples
+from bigan_cli.model.networks import Networks, assemble
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins.registry import ARCHITECTURE
-from bigan_cli.testing._checks import ContractViolation, cached_fixture, check, require, shorten
+from bigan_cli.testing._checks import (
+    ContractViolation,
+    NotApplicable,
+    cached_fixture,
+    check,
+    require,
+    shorten,
+)
 from bigan_cli.testing._plugin import PluginKit
 
 _BATCH = 3
@@ -53,7 +61,11 @@ class ArchitectureKit(PluginKit):
         latent_dim = latent_dim or self.latent_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            parts = self.cls(self.options).build(shape, latent_dim)
+            architecture = self.cls(self.options)
+            if architecture.feature_extractor(shape, pretrained=False) is not None:
+                torch.manual_seed(seed)
+                return assemble(architecture, shape, latent_dim, pretrained=False)
+            parts = architecture.build(shape, latent_dim)
         three = isinstance(parts, tuple) and len(parts) == 3
         require(
             three and all(isinstance(part, nn.Module) for part in parts),
@@ -106,16 +118,19 @@ class ArchitectureKit(PluginKit):
         for latent_dim in (1, 33):
             networks = self._build(self._smallest, latent_dim=latent_dim).eval()
             with torch.no_grad():
-                z = networks.encoder(_images(self._smallest))
+                z = networks.encoder(_inputs(networks))
             require(
-                tuple(z.shape) == (_BATCH, latent_dim),
+                tuple(z.shape) == (_BATCH, latent_dim, *_places(networks)),
                 f"with latent_dim {latent_dim}, the encoder returns {tuple(z.shape)}",
             )
         return ""
 
     @check
     def outputs_have_their_shapes(self) -> str:
-        """E returns [N, d], G [N, C, H, W] in [-1, 1], D [N] and [N, F], all finite."""
+        """E returns [N, d], G [N, C, H, W] in [-1, 1], D [N] and [N, F], all finite.
+
+        On places E returns [N, d, h, w], G [N, K, h, w], D [N, h, w] and [N, F, h, w].
+        """
         for shape, networks in self._networks():
             for training in (False, True):
                 networks.train(training)
@@ -136,7 +151,7 @@ class ArchitectureKit(PluginKit):
         for shape, networks in self._networks():
             networks.eval()
             before = {name: value.clone() for name, value in networks.state_dict().items()}
-            first, second = (_outputs(networks, _images(shape)) for _ in range(2))
+            first, second = (_outputs(networks, _inputs(networks)) for _ in range(2))
             for part, output in first.items():
                 require(
                     torch.equal(output, second[part]),
@@ -151,7 +166,7 @@ class ArchitectureKit(PluginKit):
         """In eval() the outputs for an image do not depend on the other images of the batch."""
         for shape, networks in self._networks():
             networks.eval()
-            x = _images(shape)
+            x = _inputs(networks)
             together = _outputs(networks, x)
             for i in range(len(x)):
                 for part, alone in _outputs(networks, x[i : i + 1], start=i).items():
@@ -168,7 +183,7 @@ class ArchitectureKit(PluginKit):
         """E(x) and D(x, z) do not modify the results of features(x) and image_features(x)."""
         for shape, networks in self._networks():
             networks.eval()
-            x, z = _images(shape), _latents(networks)
+            x, z = _inputs(networks), _latents(networks)
             for name, module, inputs in (
                 ("features", networks.encoder, (x,)),
                 ("image_features", networks.discriminator, (x, z)),
@@ -203,7 +218,7 @@ class ArchitectureKit(PluginKit):
             payload = save({n: v.contiguous() for n, v in networks.state_dict().items()})
             rebuilt = self._build(shape, seed=9)
             rebuilt.load_state_dict(load(payload))
-            x = _images(shape)
+            x = _inputs(networks)
             kept, loaded = _outputs(networks, x), _outputs(rebuilt.eval(), x)
             for part, output in kept.items():
                 require(
@@ -217,17 +232,77 @@ class ArchitectureKit(PluginKit):
     def it_can_be_trained(self) -> str:
         """Two epochs of training have finite losses."""
         shape = self._smallest
-        pixels = np.random.default_rng(0).integers(
-            0, 256, (16, shape.channels, shape.height, shape.width), dtype=np.uint8
-        )
+        networks, rng = self._build(shape), np.random.default_rng(0)
         config = TrainConfig(epochs=2, batch_size=8, seed=0, device="cpu", precision="fp32")
-        trainer = Trainer(self._build(shape), config, pixels, pixels[:8], torch.device("cpu"))
+        samples: Samples
+        if networks.on_places:
+            size = (16, networks.input_shape.channels, 1, 1)
+            samples = rng.standard_normal(size).astype(np.float16)
+            config = config.model_copy(update={"distortions": ("feature_noise",)})
+        else:
+            size = (16, shape.channels, shape.height, shape.width)
+            samples = rng.integers(0, 256, size, dtype=np.uint8)
+        trainer = Trainer(networks, config, samples, samples[:8], torch.device("cpu"))
         records = list(trainer.epochs())
         require(
             all(math.isfinite(v) for record in records for v in record.losses.values()),
             f"the losses are {dict(records[-1].losses)}",
         )
         return f"two epochs on images {shape}"
+
+    @check
+    def features_keep_their_contract(self) -> str:
+        """On features: a frozen extractor, normalise(raw(x)), independent places, a decoder."""
+        shape, networks = next(self._networks())
+        if networks.extractor is None:
+            raise NotApplicable("it works on pixels")
+        networks.eval()
+        extractor: Any = networks.extractor
+        trained = [name for name, p in extractor.named_parameters() if p.requires_grad]
+        require(not trained, f"the feature extractor is not frozen: {shorten(trained)}")
+        images = _images(shape)
+        with torch.no_grad():
+            f = networks.inputs(images)
+            same = torch.allclose(extractor.normalise(extractor.raw(images)), f, _RELATIVE)
+            require(same, "the feature extractor is not normalise(raw(x))")
+            vectors = extractor.raw(images).movedim(1, -1).flatten(0, 2)
+            extractor.fit(torch.cat([vectors, vectors + 1]))
+            if networks.decoder is not None:
+                drawn = networks.decoder(f)
+                good = drawn.shape == images.shape and drawn.abs().max() <= 1
+                require(good, f"the decoder returns {tuple(drawn.shape)}, or leaves [-1, 1]")
+            _check_places(networks)
+        return f"feature maps {tuple(f.shape[1:])} of images {shape}"
+
+
+def _check_places(networks: Networks) -> None:
+    """Check that E, G and D compute each place from that place alone."""
+    channels = networks.input_shape.channels
+    f = torch.randn((1, channels, 2, 2), generator=torch.Generator().manual_seed(7))
+    z = networks.encoder(f)
+    outputs = {
+        "encoder": (networks.encoder, (f,), z),
+        "generator": (networks.generator, (z,), networks.generator(z)),
+        "discriminator": (networks.discriminator, (f, z), networks.discriminator(f, z)[0]),
+    }
+    for part, (network, inputs, whole) in outputs.items():
+        first = network(*(x[..., :1, :1] for x in inputs))
+        alone = first[0] if isinstance(first, tuple) else first
+        require(
+            torch.allclose(alone, whole[..., :1, :1], _RELATIVE, _ABSOLUTE),
+            f"the {part}'s output at a place depends on the other places",
+        )
+
+
+def _places(networks: Networks) -> tuple[int, ...]:
+    """Return h and w of the feature map, or nothing for networks on pixels."""
+    shape = networks.input_shape
+    return (shape.height, shape.width) if networks.on_places else ()
+
+
+def _inputs(networks: Networks) -> Tensor:
+    """Return what E and D see: images, or feature maps of the same range."""
+    return _images(networks.input_shape)
 
 
 def _images(shape: ImageShape) -> Tensor:
@@ -237,7 +312,8 @@ def _images(shape: ImageShape) -> Tensor:
 
 
 def _latents(networks: Networks) -> Tensor:
-    return torch.randn((_BATCH, networks.latent_dim), generator=torch.Generator().manual_seed(6))
+    size = (_BATCH, networks.latent_dim, *_places(networks))
+    return torch.randn(size, generator=torch.Generator().manual_seed(6))
 
 
 @torch.no_grad()
@@ -280,28 +356,32 @@ def _given_by(
 
 
 def _check_outputs(shape: ImageShape, networks: Networks) -> None:
-    x = _images(shape)
+    x, places = _inputs(networks), _places(networks)
     outputs = _outputs(networks, x)
     wanted: dict[str, tuple[int, ...]] = {
-        "encoder's output": (_BATCH, networks.latent_dim),
+        "encoder's output": (_BATCH, networks.latent_dim, *places),
         "generator's output": tuple(x.shape),
-        "discriminator's logit": (_BATCH,),
+        "discriminator's logit": (_BATCH, *places),
     }
     mode = "train()" if networks.training else "eval()"
     for part, output in outputs.items():
         given = tuple(output.shape)
         where = f"the {part} for images {shape} in {mode}"
-        good = given == wanted[part] if part in wanted else len(given) == 2 and given[0] == _BATCH
+        features = (given[:1], given[2:]) == ((_BATCH,), places)
+        good = given == wanted[part] if part in wanted else len(given) >= 2 and features
         expected = wanted.get(part, f"({_BATCH}, F)")
         require(good, f"{where} has shape {given}, expected {expected}")
         require(output.dtype == torch.float32, f"{where} is {output.dtype}, not float32")
         require(bool(torch.isfinite(output).all()), f"{where} is not finite")
     reach = outputs["generator's output"].abs().max().item()
-    require(reach <= 1, f"the generator leaves [-1, 1] for images {shape}: {reach:.3g}")
+    require(
+        networks.on_places or reach <= 1,
+        f"the generator leaves [-1, 1] for images {shape}: {reach:.3g}",
+    )
 
 
 def _check_gradients(shape: ImageShape, networks: Networks) -> None:
-    x, z = _images(shape), _latents(networks)
+    x, z = _inputs(networks), _latents(networks)
     encoded, generated = networks.encoder(x), networks.generator(z)
     real, real_features = networks.discriminator(x, encoded)
     fake, fake_features = networks.discriminator(generated, z)
@@ -313,7 +393,11 @@ def _check_gradients(shape: ImageShape, networks: Networks) -> None:
         features: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
         loss = loss + features.square().mean()
     loss.backward()
-    weights = [(name, p.grad) for name, p in networks.named_parameters() if p.requires_grad]
+    weights = [
+        (name, p.grad)
+        for name, p in networks.named_parameters()
+        if p.requires_grad and not name.startswith("decoder.")  # trained by itself
+    ]
     idle = [name for name, gradient in weights if gradient is None]
     require(not idle, f"for images {shape} no gradient reaches {shorten(idle)}")
     wild = [name for name, g in weights if g is not None and not torch.isfinite(g).all()]
