@@ -246,7 +246,7 @@ def photographs(build_once: Callable[..., Path]) -> Path:
             for i in range(count):
                 picture = _photograph(random, defective=name == "test/spot")
                 picture.save(base / name / f"{i:02d}.png")
-        words = ("--dataset", "folder", "--data-root", base, "--image-size", "64")
+        words = ("--dataset", "folder", "--data-root", base, "--image-size", "128")
         steps = ("--set", "train.min_epoch_steps=20", "--set", "train.max_epoch_steps=20")
         few = ("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--fpr", "0.2")
         _train(base / "run", *words, *few, *steps)
