@@ -119,7 +119,7 @@ def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     said = capsys.readouterr().err
     sentence = "G's images are all alike"
     assert said.count(sentence) == 2  # once when it rises, and in the last words
-    assert "a larger train.reconstruction_weight or a lower --lr" in said
+    assert "a larger 'train.reconstruction_weight' or a lower --lr" in said
     info = json.loads((folder / "run.json").read_text())
     assert "mode_collapse" in [warning["name"] for warning in info["members"][0]["warnings"]]
     rows = [json.loads(x) for x in (folder / "stats/metrics.jsonl").read_text().splitlines()]

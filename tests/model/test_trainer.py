@@ -12,7 +12,6 @@ from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.memory_format import to_channels_last
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
-from bigan_cli.model.step import LOSSES, in_present_order
 from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -100,39 +99,6 @@ def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after
     assert [(r.epoch, r.losses, r.validation, r.best) for r in seen] == expected
     assert_same(weights(whole), weights(second))
     assert_same(whole.best_weights, second.best_weights)
-
-
-def test_losses_that_were_stored_with_other_columns():
-    earlier = ("d_loss", "eg_loss", "image_cycle", "latent_cycle", "distortion", "rotation")
-    unnamed = torch.arange(16.0).reshape(2, 8)  # by the first version
-    columns = dict(zip(LOSSES, in_present_order(unnamed, None).T, strict=True))
-    for place, name in enumerate((*earlier, "d_real", "d_fake")):
-        assert columns.pop(name).tolist() == [place, place + 8]
-    assert all(column.tolist() == [0, 0] for column in columns.values())
-    rows = torch.arange(2.0 * len(LOSSES)).reshape(2, -1)
-    assert torch.equal(in_present_order(rows.flip(1), LOSSES[::-1]), rows)
-    assert in_present_order(torch.empty(0, 8), None).shape == (0, len(LOSSES))
-
-
-def test_a_state_that_does_not_name_its_losses_is_continued(images):
-    whole = make(images, heads=True, rotation_weight=1.0)
-    expected = [r.losses for r in whole.epochs()]
-    assert all(losses["rotation"] > 0 == losses["shift"] == losses["flip"] for losses in expected)
-
-    steps = itertools.count(1)
-    first = make(images, heads=True, rotation_weight=1.0)
-    first._should_stop = lambda: next(steps) >= 3
-    assert list(first.epochs()) == []
-    state = first.state()
-    # Its columns were those that there are now, but for what came later.
-    later = ("shift", "flip", "d_xx_loss", "d_zz_loss", "eg_xx_loss", "eg_zz_loss")
-    kept = [i for i, name in enumerate(state.pop("losses")) if name not in later]
-    state["sums"] = state["sums"][:, kept]
-    assert state["sums"].shape == (2, 8)
-
-    second = make(images, heads=True, rotation_weight=1.0)
-    second.load_state(state)
-    assert [r.losses for r in second.epochs()] == expected
 
 
 def test_more_epochs_after_the_end(images, tmp_path):

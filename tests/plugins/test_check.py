@@ -69,7 +69,10 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
     [
         (("frogs",), "unknown dataset, architecture or score component 'frogs'"),
         (("digits", "--kind", "score"), "unknown score component 'digits'"),
-        (("digits", "--kind", "model"), "--kind model is none of dataset, architecture, score"),
+        (
+            ("digits", "--kind", "model"),
+            "unknown kind 'model': it is one of dataset, architecture, score",
+        ),
         ((), "nothing to check"),
         (("--plugin", "nowhere.py"), "plugin file nowhere.py: it does not exist"),
     ],

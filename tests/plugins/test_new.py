@@ -88,7 +88,7 @@ def test_a_folder_that_is_there_is_left_alone(bigan, tmp_path):
     assert told.code == 2
     assert told.err.splitlines() == [
         f"error: {package} exists",
-        "hint: choose another name, or another --output",
+        "hint: choose another name or another folder",
     ]
     assert [*tmp_path.rglob("*")] == [package]
 
@@ -96,7 +96,7 @@ def test_a_folder_that_is_there_is_left_alone(bigan, tmp_path):
 def test_an_unknown_kind_is_refused(bigan, tmp_path):
     told = bigan("plugins", "new", "frogs", "--kind", "model", "-o", tmp_path)
     assert told.code == 2
-    assert told.err.startswith("error: --kind model is none of dataset, architecture, score")
+    assert told.err.startswith("error: unknown kind 'model': it is one of dataset")
     assert [*tmp_path.iterdir()] == []
 
 
