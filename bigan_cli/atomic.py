@@ -58,7 +58,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             temporary.unlink(missing_ok=True)
         of_this_file = isinstance(error, OSError) and error.filename in (None, str(temporary))
         if isinstance(error, OSError) and error.errno and of_this_file:
-            # The user knows the file that was asked for, not the temporary one.
+            # The user knows the requested file, not the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
@@ -137,7 +137,7 @@ def file_lock(file: Path, busy: Exception) -> Iterator[None]:
 
 @contextmanager
 def write_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for this lock from writing into *folder* meanwhile.
+    """Lock *folder* against other processes that write into it with this lock.
 
     See :func:`file_lock`.
 

@@ -68,7 +68,7 @@ class BiGANOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         feature_names_in_: Names of these, where they have any.
     """
 
-    def __init__(  # noqa: PLR0913 - scikit-learn wants one for each parameter
+    def __init__(  # noqa: PLR0913 - one for each parameter, as in scikit-learn
         self,
         *,
         image_shape: tuple[int, ...] | None = None,

@@ -80,7 +80,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to the last block that is asked for, or whole with its classifier.
+    """The network up to the last requested block, or complete with its classifier.
 
     Args:
         n_blocks: How many of the 16 blocks to build.

@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 from bigan_cli.contracts import ImageShape
 
 _SLOPE = 0.2
-# A channel that hardly varies over the training images must not dominate the others.
+# A channel with little variance over the training images must not dominate the others.
 _LEAST_DEVIATION = 1e-3
 
 

@@ -2,7 +2,7 @@
 
 E, G and D are small perceptrons that work at every place of the map, so the paper's own score
 (Zenati et al. 2018, arXiv 1802.06222), reconstruction and discriminator, says *where* an image
-is anomalous. D also learns to tell features from noisy ones (Liu et al. 2023, SimpleNet, arXiv
+is anomalous. D also learns to detect noisy features (Liu et al. 2023, SimpleNet, arXiv
 2303.15140).
 """
 

@@ -1,4 +1,4 @@
-"""Widths of a table's columns, such that words stay whole where there is room."""
+"""Widths of a table's columns, which keep words whole if there is room."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class SettingOption(NamedTuple):
         key: The dotted key of the setting.
         names: As in ``"--lr"`` or ``"--download/--no-download"``.
         panel: Heading of the help page.
-        metavar: What stands for the value; empty for that of its type.
+        metavar: The placeholder of the value; empty for that of its type.
         type: Name of the type of the value.
         repeatable: Whether it may be given several times.
         choices: The words it takes, where it takes words only.

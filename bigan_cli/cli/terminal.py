@@ -30,13 +30,13 @@ _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", 
 class Terminal:
     """Where a command prints, and how much.
 
-    Whether there is colour is judged for each stream by itself: none with ``--no-color`` or
+    Colour is decided for each stream separately: none with ``--no-color`` or
     ``NO_COLOR``; else always with ``FORCE_COLOR``; else on a terminal other than a dumb one.
     Nothing but a terminal ever gets an animation.
 
     Attributes:
         quiet: Whether notes and progress are left out; results, warnings and errors stay.
-        verbose: Whether details are told.
+        verbose: Whether to print details.
         debug: Whether an error shows its traceback.
         color: False after ``--no-color``.
         show_progress: False after ``--no-progress``.

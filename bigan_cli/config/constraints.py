@@ -1,7 +1,7 @@
-"""Describes in words what a key allows and what was given.
+"""Descriptions of the allowed values of a setting, and of given ones, for messages.
 
-The words are made from the JSON schema that pydantic gives for a table, so that the field's
-declaration is the only place of a constraint. A field may have words of its own:
+They come from the JSON schema that pydantic derives from a table, so a constraint is only
+in the declaration of its field. A field may have its own description:
 ``Field(..., json_schema_extra={"words": "auto or a number"})``.
 """
 
@@ -24,8 +24,8 @@ class TableSchema:
     """The JSON schema of one table.
 
     Attributes:
-        root: Of the table itself.
-        definitions: What ``$ref`` points to.
+        root: Schema of the table itself.
+        definitions: Targets of ``$ref``.
     """
 
     root: Json
@@ -45,14 +45,14 @@ class TableSchema:
         return cls(schema, schema.get("$defs", {}))
 
     def follow(self, schema: Json) -> Json:
-        """Return *schema* with a reference replaced by what it points to."""
+        """Return *schema* with a reference resolved."""
         while "$ref" in schema:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             schema = {**self.definitions[schema["$ref"].rpartition("/")[2]], **rest}
         return schema
 
     def child(self, schema: Json, key: str) -> Json | None:
-        """Return the schema of *key* in a table with *schema*, or None where there is none."""
+        """Return the schema of *key* in a table with *schema*, or None if there is none."""
         schema = self.follow(schema)
         found = schema.get("properties", {}).get(key)
         if found is None and isinstance(schema.get("additionalProperties"), Mapping):
@@ -60,14 +60,14 @@ class TableSchema:
         return None if found is None else self.follow(found)
 
     def at(self, keys: Iterable[str]) -> Json | None:
-        """Return the schema of the value at the path *keys*, or None where there is none."""
+        """Return the schema of the value at the path *keys*, or None if there is none."""
         part: Json | None = self.root
         for key in keys:
             part = self.child(part, key) if part is not None else None
         return part
 
     def in_words(self, schema: Json) -> str:
-        """Return what *schema* allows, as in ``"a whole number of 1 or more"``."""
+        """Return the allowed values of *schema*, such as ``"a whole number of 1 or more"``."""
         schema = self.follow(schema)
         if "words" in schema:
             return str(schema["words"])
@@ -101,7 +101,7 @@ def alternatives(words: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return *value* as it stands in TOML, shortened where it is long."""
+    """Return *value* as TOML, truncated if it is long."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 

@@ -1,4 +1,4 @@
-"""How the command line spells a setting."""
+"""The command-line flag of a setting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Flag:
     Attributes:
         names: As in ``"--epochs"``, or ``"--tanh/--sigmoid"`` for the two values of a field.
         panel: Heading of the help page.
-        metavar: What stands for the value; empty for the one that suits its type. ``FILE`` and
+        metavar: Placeholder of the value; empty for that of its type. ``FILE`` and
             ``DIR`` take paths.
         note: A further sentence for the help page.
     """

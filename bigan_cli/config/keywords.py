@@ -1,4 +1,4 @@
-"""Settings given as keyword arguments of a Python function, to their dotted keys."""
+"""Dotted keys of settings given as keyword arguments of a Python function."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _dotted(name: str) -> str:
 
 @cache
 def _names() -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
-    """Return the names of the tables, and the dotted keys that each last name stands for."""
+    """Return the names of the tables, and the dotted keys of each last name."""
     tables: set[str] = set()
     leaves: dict[str, tuple[str, ...]] = {}
     for table, field in RunConfig.model_fields.items():

@@ -1,7 +1,7 @@
 """Merges all sources into one frozen :class:`RunConfig`, and reports all problems at once.
 
 From the lowest to the highest: the schema's defaults, the preset of leave-one-out where that
-protocol is used, the dataset's preset, the preset asked for, the config file, the environment
+protocol is used, the dataset's preset, the chosen preset, the config file, the environment
 (device and data folder, nothing else), ``--set``, the caller's settings. Tables are merged key
 by key. Files named in ``plugins`` add up; any other list replaces the one below.
 """

@@ -1,7 +1,7 @@
 """Presets: the training effort in one word, and the preset of the leave-one-out protocol.
 
-A dataset has a preset of its own, and the words scale its epochs. Presets are below everything
-that is given, so any single value can still be chosen.
+Datasets have presets, too; the effort scales their epochs. Given settings override presets, so
+any single value can be chosen.
 """
 
 from __future__ import annotations

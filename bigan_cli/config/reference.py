@@ -37,11 +37,11 @@ class Key:
     Attributes:
         keys: The path of keys to it, itself last.
         allowed: What it allows, in words.
-        default: Its default; None where there is none.
+        default: Its default; None without one.
         required: Whether it must be given.
         description: What it means.
         flag: The flag that sets it, or None.
-        example: A value to show where there is no default, or None.
+        example: A value to show if there is no default, or None.
     """
 
     keys: Keys

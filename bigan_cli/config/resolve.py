@@ -123,14 +123,14 @@ def _same(one: Any, other: Any) -> bool:
 def find_dataset(
     registry: Registry, merged: MergedConfig, problems: list[Problem]
 ) -> type[Dataset] | None:
-    """Return the dataset asked for, or None with the reason among *problems*."""
+    """Return the configured dataset, or None with the reason among *problems*."""
     return _find(registry.dataset, merged, DATASET, DEFAULT_DATASET, problems)
 
 
 def find_architecture(
     registry: Registry, merged: MergedConfig, problems: list[Problem]
 ) -> type[Architecture] | None:
-    """Return the architecture asked for, or None with the reason among *problems*."""
+    """Return the configured architecture, or None with the reason among *problems*."""
     return _find(registry.architecture, merged, ARCHITECTURE, DEFAULT_ARCHITECTURE, problems)
 
 

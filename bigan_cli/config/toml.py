@@ -1,4 +1,4 @@
-"""Config files: reading TOML with errors a person can follow, and writing it."""
+"""Reading config files in TOML, with readable errors, and writing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Return what the TOML file *path* holds.
 
     Raises:
-        ConfigError: It is missing, cannot be read or is not TOML; a syntax error is told with
+        ConfigError: It is missing, cannot be read or is not TOML; a syntax error is reported with
             file, line, column, the line itself and a caret.
     """
     _check_name(path)
@@ -73,7 +73,7 @@ def _problem(message: str, hint: str = "") -> ConfigError:
 
 
 def parse_value(text: str) -> Any:
-    """Return *text* read as a TOML value; what is none, or a date, is taken as it stands."""
+    """Return *text* read as a TOML value; other text, and dates, are returned unchanged."""
     try:
         parsed = tomli.loads(f"value = {text}")
     except ValueError:

@@ -130,7 +130,7 @@ def _from_array(array: NDArray[np.uint8 | np.uint16], channels: int | None) -> I
 
 
 def _one(image: object, name: str) -> RawImage:
-    """Return one image as it is read later, or raise what is wrong with it."""
+    """Return one image in the form to read it from, or raise an error."""
     if isinstance(image, str | os.PathLike):
         path = os.fspath(image)
         if isinstance(path, str):

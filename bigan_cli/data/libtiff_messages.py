@@ -15,7 +15,7 @@ import PIL
 def silence() -> None:
     """Keep the messages of Pillow's libtiff, and those of tifffile, off the screen.
 
-    A libtiff that is not part of Pillow's wheel is left as it is.
+    A libtiff that is not part of Pillow's wheel is not changed.
     """
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     package = Path(PIL.__file__).parent

@@ -44,7 +44,7 @@ class PreparedData:
         train: Normal images to train on.
         validation: Normal images to choose the epoch and to standardise the components.
         calibration: Normal images to set the threshold.
-        test: Normal images and anomalies to evaluate on; empty where there are none.
+        test: Normal images and anomalies to evaluate on; empty without any.
         folds: With cross-fitting, the fold of each training image, int64 ``[N]``; train,
             validation and calibration are then the same images. None where they are disjoint.
         audit: The leakage check of these sets.
@@ -89,7 +89,7 @@ class TestSet:
     """The test set of a run, the same as in training.
 
     Attributes:
-        images: Normal images and anomalies; empty where there are none.
+        images: Normal images and anomalies; empty without any.
         class_names: Class names by label.
         normal_classes: The labels that are normal under the protocol.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.

@@ -60,7 +60,7 @@ class TestScores:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well scores rank anomalies above normals; all None if one kind is absent.
+    """Metrics of the ranking of anomalies above normal images; all None if one kind is absent.
 
     Attributes:
         auroc: With a stratified bootstrap interval.

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 AUPRO_LIMIT = 0.3
 """The false-positive rate up to which PRO is integrated, the usual one."""
 
-# Bits of a float32 that tell bins apart: sign, 8 of the exponent and 11 of the fraction.
+# Bits of a float32 that identify its bin: sign, 8 of the exponent and 11 of the fraction.
 _BITS = 20
 _BINS = 2**_BITS
 

@@ -279,7 +279,7 @@ class AdversarialStep:
     ) -> tuple[Tensor, Tensor]:
         """Return the same logits of the frozen D, for the gradient of E and G.
 
-        The real images need no gradient, so in a call of their own they need no backward pass
+        The real images need no gradient, so in a separate call they need no backward pass
         through the convolutions. That saves time on a CPU; on a GPU the second call costs more.
         """
         if self.device.type != "cpu":

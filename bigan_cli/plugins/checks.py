@@ -36,9 +36,9 @@ _OURS = (__file__, str(Path(__file__).with_name("sources.py")))
 
 
 def load_classes(candidate: Candidate) -> dict[str, list[type[Any]]]:
-    """Import a plugin, register it with a manager of its own, call its hooks and check the results.
+    """Import a plugin, register it with a separate manager, call its hooks and check the results.
 
-    A manager for each plugin keeps plugins apart, and leaves nothing of one that fails halfway.
+    Separate managers keep plugins apart, and nothing is left of one that fails halfway.
 
     Raises:
         PluginRejected: The plugin cannot be used.

@@ -116,5 +116,5 @@ def _is_of(cls: type[Instance], path: Path) -> bool:
     depth = cls.__module__.count(".")
     if depth or file.name == "__init__.py":  # in a package
         return file.parents[max(depth - 1, 0)] in path.parents
-    # bigan_frogs.py, and bigan_frogs_networks.py beside it
+    # bigan_frogs.py, and bigan_frogs_networks.py next to it
     return path.parent == file.parent and path.stem.startswith(file.stem)

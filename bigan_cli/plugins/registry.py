@@ -138,7 +138,7 @@ class Registry:
         components: Score components, likewise.
         plugins: Every plugin that works.
         broken: Every plugin that does not.
-        clashes: Hook -> name -> all classes of that name, where there are several.
+        clashes: Hook -> name -> all classes of that name, if there are several.
         shadowed: Classes not used because a built-in has their name.
         disabled: Installed plugins that ``BIGAN_PLUGINS`` disables.
         plugin_versions: The plugin versions of the run at hand, if any.

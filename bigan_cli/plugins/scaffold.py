@@ -1,7 +1,7 @@
 """Writes the package of a new plugin: a start that works, is tested, and can be installed.
 
 The templates in ``templates`` are such packages themselves, of a plugin called ``newplugin``;
-what is common to all kinds stands in ``templates/common``.
+files common to all kinds are in ``templates/common``.
 """
 
 from __future__ import annotations

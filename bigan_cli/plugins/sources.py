@@ -32,7 +32,7 @@ BUILT_IN_PACKAGES = (
 
 
 class PluginRejected(Exception):  # noqa: N818  turned into another error by this package
-    """A plugin cannot be used; with the reason and, where there is one, a hint."""
+    """A plugin cannot be used; with the reason and an optional hint."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -159,5 +159,5 @@ def _not_there(path: Path) -> tuple[str, str]:
 
 
 def absolute(path: Path) -> str:
-    """Return *path* as an absolute path; ``~`` is the user's home where there is one."""
+    """Return *path* as an absolute path; ``~`` is the user's home, if there is one."""
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  never raises

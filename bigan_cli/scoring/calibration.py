@@ -106,7 +106,7 @@ class Calibration:
         scores it follows a Beta distribution over such draws; with ties it is no larger.
 
         Args:
-            fpr: The rate asked for.
+            fpr: The configured rate.
             confidence: The probability between low and high, with equal tails.
         """
         self.check(fpr)

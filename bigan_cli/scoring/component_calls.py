@@ -18,7 +18,7 @@ from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
 
 def embed(component: ScoreComponent, outputs: LazyNetworkOutputs) -> Tensor | None:
-    """Return what the component wants to keep of each image, ``[N, K]``, or None."""
+    """Return the values for fitting of each image, ``[N, K]``, or None."""
     with plugin_faults(component, "embed()"):
         points: Any = component.embed(outputs)
     if points is not None:
@@ -46,7 +46,7 @@ def fit(
 
 
 def fit_limit(component: ScoreComponent) -> int | None:
-    """Return how many training images the component wants to learn from; None for all."""
+    """Return the largest number of training images for fitting; None for all."""
     with plugin_faults(component, "fit_limit()"):
         limit: Any = component.fit_limit()
     if limit is not None and (not isinstance(limit, int) or limit < 1):
@@ -74,7 +74,7 @@ def score(
 def heatmap(
     component: ScoreComponent, outputs: LazyNetworkOutputs, fitted: Mapping[str, Tensor]
 ) -> Tensor | None:
-    """Return where each image is anomalous, ``[N, h, w]``, or None where it cannot tell."""
+    """Return the heatmaps, ``[N, h, w]``, or None if there are none."""
     with plugin_faults(component, "heatmap()"):
         heat: Any = component.heatmap(outputs, fitted)
     if heat is not None:

@@ -1,7 +1,7 @@
 """Cross-fitting: calibration on all normal images, each scored by networks fitted without it.
 
 The images are divided into K folds. For each fold, networks are trained and components fitted
-on all other folds, and what they make of the fold's own images is kept. Everything that depends
+on all other folds, and their outputs for the fold's images are kept. Everything that depends
 on an image is left out of its calibration score, the standardisation included. The final
 networks are trained on all images, so none is lost to calibration.
 

@@ -68,7 +68,7 @@ class Detector:
 
     @property
     def has_heatmaps(self) -> bool:
-        """Whether the detector can tell where an image is anomalous."""
+        """Whether the detector has heatmaps."""
         return self.map_calibration is not None
 
     @property

@@ -46,7 +46,7 @@ class FittedComponent:
         return raw_value(self.component, outputs, self.fitted, self.places)
 
     def map(self, outputs: LazyNetworkOutputs) -> Tensor | None:
-        """Return where each image is anomalous, ``[N, h, w]``, or None if it cannot tell."""
+        """Return the component's heatmaps, ``[N, h, w]``, or None if it has none."""
         if not has_heatmap(self.component):
             return None
         heat = component_calls.heatmap(self.component, outputs, self.fitted)
@@ -68,7 +68,7 @@ def raw_value(
     fitted: Mapping[str, Tensor],
     places: PlaceScale | None,
 ) -> Tensor:
-    """Return one value per image, ``[N]``: of the standardised map where there is its scale."""
+    """Return one value per image, ``[N]``: of the standardised map if there is a scale for it."""
     if places is None:
         return component_calls.score(component, outputs, fitted)
     heat = component_calls.heatmap(component, outputs, fitted)

@@ -195,7 +195,7 @@ def _draw(
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the training images that each component with an ``embed`` uses, bool ``[N]``.
 
-    They are a random sample of the size it asks for, independent of the other components.
+    They are a random sample of its ``fit_limit()``, independent of the other components.
     """
     place = np.argsort(np.random.default_rng(seed).permutation(images))
     return {

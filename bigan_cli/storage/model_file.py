@@ -260,7 +260,7 @@ def _load_components(
 
 
 class _Fitted(dict[str, Tensor]):
-    """What a component keeps of the normals, which another version of it may look for in vain."""
+    """The fitted tensors of a component; another version of it may need others."""
 
     def __init__(self, component: str, tensors: Mapping[str, Tensor]) -> None:
         super().__init__(tensors)

@@ -27,9 +27,9 @@ class ScoreRow:
         path: The image's path, or its name in a dataset.
         score: Higher is more anomalous; None for an input that could not be scored.
         p_value: How rare such a score is among normal images, or None.
-        label: ``anomaly``, ``normal``, or empty where there is no score.
-        components: Name -> standardised value of the component; empty where there is no score.
-        error: Why there is no score; empty where there is one.
+        label: ``anomaly``, ``normal``, or empty without a score.
+        components: Name -> standardised value of the component; empty without a score.
+        error: Why there is no score; empty if there is one.
         truth: Name -> value of the columns that say what the image is, where that is known.
         regions: Where the image is anomalous, in its own pixels; None where that is not known.
     """

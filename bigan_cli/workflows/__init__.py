@@ -1,1 +1,1 @@
-"""What a user wants done, without a terminal: plain arguments and callbacks in, results out."""
+"""The tasks of users, without a terminal: plain arguments and callbacks in, results out."""

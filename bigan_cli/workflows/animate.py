@@ -126,7 +126,7 @@ def animate(
 def _folders(
     run: RunDirectory, mode: str, dirs: Sequence[str], image_dir: Path | None
 ) -> list[tuple[str | None, Path]]:
-    """Return name and path of each folder to show; None stands for the folder's own name."""
+    """Return name and path of each folder to show; None is the folder's own name."""
     if image_dir is not None:
         if mode == "multi" or dirs:
             raise UsageError(

@@ -13,14 +13,14 @@ from bigan_cli.scoring.cross_fitting import CrossFittedMaps, fold_maps
 from bigan_cli.scoring.inference_networks import batch_size_for
 from bigan_cli.workflows.training_setup import TrainingSetup
 
-# A channel that hardly varies is not scaled up.
+# A channel with little variance is not scaled up.
 _LEAST_DEVIATION = 1e-3
 
 
 class CrossFitting:
-    """Trains the networks of every fold when they are first asked for, and keeps their maps.
+    """Trains the networks of every fold on first use, and keeps their maps.
 
-    The networks of a fold differ from the run's own in nothing but their images: seed, epochs
+    The networks of a fold differ from the run's own only in their images: seed, epochs
     and learning rate are the same. They are not kept. The maps are kept for every epoch that a
     run saves by itself.
 

@@ -61,7 +61,7 @@ class EvaluationResult:
         dataset: The name of the dataset.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         normal_classes: The names of the classes that are normal.
-        outlier_portion: The share of anomalies asked for in the test set, or ``all``.
+        outlier_portion: The configured share of anomalies in the test set, or ``all``.
         test_fingerprint: Identifies the run's test images; None for another dataset.
         device: The device that computed the scores.
         evaluation: The metrics.

@@ -96,7 +96,7 @@ def reconstruct(
 
     Args:
         paths: Image files and folders, of which the first readable images are shown; by default
-            test images of the run, half of them anomalies where there are enough.
+            test images of the run, half of them anomalies if there are enough.
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -200,7 +200,7 @@ def _from_test(
     seed: int,
     callbacks: Callbacks,
 ) -> _Selection:
-    """Return test images chosen by the seed, half of them anomalies where there are enough."""
+    """Return test images chosen by the seed, half of them anomalies if there are enough."""
     directory = run_of(source, run, "name images, or the run")
     test = open_test(directory, model, data_root, callbacks)
     if not len(test.images):

@@ -120,7 +120,7 @@ def _check_resumable(stored: RunConfig, wanted: RunConfig) -> None:
         if key.startswith(_FREE_ON_RESUME) or before.get(key) == after.get(key):
             continue
         if key == "train.members" and after[key] > before[key]:
-            continue  # the members that are there stay as they are
+            continue  # existing members are unchanged
         raise UsageError(
             f"cannot change {key} on resume ({before.get(key)} -> {after.get(key)})",
             "leave it as it was, or start a new run in another 'output.save_dir'",

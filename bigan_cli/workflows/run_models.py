@@ -77,7 +77,7 @@ class RunModels:
 
         The file's other members stay. Members of a run differ by their seed: one that is there
         already (the run was killed after writing it, or resumed for more epochs) is replaced.
-        All members together are calibrated anew.
+        All members together are calibrated again.
         """
         members = {member.provenance.seed: member}
         if self.config.train.members > 1 and path.exists():
@@ -86,7 +86,7 @@ class RunModels:
         return self._save(path, [members[seed] for seed in sorted(members)])
 
     def refit(self, path: Path) -> Detector:
-        """Fit the run's score components anew to the networks in the model file *path*."""
+        """Fit the run's score components again to the networks in the model file *path*."""
         old = self._reopen(path).members
         return self._save(path, [self.fit(member.networks, member.provenance) for member in old])
 

@@ -57,7 +57,7 @@ class TrainingResult:
         refitted: Model files to which a changed score was fitted.
         seconds: What the call took.
         info: The contents of run.json.
-        profile: Where a step's time goes; empty unless it was asked for.
+        profile: The profile of a step; empty unless requested.
     """
 
     run: Path
@@ -129,7 +129,7 @@ def train(
     Args:
         loaded: The configuration; its ``output.save_dir`` is the run directory. To resume a run
             it is that of :func:`run_config.load`.
-        resume: Continue the run; without any saved training it starts anew.
+        resume: Continue the run; without a saved state it starts from the beginning.
         overwrite: Replace a run that is there.
         profile: Measure where a step's time goes, and write a trace.
         callbacks: Receive progress and warnings, and may stop the training.
@@ -302,7 +302,7 @@ def _check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:
         read_training_state(run.training_state(0))
     trained_on = run.info().get("data", {}).get("fingerprint")
     if trained_on is not None and trained_on != setup.data.fingerprint:
-        # They would be split anew, and images that were held back might be trained on.
+        # They would be split again, and held-out images could be trained on.
         raise RunDirectoryError(
             f"the images of {setup.data.dataset_name} are not those that {run.path} was trained on",
             "bring them back, or start a new run in another 'output.save_dir'",

@@ -33,7 +33,7 @@ _AUTOSAVE_SECONDS = 60.0
 class TrainingSession:
     """Trains the ensemble members of a run one after another and writes the run directory.
 
-    Each member has a trainer and a training state of its own, so a run can be resumed in the
+    Each member has its own trainer and training state, so a run can be resumed in the
     middle of any of them. Pictures and curves are the first member's.
 
     At every save the training state is written last: resuming trusts it, so everything that

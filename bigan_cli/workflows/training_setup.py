@@ -33,7 +33,7 @@ from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
 from bigan_cli.workflows.callbacks import Callbacks
 
-# With fewer steps the networks hardly differ from untrained ones.
+# With fewer steps the networks are almost untrained.
 _FEW_STEPS = 100
 # Steps of the decoder for pictures after each epoch.
 _DECODER_STEPS = 30

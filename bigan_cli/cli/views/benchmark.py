@@ -17,7 +17,7 @@ from bigan_cli.workflows.benchmark.run import BenchmarkResult, PlannedCell, Prog
 def show_plan(
     terminal: Terminal, grid: Grid, planned: Sequence[PlannedCell], *, as_json: bool
 ) -> None:
-    """Print the runs, what is to be done about each, and the commands that do it by hand."""
+    """Print the runs, the work left for each, and the equivalent commands."""
     if as_json:
         cells = [
             {"cell": each.cell.name, "state": each.state, "command": each.command}

@@ -117,7 +117,7 @@ def _cells(figure: Estimate | Rate) -> tuple[str, str, str]:
 
 
 def show_evaluation(terminal: Terminal, result: EvaluationResult, *, as_json: bool) -> None:
-    """Print the metrics, what is to be known about them, and where they were written."""
+    """Print the metrics, remarks on them, and the files written."""
     if as_json:
         terminal.json(result.as_dict())
     else:

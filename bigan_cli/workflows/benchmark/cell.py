@@ -1,4 +1,4 @@
-"""What a benchmark runs in processes of their own: the training and evaluation of one cell.
+"""The work of a benchmark's processes: the training and evaluation of one cell.
 
 Nothing heavy is imported at the top: the parent process imports this module too.
 """
@@ -182,7 +182,7 @@ def _evaluate(
 
 
 def settings_of(cell: Cell, shared: SharedSettings) -> dict[str, Any]:
-    """Return the settings of *cell* beside its config file and ``sets``, by dotted key."""
+    """Return the settings of *cell* besides its config file and ``sets``, by dotted key."""
     settings: dict[str, Any] = {
         "data.dataset": cell.dataset,
         "data.root": shared.data_root,

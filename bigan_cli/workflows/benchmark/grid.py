@@ -66,12 +66,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """What all cells share, beside their ``sets``.
+    """The common settings of all cells, besides their ``sets``.
 
     Attributes:
         config: A config file (TOML), or None.
         plugins: Plugin files.
-        device: The device asked for, or None.
+        device: The requested device, or None.
         data_root: Folder with the data, or None for this machine's data folder.
     """
 
@@ -89,7 +89,7 @@ class Grid:
         cells: In the order in which they are run.
         shared: The settings that all cells share.
         settings: What may not differ within one output folder, as plain values.
-        arguments: Option -> its values, as they were asked for; files by their names alone.
+        arguments: Option -> its values, as given; files by their names only.
     """
 
     cells: tuple[Cell, ...]

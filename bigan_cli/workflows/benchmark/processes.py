@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from bigan_cli.workflows.benchmark.worker import SIGNALS, Reply, serve
 
-# Seconds between two looks at whether the benchmark is to stop.
+# Seconds between two checks whether to stop.
 _POLL = 0.2
 # Seconds that a process has to end after it has sent its reply.
 _SHUTDOWN = 30.0
@@ -26,7 +26,7 @@ _SHUTDOWN = 30.0
 
 @dataclass(frozen=True)
 class Task:
-    """A function to be run in a process of its own.
+    """A function to run in a separate process.
 
     Attributes:
         name: Identifies the task.
@@ -90,7 +90,7 @@ class ProcessPool:
             self._running.clear()
 
     def submit(self, task: Task, *, first: bool = False) -> None:
-        """Queue *task*, before all others if it is to be the *first*."""
+        """Queue *task*; before all others if *first*."""
         if first:
             self._queue.appendleft(task)
         else:

@@ -1,4 +1,4 @@
-"""Run a benchmark: every cell in a process of its own, the results written after each."""
+"""Run a benchmark: every cell in a separate process, with results written after each."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BenchmarkResult:
             ``should_stop`` ended it, with all work saved.
         rows: The rows of this call's cells that have one.
         total: The number of this call's cells.
-        failed: The rows that lack something asked for: the run, or its baselines.
+        failed: The rows without a requested result: the run, or its baselines.
         document: The contents of results.json.
     """
 
@@ -79,7 +79,7 @@ class PlannedCell:
 
     Attributes:
         cell: The cell.
-        state: What is there and what is to be done, in a few words.
+        state: What exists and what is left to do, in a few words.
         command: The command lines that do the same by hand.
     """
 
@@ -89,7 +89,7 @@ class PlannedCell:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether nothing is left to do."""
         return self.state == FINISHED
 
 
@@ -271,12 +271,12 @@ class _Run:
 
 
 def _state(before: Row | None, run: RunDirectory, *, baselines: bool) -> str:
-    """Return what is to be done about a cell.
+    """Return the work left for a cell.
 
     Args:
         before: Its row of an earlier call, or None.
         run: Its run directory.
-        baselines: Whether baselines are asked for.
+        baselines: Whether baselines are requested.
     """
     if before is not None and before["status"] == DONE:
         return "baselines to add" if baselines and not before.get("baselines") else FINISHED

@@ -1,6 +1,6 @@
 """The architecture ``newplugin`` for bigan.
 
-It works as it stands, for any image size: three small convolutional networks. They are in
+It works without changes, for any image size: three small convolutional networks. They are in
 ``bigan_newplugin_networks.py``, which is imported when a run builds them: listing plugins
 needs no torch.
 """

@@ -40,7 +40,7 @@ class _Trunk(nn.Sequential):
         for after in _widths(width):
             layers += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1),
-                # Not batch normalisation: an image must not depend on the ones beside it.
+                # Not batch normalisation: outputs must not depend on the other images.
                 nn.GroupNorm(groups, after),
                 nn.LeakyReLU(0.2),
             ]

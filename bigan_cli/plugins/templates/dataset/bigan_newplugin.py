@@ -1,7 +1,7 @@
 """The dataset ``newplugin`` for bigan.
 
-It works as it stands: it draws discs, which are normal, and rings, which are not. Put your own
-images in their place; README.md says how.
+It works without changes: it draws discs, which are normal, and rings, which are not. Replace
+them by your own images; see README.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The score component ``newplugin`` for bigan.
 
-It works as it stands: it looks for the spot where an image differs most from its
-reconstruction. Put your own idea in its place; README.md says what there is to work with.
+It works without changes: it is the largest local difference between an image and its
+reconstruction. Replace it by your own score; README.md lists what is available.
 """
 
 from __future__ import annotations
