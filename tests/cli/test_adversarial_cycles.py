@@ -106,6 +106,7 @@ def test_the_component_alone_is_refused_where_nothing_was_trained_for_it(bigan, 
     assert "no score component with a weight above zero is left" in done.err
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_as_if_it_had_not_ended(bigan, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     # Noise falls over the length of the run, which is what differs here.

@@ -106,7 +106,8 @@ def test_other_checkpoints_and_data_replace_no_evaluation(bigan, evaluate, run):
     assert [each["epoch"] for each in found] == [0, 2, 1 + (found[2]["epoch"] == 2), 0]
     assert (run / "stats" / "evaluation.json").read_bytes() == usual
     words = ("train", "--outlier", "8", "--epochs", "1", "--device", "cpu", "--overwrite")
-    assert bigan(*words, "--feature-maps-gen", "4", "--save-dir", run).code == 0
+    small = ("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--latent-dim", "4")
+    assert bigan(*words, *small, "--save-dir", run).code == 0
     assert sorted(p.name for p in (run / "stats").iterdir()) == ["losses.png", "metrics.jsonl"]
 
 

@@ -49,7 +49,7 @@ POINTS = {
     "before the last status": ("bigan_cli.storage.run_directory", "RunDirectory.write_info", 6),
     "while a file is written": ("os", "fsync", 12),
 }
-QUICK = ("before the first state", "between pictures and state")
+QUICK = ("between pictures and state",)
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,7 @@ def test_a_run_stopped_in_any_member_resumes_bit_identically(ensemble, tmp_path,
             assert value.tobytes() == found[key].tobytes(), f"{file.name}: {key}"
 
 
+@pytest.mark.slow
 def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     folder = tmp_path / "run"
     words = ["--outlier", "8", "--epochs", "21", "--lr", "0.3", "--device", "cpu"]

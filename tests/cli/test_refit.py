@@ -26,7 +26,7 @@ def epochs_of(run):
     return (run / "stats/metrics.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("members", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options, members):
     words = ("train", "--outlier", "8", *small_options, "--members", str(members))
     changed, fresh = tmp_path / "changed", tmp_path / "fresh"
@@ -55,6 +55,7 @@ def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options
     assert "raise --epochs" in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [(), SCORE])
 def test_a_change_that_was_interrupted_is_finished_by_the_next_resumption(
     bigan, tmp_path, small_options, monkeypatch, again
@@ -84,6 +85,7 @@ def test_a_change_that_was_interrupted_is_finished_by_the_next_resumption(
         assert all(value.tobytes() == found[key].tobytes() for key, value in expected.items())
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_it(bigan, tmp_path, small_options):
     words = ("train", "--inlier", "3", *small_options)
     changed, fresh = tmp_path / "changed", tmp_path / "fresh"

@@ -139,6 +139,7 @@ def test_a_model_file_that_does_not_suit_is_told(
     assert "defect" not in said
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_told_with_the_file(run, tmp_path, small_options):
     resource = pytest.importorskip("resource", reason="limits of POSIX")
     folder = tmp_path / "new"

@@ -308,9 +308,11 @@ def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("key", "value", "head"),
     [
-        ("shift_weight", "0.5", "shift"),
+        pytest.param("shift_weight", "0.5", "shift", marks=pytest.mark.slow),
         ("flip_weight", "0.5", "flip"),
-        ("augmentations", '["colour", "translation", "cutout"]', None),
+        pytest.param(
+            *("augmentations", '["colour", "translation", "cutout"]', None), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_run_with_each_further_key(run, tmp_path, capsys, key, value, head):

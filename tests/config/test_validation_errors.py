@@ -492,6 +492,7 @@ PLACES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(values=st.dictionaries(PLACES, TOML, min_size=1, max_size=4), as_flags=st.booleans())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_given_ends_in_a_configuration_or_in_words(

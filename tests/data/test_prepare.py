@@ -411,6 +411,7 @@ def test_real_fashion_mnist_by_name(real_data: Path) -> None:
     assert np.bincount(data.test.labels).tolist() == [13, 13, 13, 12, 12, 12, 12, 12, 12, 1000]
 
 
+@pytest.mark.slow
 def test_real_cifar_folders(real_data: Path) -> None:
     root = real_data / "cifar10-jpeg"
     data = ready(dataset="folder", root=root, inlier=("frog",), outlier_portion=0.1)

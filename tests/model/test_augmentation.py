@@ -70,6 +70,7 @@ def test_each_image_has_its_own_draw(name, shape):
     assert not torch.equal(augment(x, [name]), changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_the_gradient_reaches_every_image_as_it_should(name):
     x = (0.2 * some_images(8, 3, 8, 12)).double().requires_grad_()

@@ -62,6 +62,7 @@ def test_all_of_the_kit_is_explained():
     assert set(testing.__all__) - INLINE == set()
 
 
+@pytest.mark.slow
 def test_the_page_works_from_its_first_block_to_its_last(site, tmp_path, monkeypatch, bigan):
     """Its files are written and its commands run, in order, in one folder."""
     here = tmp_path / "here"

@@ -20,7 +20,10 @@ def in_package(package, *words):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [k if k == "dataset" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS],
+)
 def test_its_own_tests_pass_at_once(kind, bigan, tmp_path):
     told = bigan("plugins", "new", "tree-frogs", "--kind", kind, "--output", tmp_path)
     package = tmp_path / "bigan-tree-frogs"
@@ -108,6 +111,7 @@ def test_a_place_that_cannot_be_written_is_told(bigan, tmp_path):
     assert len(told.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_trained_model(bigan, site, tmp_path, monkeypatch):
     """A package is written, built and installed for real, listed, checked and trained on."""
     for name, kind in (("frogs", "dataset"), ("ponds", "architecture"), ("ripples", "score")):
