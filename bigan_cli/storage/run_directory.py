@@ -39,6 +39,7 @@ _FILES = (
     "stats/metrics.jsonl",
     "stats/losses.png",
     "stats/profile.json",
+    "stats/self_test.json",
     *(
         f"{folder}/{name}"
         for folder in ("stats", "stats/*", "stats/*/*")
@@ -79,6 +80,7 @@ class RunDirectory:
         self.precision_recall_file = self.stats / "pr.png"
         self.histogram_file = self.stats / "histogram.png"
         self.profile_file = self.stats / "profile.json"
+        self.self_test_file = self.stats / "self_test.json"
 
     # Opening and creating
 

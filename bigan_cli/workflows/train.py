@@ -34,6 +34,8 @@ from bigan_cli.workflows.cross_fitting import CrossFitting
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
+from bigan_cli.workflows.self_test import SelfTest
+from bigan_cli.workflows.self_test import self_test as run_self_test
 from bigan_cli.workflows.training_session import TrainingSession
 from bigan_cli.workflows.training_setup import (
     TrainingSetup,
@@ -58,6 +60,7 @@ class TrainingResult:
         seconds: What the call took.
         info: The contents of run.json.
         profile: The profile of a step; empty unless requested.
+        self_test: Which synthetic defects are found; None unless it was asked for.
     """
 
     run: Path
@@ -67,6 +70,7 @@ class TrainingResult:
     seconds: float
     info: Mapping[str, Any]
     profile: tuple[ProfileRow, ...] = ()
+    self_test: SelfTest | None = None
 
     @property
     def members(self) -> tuple[Mapping[str, Any], ...]:
@@ -122,6 +126,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     profile: bool = False,
+    self_test: bool = False,
     callbacks: Callbacks | None = None,
 ) -> TrainingResult:
     """Train a run from the start, or from where it stopped.
@@ -132,6 +137,7 @@ def train(
         resume: Continue the run; without a saved state it starts from the beginning.
         overwrite: Replace a run that is there.
         profile: Measure where a step's time goes, and write a trace.
+        self_test: Test a finished run with synthetic defects, where it is on photographs.
         callbacks: Receive progress and warnings, and may stop the training.
 
     Raises:
@@ -179,6 +185,7 @@ def train(
             with plugin_faults(setup.architecture, "training", own_code=True):
                 finished = session.train()
             rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
+            found = _self_test(run, setup) if finished and self_test else None
     return TrainingResult(
         run=run.path,
         status="done" if finished else "interrupted",
@@ -187,6 +194,7 @@ def train(
         seconds=time.monotonic() - started,
         info=run.info(),
         profile=tuple(rows),
+        self_test=found,
     )
 
 
@@ -212,6 +220,15 @@ def _announce(setup: TrainingSetup, steps_per_epoch: int | None, callbacks: Call
         lines += advice_on_steps(setup.config, setup.config.train.epochs * steps_per_epoch)
     for line in lines:
         callbacks.note(line)
+
+
+def _self_test(run: RunDirectory, setup: TrainingSetup) -> SelfTest | None:
+    """Test the run's best model; None for networks on pixels, or where a file is missing."""
+    files = (run.best_model, run.epoch_model(0))
+    if not setup.networks.on_places or not all(file.is_file() for file in files):
+        return None
+    trained, untrained = (load_detector(file, setup.device, setup.registry) for file in files)
+    return run_self_test(run, setup.data.calibration.pixels, trained=trained, untrained=untrained)
 
 
 def _profiled(on_step: _OnStep, profiler: StepProfiler | None) -> _OnStep:

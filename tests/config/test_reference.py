@@ -154,7 +154,17 @@ def test_every_option_of_train_that_sets_a_setting_is_made_from_the_schema() -> 
     command = build_command().commands["train"]
     declared = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
     known = {name for option in SETTING_OPTIONS for name in option.names.split("/")}
-    apart = {"--config", "-c", "--set", "--resume", "--overwrite", "--dry-run", "--profile"}
+    apart = {
+        "--config",
+        "-c",
+        "--set",
+        "--resume",
+        "--overwrite",
+        "--dry-run",
+        "--self-test",
+        "--no-self-test",
+        "--profile",
+    }
     apart |= {"--json"}
     assert declared - apart - {"--help", "-h"} == known
     assert {option.key for option in SETTING_OPTIONS} <= every_key()

@@ -47,6 +47,14 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Resolve, build and try one step; write nothing.")
     ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test/--no-self-test",
+            help="Test a run on photographs with synthetic defects at its end.",
+            rich_help_panel="Results",
+        ),
+    ] = True,
     json_: JsonOption = False,
 ) -> None:
     """Train a BiGAN on normal images and calibrate its score."""
@@ -75,7 +83,9 @@ def train(
         else:
             show_plan(terminal, planned)
         return
-    result = _train(terminal, loaded, resume=resume, overwrite=overwrite, profile=profile)
+    result = _train(
+        terminal, loaded, resume=resume, overwrite=overwrite, profile=profile, self_test=self_test
+    )
     if result.status == "interrupted":
         show_interrupted(terminal, result)
         raise typer.Exit(INTERRUPTED)
