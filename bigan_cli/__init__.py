@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bigan_cli.api import Detector as Detector
     from bigan_cli.api import ScoreResult as ScoreResult
+    from bigan_cli.api import benchmark as benchmark
     from bigan_cli.api import evaluate as evaluate
     from bigan_cli.api import load as load
     from bigan_cli.api import train as train
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Detector": "bigan_cli.api",
     "ScoreResult": "bigan_cli.api",
+    "benchmark": "bigan_cli.api",
     "evaluate": "bigan_cli.api",
     "load": "bigan_cli.api",
     "train": "bigan_cli.api",

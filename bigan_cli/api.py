@@ -27,6 +27,9 @@ from bigan_cli.scoring.detector import Scores
 from bigan_cli.storage.model_file import make_header, save_detector
 from bigan_cli.storage.model_header import ModelHeader
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.benchmark.grid import make_grid
+from bigan_cli.workflows.benchmark.run import BenchmarkResult
+from bigan_cli.workflows.benchmark.run import benchmark as run_benchmark
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluate import EvaluationResult
 from bigan_cli.workflows.evaluate import evaluate as evaluate_run
@@ -349,6 +352,35 @@ def evaluate(run: PathText, **options: Any) -> EvaluationResult:
         figures with ``.as_dict()``.
     """
     return evaluate_run(run=Path(run), **options)
+
+
+def benchmark(
+    output: PathText = "benchmark-results",
+    *,
+    jobs: int = 1,
+    baselines: bool = False,
+    callbacks: Callbacks | None = None,
+    **grid: Any,
+) -> BenchmarkResult:
+    """Train and evaluate over datasets, classes, seeds and variants; write tables of the results.
+
+    Every cell of the grid runs in a process of its own, so a script that calls this must be
+    guarded by ``if __name__ == "__main__"``. What an earlier call finished is not run again.
+
+    Args:
+        output: The folder for runs and results.
+        jobs: How many cells run at a time; they share the cores.
+        baselines: Whether to add classical detectors on the same images.
+        callbacks: Only ``should_stop`` is used.
+        grid: The cells, as for :func:`bigan_cli.workflows.benchmark.grid.make_grid`, for
+            instance ``datasets=["mnist"], inlier=["all"], seeds=[0, 1]``.
+
+    Raises:
+        UsageError: The grid is wrong, or the folder has results with other settings.
+    """
+    return run_benchmark(
+        make_grid(**grid), output=Path(output), jobs=jobs, baselines=baselines, callbacks=callbacks
+    )
 
 
 def _load(file: Path, device: str, plugins: Sequence[Path]) -> Detector:

@@ -311,3 +311,20 @@ def test_wrong_settings_are_value_errors_that_name_them(tmp_path, settings, word
     with pytest.raises(ValueError, match=words):
         bigan.train(save_dir=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_benchmark_trains_and_evaluates_its_cells(tmp_path):
+    result = bigan.benchmark(
+        tmp_path / "bench", datasets=["digits"], inlier=["3"], sets=["train.epochs=1"], device="cpu"
+    )
+    (row,) = result.rows
+    assert row["status"] == "done"
+    assert 0 <= row["auroc"] <= 1
+    assert (tmp_path / "bench" / "results.csv").is_file()
+
+
+def test_a_wrong_grid_is_refused(tmp_path):
+    with pytest.raises(bigan.UsageError, match="exclude each other"):
+        bigan.benchmark(tmp_path / "bench", inlier=["0"], outlier=["1"])
+    assert not (tmp_path / "bench").exists()
