@@ -244,7 +244,8 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         (("latent",), {"reconstruction"}),
         (NAMES, {"cycle_matching", "reconstruction"}),
     ):
-        detector = fit_detector(build(shape, names), components, {}, normals, 0.1, 8, 0)
+        weights = {"reconstruction": 1.0}
+        detector = fit_detector(build(shape, names), components, weights, normals, 0.1, 8, 0)
         assert detector.members[0].components.keys() == parts
     ((outputs, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
     with pytest.raises(UsageError, match="no cycle discriminator of images"):

@@ -43,10 +43,10 @@ def test_changed_and_cut_files_are_refused(stored, data):
 
 
 def test_a_state_without_read_permission_is_not_called_damaged(stored, monkeypatch):
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path, *_args):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("os.open", refuse)  # root may read everything, so it is not the mode
     with pytest.raises(RunDirectoryError, match="Permission denied") as error:
         read_training_state(stored)
     assert "overwrite" not in error.value.hint
