@@ -148,4 +148,56 @@ SetOption = Annotated[
     ),
 ]
 PluginOption = Annotated[list[Path] | None, setting_option("plugins")]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="Label images above this score anomalous, instead of --fpr.")
+]
+MaxMegapixelsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Skip images of more million pixels. [default: the run's]"),
+]
+TemplateFileOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Output file. [default: standard output]", metavar="FILE"),
+]
+TemplateDatasetOption = Annotated[
+    str | None,
+    setting_option("data.dataset", help="Dataset whose defaults and options are written."),
+]
+TemplateArchitectureOption = Annotated[
+    str | None,
+    setting_option("model.architecture", help="Architecture whose options are written."),
+]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive/--no-recursive", help="Search folders recursively.")
+]
+MapsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write a heatmap of each image to this folder, in subfolders like the inputs'.",
+        metavar="DIR",
+    ),
+]
+MapFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Files of --maps: overlay (PNG on the image), png16 (4096 levels are the "
+        "threshold) or npy (1.0 is the threshold). [default: overlay]",
+        metavar="FORMAT",
+    ),
+]
+MasksOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write a black and white mask of each image's anomalous pixels to this folder.",
+        metavar="DIR",
+    ),
+]
+FailOnAnomalyOption = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-anomaly",
+        help="Exit code 3 if there is an anomaly, even if files were skipped.",
+    ),
+]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -11,8 +11,16 @@ from bigan_cli.cli.inputs import read_inputs
 from bigan_cli.cli.options import (
     CheckpointOption,
     DeviceOption,
+    FailOnAnomalyOption,
+    JsonLinesOption,
+    MapFormatOption,
+    MapsOption,
+    MasksOption,
+    MaxMegapixelsOption,
     PluginOption,
+    RecursiveOption,
     RunOption,
+    ThresholdOption,
     setting_option,
 )
 from bigan_cli.cli.terminal import LOADING
@@ -41,17 +49,9 @@ def score(
         ),
     ] = None,
     fpr: Annotated[float | None, setting_option("score.fpr", default="the run's own")] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="Label images above this score anomalous, instead of --fpr."),
-    ] = None,
-    max_megapixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Skip images of more million pixels. [default: the run's]"),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search folders recursively.")
-    ] = True,
+    threshold: ThresholdOption = None,
+    max_megapixels: MaxMegapixelsOption = None,
+    recursive: RecursiveOption = True,
     null: Annotated[
         bool, typer.Option("--null", "-0", help="The list of - is NUL-separated.")
     ] = False,
@@ -65,41 +65,14 @@ def score(
     sort: Annotated[
         bool, typer.Option("--sort", help="Most anomalous first; keeps all rows in memory.")
     ] = False,
-    maps: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a heatmap of each image to this folder, in subfolders like the inputs'.",
-            metavar="DIR",
-        ),
-    ] = None,
-    map_format: Annotated[
-        str | None,
-        typer.Option(
-            help="Files of --maps: overlay (PNG on the image), png16 (4096 levels are the "
-            "threshold) or npy (1.0 is the threshold). [default: overlay]",
-            metavar="FORMAT",
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a black and white mask of each image's anomalous pixels to this folder.",
-            metavar="DIR",
-        ),
-    ] = None,
+    maps: MapsOption = None,
+    map_format: MapFormatOption = None,
+    masks: MasksOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unreadable file, with exit code 1.")
     ] = False,
-    fail_on_anomaly: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-anomaly",
-            help="Exit code 3 if there is an anomaly, even if files were skipped.",
-        ),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line.")
-    ] = False,
+    fail_on_anomaly: FailOnAnomalyOption = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Score images: one row each with score, p-value, label and components.
 

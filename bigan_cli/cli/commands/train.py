@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,11 +12,7 @@ from bigan_cli.cli.terminal import LOADING
 from bigan_cli.errors import INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
-    import threading
-
     from bigan_cli.cli.terminal import Terminal
-    from bigan_cli.config.load import LoadedConfig
-    from bigan_cli.workflows.train import TrainingResult
 
 
 @with_settings
@@ -71,6 +65,7 @@ def train(
 
     terminal.announce(LOADING)
     # Only now: a wrong configuration is reported before PyTorch is imported.
+    from bigan_cli.cli.live_training import train_live
     from bigan_cli.cli.views.training import show_interrupted, show_plan, show_result
 
     if dry_run:
@@ -83,46 +78,10 @@ def train(
         else:
             show_plan(terminal, planned)
         return
-    result = _train(
+    result = train_live(
         terminal, loaded, resume=resume, overwrite=overwrite, profile=profile, self_test=self_test
     )
     if result.status == "interrupted":
         show_interrupted(terminal, result)
         raise typer.Exit(INTERRUPTED)
     show_result(terminal, result, selection=loaded.config.train.selection, as_json=json_)
-
-
-def _train(terminal: Terminal, loaded: LoadedConfig, **options: bool) -> TrainingResult:
-    """Train with live progress; from the first step on, a signal asks it to save and stop."""
-    from bigan_cli.cli.callbacks import plain_callbacks
-    from bigan_cli.cli.signals import stop_on_signals
-    from bigan_cli.cli.views.training import resume_command
-    from bigan_cli.cli.views.training_progress import TrainingDisplay
-    from bigan_cli.workflows.train import train as run_training
-
-    train, save_dir = loaded.config.train, loaded.config.output.save_dir
-    with ExitStack() as stack:
-        display = stack.enter_context(TrainingDisplay(terminal, train.epochs, train.members))
-        stops: list[threading.Event] = []
-
-        def on_member(number: int, epoch: int) -> None:
-            if not stops:
-                stops.append(stack.enter_context(stop_on_signals()))
-            display.member(number, epoch)
-
-        callbacks = replace(
-            plain_callbacks(terminal),
-            on_progress=display.preparation,
-            on_member=on_member,
-            on_step=display.step,
-            on_epoch=display.epoch,
-            should_stop=lambda: bool(stops) and stops[0].is_set(),
-        )
-        try:
-            return run_training(loaded, callbacks=callbacks, **options)
-        except KeyboardInterrupt:
-            if display.started:
-                terminal.note("stopped at once, without saving: work after the last save is lost")
-            if display.started or options["resume"]:
-                terminal.note(f"hint: continue with: {resume_command(save_dir)}")
-            raise
