@@ -29,12 +29,13 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesse
 # three times as long in every process of the demo and the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-all lint options benchmark clean
+.PHONY: help install demo test test-all test-exhaustive lint options benchmark clean
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
 	@echo "make test     run the quick tests, under two minutes on two cores"
-	@echo "make test-all run all tests, those marked slow included"
+	@echo "make test-all run all tests, those marked slow included, about a quarter of an hour"
+	@echo "make test-exhaustive  run the tests of thousands of cases, for hours on two cores"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make options  write the options of bigan train anew from config/schema.py"
 	@echo "make install  only make $(VENV)"
@@ -87,10 +88,13 @@ demo: install
 	@echo; sed -n 2p $(DEMO_FIGURES)
 
 test: $(PLUGINS_STAMP)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not exhaustive"
 
 test-all: $(PLUGINS_STAMP)
-	$(PYTEST)
+	$(PYTEST) -m "not exhaustive"
+
+test-exhaustive: $(PLUGINS_STAMP)
+	$(PYTEST) -m exhaustive
 
 lint: $(PLUGINS_STAMP)
 	$(BIN)/ruff check .

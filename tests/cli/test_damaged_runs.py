@@ -169,7 +169,7 @@ def test_damage_is_read_or_refused(trained, run):
         shutil.copy(trained / name, run / name)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_many_damaged_runs_are_evaluated_or_refused(trained, run, bigan):
     check_commands(trained, run, bigan, 300)
 

@@ -114,7 +114,7 @@ def test_large_images_without_tiles_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1800)
 def test_a_scratch_in_a_photograph_of_twelve_megapixels_is_framed_in_flat_memory(
     tmp_path: Path,

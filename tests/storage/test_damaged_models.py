@@ -124,7 +124,7 @@ def test_accidents_are_refused(model, tmp_path):
     check_accidents(model, tmp_path / "model.safetensors", 200)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_many_accidents_are_refused(model, tmp_path):
     check_accidents(model, tmp_path / "model.safetensors", 5000)
 
@@ -223,7 +223,7 @@ def test_headers_with_other_values_are_refused_or_harmless(model, tmp_path, pixe
     check_headers(model, tmp_path / "model.safetensors", pixels, 19)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_headers_with_other_values_are_refused_or_harmless(model, tmp_path, pixels):
     check_headers(model, tmp_path / "model.safetensors", pixels, 1)
 
