@@ -148,5 +148,5 @@ def test_alarms_say_what_to_try():
         "constant_logits",
         "discriminator_won",
     }
-    assert "0.1% as much as the normals (mode collapse); try" in texts["mode_collapse"]
+    assert "0.1% as much as the normal images (mode collapse); try" in texts["mode_collapse"]
     assert all("; try " in text for text in texts.values())
