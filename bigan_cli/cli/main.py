@@ -62,7 +62,7 @@ COMMANDS: Entries = {
             "bigan benchmark --dataset mnist --inlier all --seed 0 --seed 1 --baselines",
         ),
         "reconstruct": entry(
-            "Show images next to their reconstructions and the differences.",
+            "Show images next to their reconstructions, the differences and the heatmaps.",
             "bigan reconstruct photos/odd.png",
         ),
     },

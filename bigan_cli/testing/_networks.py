@@ -89,3 +89,49 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
         add_heads(networks, wanted_heads(every, shape))
         add_cycle_discriminators(networks, (IMAGE, LATENT) if optional else ())
     return networks.eval().requires_grad_(False)
+
+
+class _Pixels(nn.Module):
+    """A feature extractor whose features are the pixels."""
+
+    def raw(self, x: Tensor) -> Tensor:
+        return x
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.normalise(self.raw(x))
+
+
+class _PlaceDiscriminator(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.trunk = nn.Conv2d(channels, _FEATURES, 1)
+        self.latent = nn.Conv2d(LATENT_DIM, _FEATURES, 1)
+        self.head = nn.Conv2d(_FEATURES, 1, 1)
+
+    def image_features(self, f: Tensor) -> Tensor:
+        features: Tensor = torch.tanh(self.trunk(f))
+        return features
+
+    def forward(self, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.tanh(self.trunk(f) + self.latent(z))
+        return self.head(features).squeeze(1), features
+
+
+def small_place_networks(shape: ImageShape) -> Networks:
+    """Return networks on places for *shape* in ``eval()``, the same in every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        networks = Networks(
+            nn.Conv2d(shape.channels, LATENT_DIM, 1),
+            nn.Conv2d(LATENT_DIM, shape.channels, 1),
+            _PlaceDiscriminator(shape.channels),
+            shape,
+            LATENT_DIM,
+            extractor=_Pixels(),
+            input_shape=shape,
+        )
+        add_heads(networks, {"distortion": 1})
+    return networks.eval().requires_grad_(False)
