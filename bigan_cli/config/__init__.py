@@ -1,1 +1,1 @@
-"""the configuration of a run and the ways it is put together."""
+"""The configuration of a run, and its sources: defaults, presets, files, arguments."""

@@ -1,1 +1,1 @@
-"""Layer 3: from a dataset's items to the uint8 images of a run's splits."""
+"""From a dataset's items to the uint8 images of a run's splits."""

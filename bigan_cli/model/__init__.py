@@ -1,1 +1,1 @@
-"""Layer 4: networks, losses, weight averaging and the training loop; no files, no printing."""
+"""Networks, losses, weight averaging and the training loop; no files, no printing."""

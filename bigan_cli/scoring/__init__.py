@@ -1,1 +1,1 @@
-"""Layer 5: score components, their combination, calibration and metrics."""
+"""Score components, their standardisation and combination, and calibration."""

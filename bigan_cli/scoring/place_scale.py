@@ -9,9 +9,9 @@ from torch import Tensor
 
 # A median of absolute deviations is this part of a normal distribution's standard deviation.
 _MAD = 1.4826
-# Images that the statistics of all places together count for, against those of one place.
+# Weight of the statistics of all places in those of one, in images: a prior against few images.
 _PRIOR_IMAGES = 10.0
-# At least this part of a place's scale is the common one: parts are not aligned to the pixel.
+# Least share of the common scale in that of a place: objects are not aligned to the pixel.
 _COMMON_SHARE = 0.5
 _LEAST_SCALE = 1e-6
 # A defect covers a few places.

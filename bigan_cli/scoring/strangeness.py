@@ -1,4 +1,4 @@
-"""How unlike all others an image of a folder is, without any training."""
+"""Outlier scores of the images of a folder, by nearest neighbours and without training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a detector any good? A test with synthetic defects, for who has no real ones."""
+"""A test of a detector with synthetic defects, where no real ones are at hand."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
 
 
+# The options of settings, such as --epochs, come from the fields of config/schema.py.
 @with_settings
 def train(
     ctx: typer.Context,
