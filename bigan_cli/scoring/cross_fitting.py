@@ -38,7 +38,7 @@ from bigan_cli.scoring.ensemble_member import (
     add_up,
     combine_maps,
 )
-from bigan_cli.scoring.fit import fit_memories, not_finite, standardise, usable_components
+from bigan_cli.scoring.fit import fit_memories, fitted_component, not_finite, usable_components
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
@@ -202,7 +202,7 @@ def _standardised(
     some = maps[torch.from_numpy(chosen)]
     places = PlaceScale.fit(some) if some.shape[1] * some.shape[2] > 1 else None
     values = some[:, 0, 0] if places is None else image_value(places.standardise(some))
-    return standardise(component, memory, places, values.double().numpy(), weights)
+    return fitted_component(component, memory, places, values.double().numpy(), weights)
 
 
 def _scores(

@@ -111,7 +111,7 @@ def fit_member(
     places = _fit_places(prepared, usable, memories, sample, batch_size)
     raw = _raw_scores(prepared, usable, memories, places, normals, batch_size)
     fitted = {
-        component.name: standardise(
+        component.name: fitted_component(
             component,
             memories[component.name],
             places.get(component.name),
@@ -307,7 +307,7 @@ def _raw_scores(
     }
 
 
-def standardise(
+def fitted_component(
     component: ScoreComponent,
     memory: Mapping[str, Tensor],
     places: PlaceScale | None,
