@@ -252,11 +252,11 @@ def test_scores_equal_a_plain_reading(threes, component):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
     ((outputs, _),) = iter_outputs(networks, threes[:6], 8)
     name = component.needs_head
-    kind, outputs = TRANSFORMATIONS[name], networks.heads[name].out_features
+    kind, answers = TRANSFORMATIONS[name], networks.heads[name].out_features
     with torch.no_grad():
         scores = component(component.Options()).score(outputs, {})
         for image, score in zip(outputs.x, scores, strict=True):
-            changed = torch.cat([kind.apply(image[None], k) for k in range(outputs)])
+            changed = torch.cat([kind.apply(image[None], k) for k in range(answers)])
             logits = networks.heads[name](networks.discriminator.image_features(changed))
-            wanted = cross_entropy(logits, torch.arange(outputs))
+            wanted = cross_entropy(logits, torch.arange(answers))
             torch.testing.assert_close(score, wanted, rtol=1e-4, atol=1e-5)
