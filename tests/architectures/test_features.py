@@ -106,9 +106,9 @@ def test_features_are_standardised_over_training_images() -> None:
     built = networks()
     images = parts(6, seed=0)
     features = prepare_features(built, [images, images[:2], images[2:4]], 0, CPU)
-    assert features.fit.shape == (6, 4, 4, built.input_shape.channels)
-    assert abs(float(features.fit.astype(np.float32).mean())) < 0.01
-    assert abs(float(features.fit.astype(np.float32).std()) - 1) < 0.05
+    assert features.train.shape == (6, 4, 4, built.input_shape.channels)
+    assert abs(float(features.train.astype(np.float32).mean())) < 0.01
+    assert abs(float(features.train.astype(np.float32).std()) - 1) < 0.05
     x = torch.from_numpy(images[:2]).float() / 127.5 - 1
     with torch.no_grad():
         seen = built.inputs(x).movedim(1, -1).numpy()
@@ -168,12 +168,12 @@ def detector() -> Detector:
         distortions=("feature_noise",),
         distortion_weight=1.0,
     )
-    trainer = Trainer(built, config, as_places(features.fit), as_places(features.validation), CPU)
+    trainer = Trainer(built, config, as_places(features.train), as_places(features.validation), CPU)
     assert [record.epoch for record in trainer.epochs()] == [1, 2]
     components = [kind(kind.Options()) for kind in (Reconstruction, PatchNeighbours)]
     components.append(FeatureMahalanobis(FeatureMahalanobis.Options()))
     weights = {component.name: 1.0 for component in components}
-    normal = NormalImages(features.fit, features.validation, features.calibration)
+    normal = NormalImages(features.train, features.validation, features.calibration)
     return fit_detector(trainer.average, components, weights, normal, 0.1, 4, 0)
 
 
