@@ -78,8 +78,8 @@ def recipe_for(
     height, width = _resized(statistics.median(width / height for width, height in sizes))
     tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width]}}
     reason = (
-        f"{photographs} at {width}x{height} pixels; 'model.architecture' and 'data.image_size' "
-        "choose otherwise"
+        f"{photographs}, by default at {width}x{height} pixels; 'model.architecture' and "
+        "'data.image_size' choose otherwise"
     )
     if short > _LARGE_SIDE:
         reason += (
