@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from bigan_cli.errors import DataError, UsageError
 
 STDIN = "-"
+NullOption = Annotated[bool, typer.Option("--null", "-0", help="The list of - is NUL-separated.")]
 
 
 def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[str | Path]:

@@ -1,4 +1,4 @@
-"""``bigan architectures``: which networks there are."""
+"""``bigan architectures``: lists the network architectures."""
 
 from __future__ import annotations
 
@@ -18,17 +18,8 @@ def architectures(
     as_json: JsonOption = False,
 ) -> None:
     """List the network architectures, or show the options of one."""
-    from bigan_cli.cli.listing import describe, list_kind, show_options
-    from bigan_cli.cli.terminal import Terminal
+    from bigan_cli.cli.views.plugin_classes import Listing, show_classes
     from bigan_cli.plugins.registry import ARCHITECTURE
 
-    terminal: Terminal = ctx.obj
-    chosen = list_kind(terminal, ARCHITECTURE, plugin or [], name)
-    if as_json:
-        terminal.json({"architectures": [describe(provided) for provided in chosen]})
-    elif name is None:
-        terminal.table(
-            ("name", "summary", "from"), ((p.cls.name, p.cls.summary, p.source) for p in chosen)
-        )
-    else:
-        show_options(terminal, "model.options", chosen[0])
+    listing = Listing(ARCHITECTURE, "architectures", lambda _: "model.options")
+    show_classes(ctx.obj, listing, plugin or [], name, as_json=as_json)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bigan_cli.cli.options import JsonOption, PluginOption
-
-if TYPE_CHECKING:
-    from bigan_cli.contracts import ScoreComponent
-    from bigan_cli.plugins import Provided
 
 
 def components(
@@ -22,37 +18,25 @@ def components(
     as_json: JsonOption = False,
 ) -> None:
     """List the score components with their weights, or show the options of one."""
-    from bigan_cli.cli.listing import describe, list_kind, show_options
-    from bigan_cli.cli.terminal import Terminal
+    from bigan_cli.cli.views.plugin_classes import Listing, show_classes
     from bigan_cli.plugins.registry import COMPONENT
     from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 
-    terminal: Terminal = ctx.obj
-    chosen = list_kind(terminal, COMPONENT, plugin or [], name)
-
-    def as_dict(provided: Provided[ScoreComponent]) -> dict[str, object]:
-        default = provided.cls.name in DEFAULT_COMPONENTS
-        return {**describe(provided), "default": default, "weight": provided.cls.weight}
-
-    if as_json:
-        terminal.json({"components": [as_dict(provided) for provided in chosen]})
-    elif name is None:
-        terminal.table(
-            ("name", "default", "weight", "summary", "from"),
-            (
-                (
-                    p.cls.name,
-                    "yes" if p.cls.name in DEFAULT_COMPONENTS else "no",
-                    f"{p.cls.weight:g}",
-                    p.cls.summary,
-                    p.source,
-                )
-                for p in chosen
-            ),
-        )
-    else:
-        only = chosen[0].cls
-        show_options(terminal, f"score.options.{only.name}", chosen[0])
-        terminal.note(
+    listing = Listing(
+        COMPONENT,
+        "components",
+        options_table=lambda cls: f"score.options.{cls.name}",
+        columns={
+            "default": lambda cls: "yes" if cls.name in DEFAULT_COMPONENTS else "no",
+            "weight": lambda cls: f"{cls.weight:g}",
+        },
+        facts={
+            "default": lambda cls: cls.name in DEFAULT_COMPONENTS,
+            "weight": lambda cls: cls.weight,
+        },
+    )
+    only = show_classes(ctx.obj, listing, plugin or [], name, as_json=as_json)
+    if only is not None:
+        ctx.obj.note(
             f"Its weight is {only.weight:g}; 'score.weights.{only.name}=WEIGHT' changes it."
         )

@@ -62,22 +62,11 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print the complete configuration of a run."""
+    from bigan_cli.cli.views.config import show_config
     from bigan_cli.config.load import load_config
-    from bigan_cli.config.reference import with_sources
-    from bigan_cli.config.toml import to_toml
 
-    terminal: Terminal = ctx.obj
     loaded = load_config(file=config, sets=set_ or [], settings={"plugins": plugin})
-    for note in loaded.notes:
-        terminal.note(note)
-    if as_json:
-        document = {"config": loaded.config.model_dump(mode="json", by_alias=True)}
-        terminal.json({**document, "sources": loaded.sources} if sources else document)
-        return
-    text = to_toml(loaded.config)
-    if sources:
-        text = with_sources(text, loaded.sources)
-    terminal.result(text.rstrip("\n"))
+    show_config(ctx.obj, loaded, sources=sources, as_json=as_json)
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""``bigan datasets``: which datasets there are."""
+"""``bigan datasets``: lists the datasets."""
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Annotated
 
 import typer
@@ -18,44 +19,24 @@ def datasets(
     as_json: JsonOption = False,
 ) -> None:
     """List the datasets, or show the options and classes of one."""
-    from bigan_cli.cli.listing import describe, list_kind, show_options
-    from bigan_cli.cli.terminal import Terminal
-    from bigan_cli.contracts import Dataset
-    from bigan_cli.plugins import Provided
+    from bigan_cli.cli.views.plugin_classes import Listing, show_classes
     from bigan_cli.plugins.registry import DATASET
 
-    terminal: Terminal = ctx.obj
-    chosen = list_kind(terminal, DATASET, plugin or [], name)
-
-    def as_dict(provided: Provided[Dataset]) -> dict[str, object]:
-        cls = provided.cls
-        shape = cls.image_shape
-        return {
-            **describe(provided),
-            "image_shape": shape and [shape.channels, shape.height, shape.width],
-            "classes": cls.class_names,
-            "needs_root": cls.needs_root,
-            "preset": cls.preset,
-        }
-
-    if as_json:
-        terminal.json({"datasets": [as_dict(provided) for provided in chosen]})
-    elif name is None:
-        terminal.table(
-            ("name", "image", "classes", "summary", "from"),
-            (
-                (
-                    p.cls.name,
-                    p.cls.image_shape or "as found",
-                    "as found" if p.cls.class_names is None else len(p.cls.class_names),
-                    p.cls.summary,
-                    p.source,
-                )
-                for p in chosen
-            ),
-        )
-    else:
-        classes = chosen[0].cls.class_names
-        show_options(terminal, "data.options", chosen[0])
-        if classes is not None:
-            terminal.table(("class", "name"), enumerate(classes))
+    listing = Listing(
+        DATASET,
+        "datasets",
+        options_table=lambda _: "data.options",
+        columns={
+            "image": lambda cls: cls.image_shape or "as found",
+            "classes": lambda cls: "as found" if cls.class_names is None else len(cls.class_names),
+        },
+        facts={
+            "image_shape": lambda cls: cls.image_shape and astuple(cls.image_shape),
+            "classes": lambda cls: cls.class_names,
+            "needs_root": lambda cls: cls.needs_root,
+            "preset": lambda cls: cls.preset,
+        },
+    )
+    only = show_classes(ctx.obj, listing, plugin or [], name, as_json=as_json)
+    if only is not None and only.class_names is not None:
+        ctx.obj.table(("class", "name"), enumerate(only.class_names))

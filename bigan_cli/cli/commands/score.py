@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bigan_cli.cli.inputs import read_inputs
+from bigan_cli.cli.inputs import NullOption, read_inputs
 from bigan_cli.cli.options import (
     CheckpointOption,
     DeviceOption,
@@ -52,9 +52,7 @@ def score(
     threshold: ThresholdOption = None,
     max_megapixels: MaxMegapixelsOption = None,
     recursive: RecursiveOption = True,
-    null: Annotated[
-        bool, typer.Option("--null", "-0", help="The list of - is NUL-separated.")
-    ] = False,
+    null: NullOption = False,
     output: Annotated[
         Path | None,
         typer.Option(help="Output file (overwritten); .csv or .jsonl.", metavar="FILE"),
@@ -84,37 +82,36 @@ def score(
     terminal: Terminal = ctx.obj
     terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
-    from bigan_cli.cli.views.score import RowPrinter, check_result, show_summary
-    from bigan_cli.storage.partial_output import is_unfinished, partial_path
+    from bigan_cli.cli.views.score import (
+        RowPrinter,
+        check_result,
+        partial_output_note,
+        show_summary,
+    )
     from bigan_cli.workflows.score import score_files
 
-    try:
-        with progress_callbacks(terminal) as callbacks:
-            result = score_files(
-                read_inputs(paths, null=null),
-                run=run,
-                checkpoint=checkpoint,
-                device=device,
-                plugins=plugin or (),
-                batch_size=batch_size,
-                fpr=fpr,
-                threshold=threshold,
-                max_megapixels=max_megapixels,
-                recursive=recursive,
-                strict=strict,
-                output=output,
-                resume=resume,
-                sort=sort,
-                maps=maps,
-                map_format=map_format,
-                masks=masks,
-                on_rows=RowPrinter(terminal, output, as_json=as_json),
-                callbacks=callbacks,
-            )
-    except KeyboardInterrupt:
-        if output is not None and is_unfinished(output):
-            terminal.note(f"{partial_path(output)} holds the rows so far; --resume continues it")
-        raise
+    with partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
+        result = score_files(
+            read_inputs(paths, null=null),
+            run=run,
+            checkpoint=checkpoint,
+            device=device,
+            plugins=plugin or (),
+            batch_size=batch_size,
+            fpr=fpr,
+            threshold=threshold,
+            max_megapixels=max_megapixels,
+            recursive=recursive,
+            strict=strict,
+            output=output,
+            resume=resume,
+            sort=sort,
+            maps=maps,
+            map_format=map_format,
+            masks=masks,
+            on_rows=RowPrinter(terminal, output, as_json=as_json),
+            callbacks=callbacks,
+        )
     if output is not None and not as_json:
         terminal.result(str(output))
     show_summary(terminal, result)

@@ -53,7 +53,7 @@ def train(
     json_: JsonOption = False,
 ) -> None:
     """Train a BiGAN on normal images and calibrate its score."""
-    from bigan_cli.cli.listing import warn_of_broken
+    from bigan_cli.cli.views.plugin_classes import warn_of_broken
     from bigan_cli.workflows import run_config
 
     if resume and overwrite:

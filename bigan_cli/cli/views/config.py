@@ -1,4 +1,4 @@
-"""How the keys of a config file, and the problems of one, are shown."""
+"""A configuration, the keys of a config file, and the problems of one, on the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.cli.terminal import Terminal
-from bigan_cli.config.reference import TableOfKeys, toml_value
+from bigan_cli.config.load import LoadedConfig
+from bigan_cli.config.reference import TableOfKeys, toml_value, with_sources
+from bigan_cli.config.toml import to_toml
+
+
+def show_config(terminal: Terminal, loaded: LoadedConfig, *, sources: bool, as_json: bool) -> None:
+    """Print a complete configuration, with where each value comes from if *sources*."""
+    for note in loaded.notes:
+        terminal.note(note)
+    if as_json:
+        document = {"config": loaded.config.model_dump(mode="json", by_alias=True)}
+        terminal.json({**document, "sources": loaded.sources} if sources else document)
+        return
+    text = to_toml(loaded.config)
+    if sources:
+        text = with_sources(text, loaded.sources)
+    terminal.result(text.rstrip("\n"))
 
 
 def check_document(

@@ -1,4 +1,4 @@
-"""What ``bigan plugins`` and ``bigan plugins new`` do."""
+"""The list of plugins, and what is printed of a new one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.atomic import expanded
-from bigan_cli.cli.listing import warn_of_clashes
 from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.views.plugin_classes import warn_of_clashes
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import load_registry
 from bigan_cli.plugins.names import SWITCH, join_words
@@ -70,7 +70,7 @@ def list_plugins(terminal: Terminal, files: Sequence[Path], *, as_json: bool) ->
         terminal.warn(str(shadowed))
     if registry.disabled:
         off = join_words(map(str, registry.disabled))
-        terminal.note(f"note: {SWITCH} keeps off {off}")
+        terminal.note(f"note: {SWITCH} disables {off}")
 
 
 def _by_kind(provides: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:

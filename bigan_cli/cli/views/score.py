@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, none_readable, one_line
+from bigan_cli.storage.partial_output import is_unfinished, partial_path
 from bigan_cli.storage.score_table import RowFormat, ScoreRow, csv_format, json_format
 from bigan_cli.workflows.score import ScoreResult
 
@@ -72,6 +74,17 @@ def show_summary(terminal: Terminal, result: ScoreResult) -> None:
         f"scored {result.scored:,}{before}, skipped {result.skipped:,}, "
         f"anomalies {result.anomalies:,} ({rule})"
     )
+
+
+@contextmanager
+def partial_output_note(terminal: Terminal, output: Path | None) -> Iterator[None]:
+    """Note where the rows are and how to continue when the block is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if output is not None and is_unfinished(output):
+            terminal.note(f"{partial_path(output)} holds the rows so far; --resume continues it")
+        raise
 
 
 def check_result(result: ScoreResult, *, fail_on_anomaly: bool) -> None:
