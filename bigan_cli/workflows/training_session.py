@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.contracts import EpochRecord
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.errors import RunDirectoryError, TrainingError
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
+from bigan_cli.model.epoch_record import EpochRecord
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.report.figures import losses as draw_losses

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bigan_cli.cli.terminal import Terminal
-from bigan_cli.contracts import EpochRecord
 from bigan_cli.formatting import human_time
+from bigan_cli.model.epoch_record import EpochRecord
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

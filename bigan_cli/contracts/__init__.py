@@ -1,0 +1,39 @@
+"""The contracts of datasets, architectures and score components: the API of plugins.
+
+Plugins import this package, the hooks and the errors, and nothing else of bigan. It imports
+neither torch nor torchvision, so listing plugins and reading a configuration are fast.
+
+Conventions that hold everywhere:
+
+* outside the networks an image is uint8, ``[H, W]`` or ``[H, W, C]``, 0 to 255;
+* inside them it is float32 ``[N, C, H, W]`` in ``[-1, 1]``;
+* C is 1 (grey), 3 (RGB) or 4 (RGBA); H and W are 8 or more and may differ;
+* a higher score means more anomalous.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bigan_cli.contracts.architecture import Architecture
+from bigan_cli.contracts.dataset import DataLocation, Dataset, Items
+from bigan_cli.contracts.images import CHANNELS, SMALLEST_SIDE, ImageShape
+from bigan_cli.contracts.options import Options
+from bigan_cli.contracts.score_component import NetworkOutputs, ScoreComponent
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts.images import Mask as Mask
+    from bigan_cli.contracts.images import RawImage as RawImage
+
+__all__ = [
+    "CHANNELS",
+    "SMALLEST_SIDE",
+    "Architecture",
+    "DataLocation",
+    "Dataset",
+    "ImageShape",
+    "Items",
+    "NetworkOutputs",
+    "Options",
+    "ScoreComponent",
+]
