@@ -16,23 +16,34 @@ from bigan_cli.mask_pixels import anomalous_pixels
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 Masks = tuple[Path, ...]
-Place = tuple[str, ...]
+Subfolder = tuple[str, ...]
 """Folder names below a folder of masks, normalized."""
 
 
 @dataclass(frozen=True)
-class Sought:
-    """An image and the possible places of its mask.
+class MaskQuery:
+    """An image and the possible folders of its mask.
 
     Attributes:
         image: The file.
-        places: Subfolders of a folder of masks, the most likely first.
+        subfolders: Subfolders of a folder of masks, the most likely first.
         normal: Whether it is known to be normal, with an empty mask, if any.
     """
 
     image: Path
-    places: Sequence[Place]
+    subfolders: Sequence[Subfolder]
     normal: bool
+
+    @classmethod
+    def of(cls, image: Path, root: Path, *, normal: bool) -> MaskQuery:
+        """Return the query for an image below *root*.
+
+        The mask of ``test/cut/000.png`` may be in ``test/cut``, in ``cut``, or in the folder of
+        masks itself.
+        """
+        parts = [normalized(part) for part in image.relative_to(root).parts[:-1]]
+        subfolders = [tuple(parts[start:]) for start in range(len(parts) + 1)]
+        return cls(image, subfolders, normal)
 
 
 @dataclass(frozen=True)
@@ -54,41 +65,41 @@ class MaskFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files = list(walk_images(folder))
-        self._by_key: dict[tuple[Place, str], list[Path]] = defaultdict(list)
-        self._by_place: dict[Place, list[Path]] = defaultdict(list)
+        self._by_key: dict[tuple[Subfolder, str], list[Path]] = defaultdict(list)
+        self._by_subfolder: dict[Subfolder, list[Path]] = defaultdict(list)
         for file in self.files:
-            place = tuple(normalized(part) for part in file.relative_to(folder).parts[:-1])
-            self._by_place[place].append(file)
+            subfolder = tuple(normalized(part) for part in file.relative_to(folder).parts[:-1])
+            self._by_subfolder[subfolder].append(file)
             for key in mask_keys(file):
-                self._by_key[place, key].append(file)
+                self._by_key[subfolder, key].append(file)
 
-    def find(self, sought: Sought) -> Masks:
+    def find(self, query: MaskQuery) -> Masks:
         """Return the masks of an image: one file, or those in a folder of its name."""
-        key = image_key(sought.image)
-        for place in sought.places:
-            named = self._by_key.get((place, key))
+        key = image_key(query.image)
+        for subfolder in query.subfolders:
+            named = self._by_key.get((subfolder, key))
             if named:
                 # 000.png takes precedence over 000_mask.png if both exist.
                 return tuple([mask for mask in named if image_key(mask) == key] or named)
-            inside = self._by_place.get((*place, key))
+            inside = self._by_subfolder.get((*subfolder, key))
             if inside:
                 return tuple(inside)
         return ()
 
 
-def match(folders: Sequence[MaskFolder], images: Iterable[Sought]) -> Matches:
+def match(folders: Sequence[MaskFolder], images: Iterable[MaskQuery]) -> Matches:
     """Return the masks of *images*; a mask of two anomalous images is not used."""
-    claims: dict[Path, list[Sought]] = defaultdict(list)
+    claims: dict[Path, list[MaskQuery]] = defaultdict(list)
     found: dict[Path, Masks] = {}
-    for sought in images:
+    for query in images:
         for folder in folders:
-            if not sought.image.is_relative_to(folder.folder.parent):
+            if not query.image.is_relative_to(folder.folder.parent):
                 continue
-            masks = folder.find(sought)
+            masks = folder.find(query)
             if masks:
-                found[sought.image] = masks
+                found[query.image] = masks
                 for mask in masks:
-                    claims[mask].append(sought)
+                    claims[mask].append(query)
                 break
     disputed = {
         mask
