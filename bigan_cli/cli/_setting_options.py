@@ -26,6 +26,8 @@ ROWS: tuple[tuple[str, str, str, str, str, bool, tuple[str, ...], str, str, str]
      'Channels: 1 grey, 3 RGB or 4 RGBA.'),
     ('data.exclude', '--exclude', 'Data', 'FILE', 'Path', False, (), '', '',
      "Images to leave out: a list of paths, or the CSV of 'bigan data check' with the column exclude filled in."),
+    ('data.roi', '--roi', 'Data', 'FILE', 'Path', False, (), 'the whole image', '',
+     'Region of interest: a mask image, white inside.'),
     ('model.architecture', '--architecture', 'Networks', 'NAME', 'str', False, (), 'dcgan', '',
      "Network architecture; 'bigan architectures' lists them."),
     ('model.latent_dim', '--latent-dim', 'Networks', '', 'int', False, (), '32', '',

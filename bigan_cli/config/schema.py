@@ -23,6 +23,7 @@ Preset = Literal["fast", "balanced", "best"]
 Augmentation = Literal["colour", "translation", "cutout"]
 # Networks take images up to this side; larger ones are cut into tiles.
 LARGEST_INPUT = 1024
+Polygon = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
 Side = Annotated[int, Field(ge=8, le=16384)]
 
 
@@ -124,6 +125,14 @@ class DataConfig(Table):
         description="Images to leave out: a list of paths, or the CSV of 'bigan data check' with "
         "the column exclude filled in.",
         examples=["check/images.csv"],
+    )
+    roi: Annotated[Path | tuple[Polygon, ...] | None, Flag("--roi", DATA, "FILE")] = Field(
+        None,
+        description="Region of interest: a mask image, white inside. What is outside is neither "
+        "learned nor scored. In a config file polygons are possible, too: [[[x, y], ...], ...] in "
+        "pixels of the images. By default the whole image.",
+        examples=["mask.png"],
+        json_schema_extra={"words": "a mask image, or polygons of three or more points [x, y]"},
     )
     calibration: Literal["auto", "held-out", "cross-fitting"] = Field(
         "held-out",

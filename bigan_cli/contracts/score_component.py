@@ -23,6 +23,9 @@ class NetworkOutputs(Protocol):
         images: The images ``[N, C, H, W]`` in [-1, 1].
         on_places: Whether the networks work at every place of a feature map.
         x: The inputs of E and D: the images, or their feature maps.
+        inside: bool ``[N, h, w]``, or ``[1, h, w]`` for all images alike: which positions of x
+            are in the region of interest. Values of images are to come from these alone; outside
+            of them maps are set to 0. None without a region.
         z: E(x), ``[N, d]``.
         reconstruction: G(E(x)), ``[N, C, H, W]``.
         real: D(x, E(x)): logits ``[N]`` and joint features ``[N, F]``.
@@ -41,6 +44,8 @@ class NetworkOutputs(Protocol):
     def on_places(self) -> bool: ...
     @property
     def x(self) -> Tensor: ...
+    @property
+    def inside(self) -> Tensor | None: ...
     @property
     def z(self) -> Tensor: ...
     @property

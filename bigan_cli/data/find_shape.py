@@ -89,6 +89,15 @@ def find_tiled_shape(
     return find_shape(items, (found[0], found[1]), channels, options)
 
 
+def sample_sizes(items: Items, options: DecodeOptions = DEFAULTS) -> list[tuple[int, int]]:
+    """Return (height, width) of a sample of at most 64 upright images, before resizing.
+
+    Raises:
+        UnreadableImage: None of the sampled images can be read.
+    """
+    return [look[:2] for look in _sample_looks(items, options, upright=True)]
+
+
 def _spread(count: int, most: int) -> list[int]:
     """Return at most *most* of the positions 0 to *count* - 1, evenly spaced."""
     chosen: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()

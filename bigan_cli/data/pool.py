@@ -27,6 +27,7 @@ from bigan_cli.data.load import (
     load_items,
 )
 from bigan_cli.data.memory import resident_bytes
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Labels
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
@@ -122,6 +123,7 @@ class ImagePool:
         shape: ImageShape,
         workers: int = 0,
         progress: Progress | None = None,
+        roi: RegionOfInterest | None = None,
     ) -> list[ImageSet]:
         """Return the images of each of *parts*, which are indices into the pool.
 
@@ -131,6 +133,7 @@ class ImagePool:
             shape: Shape of the images.
             workers: Number of threads; 0 for one per core, at most 8.
             progress: Called with (images done, total) while images are decoded.
+            roi: The pixels outside of this region get one value.
 
         Raises:
             DataError: Some images cannot be read.
@@ -149,7 +152,8 @@ class ImagePool:
             index = wanted[(wanted >= offset) & (wanted < offset + len(items))] - offset
             blocks += self._blocks(items, offset, index, shape, workers, advance)
         return [
-            self._image_set(part, _gather(blocks, part, shape), normal_classes) for part in parts
+            self._image_set(part, _gather(blocks, part, shape, roi), normal_classes)
+            for part in parts
         ]
 
     def _blocks(
@@ -206,7 +210,9 @@ class _Block:
         return hashlib.sha256(np.ascontiguousarray(self.pixels).data).digest()
 
 
-def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
+def _gather(
+    blocks: Sequence[_Block], part: Index, shape: ImageShape, roi: RegionOfInterest | None
+) -> Pixels:
     """Return the pixels at the indices *part* of the pool; in memory, if all blocks fit."""
     full = (len(part), shape.channels, shape.height, shape.width)
 
@@ -214,13 +220,16 @@ def _gather(blocks: Sequence[_Block], part: Index, shape: ImageShape) -> Pixels:
         for block in blocks:
             rows = np.flatnonzero(np.isin(part, block.places))
             for some in np.array_split(rows, len(rows) // _ROWS + 1):
-                out[some] = block.pixels[np.searchsorted(block.places, part[some])]
+                pixels = block.pixels[np.searchsorted(block.places, part[some])]
+                out[some] = pixels if roi is None else roi.fill(pixels)
 
     mapped = any(isinstance(block.pixels, np.memmap) for block in blocks)
     if mapped and sum(block.pixels.nbytes for block in blocks) > resident_bytes() and len(part):
         described = hashlib.sha256(part.tobytes())
         for block in blocks:
             described.update(block.identity())
+        if roi is not None:
+            described.update(np.packbits(roi.inside).tobytes())
         return cached(described.hexdigest(), full, fill)
     out = np.empty(full, np.uint8)
     fill(out)

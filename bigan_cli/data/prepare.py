@@ -20,6 +20,8 @@ from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.images import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.pool import ImagePool, Progress
+from bigan_cli.data.read_region import read_region
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Splits, make_splits
 from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import UsageError
@@ -47,6 +49,8 @@ class PreparedData:
         test: Normal images and anomalies to evaluate on; empty without any.
         folds: With cross-fitting, the fold of each training image, int64 ``[N]``; train,
             validation and calibration are then the same images. None where they are disjoint.
+        roi: The region of interest; the pixels outside of it have one value in all images. None
+            if whole images count.
         audit: The leakage check of these sets.
         fingerprint: SHA-256, in hex, of the pixels and anomaly labels of all four sets and of the
             preprocessing; names and paths of files do not count.
@@ -66,6 +70,7 @@ class PreparedData:
     calibration: ImageSet
     test: ImageSet
     folds: NDArray[np.int64] | None
+    roi: RegionOfInterest | None
     audit: LeakageReport
     fingerprint: str
     test_fingerprint: str
@@ -76,7 +81,8 @@ class PreparedData:
     @property
     def tiling(self) -> Tiling | None:
         """How images are cut for the networks; None if these take whole images."""
-        return Tiling.of(self.image_shape, self.config.data.tile)
+        inside = None if self.roi is None else self.roi.inside
+        return Tiling.of(self.image_shape, self.config.data.tile, inside)
 
     @property
     def input_shape(self) -> ImageShape:
@@ -141,10 +147,13 @@ def prepare(
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
+    roi = read_region(config.data.roi, pool.train, shape, DecodeOptions.of(config.data))
     parts = {name: getattr(splits, name) for name in PARTS}
     if splits.folds is not None:  # they are the training images
         del parts["validation"], parts["calibration"]
-    loaded = pool.image_sets(list(parts.values()), splits.normal_classes, shape, workers, progress)
+    loaded = pool.image_sets(
+        list(parts.values()), splits.normal_classes, shape, workers, progress, roi
+    )
     sets = dict(zip(parts, loaded, strict=True))
     digests = {name: content_digests(images.pixels) for name, images in sets.items()}
     audit = audit_splits(sets, digests)
@@ -160,6 +169,7 @@ def prepare(
         calibration=sets.get("calibration", sets["train"]),
         test=sets["test"],
         folds=folds,
+        roi=roi,
         audit=audit,
         fingerprint=_fingerprint(shape, sets, digests),
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
@@ -174,8 +184,16 @@ def reopen_test(
     config: RunConfig,
     workers: int = 0,
     progress: Progress | None = None,
+    roi: RegionOfInterest | None = None,
 ) -> TestSet:
     """Return the test set of a run from its resolved configuration; nothing else is decoded.
+
+    Args:
+        dataset: From :func:`open_dataset`.
+        config: The run's configuration.
+        workers: Number of threads; 0 for one per core, at most 8.
+        progress: Called with (images done, total) while files are decoded.
+        roi: The run's region of interest.
 
     Raises:
         DataError: Images are missing or unreadable.
@@ -185,7 +203,7 @@ def reopen_test(
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
     splits = make_splits(pool.labels, config.data, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
-    (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress)
+    (images,) = pool.image_sets([splits.test], splits.normal_classes, shape, workers, progress, roi)
     fingerprint = _fingerprint(shape, {"test": images}, {"test": content_digests(images.pixels)})
     return TestSet(
         images,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ TRAINING_PIXELS = 1024 * 256 * 256
 VALIDATION_PIXELS = TRAINING_PIXELS // 4
 
 S = TypeVar("S", np.float32, np.float64)
+P = TypeVar("P", np.uint8, np.bool_)
 Index = NDArray[np.int64]
 
 # Neighbours share at least this part of their side: what one cuts off at its border, the other
@@ -39,13 +40,18 @@ class Tiling:
     Attributes:
         image: The shape of the images.
         tile: The shape of the tiles; no side is larger than the image's.
+        inside: bool ``[H, W]``, the pixels that count; tiles without any are left out. None if
+            all pixels count.
     """
 
     image: ImageShape
     tile: ImageShape
+    inside: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, image: ImageShape, side: int | None) -> Tiling | None:
+    def of(
+        cls, image: ImageShape, side: int | None, inside: NDArray[np.bool_] | None = None
+    ) -> Tiling | None:
         """Return the tiling with square tiles of *side*, as far as the image reaches.
 
         None where there is no *side*.
@@ -53,7 +59,7 @@ class Tiling:
         if side is None:
             return None
         height, width = min(side, image.height), min(side, image.width)
-        return cls(image, ImageShape(image.channels, height, width))
+        return cls(image, ImageShape(image.channels, height, width), inside)
 
     def __len__(self) -> int:
         return len(self._corners)
@@ -68,9 +74,18 @@ class Tiling:
 
     @cached_property
     def _corners(self) -> list[tuple[int, int]]:
-        return [(top, left) for top in self._tops for left in self._lefts]
+        return [
+            (top, left) for top in self._tops for left in self._lefts if self._counts(top, left)
+        ]
 
-    def cut(self, image: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    def _counts(self, top: int, left: int) -> bool:
+        """Return whether any pixel of a tile counts."""
+        if self.inside is None:
+            return True
+        part = self.inside[top : top + self.tile.height, left : left + self.tile.width]
+        return bool(part.any())
+
+    def cut(self, image: NDArray[P], number: int) -> NDArray[P]:
         """Return one tile ``[C, h, w]`` of an image ``[C, H, W]``, as a view of it."""
         top, left = self._corners[number]
         return image[:, top : top + self.tile.height, left : left + self.tile.width]
@@ -79,7 +94,8 @@ class Tiling:
         """Return the map of an image from those of its tiles.
 
         Where tiles overlap it is their weighted mean; the weight of a tile falls towards its
-        border. All tiles are needed, but only one batch of them in memory at a time.
+        border. All tiles are needed, but only one batch of them in memory at a time. Where no
+        tile is, the map is 0.
 
         Args:
             maps: Batches float32 ``[n, ..., h, w]`` of the maps of all tiles, in order.
@@ -100,12 +116,13 @@ class Tiling:
         return stitched
 
     def _weights(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the weights ``[h, w]`` of each tile; at every pixel they add up to 1."""
+        """Yield the weights ``[h, w]`` of each tile; at every pixel that counts they sum to 1."""
         down = _shares(self._tops, self.tile.height, self.image.height)
         across = _shares(self._lefts, self.tile.width, self.image.width)
-        for one in down:
-            for other in across:
-                yield np.outer(one, other)
+        for top, one in zip(self._tops, down, strict=True):
+            for left, other in zip(self._lefts, across, strict=True):
+                if self._counts(top, left):
+                    yield np.outer(one, other)
 
     def largest(self, values: NDArray[S]) -> NDArray[S]:
         """Return the largest value of each image, ``[N]``, from those of all tiles ``[N * T]``."""
@@ -133,6 +150,11 @@ class Tiles:
 
     def __len__(self) -> int:
         return len(self._chosen)
+
+    @property
+    def numbers(self) -> Index:
+        """Which tile of its image each is, int64 ``[n]``."""
+        return self._chosen % len(self._tiling)
 
     def __getitem__(self, index: slice | Index) -> NDArray[np.uint8]:
         shape = self._tiling.tile

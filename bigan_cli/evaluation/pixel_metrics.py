@@ -59,12 +59,13 @@ class PixelHistograms:
         self._images = 0
         self._regions = 0
 
-    def add(self, heat: NDArray[np.float32], anomalous: Bools) -> None:
+    def add(self, heat: NDArray[np.float32], anomalous: Bools, inside: Bools | None = None) -> None:
         """Count the pixels of one image.
 
         Args:
             heat: float32 ``[H, W]``, higher is more anomalous.
             anomalous: bool ``[H, W]``, the mask.
+            inside: The pixels that count, bool ``[H, W]``; by default all.
 
         Raises:
             ValueError: The shapes differ.
@@ -76,18 +77,20 @@ class PixelHistograms:
             raise DataError("a heatmap has values that are not finite")
         bins = _bins(heat)
         self._images += 1
-        self._normal += np.bincount(bins[~anomalous], minlength=_BINS)
+        counted = np.ones_like(anomalous) if inside is None else inside
+        self._normal += np.bincount(bins[~anomalous & counted], minlength=_BINS)
+        anomalous = anomalous & counted
         if not anomalous.any():
             return
         from scipy import ndimage
 
         # Regions touch at a side or a corner, as in the evaluation code of MVTec AD.
         labels, number = ndimage.label(anomalous, structure=np.ones((3, 3), np.int64))
-        inside = bins[anomalous]
+        found = bins[anomalous]
         labels = labels[anomalous]
         areas = np.bincount(labels, minlength=number + 1)
-        self._anomalous += np.bincount(inside, minlength=_BINS)
-        self._overlap += np.bincount(inside, weights=1 / areas[labels], minlength=_BINS)
+        self._anomalous += np.bincount(found, minlength=_BINS)
+        self._overlap += np.bincount(found, weights=1 / areas[labels], minlength=_BINS)
         self._regions += number
 
     def metrics(self) -> PixelMetrics:

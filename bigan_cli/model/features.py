@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.model.networks import Networks, to_model_range
+
+F = TypeVar("F", np.float16, np.float32)
 
 # Feature vectors that suffice to estimate a mean and a standard deviation.
 _MOST_VECTORS = 200_000
@@ -42,6 +45,7 @@ def prepare_features(
     seed: int,
     device: torch.device,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> TrainingFeatures:
     """Set the normalisation of the extractor of *networks* and return all feature maps.
 
@@ -54,6 +58,8 @@ def prepare_features(
         seed: Chooses the positions from which the normalisation is estimated.
         device: Where the extractor runs.
         on_progress: Called with (images done, total).
+        inside: The positions of the images to train on that count, bool ``[h, w]`` or
+            ``[N, h, w]``; by default all.
     """
     extractor = networks.extractor
     assert extractor is not None  # noqa: S101  checked by the caller
@@ -70,7 +76,7 @@ def prepare_features(
             on_progress(done, total)
         raw.append(maps)
     extractor.cpu()
-    vectors = raw[0].reshape(-1, raw[0].shape[-1])
+    vectors = vectors_of(raw[0], inside)
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:_MOST_VECTORS]
     extractor.fit(torch.from_numpy(vectors[np.sort(chosen)]))  # type: ignore[operator]
     normalise: Callable[[Tensor], Tensor] = extractor.normalise  # type: ignore[assignment]
@@ -86,9 +92,24 @@ def prepare_features(
     return TrainingFeatures(state, train, *normalised[1:])
 
 
-def as_places(maps: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float16]:
-    """Return feature maps ``[N, h, w, K]`` as vectors, float16 ``[N * h * w, K, 1, 1]``."""
-    return maps.reshape(-1, maps.shape[-1], 1, 1).astype(np.float16, copy=False)
+def vectors_of(maps: NDArray[F], inside: NDArray[np.bool_] | None) -> NDArray[F]:
+    """Return the vectors ``[M, K]`` of feature maps ``[N, h, w, K]``.
+
+    Args:
+        maps: Channels last.
+        inside: The positions that count, bool ``[h, w]`` or ``[N, h, w]``; by default all.
+    """
+    if inside is None:
+        return maps.reshape(-1, maps.shape[-1])
+    return maps[np.broadcast_to(inside, maps.shape[:3])]
+
+
+def as_places(
+    maps: NDArray[np.float16] | NDArray[np.float32], inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.float16]:
+    """Return :func:`vectors_of` as inputs of the networks, float16 ``[M, K, 1, 1]``."""
+    vectors: NDArray[Any] = vectors_of(maps, inside)
+    return vectors[:, :, None, None].astype(np.float16, copy=False)
 
 
 def _channels_last(networks: Networks) -> tuple[int, int, int]:

@@ -29,6 +29,8 @@ _BRIGHTEST = 4.0
 # Below the first value the overlay is transparent; from the second its opacity is constant.
 _TRANSPARENT, _OPAQUE = 0.5, 2.0
 _OPACITY = 0.75
+# Brightness left outside of the region of interest.
+_DIMMED = 0.35
 # Rows per block, since the temporary arrays of a large image would be large.
 _ROWS = 256
 # Width of a region's frame, as a fraction of the image's shorter side.
@@ -59,6 +61,14 @@ def overlay(image: NDArray[np.uint8], heat: Heatmap, regions: Sequence[Region] =
     canvas = Image.fromarray(blended)
     _frame(canvas, regions)
     return canvas
+
+
+def dimmed(image: NDArray[np.uint8], inside: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """Return *image*, uint8 ``[H, W, 3]``, darker where *inside*, bool ``[H, W]``, is False."""
+    if inside is None:
+        return image
+    dark = (image * np.float32(_DIMMED)).astype(np.uint8)
+    return np.where(inside[:, :, None], image, dark)
 
 
 def heat_colours(heat: Heatmap) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.errors import DataError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
@@ -38,12 +39,18 @@ from bigan_cli.scoring.ensemble_member import (
     add_up,
     combine_maps,
 )
-from bigan_cli.scoring.fit import fit_memories, fitted_component, not_finite, usable_components
+from bigan_cli.scoring.fit import (
+    fit_memories,
+    fitted_component,
+    not_finite,
+    usable_components,
+)
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale, image_value
+from bigan_cli.scoring.positions import inside_of, zero_outside
 
 # Images whose heatmaps at full size are in memory at a time.
 _MAPS_TOGETHER = 32
@@ -88,6 +95,7 @@ def fold_maps(
     held_out: Inputs,
     batch_size: int,
     seed: int,
+    inside: NDArray[np.bool_] | None = None,
 ) -> dict[str, Tensor]:
     """Fit the components to *fit* and return their maps of *held_out*, on the CPU.
 
@@ -99,13 +107,14 @@ def fold_maps(
         held_out: Feature maps ``[N, h, w, K]`` of other images.
         batch_size: Images per forward pass.
         seed: Decides which images a bounded memory keeps.
+        inside: The positions in the region of interest, bool ``[h, w]``.
 
     Raises:
         TrainingError: A component is not finite on normal images.
     """
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
-    memories = fit_memories(prepared, usable, fit, batch_size, seed)
+    memories = fit_memories(prepared, usable, fit, batch_size, seed, inside)
 
     def locate(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
         found = {}
@@ -118,7 +127,7 @@ def fold_maps(
             found[component.name] = heat[:count].float().cpu()
         return found
 
-    batches = list(run_batches(prepared, held_out, batch_size, locate))
+    batches = list(run_batches(prepared, held_out, batch_size, locate, inside))
     maps = {c.name: torch.cat([batch[c.name] for batch in batches]) for c in usable}
     for component in usable:
         if not torch.isfinite(maps[component.name]).all():
@@ -134,6 +143,7 @@ def fit_cross_fitted_member(
     held_out: CrossFittedMaps,
     batch_size: int,
     provenance: TrainingProvenance,
+    roi: RegionOfInterest | None = None,
 ) -> EnsembleMember:
     """Fit the score components to *networks*, standardised and calibrated by cross-fitting.
 
@@ -145,13 +155,16 @@ def fit_cross_fitted_member(
         held_out: The maps of the same images by networks fitted without them.
         batch_size: Images per forward pass, from now on.
         provenance: Seed and epoch of the networks.
+        roi: The region of interest, or None.
     """
+    shape = networks.input_shape
+    inside = None if roi is None else roi.positions(shape.height, shape.width)
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
-    memories = fit_memories(prepared, usable, fit, batch_size, provenance.seed)
+    memories = fit_memories(prepared, usable, fit, batch_size, provenance.seed, inside)
     everyone = np.ones(len(held_out.folds), bool)
     fitted = {
-        c.name: _standardised(c, memories[c.name], held_out.maps[c.name], everyone, weights)
+        c.name: _standardised(c, memories[c.name], held_out.maps[c.name], everyone, weights, inside)
         for c in usable
     }
     on_device = {
@@ -165,9 +178,9 @@ def fit_cross_fitted_member(
         )
         for name, each in fitted.items()
     }
-    shape = networks.image_shape
-    scores = _scores(usable, weights, held_out, (shape.height, shape.width))
-    return EnsembleMember(networks, on_device, provenance, prepared, cross_fitted=scores)
+    size = (networks.image_shape.height, networks.image_shape.width)
+    scores = _scores(usable, weights, held_out, size, roi, inside)
+    return EnsembleMember(networks, on_device, provenance, prepared, scores, roi)
 
 
 def calibrate_cross_fitted(
@@ -197,11 +210,16 @@ def _standardised(
     maps: Tensor,
     chosen: NDArray[np.bool_],
     weights: Mapping[str, float],
+    inside: NDArray[np.bool_] | None,
 ) -> FittedComponent:
     """Return *component* standardised on the *chosen* images of *maps*."""
     some = maps[torch.from_numpy(chosen)]
-    places = PlaceScale.fit(some) if some.shape[1] * some.shape[2] > 1 else None
-    values = some[:, 0, 0] if places is None else image_value(places.standardise(some))
+    if some.shape[1] * some.shape[2] == 1:
+        places, values = None, some[:, 0, 0]
+    else:
+        counted = None if inside is None else inside_of(inside, some)
+        places = PlaceScale.fit(some, counted)
+        values = image_value(places.standardise(some), counted)
     return fitted_component(component, memory, places, values.double().numpy(), weights)
 
 
@@ -210,6 +228,8 @@ def _scores(
     weights: Mapping[str, float],
     held_out: CrossFittedMaps,
     size: tuple[int, int],
+    roi: RegionOfInterest | None,
+    inside: NDArray[np.bool_] | None,
 ) -> CrossFittedScores:
     """Return the calibration scores, and the peaks and medians of heatmaps of *size*.
 
@@ -219,7 +239,9 @@ def _scores(
     scores, peaks, medians = (np.empty(len(folds)) for _ in range(3))
     for fold in np.unique(folds):
         others = folds != fold
-        fitted = [_standardised(c, {}, held_out.maps[c.name], others, weights) for c in components]
+        fitted = [
+            _standardised(c, {}, held_out.maps[c.name], others, weights, inside) for c in components
+        ]
         total = sum(each.weight for each in fitted)
         mine = np.flatnonzero(~others)
         for start in range(0, len(mine), _MAPS_TOGETHER):
@@ -228,15 +250,16 @@ def _scores(
             for each in fitted:
                 raw = held_out.maps[each.component.name][torch.from_numpy(index)]
                 heat = raw if each.places is None else each.places.standardise(raw)
-                value = raw[:, 0, 0] if each.places is None else image_value(heat)
+                counted = None if inside is None else inside_of(inside, raw)
+                value = raw[:, 0, 0] if each.places is None else image_value(heat, counted)
                 standard = (value.double().numpy() - each.location) / each.scale
                 values.append(each.weight / total * standard)
                 if each.places is not None:
-                    maps.append(heat)
+                    maps.append(zero_outside(heat, counted))
                     map_weights.append(each.weight)
             scores[index] = add_up(values)
             if maps:
                 combined = combine_maps(maps, map_weights, size).numpy()
-                found = MapStatistics.of(combined)
+                found = MapStatistics.of(combined, None if roi is None else roi.inside)
                 peaks[index], medians[index] = found.peaks, found.medians
     return CrossFittedScores(scores, peaks, medians)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.errors import UsageError
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.ensemble_member import EnsembleMember, F, add_up
@@ -77,6 +78,11 @@ class Detector:
         return self.members[0].image_shape
 
     @property
+    def roi(self) -> RegionOfInterest | None:
+        """The region of interest: what is outside changes no score and no map."""
+        return self.members[0].roi
+
+    @property
     def is_tiled(self) -> bool:
         """Whether the networks take tiles of the images."""
         return self.members[0].networks.image_shape != self.shape
@@ -111,13 +117,13 @@ class Detector:
         """
         calibration = self.map_calibration if heatmaps else None
         components, members, maps = member_scores(
-            self.members, pixels, self.batch_size, heatmaps=calibration is not None
+            self.members, self.filled(pixels), self.batch_size, heatmaps=calibration is not None
         )
         score = mean(members)
         means = {name: mean([each[name] for each in components]) for name in components[0]}
         p_values = self.calibration.p_values(score)
         if maps is not None and calibration is not None:
-            maps = calibration.in_units(maps, self._rate(fpr))
+            maps = self._in_units(maps, calibration, fpr)
         return Scores(score, p_values, means, np.stack(members), maps)
 
     def predict(
@@ -153,7 +159,7 @@ class Detector:
 
     def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the first member's G(E(x)) of images uint8 ``[N, C, H, W]``, same shape."""
-        return self.members[0].reconstruct(pixels, self.batch_size)
+        return self.filled(self.members[0].reconstruct(self.filled(pixels), self.batch_size))
 
     def heatmaps(
         self, pixels: NDArray[np.uint8], fpr: float | None = None
@@ -172,14 +178,27 @@ class Detector:
         Returns:
             The maps, or None if no component of this detector has heatmaps.
         """
+        pixels = self.filled(pixels)
         maps = [member.heatmaps(pixels, self.batch_size) for member in self.members]
         known = [heat for heat in maps if heat is not None]
         if not known or self.map_calibration is None:
             return None
-        return self.map_calibration.in_units(mean(known), self._rate(fpr))
+        return self._in_units(mean(known), self.map_calibration, fpr)
 
-    def _rate(self, fpr: float | None) -> float:
-        return self.default_fpr if fpr is None else fpr
+    def filled(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return images ``[N, C, H, W]`` with one grey outside of the region of interest.
+
+        Images of another size, such as tiles, are unchanged, and so are all without a region.
+        """
+        if self.roi is None or pixels.shape[2:] != self.roi.inside.shape:
+            return pixels
+        return self.roi.fill(pixels)
+
+    def _in_units(
+        self, maps: NDArray[np.float32], calibration: MapCalibration, fpr: float | None
+    ) -> NDArray[np.float32]:
+        scaled = calibration.in_units(maps, self.default_fpr if fpr is None else fpr)
+        return scaled if self.roi is None else np.where(self.roi.inside, scaled, np.float32(0))
 
     def sample(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the first member's G(z) of latents, drawn as uint8 ``[N, C, H, W]``.
@@ -187,11 +206,11 @@ class Detector:
         Args:
             z: float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.
         """
-        return self.members[0].sample(z)
+        return self.filled(self.members[0].sample(z))
 
-    def encode(self, inputs: Inputs) -> NDArray[np.float32]:
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the first member's E(x) of one or more images uint8 ``[N, C, H, W]``."""
-        return self.members[0].encode(inputs, self.batch_size)
+        return self.members[0].encode(self.filled(pixels), self.batch_size)
 
 
 def member_scores(

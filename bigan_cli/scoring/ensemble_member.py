@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bigan_cli.contracts import ImageShape, ScoreComponent
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.model.networks import Networks, to_pixels
 from bigan_cli.plugins.faults import plugin_fault, returned
@@ -21,8 +22,10 @@ from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale, image_value
+from bigan_cli.scoring.positions import zero_outside
 
 F = TypeVar("F", np.float32, np.float64)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,18 @@ class FittedComponent:
         if not has_heatmap(self.component):
             return None
         heat = component_calls.heatmap(self.component, outputs, self.fitted)
-        if heat is None or self.places is None:
-            return heat
-        return self.places.standardise(heat.float())
+        if heat is None:
+            return None
+        if self.places is not None:
+            heat = self.places.standardise(heat.float())
+        return zero_outside(heat, outputs.inside_at(_size(heat)))
 
     def value_and_map(self, outputs: LazyNetworkOutputs) -> tuple[Tensor, Tensor | None]:
         """Return :meth:`value` and :meth:`map`, computed once where the value is of the map."""
         heat = self.map(outputs)
         if heat is None or self.places is None:
             return self.value(outputs), heat
-        return image_value(heat), heat
+        return image_value(heat, outputs.inside_at(_size(heat))), heat
 
 
 def raw_value(
@@ -75,7 +80,7 @@ def raw_value(
     if heat is None or heat.shape[1:] != places.location.shape:
         shown, wanted = returned(heat), list(places.location.shape)
         raise plugin_fault(component, f"heatmap() returned {shown}, and {wanted} at each before")
-    return image_value(places.standardise(heat.float()))
+    return image_value(places.standardise(heat.float()), outputs.inside_at(_size(heat)))
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ class EnsembleMember:
         provenance: Seed and epoch of the networks.
         prepared: *networks* prepared for inference, if that has been done already.
         cross_fitted: The calibration scores, where they are of cross-fitting.
+        roi: The region of interest, or None.
     """
 
     def __init__(
@@ -130,17 +136,31 @@ class EnsembleMember:
         provenance: TrainingProvenance | None = None,
         prepared: InferenceNetworks | None = None,
         cross_fitted: CrossFittedScores | None = None,
+        roi: RegionOfInterest | None = None,
     ) -> None:
         self.networks = networks.eval()
         self._inference = prepared or prepare_for_inference(networks)
         self.components = dict(components)
         self.cross_fitted = cross_fitted
+        self.roi = roi
+        self._inside = None if roi is None else self._positions(roi)
         self.provenance = provenance or TrainingProvenance()
 
     @property
     def image_shape(self) -> ImageShape:
         """The shape of the images."""
         return self.networks.image_shape
+
+    def _positions(self, roi: RegionOfInterest) -> NDArray[np.bool_]:
+        """Return which positions of the networks' inputs are in the region of interest."""
+        shape = self.networks.input_shape
+        return roi.positions(shape.height, shape.width)
+
+    def _run(
+        self, inputs: Inputs, batch_size: int, fn: Callable[[LazyNetworkOutputs, int], T]
+    ) -> Iterator[T]:
+        """Yield *fn* of each batch; see :func:`run_batches`."""
+        return run_batches(self._inference, inputs, batch_size, fn, self._inside)
 
     def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image, name -> float64 ``[N]``.
@@ -149,14 +169,14 @@ class EnsembleMember:
             inputs: Images uint8 ``[N, C, H, W]``, or feature maps; N may be 0.
             batch_size: Images per forward pass.
         """
-        rows = list(run_batches(self._inference, inputs, batch_size, self._values))
+        rows = list(self._run(inputs, batch_size, self._values))
         return self._standardised(rows)
 
     def scores_and_heatmaps(
         self, inputs: Inputs, batch_size: int
     ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32] | None]:
         """Return :meth:`component_scores` and :meth:`heatmaps` of one forward pass."""
-        rows = list(run_batches(self._inference, inputs, batch_size, self._values_and_heatmaps))
+        rows = list(self._run(inputs, batch_size, self._values_and_heatmaps))
         components = self._standardised([values for values, _ in rows])
         return components, self._joined([heat for _, heat in rows])
 
@@ -202,7 +222,7 @@ class EnsembleMember:
 
         None if no component has heatmaps.
         """
-        return self._joined(list(run_batches(self._inference, inputs, batch_size, self._locate)))
+        return self._joined(list(self._run(inputs, batch_size, self._locate)))
 
     def _locate(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32] | None:
         """Return the heatmaps of a batch, float32 ``[count, H, W]``."""
@@ -269,6 +289,10 @@ def combine_maps(maps: Sequence[Tensor], weights: Sequence[float], size: tuple[i
         relative = stacked.new_tensor(weights)
         stacked = stacked * (relative / relative.mean())[:, None, None, None]
     return _at_size(stacked.mean(dim=0), size)
+
+
+def _size(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[1], maps.shape[2]
 
 
 def _at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:

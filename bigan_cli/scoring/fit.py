@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.tiles import Tiles, Tiling
 from bigan_cli.errors import TrainingError, UsageError
 from bigan_cli.model.networks import Networks
@@ -32,6 +33,7 @@ from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.place_scale import PlaceScale
+from bigan_cli.scoring.positions import inside_of, vectors_inside
 from bigan_cli.scoring.tiled_member import make_member
 
 # Batches of training images that are in memory at a time.
@@ -53,6 +55,10 @@ class NormalImages:
             *train* holds tiles, *validation* and *calibration* hold images.
         validation_tiles: Some tiles of the validation images, or their feature maps; None
             without *tiling*.
+        roi: The region of interest, or None.
+        train_inside: The positions in that region, bool ``[h, w]`` for all training images
+            alike; ``[N, h, w]`` for tiles. None without a region.
+        validation_inside: The same of the validation images, or of their tiles.
     """
 
     train: Inputs
@@ -60,6 +66,9 @@ class NormalImages:
     calibration: Inputs
     tiling: Tiling | None = field(default=None, kw_only=True)
     validation_tiles: Inputs | None = field(default=None, kw_only=True)
+    roi: RegionOfInterest | None = field(default=None, kw_only=True)
+    train_inside: NDArray[np.bool_] | None = field(default=None, kw_only=True)
+    validation_inside: NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
 
 def fit_detector(
@@ -105,10 +114,12 @@ def fit_member(
     """
     usable = usable_components(networks, components, weights)
     prepared = prepare_for_inference(networks)
-    memories = fit_memories(prepared, usable, normals.train, batch_size, provenance.seed)
+    memories = fit_memories(
+        prepared, usable, normals.train, batch_size, provenance.seed, normals.train_inside
+    )
     tiles = normals.validation_tiles
     sample = normals.validation if tiles is None else tiles
-    places = _fit_places(prepared, usable, memories, sample, batch_size)
+    places = _fit_places(prepared, usable, memories, sample, batch_size, normals.validation_inside)
     raw = _raw_scores(prepared, usable, memories, places, normals, batch_size)
     fitted = {
         component.name: fitted_component(
@@ -120,7 +131,7 @@ def fit_member(
         )
         for component in usable
     }
-    return make_member(networks, fitted, provenance, normals.tiling, prepared)
+    return make_member(networks, fitted, provenance, normals.tiling, prepared, roi=normals.roi)
 
 
 def usable_components(
@@ -178,13 +189,15 @@ def calibrate(
     """
     chunks: list[NDArray[np.float64]] = []
     statistics: list[MapStatistics] = []
+    roi = members[0].roi
+    inside = None if roi is None else roi.inside
     # A few batches at a time: the heatmaps of all images may not fit into memory.
     together = _READ_TOGETHER * batch_size if normals.tiling is None else 1
     for start in range(0, len(normals.calibration), together):
         chunk = normals.calibration[start : start + together]
         _, scores, maps = member_scores(members, chunk, batch_size, heatmaps=True)
         chunks.append(mean(scores))
-        statistics += [] if maps is None else [MapStatistics.of(maps)]
+        statistics += [] if maps is None else [MapStatistics.of(maps, inside)]
     calibration = Calibration(np.concatenate(chunks) if chunks else np.empty(0))
     map_calibration = calibrate_maps(statistics) if statistics else None
     return Detector(members, calibration, fpr, batch_size, map_calibration)
@@ -212,8 +225,19 @@ def fit_memories(
     train: Inputs,
     batch_size: int,
     seed: int,
+    inside: NDArray[np.bool_] | None = None,
 ) -> dict[str, dict[str, Tensor]]:
-    """Return what each component keeps of the training images, by its name."""
+    """Return what each component keeps of the training images, by its name.
+
+    Args:
+        networks: Trained networks.
+        components: The components to fit.
+        train: The training images, or their feature maps.
+        batch_size: Images per forward pass.
+        seed: Decides which images a bounded memory keeps.
+        inside: The positions that count, bool ``[h, w]`` or ``[N, h, w]``. Of embedded maps
+            ``[N, K, h, w]`` a component then gets the M vectors inside, as ``[M, K, 1, 1]``.
+    """
     drawn = _draw(components, len(train), seed)
     # In ascending order: the images may be mapped from a file.
     chosen = np.flatnonzero(np.any(list(drawn.values()), axis=0)) if drawn else np.empty(0, int)
@@ -228,7 +252,8 @@ def fit_memories(
     # The images may be mapped from a file larger than the memory: read a few batches at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
         places = chosen[start : start + _READ_TOGETHER * batch_size]
-        batches = run_batches(networks, train[places], batch_size, embed)
+        positions = inside if inside is None or inside.ndim == 2 else inside[places]
+        batches = run_batches(networks, train[places], batch_size, embed, positions)
         for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
             for name, found in points.items():
                 if name not in embedded:
@@ -244,6 +269,9 @@ def fit_memories(
         if normals is not None:
             if not torch.isfinite(normals).all():
                 raise not_finite(component)
+            if inside is not None and normals.ndim == 4:
+                rows = inside if inside.ndim == 2 else inside[drawn[component.name]]
+                normals = vectors_inside(normals, inside_of(rows, normals))
             generator = torch.Generator().manual_seed(seed)
             fitted = component_calls.fit(component, normals, generator)
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
@@ -256,6 +284,7 @@ def _fit_places(
     memories: Mapping[str, Mapping[str, Tensor]],
     inputs: Inputs,
     batch_size: int,
+    inside: NDArray[np.bool_] | None,
 ) -> dict[str, PlaceScale]:
     """Return the scale of each component's map over normal images; empty for pixels."""
     if not networks.on_places or not len(inputs):
@@ -265,14 +294,15 @@ def _fit_places(
         maps = {c.name: component_calls.heatmap(c, outputs, memories[c.name]) for c in components}
         return {name: m[:count].float().cpu() for name, m in maps.items() if m is not None}
 
-    batches = list(run_batches(networks, inputs, batch_size, locate))
+    batches = list(run_batches(networks, inputs, batch_size, locate, inside))
     scales = {}
     for component in components:
         if component.name in batches[0]:
             maps = torch.cat([batch[component.name] for batch in batches])
             if not torch.isfinite(maps).all():
                 raise not_finite(component)
-            scales[component.name] = PlaceScale.fit(maps).to(networks.device)
+            counted = None if inside is None else inside_of(inside, maps)
+            scales[component.name] = PlaceScale.fit(maps, counted).to(networks.device)
     return scales
 
 
@@ -289,6 +319,9 @@ def _raw_scores(
     inputs: Inputs | Tiles = normals.validation
     if tiling is not None:
         inputs = Tiles(np.asarray(normals.validation, np.uint8), tiling)
+    inside = normals.validation_inside
+    if normals.roi is not None and inside is not None and tiling is not None:
+        inside = normals.roi.tile_positions(tiling, *inside.shape[1:])
 
     def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
         values = [
@@ -298,7 +331,7 @@ def _raw_scores(
         return torch.stack([value[:count].float() for value in values]).cpu()
 
     values = np.empty((len(components), len(inputs)))
-    batches = run_batches(networks, inputs, batch_size, score)
+    batches = run_batches(networks, inputs, batch_size, score, inside)
     for found, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
         values[:, start : start + batch_size] = found.numpy()
     return {

@@ -25,6 +25,7 @@ def iter_outputs(
     networks: Networks | InferenceNetworks,
     inputs: Inputs,
     batch_size: int,
+    inside: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[LazyNetworkOutputs, int]]:
     """Yield the networks' outputs for each batch, with the number of its images that are real.
 
@@ -34,7 +35,8 @@ def iter_outputs(
     prepared = prepare_for_inference(networks)
     for start in range(0, len(inputs), batch_size):
         with torch.no_grad():
-            yield _batch(prepared, inputs[start : start + batch_size], batch_size)
+            chunk = inputs[start : start + batch_size]
+            yield _batch(prepared, chunk, batch_size, _rows(inside, start, len(chunk)))
 
 
 def run_batches(
@@ -42,6 +44,7 @@ def run_batches(
     inputs: Inputs | Tiles,
     batch_size: int,
     fn: Callable[[LazyNetworkOutputs, int], T],
+    inside: NDArray[np.bool_] | None = None,
 ) -> Iterator[T]:
     """Yield *fn* of each batch, in order; several batches are computed concurrently.
 
@@ -50,6 +53,8 @@ def run_batches(
         inputs: Images or tiles, uint8 ``[N, C, H, W]``, or feature maps, ``[N, h, w, K]``.
         batch_size: Images per batch.
         fn: Called in any thread, with the outputs of a batch and the number of real images.
+        inside: Which positions are in the region of interest, bool ``[h, w]`` for all inputs
+            alike, or ``[T, h, w]`` for T inputs in turn; None without a region.
     """
     prepared = prepare_for_inference(networks)
 
@@ -57,7 +62,7 @@ def run_batches(
         # Outputs are lazy: they are computed inside fn.
         with torch.no_grad():
             chunk = inputs[start : start + batch_size]
-            return fn(*_batch(prepared, chunk, batch_size))
+            return fn(*_batch(prepared, chunk, batch_size, _rows(inside, start, len(chunk))))
 
     starts = range(0, len(inputs), batch_size)
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
@@ -74,17 +79,33 @@ def run_batches(
 
 
 def _batch(
-    networks: InferenceNetworks, chunk: Inputs, batch_size: int
+    networks: InferenceNetworks,
+    chunk: Inputs,
+    batch_size: int,
+    inside: NDArray[np.bool_] | None,
 ) -> tuple[LazyNetworkOutputs, int]:
     """Return the outputs for *chunk*, padded, and the number of real images."""
     count = len(chunk)
     # Copies a read-only array, such as a mapped file, of which torch would warn.
     chunk = np.require(chunk, requirements=["C", "W"])
-    if count < batch_size:
-        padding = np.repeat(chunk[:1], batch_size - count, axis=0)
-        chunk = np.concatenate([chunk, padding])
+    padding = np.zeros(batch_size - count, np.int64)
+    if len(padding):
+        chunk = np.concatenate([chunk, chunk[padding]])
+    positions = None
+    if inside is not None:
+        rows = inside if len(inside) == 1 else np.concatenate([inside, inside[padding]])
+        positions = torch.from_numpy(rows).to(networks.device)
     x = to_model_range(torch.from_numpy(chunk).to(networks.device))
     if chunk.dtype != np.uint8:
-        return LazyNetworkOutputs(networks, features=x.movedim(-1, 1)), count
+        return LazyNetworkOutputs(networks, features=x.movedim(-1, 1), inside=positions), count
     x = x.contiguous(memory_format=networks.layout)
-    return LazyNetworkOutputs(networks, x), count
+    return LazyNetworkOutputs(networks, x, inside=positions), count
+
+
+def _rows(inside: NDArray[np.bool_] | None, start: int, number: int) -> NDArray[np.bool_] | None:
+    """Return the positions of some inputs, bool ``[n, h, w]``, or ``[1, h, w]`` for all alike."""
+    if inside is None:
+        return None
+    if inside.ndim == 2:
+        return inside[None]
+    return inside[np.arange(start, start + number) % len(inside)]

@@ -67,13 +67,17 @@ class MapStatistics:
     medians: NDArray[np.float64]
 
     @classmethod
-    def of(cls, heatmaps: Heatmaps) -> MapStatistics:
+    def of(cls, heatmaps: Heatmaps, inside: NDArray[np.bool_] | None = None) -> MapStatistics:
         """Return the statistics of maps float32 ``[N, H, W]``.
+
+        Args:
+            heatmaps: Raw.
+            inside: The pixels that count, bool ``[H, W]``; by default all.
 
         Raises:
             DataError: A value is not finite.
         """
-        pixels = heatmaps.reshape(len(heatmaps), -1)
+        pixels = heatmaps.reshape(len(heatmaps), -1) if inside is None else heatmaps[:, inside]
         if not np.isfinite(pixels).all():
             raise DataError("a heatmap has values that are not finite; the networks are broken")
         return cls(

@@ -12,6 +12,7 @@ from bigan_cli.errors import UsageError
 from bigan_cli.model.cycle_discriminators import IMAGE
 from bigan_cli.model.networks import apply_head
 from bigan_cli.scoring.inference_networks import InferenceNetworks
+from bigan_cli.scoring.positions import resized
 
 
 class LazyNetworkOutputs:
@@ -21,6 +22,7 @@ class LazyNetworkOutputs:
         networks: Prepared for inference.
         images: ``[N, C, H, W]`` in [-1, 1], on the networks' device.
         features: The inputs of E and D, if they have been computed already.
+        inside: The positions in the region of interest, bool ``[N, h, w]`` or ``[1, h, w]``.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class LazyNetworkOutputs:
         networks: InferenceNetworks,
         images: Tensor | None = None,
         features: Tensor | None = None,
+        inside: Tensor | None = None,
     ) -> None:
         self._networks = networks
+        self.inside = inside
         self._images = images
         self.on_places = networks.on_places
         if features is None:
@@ -48,6 +52,10 @@ class LazyNetworkOutputs:
         if self._images is None:
             raise UsageError("the images are not available, only their features")
         return self._images
+
+    def inside_at(self, size: tuple[int, int]) -> Tensor | None:
+        """Return :attr:`inside` at the size of a map; where any of its positions is inside."""
+        return None if self.inside is None else resized(self.inside, size)
 
     @cached_property
     def z(self) -> Tensor:

@@ -34,17 +34,23 @@ class PlaceScale:
     scale: Tensor
 
     @classmethod
-    def fit(cls, maps: Tensor) -> PlaceScale:
+    def fit(cls, maps: Tensor, inside: Tensor | None = None) -> PlaceScale:
         """Return the scale of maps ``[N, h, w]`` of normal images.
 
         Robust statistics of each place are shrunk towards those of all places together; the
         fewer images, the more.
+
+        Args:
+            maps: Finite values.
+            inside: The places that count, bool ``[N, h, w]`` or ``[1, h, w]``; by default all.
         """
-        common = maps.median()
+        if inside is not None:
+            maps = maps.masked_fill(~inside, torch.nan)
+        common = maps.nanmedian()
         own = len(maps) / (len(maps) + _PRIOR_IMAGES)
-        location = own * maps.median(dim=0).values + (1 - own) * common
-        scale = _MAD * (maps - location).abs().median(dim=0).values
-        overall = _MAD * (maps - common).abs().median()
+        location = own * _medians(maps, common) + (1 - own) * common
+        overall = _MAD * (maps - common).abs().nanmedian()
+        scale = _MAD * _medians((maps - location).abs(), overall / _MAD)
         own *= 1 - _COMMON_SHARE
         return cls(location, (own * scale + (1 - own) * overall).clamp_min(_LEAST_SCALE))
 
@@ -57,14 +63,36 @@ class PlaceScale:
         return PlaceScale(self.location.to(device), self.scale.to(device))
 
 
-def image_value(standardised: Tensor) -> Tensor:
+def _medians(maps: Tensor, instead: Tensor) -> Tensor:
+    """Return the median of each place, ``[h, w]``; *instead* where all are NaN."""
+    medians = maps.nanmedian(dim=0).values
+    return torch.where(medians.isnan(), instead, medians)
+
+
+def image_value(standardised: Tensor, inside: Tensor | None = None) -> Tensor:
     """Return one value per image, ``[N]``, from standardised maps ``[N, h, w]``.
 
     It is the mean of two: the mean of the most anomalous places, for a defect, and the mean of
     all, for an image of something else.
+
+    Args:
+        standardised: Finite values.
+        inside: The places that count, bool ``[N, h, w]`` or ``[1, h, w]``, at least one of each
+            image; by default all.
     """
     places = standardised.flatten(1)
-    number = max(1, round(_EXTREME_PORTION * places.shape[1]))
-    extreme = places.topk(number, dim=1).values.mean(dim=1)
-    value: Tensor = (extreme + places.mean(dim=1)) / 2
+    value: Tensor
+    if inside is None:
+        number = max(1, round(_EXTREME_PORTION * places.shape[1]))
+        extreme = places.topk(number, dim=1).values.mean(dim=1)
+        value = (extreme + places.mean(dim=1)) / 2
+        return value
+    counted = inside.flatten(1).expand_as(places)
+    total = counted.sum(dim=1)
+    numbers = (_EXTREME_PORTION * total).round().clamp_min(1)
+    highest = places.masked_fill(~counted, -torch.inf).sort(dim=1, descending=True).values
+    rank = torch.arange(places.shape[1], device=places.device)
+    extreme = highest.masked_fill(rank >= numbers[:, None], 0).sum(dim=1) / numbers
+    mean = places.masked_fill(~counted, 0).sum(dim=1) / total
+    value = (extreme + mean) / 2
     return value

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bigan_cli.data.region_of_interest import RegionOfInterest
+
 Heatmap = NDArray[np.float32]
 
 THRESHOLD = 1.0
@@ -35,21 +37,23 @@ class Region:
     peak: float
 
 
-def resize_heatmap(heat: Heatmap, height: int, width: int) -> Heatmap:
+def resize_heatmap(
+    heat: Heatmap, height: int, width: int, roi: RegionOfInterest | None = None
+) -> Heatmap:
     """Return a heatmap ``[h, w]`` at the size ``[height, width]`` of the input image.
 
     Images are resized to the networks' size without keeping their aspect ratio, so a map is
     resized back the same way. Every value of the result is a weighted mean of values of the map:
-    none is larger than its peak.
+    none is larger than its peak. Outside of the region of interest it is 0.
     """
-    if heat.shape == (height, width):
-        return heat
-    low, high = float(heat.min()), float(heat.max())
-    resized = Image.fromarray(np.ascontiguousarray(heat, np.float32)).resize(
-        (width, height), Image.Resampling.BILINEAR
-    )
-    # Rounding could exceed the peak by a unit in the last place.
-    return np.asarray(resized, np.float32).clip(low, high)
+    if heat.shape != (height, width):
+        low, high = float(heat.min()), float(heat.max())
+        resized = Image.fromarray(np.ascontiguousarray(heat, np.float32)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        # Rounding could exceed the peak by a unit in the last place.
+        heat = np.asarray(resized, np.float32).clip(low, high)
+    return heat if roi is None else np.where(roi.at_size(height, width), heat, np.float32(0))
 
 
 def anomalous_pixels(heat: Heatmap, threshold: float = THRESHOLD) -> NDArray[np.bool_]:

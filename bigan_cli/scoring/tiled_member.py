@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.tiles import Tiles, Tiling
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring.ensemble_member import (
@@ -37,6 +38,7 @@ class TiledMember(EnsembleMember):
         provenance: Seed and epoch of the networks.
         prepared: *networks* prepared for inference, if that has been done already.
         tiling: How images are cut.
+        roi: The region of interest, or None.
     """
 
     def __init__(
@@ -47,18 +49,24 @@ class TiledMember(EnsembleMember):
         prepared: InferenceNetworks | None = None,
         *,
         tiling: Tiling,
+        roi: RegionOfInterest | None = None,
     ) -> None:
-        super().__init__(networks, components, provenance, prepared)
         self.tiling = tiling
+        super().__init__(networks, components, provenance, prepared, roi=roi)
 
     @property
     def image_shape(self) -> ImageShape:
         """The shape of the images."""
         return self.tiling.image
 
+    def _positions(self, roi: RegionOfInterest) -> NDArray[np.bool_]:
+        """Return which positions of each tile are in the region of interest, ``[T, h, w]``."""
+        shape = self.networks.input_shape
+        return roi.tile_positions(self.tiling, shape.height, shape.width)
+
     def component_scores(self, inputs: Inputs, batch_size: int) -> dict[str, NDArray[np.float64]]:
         """Return each component's standardised value of each image; see the base class."""
-        rows = [row for image in inputs for row in self._run(image, batch_size, self._values)]
+        rows = [row for image in inputs for row in self._run_tiles(image, batch_size, self._values)]
         return self._of_images(rows)
 
     def scores_and_heatmaps(
@@ -68,7 +76,7 @@ class TiledMember(EnsembleMember):
         rows: list[NDArray[np.float64]] = []
 
         def heatmaps(image: NDArray[np.uint8]) -> Iterator[NDArray[np.float32] | None]:
-            for values, heat in self._run(image, batch_size, self._values_and_heatmaps):
+            for values, heat in self._run_tiles(image, batch_size, self._values_and_heatmaps):
                 rows.append(values)
                 yield heat
 
@@ -78,7 +86,7 @@ class TiledMember(EnsembleMember):
     def heatmaps(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32] | None:
         """Return where each image is anomalous, float32 ``[N, H, W]``; see the base class."""
         return self._joined(
-            [self._stitched(self._run(image, batch_size, self._locate)) for image in inputs]
+            [self._stitched(self._run_tiles(image, batch_size, self._locate)) for image in inputs]
         )
 
     def reconstruct(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
@@ -87,18 +95,19 @@ class TiledMember(EnsembleMember):
             return super().reconstruct(pixels, batch_size)
         rebuilt = np.empty_like(pixels)
         for row, image in zip(rebuilt, pixels, strict=True):
-            tiles = self._run(image, batch_size, self._draw)
+            tiles = self._run_tiles(image, batch_size, self._draw)
             row[:] = self.tiling.stitch(each.astype(np.float32) for each in tiles).round()
         return rebuilt
 
-    def _run(
+    def _run_tiles(
         self,
         image: NDArray[np.uint8],
         batch_size: int,
         fn: Callable[[LazyNetworkOutputs, int], T],
     ) -> Iterator[T]:
         """Yield *fn* of each batch of the tiles of an image ``[C, H, W]``."""
-        return run_batches(self._inference, Tiles(image[None], self.tiling), batch_size, fn)
+        tiles = Tiles(image[None], self.tiling)
+        return run_batches(self._inference, tiles, batch_size, fn, self._inside)
 
     def _of_images(self, rows: list[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         tiles = self._standardised(rows)
@@ -120,11 +129,12 @@ def make_member(
     tiling: Tiling | None,
     prepared: InferenceNetworks | None = None,
     cross_fitted: CrossFittedScores | None = None,
+    roi: RegionOfInterest | None = None,
 ) -> EnsembleMember:
     """Return the ensemble member of *networks*, which take images, or tiles of *tiling*.
 
     With *tiling* there is no cross-fitting.
     """
     if tiling is None:
-        return EnsembleMember(networks, components, provenance, prepared, cross_fitted)
-    return TiledMember(networks, components, provenance, prepared, tiling=tiling)
+        return EnsembleMember(networks, components, provenance, prepared, cross_fitted, roi)
+    return TiledMember(networks, components, provenance, prepared, tiling=tiling, roi=roi)

@@ -21,6 +21,7 @@ from torch import Tensor
 from bigan_cli.atomic import atomic_write
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture
+from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import PluginError
 from bigan_cli.model.lazy_init import build_uninitialized
 from bigan_cli.model.networks import Networks, heads_of
@@ -42,6 +43,7 @@ from bigan_cli.storage.model_header import (
     damaged,
     read_model_file,
 )
+from bigan_cli.storage.model_region import load_roi, roi_tensors
 
 
 def save_detector(
@@ -83,6 +85,8 @@ def save_detector(
             rows = np.stack([scores.scores, scores.peaks, scores.medians])
             tensors[f"members.{number}.cross_fitting"] = torch.from_numpy(rows)
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
+    if detector.roi is not None:
+        tensors |= roi_tensors(detector.roi)
     maps = detector.map_calibration
     if maps is not None:
         tensors["calibration.map_peaks"] = torch.from_numpy(maps.peaks.scores.copy())
@@ -162,6 +166,9 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
         cross_fitted=header.config.data.calibration == "cross-fitting",
     )
     map_calibration = _map_calibration(path, tensors)
+    roi = load_roi(path, tensors, header.image_shape)
+    inside = None if roi is None else roi.inside
+    tiling = Tiling.of(header.image_shape, header.config.data.tile, inside)
     members = []
     for number, stored in enumerate(header.members):
         networks = _load_networks(
@@ -175,8 +182,9 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
                 networks,
                 components,
                 stored.provenance,
-                header.tiling,
+                tiling,
                 cross_fitted=cross_fitted,
+                roi=roi,
             )
         )
     return Detector(members, calibration, header.default_fpr, header.batch_size, map_calibration)

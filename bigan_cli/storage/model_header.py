@@ -155,14 +155,10 @@ class ModelHeader(_Strict):
         return json.dumps(self.model_dump(mode="json", by_alias=True))
 
     @property
-    def tiling(self) -> Tiling | None:
-        """How images are cut for the networks; None if these take whole images."""
-        return Tiling.of(self.image_shape, self.config.data.tile)
-
-    @property
     def input_shape(self) -> ImageShape:
         """What the networks take: whole images, or tiles."""
-        return self.image_shape if self.tiling is None else self.tiling.tile
+        tiling = Tiling.of(self.image_shape, self.config.data.tile)
+        return self.image_shape if tiling is None else tiling.tile
 
 
 @dataclass(frozen=True, eq=False)

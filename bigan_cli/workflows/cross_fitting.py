@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bigan_cli.model.features import vectors_of
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.cross_fitting import CrossFittedMaps, fold_maps
 from bigan_cli.scoring.inference_networks import batch_size_for
@@ -79,8 +80,9 @@ class CrossFitting:
         assert features is not None  # noqa: S101  only networks on features are cross-fitted
         inside = self._folds == fold
         fit = features.train[~inside].astype(np.float32)
-        mean = fit.mean(axis=(0, 1, 2))
-        deviation = np.maximum(fit.std(axis=(0, 1, 2)), _LEAST_DEVIATION)
+        vectors = vectors_of(fit, self._setup.inside[0])
+        mean = vectors.mean(axis=0)
+        deviation = np.maximum(vectors.std(axis=0), _LEAST_DEVIATION)
         held_out = features.train[inside].astype(np.float32)
         return (
             ((fit - mean) / deviation).astype(np.float16),
@@ -103,4 +105,5 @@ class CrossFitting:
             held_out,
             batch_size_for(setup.data.image_shape),
             seed,
+            setup.inside[0],
         )

@@ -290,7 +290,10 @@ def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetr
             break
         for image, heat in zip(images.tolist(), heatmaps, strict=True):
             anomalous = masks.anomalous(image)
-            histograms.add(resize_heatmap(heat, *anomalous.shape), anomalous)
+            height, width = anomalous.shape
+            inside = None if detector.roi is None else detector.roi.at_size(height, width)
+            heat_of_image = resize_heatmap(heat, height, width, detector.roi)
+            histograms.add(heat_of_image, anomalous, inside)
     return histograms.metrics()
 
 

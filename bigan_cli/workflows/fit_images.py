@@ -42,10 +42,15 @@ def fit_images(
 
     Raises:
         TrainingError: Training diverged or ran out of memory.
-        UsageError: The score has no usable component, or ``data.tile`` is set.
+        UsageError: The score has no usable component, or ``data.tile`` or ``data.roi`` is set.
     """
     callbacks = callbacks or Callbacks()
     config, registry = loaded.config, loaded.registry
+    if config.data.roi is not None:
+        raise UsageError(
+            "arrays of one row per image have no region of interest",
+            "leave out 'data.roi', or train with bigan.train",
+        )
     if config.data.tile is not None:
         raise UsageError(
             "arrays of one row per image are not cut into tiles",

@@ -15,7 +15,7 @@ from bigan_cli.data.decode import read_file
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.errors import UsageError
 from bigan_cli.report.drawing import to_rgb
-from bigan_cli.report.heatmap import write_array, write_mask, write_overlay, write_png16
+from bigan_cli.report.heatmap import dimmed, write_array, write_mask, write_overlay, write_png16
 from bigan_cli.scoring.regions import Region, anomalous_pixels
 
 MAP_FORMATS = ("overlay", "png16", "npy")
@@ -68,6 +68,7 @@ class MapFiles:
         heat: NDArray[np.float32],
         regions: Sequence[Region],
         options: DecodeOptions,
+        inside: NDArray[np.bool_] | None = None,
     ) -> None:
         """Write the files of one image.
 
@@ -76,13 +77,14 @@ class MapFiles:
             heat: float32 ``[H, W]`` at the image's own size.
             regions: The regions of the heatmap.
             options: How the image is read, for an overlay.
+            inside: The region of interest, bool ``[H, W]``, or None; an overlay dims the rest.
 
         Raises:
             UnreadableImage: The image cannot be read any more.
             OSError: A file cannot be written.
         """
         if self.maps is not None:
-            self._write_map(self.maps, path, heat, regions, options)
+            self._write_map(self.maps, path, heat, regions, options, inside)
         if self.masks is not None:
             write_mask(self._path(self.masks, path, ".png"), anomalous_pixels(heat))
 
@@ -93,6 +95,7 @@ class MapFiles:
         heat: NDArray[np.float32],
         regions: Sequence[Region],
         options: DecodeOptions,
+        inside: NDArray[np.bool_] | None,
     ) -> None:
         if self.map_format == "npy":
             write_array(self._path(folder, path, ".npy"), heat)
@@ -101,7 +104,8 @@ class MapFiles:
         else:
             # Again, since the networks' copy is smaller.
             pixels, _ = read_file(path, ImageShape(3, *heat.shape), options)
-            write_overlay(self._path(folder, path, ".png"), to_rgb(pixels), heat, regions)
+            image = dimmed(to_rgb(pixels), inside)
+            write_overlay(self._path(folder, path, ".png"), image, heat, regions)
 
     def _path(self, folder: Path, image: Path, suffix: str) -> Path:
         absolute = _absolute(image)

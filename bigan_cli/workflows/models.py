@@ -156,7 +156,12 @@ def open_test(
     if root is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
     dataset = open_dataset(model.registry, config.data)
-    test = reopen_test(dataset, config, progress=partial(callbacks.on_progress, "reading images"))
+    test = reopen_test(
+        dataset,
+        config,
+        progress=partial(callbacks.on_progress, "reading images"),
+        roi=model.detector.roi,
+    )
     report_notes(test, callbacks)
     if test.image_shape != model.detector.shape:
         raise UsageError(f"model expects {model.detector.shape}, the data give {test.image_shape}")

@@ -120,7 +120,7 @@ def reconstruct(
         selection = _from_files(model, paths, number, callbacks)
     else:
         selection = _from_test(model, source, run, data_root, number, seed, callbacks)
-    pixels = np.stack(selection.pixels)
+    pixels = model.detector.filled(np.stack(selection.pixels))
     scores = model.detector.score(pixels, heatmaps=True)
     epoch = model.detector.members[0].provenance.epoch  # reconstructions are the first member's
     comparison_grid(

@@ -67,6 +67,7 @@ class RunModels:
                 self._held_out(provenance.seed, provenance.epoch),
                 self._batch_size,
                 provenance,
+                self._data.roi,
             )
         return fit_member(
             networks, components, weights, self._normals, self._batch_size, provenance

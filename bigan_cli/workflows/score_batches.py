@@ -27,6 +27,7 @@ from bigan_cli.workflows.map_files import MapFiles
 from bigan_cli.workflows.models import LoadedModel
 
 if TYPE_CHECKING:
+    from bigan_cli.data.region_of_interest import RegionOfInterest
     from bigan_cli.scoring.detector import Detector
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -96,7 +97,10 @@ def score_batches(
             scored = _score_batch(model, batch, rule)
         for image in batch:
             image.pixels = None  # frees the memory
-        located = [_with_regions(row, image, heat, files, options) for row, image, heat in scored]
+        located = [
+            _with_regions(row, image, heat, detector.roi, files, options)
+            for row, image, heat in scored
+        ]
         return batch, located
 
     results = map_batches(
@@ -157,6 +161,7 @@ def _with_regions(
     row: ScoreRow,
     image: DecodedImage,
     heat: NDArray[np.float32] | None,
+    roi: RegionOfInterest | None,
     files: MapFiles | None,
     options: DecodeOptions,
 ) -> ScoreRow:
@@ -165,11 +170,13 @@ def _with_regions(
         return row
     if files is None and not anomalous_pixels(heat).any():
         return replace(row, regions=())  # a resized map has no larger values
-    heat = resize_heatmap(heat, image.found.height, image.found.width)
+    size = (image.found.height, image.found.width)
+    heat = resize_heatmap(heat, *size, roi)
     regions = find_regions(heat)
     if files is not None:
         try:
-            files.write(image.path, heat, regions, options)
+            inside = None if roi is None else roi.at_size(*size)
+            files.write(image.path, heat, regions, options, inside)
         except UnreadableImage as error:  # since it was scored
             return ScoreRow(row.path, error=error.reason)
     return replace(row, regions=regions)

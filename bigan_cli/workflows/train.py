@@ -321,7 +321,8 @@ def _check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:
     if trained_on is not None and trained_on != setup.data.fingerprint:
         # They would be split again, and held-out images could be trained on.
         raise RunDirectoryError(
-            f"the images of {setup.data.dataset_name} are not those that {run.path} was trained on",
+            f"the images of {setup.data.dataset_name}{_region(setup)} are not those that "
+            f"{run.path} was trained on",
             "bring them back, or start a new run in another 'output.save_dir'",
         )
     trained = max((record["epoch"] for record in run.metrics()), default=0)
@@ -331,6 +332,10 @@ def _check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:
             f"{trained} epochs were trained in {run.path}, more than 'train.epochs={wanted}'",
             f"pass 'train.epochs={trained}' or more, or another 'output.save_dir' for a new run",
         )
+
+
+def _region(setup: TrainingSetup) -> str:
+    return "" if setup.data.roi is None else ", or the region of interest in them,"
 
 
 def _run_info(setup: TrainingSetup) -> dict[str, Any]:

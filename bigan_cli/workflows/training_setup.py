@@ -125,8 +125,8 @@ class TrainingSetup:
         return Trainer(
             networks,
             train,
-            as_places(features.train),
-            as_places(features.validation),
+            as_places(features.train, self.inside[0]),
+            as_places(features.validation, self.inside[1]),
             self.device,
             should_stop=should_stop,
             on_step=on_step,
@@ -146,7 +146,10 @@ class TrainingSetup:
         train = self.config.train
         train = train.model_copy(update={"seed": train.seed + member})
         networks = self._build(train.seed)
-        return Trainer(networks, train, as_places(fit), as_places(held_out), self.device)
+        inside = self.inside[0]
+        return Trainer(
+            networks, train, as_places(fit, inside), as_places(held_out, inside), self.device
+        )
 
     @cached_property
     def network_images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -154,13 +157,37 @@ class TrainingSetup:
 
         With tiling this is a sample of their tiles, the same for all members.
         """
-        data, tiling = self.data, self.data.tiling
-        if tiling is None:
-            return data.train.pixels, data.validation.pixels
-        seed = self.config.train.seed
-        images = Tiles(data.train.pixels, tiling).sample(TRAINING_PIXELS, seed)
-        validation = Tiles(data.validation.pixels, tiling).sample(VALIDATION_PIXELS, seed)
+        if self._tiles is None:
+            return self.data.train.pixels, self.data.validation.pixels
+        images, validation = self._tiles
         return images[:], validation[:]
+
+    @cached_property
+    def _tiles(self) -> tuple[Tiles, Tiles] | None:
+        """The sample of tiles of the training and the validation images; None without tiling."""
+        data, tiling, seed = self.data, self.data.tiling, self.config.train.seed
+        if tiling is None:
+            return None
+        return (
+            Tiles(data.train.pixels, tiling).sample(TRAINING_PIXELS, seed),
+            Tiles(data.validation.pixels, tiling).sample(VALIDATION_PIXELS, seed),
+        )
+
+    @cached_property
+    def inside(self) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+        """The positions of :attr:`network_images` that are in the region of interest.
+
+        Bool ``[h, w]`` for all images alike, or ``[N, h, w]`` for tiles; None without a region.
+        """
+        roi, tiling, shape = self.data.roi, self.data.tiling, self.networks.input_shape
+        if roi is None:
+            return None, None
+        if tiling is None or self._tiles is None:
+            inside = roi.positions(shape.height, shape.width)
+            return inside, inside
+        of_tiles = roi.tile_positions(tiling, shape.height, shape.width)
+        images, validation = self._tiles
+        return of_tiles[images.numbers], of_tiles[validation.numbers]
 
     @cached_property
     def features(self) -> TrainingFeatures | None:
@@ -181,6 +208,7 @@ class TrainingSetup:
             self.config.train.seed,
             self.device,
             partial(self.callbacks.on_progress, "computing features"),
+            self.inside[0],
         )
 
     @property
@@ -188,8 +216,14 @@ class TrainingSetup:
         """The normal images that the score is fitted to: their pixels, or their features."""
         features, data = self.features, self.data
         images, validation = self.network_images
+        make = partial(
+            NormalImages,
+            roi=data.roi,
+            train_inside=self.inside[0],
+            validation_inside=self.inside[1],
+        )
         if data.tiling is not None:
-            return NormalImages(
+            return make(
                 images if features is None else features.train,
                 data.validation.pixels,
                 data.calibration.pixels,
@@ -197,8 +231,8 @@ class TrainingSetup:
                 validation_tiles=validation if features is None else features.validation,
             )
         if features is not None:
-            return NormalImages(features.train, features.validation, features.calibration)
-        return NormalImages(images, validation, data.calibration.pixels)
+            return make(features.train, features.validation, features.calibration)
+        return make(images, validation, data.calibration.pixels)
 
     def _build(self, seed: int) -> Networks:
         return build_networks(

@@ -47,8 +47,12 @@ class FeatureMahalanobis(MahalanobisComponent):
     Options = FeatureMahalanobisOptions
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
-        """Return the mean of each channel over the places, ``[N, K]``."""
-        return outputs.x.float().flatten(2).mean(dim=2)
+        """Return the mean of each channel over the places that count, ``[N, K]``."""
+        if outputs.inside is None:
+            return outputs.x.float().flatten(2).mean(dim=2)
+        inside = outputs.inside[:, None].flatten(2)
+        counted = outputs.x.float().flatten(2).masked_fill(~inside, 0)
+        return counted.sum(dim=2) / inside.sum(dim=2)
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the base class's tensors for standardised means, and their ``deviation``."""

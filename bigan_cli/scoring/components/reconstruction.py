@@ -29,7 +29,11 @@ class Reconstruction(ScoreComponent):
         """Return the mean absolute error of each image, ``[N]``."""
         if outputs.on_places:
             return super().score(outputs, fitted)
-        return (outputs.x - outputs.reconstruction).abs().mean(dim=(1, 2, 3))
+        error = (outputs.x - outputs.reconstruction).abs()
+        if outputs.inside is None:
+            return error.mean(dim=(1, 2, 3))
+        pixels = outputs.inside.sum(dim=(1, 2))
+        return error.mean(dim=1).masked_fill(~outputs.inside, 0).sum(dim=(1, 2)) / pixels
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the absolute error of each pixel or place, averaged over channels."""
