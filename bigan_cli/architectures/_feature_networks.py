@@ -1,4 +1,4 @@
-"""The feature extractor and the networks on places: E, G, D and the decoder for pictures."""
+"""The feature extractor and the networks on feature maps: E, G, D and the decoder for pictures."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class FeatureExtractor(nn.Module):
         return self.normalise(self.raw(x))
 
 
-class PlaceMLP(nn.Module):
-    """A multilayer perceptron with layer normalisation, applied at every place of a map.
+class PositionwiseMLP(nn.Module):
+    """A multilayer perceptron with layer normalisation, applied at every position of a map.
 
     ``[N, before, h, w]`` -> ``[N, after, h, w]``.
 
@@ -84,13 +84,13 @@ class PlaceMLP(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs at every place."""
+        """Return the outputs at every position."""
         outputs: Tensor = self.layers(x.movedim(1, -1))
         return outputs.movedim(-1, 1)
 
 
-class PlaceDiscriminator(nn.Module):
-    """D: (f, z) -> (logits ``[N, h, w]``, joint features ``[N, F, h, w]``) at every place.
+class PositionwiseDiscriminator(nn.Module):
+    """D: (f, z) -> (logits ``[N, h, w]``, joint features ``[N, F, h, w]``) at every position.
 
     Args:
         channels: K, of the feature map.
@@ -100,8 +100,8 @@ class PlaceDiscriminator(nn.Module):
 
     def __init__(self, channels: int, latent_dim: int, width: int) -> None:
         super().__init__()
-        self.trunk = PlaceMLP(channels, width, None)
-        self.joint = PlaceMLP(width + latent_dim, width, None, hidden=1)
+        self.trunk = PositionwiseMLP(channels, width, None)
+        self.joint = PositionwiseMLP(width + latent_dim, width, None, hidden=1)
         self.head = nn.Conv2d(width, 1, 1)
 
     def image_features(self, f: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class PlaceDiscriminator(nn.Module):
 class PictureDecoder(nn.Module):
     """Draws an image from a feature map, for people to look at: ``[N, K, h, w]`` -> pixels.
 
-    A linear map from the features of each place to its patch of pixels, plus convolutions that
+    A linear map from the features of each position to its patch of pixels, plus convolutions that
     see its neighbours; sub-pixel layers (Shi et al. 2016, arXiv 1609.05158) raise the resolution
     to half the image's, and bilinear interpolation does the rest: the finest detail of a
     photograph is not in its features. No normalisation: it would take away the brightness.

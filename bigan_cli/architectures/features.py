@@ -1,6 +1,6 @@
 """``features``: a BiGAN on the feature maps of a frozen, pretrained network, for photographs.
 
-E, G and D are small perceptrons that work at every place of the map, so the paper's own score
+E, G and D are small perceptrons that work at every position of the map, so the paper's own score
 (Zenati et al. 2018, arXiv 1802.06222), reconstruction and discriminator, says *where* an image
 is anomalous. D also learns to detect noisy features (Liu et al. 2023, SimpleNet, arXiv
 2303.15140).
@@ -46,7 +46,7 @@ class FeaturesOptions(Options):
 
 
 class Features(Architecture):
-    """Encoder, generator and discriminator at every place of a pretrained feature map."""
+    """Encoder, generator and discriminator at every position of a pretrained feature map."""
 
     name = "features"
     summary = "BiGAN on the feature maps of a pretrained network, for photographs"
@@ -111,13 +111,16 @@ class Features(Architecture):
         self, image_shape: ImageShape, latent_dim: int
     ) -> tuple[nn.Module, nn.Module, nn.Module]:
         """Return (encoder, generator, discriminator) for the shape of the feature map."""
-        from bigan_cli.architectures._feature_networks import PlaceDiscriminator, PlaceMLP
+        from bigan_cli.architectures._feature_networks import (
+            PositionwiseDiscriminator,
+            PositionwiseMLP,
+        )
 
         channels, width = image_shape.channels, self.options.width
         return (
-            PlaceMLP(channels, width, latent_dim),
-            PlaceMLP(latent_dim, width, channels),
-            PlaceDiscriminator(channels, latent_dim, width),
+            PositionwiseMLP(channels, width, latent_dim),
+            PositionwiseMLP(latent_dim, width, channels),
+            PositionwiseDiscriminator(channels, latent_dim, width),
         )
 
     def decoder(self, feature_shape: ImageShape, image_shape: ImageShape) -> nn.Module:

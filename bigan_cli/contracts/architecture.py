@@ -17,7 +17,7 @@ class Architecture(ABC):
     """A recipe for the networks of a BiGAN, for any image shape it supports.
 
     There are two kinds. On *pixels*, E and D take images and G generates them. On *features*, a
-    frozen extractor maps the image to a feature map once, and E, G and D work at every place of
+    frozen extractor maps the image to a feature map once, and E, G and D work at every position of
     that map; such an architecture defines :meth:`feature_extractor`.
 
     Class attributes:
@@ -58,8 +58,8 @@ class Architecture(ABC):
 
         For an architecture on features, *image_shape* is the shape of the feature map, K channels
         by h by w. x is the map ``[N, K, h, w]``, unbounded, and z ``[N, latent_dim, h, w]``;
-        D returns logits ``[N, h, w]`` and features ``[N, F, h, w]``. Each place must be
-        computed from that place alone: networks are trained on single places, h = w = 1.
+        D returns logits ``[N, h, w]`` and features ``[N, F, h, w]``. Each position must be
+        computed from that position alone: networks are trained on single positions, h = w = 1.
 
         Raises:
             UsageError: The image shape is not supported.

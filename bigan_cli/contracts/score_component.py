@@ -21,7 +21,7 @@ class NetworkOutputs(Protocol):
 
     Attributes:
         images: The images ``[N, C, H, W]`` in [-1, 1].
-        on_places: Whether the networks work at every place of a feature map.
+        on_feature_map: Whether the networks work at every position of a feature map.
         x: The inputs of E and D: the images, or their feature maps.
         inside: bool ``[N, h, w]``, or ``[1, h, w]`` for all images alike: which positions of x
             are in the region of interest. Values of images are to come from these alone; outside
@@ -41,7 +41,7 @@ class NetworkOutputs(Protocol):
     @property
     def images(self) -> Tensor: ...
     @property
-    def on_places(self) -> bool: ...
+    def on_feature_map(self) -> bool: ...
     @property
     def x(self) -> Tensor: ...
     @property
@@ -73,7 +73,7 @@ class ScoreComponent(ABC):
         summary: One line for tables and help.
         Options: Its typed options, the table ``[score.options.NAME]`` of a config file.
         weight: Its default weight in the score; with 0 it is only reported.
-        needs_places: Whether it needs networks that work at every place of a feature map.
+        needs_feature_map: Whether it needs networks that work at every position of a feature map.
         needs_image_features: Whether the discriminator must have ``image_features``.
         needs_encoder_features: Whether the encoder must have ``features``.
         needs_head: The head that must have been trained, or an empty string.
@@ -86,7 +86,7 @@ class ScoreComponent(ABC):
     summary: ClassVar[str]
     Options: ClassVar[type[AnyOptions]] = Options
     weight: ClassVar[float] = 1.0
-    needs_places: ClassVar[bool] = False
+    needs_feature_map: ClassVar[bool] = False
     needs_image_features: ClassVar[bool] = False
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""
@@ -133,7 +133,7 @@ class ScoreComponent(ABC):
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
         """Return a heatmap of the anomalies, ``[N, h, w]``, or None if there is none.
 
-        The map may be of any resolution. For networks on places, the image's value is computed
-        from the map, after each place is standardised over normal validation images.
+        The map may be of any resolution. For networks on feature maps, the image's value is
+        computed from the map, after each position is standardised over normal validation images.
         """
         return None

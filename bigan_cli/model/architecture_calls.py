@@ -88,9 +88,9 @@ def check_networks(architecture: Architecture, networks: Networks) -> None:
         PluginError: A network fails, or returns other shapes, types or values than it should.
     """
     shape, image = networks.input_shape, networks.image_shape
-    places = (shape.height, shape.width) if networks.on_places else ()
+    positions = (shape.height, shape.width) if networks.on_feature_map else ()
     x = torch.rand(2, shape.channels, shape.height, shape.width) * 2 - 1
-    z = torch.randn(2, networks.latent_dim, *places)
+    z = torch.randn(2, networks.latent_dim, *positions)
 
     def call(part: str, function: Any, *inputs: Tensor) -> Any:
         order = "; is the order (encoder, generator, discriminator)?"
@@ -108,17 +108,17 @@ def check_networks(architecture: Architecture, networks: Networks) -> None:
     if not isinstance(judged, tuple) or len(judged) != 2:
         shown = returned(judged)
         raise plugin_fault(architecture, f"D returned {shown}, not (logits, features)")
-    check("discriminator's logits", judged[0], (2, *places))
+    check("discriminator's logits", judged[0], (2, *positions))
     # Any number of features will do.
-    check("discriminator's features", judged[1], (2, None, *places))
+    check("discriminator's features", judged[1], (2, None, *positions))
     for owner, name in ((networks.encoder, "features"), (networks.discriminator, "image_features")):
         view = getattr(owner, name, None)
         if callable(view):
-            check(f"output of {name}", call(name, view, x), (2, None, *places))
+            check(f"output of {name}", call(name, view, x), (2, None, *positions))
     if networks.decoder is not None:
         drawn = call("decoder", networks.decoder, x)
         check("decoder's output", drawn, (2, image.channels, image.height, image.width))
-    if (networks.decoder is not None or not networks.on_places) and drawn.abs().max() > 1:
+    if (networks.decoder is not None or not networks.on_feature_map) and drawn.abs().max() > 1:
         part = "generator" if networks.decoder is None else "decoder"
         raise plugin_fault(architecture, f"the {part} leaves the range [-1, 1]")
     networks.train()

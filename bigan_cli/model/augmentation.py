@@ -97,8 +97,8 @@ def _hole(x: Tensor, side: int) -> Tensor:
     least = -(length // 2)
     end = least + side + 1 - length % 2
     start = torch.randint(least, end, (len(x), 1), device=x.device)
-    places = torch.arange(side, device=x.device)
-    return (places >= start) & (places < start + length)
+    positions = torch.arange(side, device=x.device)
+    return (positions >= start) & (positions < start + length)
 
 
 AUGMENTATIONS: Mapping[str, Augmentation] = {

@@ -73,9 +73,9 @@ class ResidentBatches:
 
     def in_order(self, order: NDArray[np.int64], batch_size: int) -> Generator[Tensor, None, None]:
         """Yield the images at *order*; see :class:`Batches`."""
-        places = torch.from_numpy(order).to(self._pixels.device)
+        rows = torch.from_numpy(order).to(self._pixels.device)
         for start in range(0, len(order), batch_size):
-            yield self._pixels[places[start : start + batch_size]]
+            yield self._pixels[rows[start : start + batch_size]]
 
 
 class StreamedBatches:
@@ -103,14 +103,14 @@ class StreamedBatches:
             while waiting:
                 yield self._on_device(waiting.popleft())
 
-    def _gather(self, places: NDArray[np.int64]) -> Tensor:
+    def _gather(self, rows: NDArray[np.int64]) -> Tensor:
         host = torch.empty(
-            (len(places), *self._pixels.shape[1:]),
+            (len(rows), *self._pixels.shape[1:]),
             dtype=self._dtype,
             pin_memory=self._device.type == "cuda",
         )
         # All indices are in range; with mode="clip" numpy writes to the buffer directly.
-        np.take(self._pixels, places, axis=0, out=host.numpy(), mode="clip")
+        np.take(self._pixels, rows, axis=0, out=host.numpy(), mode="clip")
         return host
 
     def _on_device(self, gathered: Future[Tensor]) -> Tensor:

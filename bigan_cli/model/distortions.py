@@ -77,7 +77,7 @@ def _sampled(x: Tensor, grid: Tensor, *, pads: bool) -> Tensor:
 
 def shuffle_quarters(x: Tensor) -> Tensor:
     """Permute the four quarters of the images, all images alike."""
-    rows, columns = _places(x)
+    rows, columns = _positions(x)
     height, width = x.shape[2] // 2, x.shape[3] // 2
     still = torch.arange(4, device=x.device)
     order = torch.randperm(4, device=x.device)
@@ -102,7 +102,7 @@ def stitch(x: Tensor) -> Tensor:
     part keeps its position; in the other half it comes from the opposite side, which is wrong
     even if all images have the same parts at the same positions.
     """
-    rows, columns = _places(x)
+    rows, columns = _positions(x)
     height, width = x.shape[2:]
     upright = _draw(x, 0, 2) == 1
     across = _draw(x, height // 4, 3 * height // 4 + 1).clamp(1, height - 1)
@@ -150,7 +150,7 @@ def _draw(x: Tensor, least: int, end: int) -> Tensor:
     return torch.randint(least, end, (), device=x.device)
 
 
-def _places(x: Tensor) -> tuple[Tensor, Tensor]:
+def _positions(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the row and the column of every pixel, ``[H, 1]`` and ``[1, W]``."""
     height, width = x.shape[2:]
     rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
@@ -165,8 +165,8 @@ def _taken(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         rows: Source row of each pixel; broadcast with *columns* to ``[H, W]``.
         columns: Source column, likewise.
     """
-    places = (rows * x.shape[3] + columns).flatten()
-    return x.flatten(2).index_select(2, places).view(x.shape)
+    positions = (rows * x.shape[3] + columns).flatten()
+    return x.flatten(2).index_select(2, positions).view(x.shape)
 
 
 def _warp_widely(x: Tensor) -> Tensor:

@@ -59,18 +59,18 @@ class Networks(nn.Module):
         self.latent_dim = latent_dim
 
     @property
-    def on_places(self) -> bool:
+    def on_feature_map(self) -> bool:
         """Whether the networks work at every position of a feature map."""
         return self.extractor is not None
 
     def prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return samples of z from N(0, I), ``[count, d]``; on places ``[count, d, 1, 1]``.
+        """Return samples of z from N(0, I), ``[count, d]``; on feature maps ``[count, d, 1, 1]``.
 
         They are on the device of the networks, or of *generator* if one is given.
         """
-        place = (1, 1) if self.on_places else ()
+        position = (1, 1) if self.on_feature_map else ()
         device = next(self.encoder.parameters()).device if generator is None else generator.device
-        return torch.randn(count, self.latent_dim, *place, generator=generator, device=device)
+        return torch.randn(count, self.latent_dim, *position, generator=generator, device=device)
 
     def inputs(self, images: Tensor) -> Tensor:
         """Return the inputs of E and D for images ``[N, C, H, W]`` in [-1, 1]."""
@@ -178,9 +178,9 @@ def add_cycle_discriminators(networks: Networks, names: Sequence[str]) -> None:
     """Add newly initialised cycle discriminators, by their names.
 
     Raises:
-        UsageError: The networks work on places, where there are none.
+        UsageError: The networks work on feature maps, where there are none.
     """
-    if names and networks.on_places:
+    if names and networks.on_feature_map:
         raise UsageError(
             "adversarial cycles are for architectures on pixels",
             "set 'train.adversarial_image_cycle_weight' and "
@@ -203,8 +203,8 @@ def apply_head(head: nn.Module, features: Tensor) -> Tensor:
     if features.ndim == 2:
         outputs: Tensor = head(features)
         return outputs
-    at_places: Tensor = head(features.movedim(1, -1))
-    return at_places.movedim(-1, 1)
+    at_positions: Tensor = head(features.movedim(1, -1))
+    return at_positions.movedim(-1, 1)
 
 
 def to_model_range(pixels: Tensor) -> Tensor:

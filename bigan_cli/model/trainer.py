@@ -44,8 +44,8 @@ class Trainer:
     Args:
         networks: Newly built networks; they are moved to *device* and trained in place.
         config: Training settings.
-        train: Normal images to train on, uint8 ``[N, C, H, W]``; for networks on places, feature
-            vectors float16 ``[N, K, 1, 1]``.
+        train: Normal images to train on, uint8 ``[N, C, H, W]``; for networks on feature maps,
+            feature vectors float16 ``[N, K, 1, 1]``.
         validation: Normal images, or feature vectors, to choose the best epoch.
         device: Where to train.
         should_stop: Called after every step; training stops when it returns True.
@@ -168,12 +168,12 @@ class Trainer:
         else:
             restore_random_states(self._pending_rng, self.device)
             self._pending_rng = None
-        places = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
+        remaining = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
         noise = self._noise()
         self.networks.train()
         with (
             self._explained(),
-            closing(self._train.in_order(self._order()[places], self.batch_size)) as batches,
+            closing(self._train.in_order(self._order()[remaining], self.batch_size)) as batches,
         ):
             for batch in batches:
                 if self.config.lr_schedule == "cosine":

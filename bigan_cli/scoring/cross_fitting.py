@@ -48,8 +48,8 @@ from bigan_cli.scoring.fit import (
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
+from bigan_cli.scoring.map_scale import MapScale, image_value
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
-from bigan_cli.scoring.place_scale import PlaceScale, image_value
 from bigan_cli.scoring.positions import inside_of, zero_outside
 
 # Images whose heatmaps at full size are in memory at a time.
@@ -100,7 +100,7 @@ def fold_maps(
     """Fit the components to *fit* and return their maps of *held_out*, on the CPU.
 
     Args:
-        networks: Trained on *fit*; on places.
+        networks: Trained on *fit*; on feature maps.
         components: The components to combine.
         weights: Weight of a component in the mean; by default the component's own.
         fit: Feature maps ``[M, h, w, K]``.
@@ -174,7 +174,7 @@ def fit_cross_fitted_member(
             each.location,
             each.scale,
             each.weight,
-            None if each.places is None else each.places.to(prepared.device),
+            None if each.map_scale is None else each.map_scale.to(prepared.device),
         )
         for name, each in fitted.items()
     }
@@ -215,12 +215,12 @@ def _standardised(
     """Return *component* standardised on the *chosen* images of *maps*."""
     some = maps[torch.from_numpy(chosen)]
     if some.shape[1] * some.shape[2] == 1:
-        places, values = None, some[:, 0, 0]
+        map_scale, values = None, some[:, 0, 0]
     else:
         counted = None if inside is None else inside_of(inside, some)
-        places = PlaceScale.fit(some, counted)
-        values = image_value(places.standardise(some), counted)
-    return fitted_component(component, memory, places, values.double().numpy(), weights)
+        map_scale = MapScale.fit(some, counted)
+        values = image_value(map_scale.standardise(some), counted)
+    return fitted_component(component, memory, map_scale, values.double().numpy(), weights)
 
 
 def _scores(
@@ -249,12 +249,12 @@ def _scores(
             values, maps, map_weights = [], [], []
             for each in fitted:
                 raw = held_out.maps[each.component.name][torch.from_numpy(index)]
-                heat = raw if each.places is None else each.places.standardise(raw)
+                heat = raw if each.map_scale is None else each.map_scale.standardise(raw)
                 counted = None if inside is None else inside_of(inside, raw)
-                value = raw[:, 0, 0] if each.places is None else image_value(heat, counted)
+                value = raw[:, 0, 0] if each.map_scale is None else image_value(heat, counted)
                 standard = (value.double().numpy() - each.location) / each.scale
                 values.append(each.weight / total * standard)
-                if each.places is not None:
+                if each.map_scale is not None:
                     maps.append(zero_outside(heat, counted))
                     map_weights.append(each.weight)
             scores[index] = add_up(values)

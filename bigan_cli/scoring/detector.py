@@ -93,9 +93,9 @@ class Detector:
         return 1 if self.is_tiled else self.batch_size
 
     @property
-    def on_places(self) -> bool:
-        """Whether the networks work at every place of a feature map."""
-        return self.members[0].networks.on_places
+    def on_feature_map(self) -> bool:
+        """Whether the networks work at every position of a feature map."""
+        return self.members[0].networks.on_feature_map
 
     @property
     def component_names(self) -> tuple[str, ...]:
@@ -204,7 +204,7 @@ class Detector:
         """Return the first member's G(z) of latents, drawn as uint8 ``[N, C, H, W]``.
 
         Args:
-            z: float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.
+            z: float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on feature maps.
         """
         return self.filled(self.members[0].sample(z))
 

@@ -20,8 +20,8 @@ from bigan_cli.plugins.faults import plugin_fault, returned
 from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
+from bigan_cli.scoring.map_scale import MapScale, image_value
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
-from bigan_cli.scoring.place_scale import PlaceScale, image_value
 from bigan_cli.scoring.positions import zero_outside
 
 F = TypeVar("F", np.float32, np.float64)
@@ -42,11 +42,11 @@ class FittedComponent:
     location: float
     scale: float
     weight: float
-    places: PlaceScale | None = None
+    map_scale: MapScale | None = None
 
     def value(self, outputs: LazyNetworkOutputs) -> Tensor:
         """Return the component's value of each image before standardisation, ``[N]``."""
-        return raw_value(self.component, outputs, self.fitted, self.places)
+        return raw_value(self.component, outputs, self.fitted, self.map_scale)
 
     def map(self, outputs: LazyNetworkOutputs) -> Tensor | None:
         """Return the component's heatmaps, ``[N, h, w]``, or None if it has none."""
@@ -55,14 +55,14 @@ class FittedComponent:
         heat = component_calls.heatmap(self.component, outputs, self.fitted)
         if heat is None:
             return None
-        if self.places is not None:
-            heat = self.places.standardise(heat.float())
+        if self.map_scale is not None:
+            heat = self.map_scale.standardise(heat.float())
         return zero_outside(heat, outputs.inside_at(_size(heat)))
 
     def value_and_map(self, outputs: LazyNetworkOutputs) -> tuple[Tensor, Tensor | None]:
         """Return :meth:`value` and :meth:`map`, computed once where the value is of the map."""
         heat = self.map(outputs)
-        if heat is None or self.places is None:
+        if heat is None or self.map_scale is None:
             return self.value(outputs), heat
         return image_value(heat, outputs.inside_at(_size(heat))), heat
 
@@ -71,16 +71,16 @@ def raw_value(
     component: ScoreComponent,
     outputs: LazyNetworkOutputs,
     fitted: Mapping[str, Tensor],
-    places: PlaceScale | None,
+    map_scale: MapScale | None,
 ) -> Tensor:
     """Return one value per image, ``[N]``: of the standardised map if there is a scale for it."""
-    if places is None:
+    if map_scale is None:
         return component_calls.score(component, outputs, fitted)
     heat = component_calls.heatmap(component, outputs, fitted)
-    if heat is None or heat.shape[1:] != places.location.shape:
-        shown, wanted = returned(heat), list(places.location.shape)
+    if heat is None or heat.shape[1:] != map_scale.location.shape:
+        shown, wanted = returned(heat), list(map_scale.location.shape)
         raise plugin_fault(component, f"heatmap() returned {shown}, and {wanted} at each before")
-    return image_value(places.standardise(heat.float()), outputs.inside_at(_size(heat)))
+    return image_value(map_scale.standardise(heat.float()), outputs.inside_at(_size(heat)))
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,8 @@ class EnsembleMember:
         found = [(c.weight, heat) for c, heat in components if heat is not None]
         if not found:
             return None
-        # Only on places are all on one scale.
-        weights = [weight if outputs.on_places else 1.0 for weight, _ in found]
+        # Only on feature maps are all on one scale.
+        weights = [weight if outputs.on_feature_map else 1.0 for weight, _ in found]
         shape = self.networks.image_shape
         combined = combine_maps(
             [heat[:count].float() for _, heat in found], weights, (shape.height, shape.width)
@@ -255,7 +255,7 @@ class EnsembleMember:
         return np.empty((0, self.image_shape.height, self.image_shape.width), np.float32)
 
     def encode(self, inputs: Inputs, batch_size: int) -> NDArray[np.float32]:
-        """Return E(x), float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on places.
+        """Return E(x), float32 ``[N, d]``, or ``[N, d, h, w]`` of networks on feature maps.
 
         Args:
             inputs: One or more images uint8 ``[N, C, H, W]``, or feature maps.

@@ -31,8 +31,8 @@ from bigan_cli.scoring.ensemble_member import (
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
+from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
-from bigan_cli.scoring.place_scale import PlaceScale
 from bigan_cli.scoring.positions import inside_of, vectors_inside
 from bigan_cli.scoring.tiled_member import make_member
 
@@ -45,7 +45,7 @@ class NormalImages:
     """Three disjoint sets of normal images.
 
     Each is uint8 ``[N, C, H, W]``, or the images' feature maps, float16 or float32
-    ``[N, h, w, K]``, for networks on places.
+    ``[N, h, w, K]``, for networks on feature maps.
 
     Attributes:
         train: The images that the networks were trained on.
@@ -119,13 +119,15 @@ def fit_member(
     )
     tiles = normals.validation_tiles
     sample = normals.validation if tiles is None else tiles
-    places = _fit_places(prepared, usable, memories, sample, batch_size, normals.validation_inside)
-    raw = _raw_scores(prepared, usable, memories, places, normals, batch_size)
+    map_scales = _fit_map_scales(
+        prepared, usable, memories, sample, batch_size, normals.validation_inside
+    )
+    raw = _raw_scores(prepared, usable, memories, map_scales, normals, batch_size)
     fitted = {
         component.name: fitted_component(
             component,
             memories[component.name],
-            places.get(component.name),
+            map_scales.get(component.name),
             raw[component.name],
             weights,
         )
@@ -158,7 +160,7 @@ def what_is_lacking(component: ScoreComponent, networks: Networks) -> str:
     """Return what *component* needs that *networks* do not have, or an empty string."""
     head, cycle = component.needs_head, component.requires_cycle_discriminator
     lacking = {
-        "an architecture on features": component.needs_places and not networks.on_places,
+        "an architecture on features": component.needs_feature_map and not networks.on_feature_map,
         "a discriminator with image_features": (
             component.needs_image_features and not networks.has_image_features
         ),
@@ -210,9 +212,9 @@ def _draw(
 
     They are a random sample of its ``fit_limit()``, independent of the other components.
     """
-    place = np.argsort(np.random.default_rng(seed).permutation(images))
+    rank = np.argsort(np.random.default_rng(seed).permutation(images))
     return {
-        component.name: place
+        component.name: rank
         < (images if (limit := component_calls.fit_limit(component)) is None else limit)
         for component in components
         if type(component).embed is not ScoreComponent.embed
@@ -251,14 +253,14 @@ def fit_memories(
     filled = dict.fromkeys(drawn, 0)
     # The images may be mapped from a file larger than the memory: read a few batches at a time.
     for start in range(0, len(chosen), _READ_TOGETHER * batch_size):
-        places = chosen[start : start + _READ_TOGETHER * batch_size]
-        positions = inside if inside is None or inside.ndim == 2 else inside[places]
-        batches = run_batches(networks, train[places], batch_size, embed, positions)
-        for points, first in zip(batches, range(0, len(places), batch_size), strict=True):
+        rows = chosen[start : start + _READ_TOGETHER * batch_size]
+        positions = inside if inside is None or inside.ndim == 2 else inside[rows]
+        batches = run_batches(networks, train[rows], batch_size, embed, positions)
+        for points, first in zip(batches, range(0, len(rows), batch_size), strict=True):
             for name, found in points.items():
                 if name not in embedded:
                     embedded[name] = found.new_empty((int(drawn[name].sum()), *found.shape[1:]))
-                own = found[torch.from_numpy(drawn[name][places[first : first + batch_size]])]
+                own = found[torch.from_numpy(drawn[name][rows[first : first + batch_size]])]
                 embedded[name][filled[name] : filled[name] + len(own)] = own
                 filled[name] += len(own)
     device = networks.device
@@ -278,16 +280,16 @@ def fit_memories(
     return memories
 
 
-def _fit_places(
+def _fit_map_scales(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
     memories: Mapping[str, Mapping[str, Tensor]],
     inputs: Inputs,
     batch_size: int,
     inside: NDArray[np.bool_] | None,
-) -> dict[str, PlaceScale]:
+) -> dict[str, MapScale]:
     """Return the scale of each component's map over normal images; empty for pixels."""
-    if not networks.on_places or not len(inputs):
+    if not networks.on_feature_map or not len(inputs):
         return {}
 
     def locate(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
@@ -302,7 +304,7 @@ def _fit_places(
             if not torch.isfinite(maps).all():
                 raise not_finite(component)
             counted = None if inside is None else inside_of(inside, maps)
-            scales[component.name] = PlaceScale.fit(maps, counted).to(networks.device)
+            scales[component.name] = MapScale.fit(maps, counted).to(networks.device)
     return scales
 
 
@@ -310,7 +312,7 @@ def _raw_scores(
     networks: InferenceNetworks,
     components: Sequence[ScoreComponent],
     memories: Mapping[str, Mapping[str, Tensor]],
-    places: Mapping[str, PlaceScale],
+    map_scales: Mapping[str, MapScale],
     normals: NormalImages,
     batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
@@ -325,7 +327,7 @@ def _raw_scores(
 
     def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
         values = [
-            raw_value(component, outputs, memories[component.name], places.get(component.name))
+            raw_value(component, outputs, memories[component.name], map_scales.get(component.name))
             for component in components
         ]
         return torch.stack([value[:count].float() for value in values]).cpu()
@@ -343,7 +345,7 @@ def _raw_scores(
 def fitted_component(
     component: ScoreComponent,
     memory: Mapping[str, Tensor],
-    places: PlaceScale | None,
+    map_scale: MapScale | None,
     raw: NDArray[np.float64],
     weights: Mapping[str, float],
 ) -> FittedComponent:
@@ -355,7 +357,7 @@ def fitted_component(
     if scale <= 0:  # most images share one value: fall back to the standard deviation
         scale = float(raw.std()) or 1.0
     weight = weights.get(component.name, component.weight)
-    return FittedComponent(component, memory, location, scale, weight, places)
+    return FittedComponent(component, memory, location, scale, weight, map_scale)
 
 
 def not_finite(component: ScoreComponent) -> TrainingError:

@@ -17,7 +17,7 @@ from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 
 T = TypeVar("T")
-# Images uint8 [N, C, H, W], or feature maps [N, h, w, K] where the networks work on places.
+# Images uint8 [N, C, H, W], or feature maps [N, h, w, K] where the networks work on feature maps.
 Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float16] | NDArray[np.float32]
 
 

@@ -55,7 +55,7 @@ class InferenceNetworks:
             self.layout = torch.channels_last
         # Whatever the format in training: the same arithmetic as after loading from a model file.
         copied.to(memory_format=self.layout)
-        self.on_places = copied.on_places
+        self.on_feature_map = copied.on_feature_map
         self.extractor = copied.extractor
         self.decoder = copied.decoder
         self.encoder = copied.encoder

@@ -35,7 +35,7 @@ class LazyNetworkOutputs:
         self._networks = networks
         self.inside = inside
         self._images = images
-        self.on_places = networks.on_places
+        self.on_feature_map = networks.on_feature_map
         if features is None:
             assert images is not None  # noqa: S101  one of the two is given
             features = networks.inputs(images)

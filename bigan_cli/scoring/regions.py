@@ -1,4 +1,4 @@
-"""Regions: the connected places of an image whose heatmap exceeds a threshold."""
+"""Regions: the connected pixels of an image where its heatmap exceeds a threshold."""
 
 from __future__ import annotations
 

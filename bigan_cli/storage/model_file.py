@@ -31,7 +31,7 @@ from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember, FittedComponent
 from bigan_cli.scoring.map_calibration import MapCalibration
-from bigan_cli.scoring.place_scale import PlaceScale
+from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.tiled_member import make_member
 from bigan_cli.storage.checksum import insert_checksum
 from bigan_cli.storage.model_header import (
@@ -76,10 +76,10 @@ def save_detector(
                 f"members.{number}.fitted.{name}.{key}": value
                 for key, value in fitted.fitted.items()
             }
-            if fitted.places is not None:
-                prefix = f"members.{number}.places.{name}."
-                tensors[f"{prefix}location"] = fitted.places.location
-                tensors[f"{prefix}scale"] = fitted.places.scale
+            if fitted.map_scale is not None:
+                prefix = f"members.{number}.map_scale.{name}."
+                tensors[f"{prefix}location"] = fitted.map_scale.location
+                tensors[f"{prefix}scale"] = fitted.map_scale.scale
         scores = member.cross_fitted
         if scores is not None:
             rows = np.stack([scores.scores, scores.peaks, scores.medians])
@@ -252,9 +252,12 @@ def _load_components(
     components: dict[str, FittedComponent] = {}
     for name, stored in member.components.items():
         component = make_component(registry, name, header.config.score)
-        fitted, places = (
+        fitted, map_scale = (
             {key: tensor.to(device) for key, tensor in _under(tensors, prefix).items()}
-            for prefix in (f"members.{number}.fitted.{name}.", f"members.{number}.places.{name}.")
+            for prefix in (
+                f"members.{number}.fitted.{name}.",
+                f"members.{number}.map_scale.{name}.",
+            )
         )
         components[name] = FittedComponent(
             component,
@@ -262,7 +265,7 @@ def _load_components(
             stored.location,
             stored.scale,
             stored.weight,
-            PlaceScale(**places) if places.keys() == {"location", "scale"} else None,
+            MapScale(**map_scale) if map_scale.keys() == {"location", "scale"} else None,
         )
     return components
 

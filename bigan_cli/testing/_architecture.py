@@ -120,7 +120,7 @@ class ArchitectureKit(PluginKit):
             with torch.no_grad():
                 z = networks.encoder(_inputs(networks))
             require(
-                tuple(z.shape) == (_BATCH, latent_dim, *_places(networks)),
+                tuple(z.shape) == (_BATCH, latent_dim, *_positions(networks)),
                 f"with latent_dim {latent_dim}, the encoder returns {tuple(z.shape)}",
             )
         return ""
@@ -129,7 +129,7 @@ class ArchitectureKit(PluginKit):
     def outputs_have_their_shapes(self) -> str:
         """E returns [N, d], G [N, C, H, W] in [-1, 1], D [N] and [N, F], all finite.
 
-        On places E returns [N, d, h, w], G [N, K, h, w], D [N, h, w] and [N, F, h, w].
+        On feature maps E returns [N, d, h, w], G [N, K, h, w], D [N, h, w] and [N, F, h, w].
         """
         for shape, networks in self._networks():
             for training in (False, True):
@@ -235,7 +235,7 @@ class ArchitectureKit(PluginKit):
         networks, rng = self._build(shape), np.random.default_rng(0)
         config = TrainConfig(epochs=2, batch_size=8, seed=0, device="cpu", precision="fp32")
         samples: Samples
-        if networks.on_places:
+        if networks.on_feature_map:
             size = (16, networks.input_shape.channels, 1, 1)
             samples = rng.standard_normal(size).astype(np.float16)
             config = config.model_copy(update={"distortions": ("feature_noise",)})
@@ -252,7 +252,7 @@ class ArchitectureKit(PluginKit):
 
     @check
     def features_keep_their_contract(self) -> str:
-        """On features: a frozen extractor, normalise(raw(x)), independent places, a decoder."""
+        """On features: a frozen extractor, normalise(raw(x)), independent positions, a decoder."""
         shape, networks = next(self._networks())
         if networks.extractor is None:
             raise NotApplicable("it works on pixels")
@@ -271,12 +271,12 @@ class ArchitectureKit(PluginKit):
                 drawn = networks.decoder(f)
                 good = drawn.shape == images.shape and drawn.abs().max() <= 1
                 require(good, f"the decoder returns {tuple(drawn.shape)}, or leaves [-1, 1]")
-            _check_places(networks)
+            _check_positions(networks)
         return f"feature maps {tuple(f.shape[1:])} of images {shape}"
 
 
-def _check_places(networks: Networks) -> None:
-    """Check that E, G and D compute each place from that place alone."""
+def _check_positions(networks: Networks) -> None:
+    """Check that E, G and D compute each position from that position alone."""
     channels = networks.input_shape.channels
     f = torch.randn((1, channels, 2, 2), generator=torch.Generator().manual_seed(7))
     z = networks.encoder(f)
@@ -290,14 +290,14 @@ def _check_places(networks: Networks) -> None:
         alone = first[0] if isinstance(first, tuple) else first
         require(
             torch.allclose(alone, whole[..., :1, :1], _RELATIVE, _ABSOLUTE),
-            f"the {part}'s output at a place depends on the other places",
+            f"the {part}'s output at a position depends on the other positions",
         )
 
 
-def _places(networks: Networks) -> tuple[int, ...]:
+def _positions(networks: Networks) -> tuple[int, ...]:
     """Return h and w of the feature map, or nothing for networks on pixels."""
     shape = networks.input_shape
-    return (shape.height, shape.width) if networks.on_places else ()
+    return (shape.height, shape.width) if networks.on_feature_map else ()
 
 
 def _inputs(networks: Networks) -> Tensor:
@@ -312,7 +312,7 @@ def _images(shape: ImageShape) -> Tensor:
 
 
 def _latents(networks: Networks) -> Tensor:
-    size = (_BATCH, networks.latent_dim, *_places(networks))
+    size = (_BATCH, networks.latent_dim, *_positions(networks))
     return torch.randn(size, generator=torch.Generator().manual_seed(6))
 
 
@@ -356,18 +356,18 @@ def _given_by(
 
 
 def _check_outputs(shape: ImageShape, networks: Networks) -> None:
-    x, places = _inputs(networks), _places(networks)
+    x, positions = _inputs(networks), _positions(networks)
     outputs = _outputs(networks, x)
     wanted: dict[str, tuple[int, ...]] = {
-        "encoder's output": (_BATCH, networks.latent_dim, *places),
+        "encoder's output": (_BATCH, networks.latent_dim, *positions),
         "generator's output": tuple(x.shape),
-        "discriminator's logit": (_BATCH, *places),
+        "discriminator's logit": (_BATCH, *positions),
     }
     mode = "train()" if networks.training else "eval()"
     for part, output in outputs.items():
         given = tuple(output.shape)
         where = f"the {part} for images {shape} in {mode}"
-        features = (given[:1], given[2:]) == ((_BATCH,), places)
+        features = (given[:1], given[2:]) == ((_BATCH,), positions)
         good = given == wanted[part] if part in wanted else len(given) >= 2 and features
         expected = wanted.get(part, f"({_BATCH}, F)")
         require(good, f"{where} has shape {given}, expected {expected}")
@@ -375,7 +375,7 @@ def _check_outputs(shape: ImageShape, networks: Networks) -> None:
         require(bool(torch.isfinite(output).all()), f"{where} is not finite")
     reach = outputs["generator's output"].abs().max().item()
     require(
-        networks.on_places or reach <= 1,
+        networks.on_feature_map or reach <= 1,
         f"the generator leaves [-1, 1] for images {shape}: {reach:.3g}",
     )
 

@@ -25,7 +25,7 @@ from bigan_cli.testing._checks import (
     check,
     require,
 )
-from bigan_cli.testing._networks import small_networks, small_place_networks
+from bigan_cli.testing._networks import small_feature_map_networks, small_networks
 from bigan_cli.testing._plugin import PluginKit
 
 _SHAPES = (ImageShape(1, 8, 8), ImageShape(3, 9, 13), ImageShape(4, 20, 16))
@@ -79,8 +79,8 @@ class ComponentKit(PluginKit):
             if embedded is None:
                 return "it is not fitted to the training images"
             given = tuple(embedded.shape)
-            # A component for networks on places may keep all of them: [N, K, h, w].
-            rank = len(given) == 2 or (len(given) == 4 and self.cls.needs_places)
+            # A component for networks on feature maps may keep all of them: [N, K, h, w].
+            rank = len(given) == 2 or (len(given) == 4 and self.cls.needs_feature_map)
             good = rank and given[0] == _TRAIN
             require(good, f"embed() of {_TRAIN} images returns {given}, expected ({_TRAIN}, K)")
             require(bool(torch.isfinite(embedded).all()), f"embed() of {shape} is not finite")
@@ -287,7 +287,11 @@ class ComponentKit(PluginKit):
         """A detector with this component alone can be fitted and calibrated, and scores images."""
         shape = _SHAPES[1]
         normals = NormalImages(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))
-        networks = small_place_networks(shape) if self.cls.needs_places else small_networks(shape)
+        networks = (
+            small_feature_map_networks(shape)
+            if self.cls.needs_feature_map
+            else small_networks(shape)
+        )
         detector = fit_detector(
             networks, [self._component], {self.cls.name: 1.0}, normals, 0.1, 8, 0
         )

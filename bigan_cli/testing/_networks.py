@@ -104,7 +104,7 @@ class _Pixels(nn.Module):
         return self.normalise(self.raw(x))
 
 
-class _PlaceDiscriminator(nn.Module):
+class _PositionwiseDiscriminator(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.trunk = nn.Conv2d(channels, _FEATURES, 1)
@@ -120,14 +120,14 @@ class _PlaceDiscriminator(nn.Module):
         return self.head(features).squeeze(1), features
 
 
-def small_place_networks(shape: ImageShape) -> Networks:
-    """Return networks on places for *shape* in ``eval()``, the same in every call."""
+def small_feature_map_networks(shape: ImageShape) -> Networks:
+    """Return networks on feature maps for *shape* in ``eval()``, the same in every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         networks = Networks(
             nn.Conv2d(shape.channels, LATENT_DIM, 1),
             nn.Conv2d(LATENT_DIM, shape.channels, 1),
-            _PlaceDiscriminator(shape.channels),
+            _PositionwiseDiscriminator(shape.channels),
             shape,
             LATENT_DIM,
             extractor=_Pixels(),

@@ -16,8 +16,8 @@ from bigan_cli.data.external import load_external_test_set
 from bigan_cli.data.masks import Masks, find_masks
 from bigan_cli.data.prepare import TestSet, open_dataset
 from bigan_cli.errors import RunDirectoryError, UsageError
-from bigan_cli.evaluation import evaluation
-from bigan_cli.evaluation.evaluation import Evaluation, TestScores
+from bigan_cli.evaluation import detector_evaluation
+from bigan_cli.evaluation.detector_evaluation import Evaluation, TestScores
 from bigan_cli.evaluation.metrics import Estimate
 from bigan_cli.evaluation.pixel_metrics import PixelHistograms, PixelMetrics
 from bigan_cli.scoring.calibration import check_fpr
@@ -173,7 +173,7 @@ def evaluate(
     if before is not None:
         untrained_scores = _score(before, test, partial(callbacks.on_progress, "scoring untrained"))
         untrained = _with_pixels(untrained_scores, before, test, masks)
-    metrics = evaluation.evaluate(
+    metrics = detector_evaluation.evaluate(
         test.images.outlier,
         test.images.labels,
         test.class_names,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bigan_cli.atomic import write_text
 from bigan_cli.data.prepare import TestSet
-from bigan_cli.evaluation.evaluation import Evaluation
+from bigan_cli.evaluation.detector_evaluation import Evaluation
 from bigan_cli.evaluation.metrics import Estimate, Floats, Rate
 from bigan_cli.formatting import json_document, path_text
 from bigan_cli.scoring.detector import Detector, Scores

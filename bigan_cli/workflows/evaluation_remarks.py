@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bigan_cli.evaluation.evaluation import Evaluation
+from bigan_cli.evaluation.detector_evaluation import Evaluation
 from bigan_cli.formatting import count
 from bigan_cli.model.diagnostics import WARMUP_STEPS, TrainingWarning, training_warnings
 from bigan_cli.scoring.ensemble_member import TrainingProvenance

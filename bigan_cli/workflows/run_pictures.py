@@ -76,11 +76,11 @@ class RunPictures:
     def _latents(self, detector: Detector) -> NDArray[np.float32]:
         """Return the latents of generated images, from the same noise at every save.
 
-        For networks on places, independent draws at every place would show no part. Latent maps
-        are drawn from a Gaussian with the mean and the covariance of encoded normal images: the
+        On feature maps, independent draws at every position would show no part. Latent maps are
+        drawn from a Gaussian with the mean and the covariance of encoded normal images: the
         mean plus their deviations from it, each times a draw from N(0, 1).
         """
-        if not detector.on_places:
+        if not detector.on_feature_map:
             return self._noise
         encoded = detector.encode(self._normals)
         mean = encoded.mean(axis=0)

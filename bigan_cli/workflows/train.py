@@ -30,7 +30,7 @@ from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.cross_fitting import CrossFitting
+from bigan_cli.workflows.fold_training import FoldTraining
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
@@ -225,7 +225,7 @@ def _announce(setup: TrainingSetup, steps_per_epoch: int | None, callbacks: Call
 def _self_test(run: RunDirectory, setup: TrainingSetup) -> SelfTest | None:
     """Test the run's best model; None for networks on pixels, or where a file is missing."""
     files = (run.best_model, run.epoch_model(0))
-    if not setup.networks.on_places or not all(file.is_file() for file in files):
+    if not setup.networks.on_feature_map or not all(file.is_file() for file in files):
         return None
     trained, untrained = (load_detector(file, setup.device, setup.registry) for file in files)
     return run_self_test(run, setup.data.calibration.pixels, trained=trained, untrained=untrained)
@@ -258,7 +258,7 @@ def _write_profile(
 def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
     reopen = partial(load_detector, device=setup.device, registry=setup.registry)
     versions = plugin_versions_of(setup.config, loaded.registry)
-    held_out = None if setup.data.folds is None else CrossFitting(setup).maps
+    held_out = None if setup.data.folds is None else FoldTraining(setup).maps
     return RunModels(setup.data, setup.normals, setup.components, reopen, versions, held_out)
 
 

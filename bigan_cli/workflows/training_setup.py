@@ -22,7 +22,7 @@ from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
 from bigan_cli.model.diagnostics import WARMUP_STEPS
-from bigan_cli.model.features import TrainingFeatures, as_places, prepare_features
+from bigan_cli.model.feature_extraction import TrainingFeatures, as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
@@ -125,8 +125,8 @@ class TrainingSetup:
         return Trainer(
             networks,
             train,
-            as_places(features.train, self.inside[0]),
-            as_places(features.validation, self.inside[1]),
+            as_samples(features.train, self.inside[0]),
+            as_samples(features.validation, self.inside[1]),
             self.device,
             should_stop=should_stop,
             on_step=on_step,
@@ -148,7 +148,7 @@ class TrainingSetup:
         networks = self._build(train.seed)
         inside = self.inside[0]
         return Trainer(
-            networks, train, as_places(fit, inside), as_places(held_out, inside), self.device
+            networks, train, as_samples(fit, inside), as_samples(held_out, inside), self.device
         )
 
     @cached_property
@@ -195,7 +195,7 @@ class TrainingSetup:
 
         They are the same for all members, and so is the normalisation.
         """
-        if not self.networks.on_places:
+        if not self.networks.on_feature_map:
             return None
         images, validation = self.network_images
         sets = [images]
@@ -322,7 +322,7 @@ def _check_rate(data: PreparedData) -> None:
 
 def _check_cross_fitting(setup: TrainingSetup) -> None:
     """Raise UsageError if the networks cannot be cross-fitted."""
-    if not setup.networks.on_places:
+    if not setup.networks.on_feature_map:
         raise UsageError(
             f"architecture '{setup.config.model.architecture}' works on pixels and cannot be "
             "calibrated by cross-fitting: every fold would be a full training",

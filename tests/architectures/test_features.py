@@ -12,7 +12,7 @@ from bigan_cli.architectures.features import Features, FeaturesOptions
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import UsageError
-from bigan_cli.model.features import as_places, prepare_features
+from bigan_cli.model.feature_extraction import as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.feature_mahalanobis import FeatureMahalanobis
@@ -115,7 +115,7 @@ def test_features_are_standardised_over_training_images() -> None:
     np.testing.assert_allclose(seen, features.validation, atol=1e-3)
 
 
-def test_places_do_not_see_each_other() -> None:
+def test_positions_do_not_see_each_other() -> None:
     built = networks().eval()
     f = torch.randn(1, built.input_shape.channels, 4, 4)
     other = f.clone()
@@ -168,7 +168,9 @@ def detector() -> Detector:
         distortions=("feature_noise",),
         distortion_weight=1.0,
     )
-    trainer = Trainer(built, config, as_places(features.train), as_places(features.validation), CPU)
+    trainer = Trainer(
+        built, config, as_samples(features.train), as_samples(features.validation), CPU
+    )
     assert [record.epoch for record in trainer.epochs()] == [1, 2]
     components = [kind(kind.Options()) for kind in (Reconstruction, PatchNeighbours)]
     components.append(FeatureMahalanobis(FeatureMahalanobis.Options()))

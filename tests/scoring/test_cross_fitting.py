@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import beta, binom
 
-from bigan_cli.architectures._feature_networks import PlaceDiscriminator, PlaceMLP
+from bigan_cli.architectures._feature_networks import PositionwiseDiscriminator, PositionwiseMLP
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import DataError
 from bigan_cli.model.networks import Networks
@@ -32,9 +32,9 @@ WEIGHTS = {"patch_neighbours": 1.0, "feature_mahalanobis": 1.0}
 def _networks() -> Networks:
     torch.manual_seed(0)
     return Networks(
-        PlaceMLP(CHANNELS, 8, 2),
-        PlaceMLP(2, 8, CHANNELS),
-        PlaceDiscriminator(CHANNELS, 2, 8),
+        PositionwiseMLP(CHANNELS, 8, 2),
+        PositionwiseMLP(2, 8, CHANNELS),
+        PositionwiseDiscriminator(CHANNELS, 2, 8),
         image_shape=ImageShape(3, 16, 16),
         latent_dim=2,
         extractor=torch.nn.Identity(),
@@ -43,7 +43,7 @@ def _networks() -> Networks:
 
 
 def _features(rng: np.random.Generator, images: int) -> np.ndarray:
-    """Return feature maps of images that differ as a whole and from place to place."""
+    """Return feature maps of images that differ as a whole and from position to position."""
     whole = rng.normal(size=(images, 1, 1, CHANNELS))
     return (whole + rng.normal(size=(images, SIDE, SIDE, CHANNELS))).astype(np.float32)
 

@@ -76,8 +76,8 @@ def score(
 
     Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs. A
     file that cannot be read gets a row with the reason, and the exit code is 4. Until all are
-    done, the rows of --output are in FILE.partial. Regions are the places of an image that
-    exceed a threshold which at most a share --fpr of normal images exceed anywhere.
+    done, the rows of --output are in FILE.partial. Regions are the parts of an image
+    where its heatmap exceeds a threshold that at most a share --fpr of normal images exceed.
     """
     terminal: Terminal = ctx.obj
     terminal.announce(LOADING)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.errors import GateFailed, UsageError
-from bigan_cli.evaluation.evaluation import Evaluation, Ranking
+from bigan_cli.evaluation.detector_evaluation import Evaluation, Ranking
 from bigan_cli.evaluation.metrics import Estimate, Rate
 from bigan_cli.formatting import count
 from bigan_cli.workflows.evaluate import EvaluationResult

@@ -27,11 +27,11 @@ class Discriminator(ScoreComponent):
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the negative logit of each image, ``[N]``."""
-        return super().score(outputs, fitted) if outputs.on_places else -outputs.real[0]
+        return super().score(outputs, fitted) if outputs.on_feature_map else -outputs.real[0]
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
-        """Return the negative logit of each place, ``[N, h, w]``; None for networks on pixels."""
-        return -outputs.real[0] if outputs.on_places else None
+        """Return the negative logit of each position, ``[N, h, w]``; None on pixels."""
+        return -outputs.real[0] if outputs.on_feature_map else None
 
 
 @hookimpl

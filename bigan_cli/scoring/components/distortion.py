@@ -27,13 +27,13 @@ class Distortion(ScoreComponent):
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the logit of each image, ``[N]``."""
-        if outputs.on_places:
+        if outputs.on_feature_map:
             return super().score(outputs, fitted)
         return outputs.heads[self.needs_head][:, 0]
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor | None:
-        """Return the logit of each place, ``[N, h, w]``; None for networks on pixels."""
-        return outputs.heads[self.needs_head][:, 0] if outputs.on_places else None
+        """Return the logit of each position, ``[N, h, w]``; None on pixels."""
+        return outputs.heads[self.needs_head][:, 0] if outputs.on_feature_map else None
 
 
 @hookimpl

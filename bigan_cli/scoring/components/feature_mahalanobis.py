@@ -35,19 +35,19 @@ class FeatureMahalanobisOptions(MahalanobisOptions):
 
 
 class FeatureMahalanobis(MahalanobisComponent):
-    """Mahalanobis distance of the mean of the features over all places.
+    """Mahalanobis distance of the mean of the features over all positions.
 
-    Single places do not show whether the whole image is normal: an image of something else may
+    Single positions do not show whether the whole image is normal: an image of something else may
     have normal parts.
     """
 
     name = "feature_mahalanobis"
     summary = "Mahalanobis distance of the image's mean features"
-    needs_places = True
+    needs_feature_map = True
     Options = FeatureMahalanobisOptions
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
-        """Return the mean of each channel over the places that count, ``[N, K]``."""
+        """Return the mean of each channel over the positions that count, ``[N, K]``."""
         if outputs.inside is None:
             return outputs.x.float().flatten(2).mean(dim=2)
         inside = outputs.inside[:, None].flatten(2)

@@ -1,4 +1,4 @@
-"""``patch_neighbours``: distance of each place to the nearest places of normal images."""
+"""``patch_neighbours``: distance of each position to the nearest positions of normal images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Images whose places may be kept at most.
+# Images whose positions may be kept at most.
 _MOST_IMAGES = 1024
 
 
@@ -26,21 +26,21 @@ class PatchNeighboursOptions(Options):
         3000,
         ge=1,
         le=100_000,
-        description="Number of places of training images kept, chosen at random.",
+        description="Number of positions of training images kept, chosen at random.",
     )
 
 
 class PatchNeighbours(ScoreComponent):
-    """Euclidean distance of each place's features to the nearest in a memory of normal ones.
+    """Euclidean distance of each position's features to the nearest in a memory of normal ones.
 
     As in PatchCore (Roth et al. 2022, arXiv 2106.08265), but for the memory, which is a random
-    sample: a greedy coreset of the same size keeps rare places and separates worse.
+    sample: a greedy coreset of the same size keeps rare positions and separates worse.
     """
 
     name = "patch_neighbours"
-    summary = "distance of each place to the nearest places of normal images"
+    summary = "distance of each position to the nearest positions of normal images"
     Options = PatchNeighboursOptions
-    needs_places = True
+    needs_feature_map = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the feature map, float16 ``[N, K, h, w]``."""
@@ -51,27 +51,27 @@ class PatchNeighbours(ScoreComponent):
         return _MOST_IMAGES
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Keep some of the places of feature maps ``[N, K, h, w]``, at random.
+        """Keep some of the positions of feature maps ``[N, K, h, w]``, at random.
 
         Returns:
             ``memory``, float16 ``[M, K]``.
         """
         import torch
 
-        places = embedded.movedim(1, -1).flatten(0, 2)
-        kept = torch.randperm(len(places), generator=generator)[: self.options.memory_bank_size]
-        return {"memory": places[kept].half().contiguous()}
+        positions = embedded.movedim(1, -1).flatten(0, 2)
+        kept = torch.randperm(len(positions), generator=generator)[: self.options.memory_bank_size]
+        return {"memory": positions[kept].half().contiguous()}
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
-        """Return the distance of each place, ``[N, h, w]``."""
+        """Return the distance of each position, ``[N, h, w]``."""
         from torch.nn.functional import pad
 
         memory = fitted["memory"].float()
         f = outputs.x
-        places = f.movedim(1, -1).flatten(0, 2)
+        positions = f.movedim(1, -1).flatten(0, 2)
         lengths = pad(memory.square().sum(dim=1), (0, -len(memory) % WIDTH), value=float("inf"))
-        products = times(places, pad(memory, (0, 0, 0, -len(memory) % WIDTH)).T)
-        squared = places.square().sum(dim=1) + (lengths - 2 * products).amin(dim=1)
+        products = times(positions, pad(memory, (0, 0, 0, -len(memory) % WIDTH)).T)
+        squared = positions.square().sum(dim=1) + (lengths - 2 * products).amin(dim=1)
         return squared.clamp_min(0).sqrt().view(len(f), *f.shape[2:])
 
 

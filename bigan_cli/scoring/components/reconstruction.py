@@ -27,7 +27,7 @@ class Reconstruction(ScoreComponent):
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the mean absolute error of each image, ``[N]``."""
-        if outputs.on_places:
+        if outputs.on_feature_map:
             return super().score(outputs, fitted)
         error = (outputs.x - outputs.reconstruction).abs()
         if outputs.inside is None:
@@ -36,7 +36,7 @@ class Reconstruction(ScoreComponent):
         return error.mean(dim=1).masked_fill(~outputs.inside, 0).sum(dim=(1, 2)) / pixels
 
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
-        """Return the absolute error of each pixel or place, averaged over channels."""
+        """Return the absolute error of each pixel or position, averaged over channels."""
         return (outputs.x - outputs.reconstruction).abs().mean(dim=1)
 
 

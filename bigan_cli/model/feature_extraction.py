@@ -104,7 +104,7 @@ def vectors_of(maps: NDArray[F], inside: NDArray[np.bool_] | None) -> NDArray[F]
     return maps[np.broadcast_to(inside, maps.shape[:3])]
 
 
-def as_places(
+def as_samples(
     maps: NDArray[np.float16] | NDArray[np.float32], inside: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float16]:
     """Return :func:`vectors_of` as inputs of the networks, float16 ``[M, K, 1, 1]``."""

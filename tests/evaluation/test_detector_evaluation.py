@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bigan_cli.errors import DataError
-from bigan_cli.evaluation.evaluation import Evaluation, TestScores
-from bigan_cli.evaluation.evaluation import evaluate as evaluate_flagged
+from bigan_cli.evaluation.detector_evaluation import Evaluation, TestScores
+from bigan_cli.evaluation.detector_evaluation import evaluate as evaluate_flagged
 from bigan_cli.scoring.calibration import Calibration
 
 NAMES = ("zero", "one", "two", "three")

@@ -1,4 +1,4 @@
-"""Maps of a component on the scale of normal images, place by place."""
+"""Maps of a component on the scale of normal images, position by position."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor
 
 # A median of absolute deviations is this part of a normal distribution's standard deviation.
 _MAD = 1.4826
-# Weight of the statistics of all places in those of one, in images: a prior against few images.
+# Weight of the statistics of all positions in those of one, in images: a prior against few images.
 _PRIOR_IMAGES = 10.0
-# Least share of the common scale in that of a place: objects are not aligned to the pixel.
+# Least share of the common scale in that of a position: objects are not aligned to the pixel.
 _COMMON_SHARE = 0.5
 _LEAST_SCALE = 1e-6
-# A defect covers a few places.
+# A defect covers a few positions.
 _EXTREME_PORTION = 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class PlaceScale:
-    """Location and scale of a component's map at every place, over normal images.
+class MapScale:
+    """Location and scale of a component's map at every position, over normal images.
 
-    What is usual differs from place to place: an edge of the part is reconstructed worse than
+    What is usual differs from position to position: an edge of the part is reconstructed worse than
     its middle, in every image.
 
     Attributes:
@@ -34,15 +34,15 @@ class PlaceScale:
     scale: Tensor
 
     @classmethod
-    def fit(cls, maps: Tensor, inside: Tensor | None = None) -> PlaceScale:
+    def fit(cls, maps: Tensor, inside: Tensor | None = None) -> MapScale:
         """Return the scale of maps ``[N, h, w]`` of normal images.
 
-        Robust statistics of each place are shrunk towards those of all places together; the
+        Robust statistics of each position are shrunk towards those of all positions together; the
         fewer images, the more.
 
         Args:
             maps: Finite values.
-            inside: The places that count, bool ``[N, h, w]`` or ``[1, h, w]``; by default all.
+            inside: The positions that count, bool ``[N, h, w]`` or ``[1, h, w]``; by default all.
         """
         if inside is not None:
             maps = maps.masked_fill(~inside, torch.nan)
@@ -58,13 +58,13 @@ class PlaceScale:
         """Return maps ``[N, h, w]`` on the scale of normal images: about 0, deviation 1."""
         return (maps - self.location) / self.scale
 
-    def to(self, device: torch.device) -> PlaceScale:
+    def to(self, device: torch.device) -> MapScale:
         """Return the same on *device*."""
-        return PlaceScale(self.location.to(device), self.scale.to(device))
+        return MapScale(self.location.to(device), self.scale.to(device))
 
 
 def _medians(maps: Tensor, instead: Tensor) -> Tensor:
-    """Return the median of each place, ``[h, w]``; *instead* where all are NaN."""
+    """Return the median of each position, ``[h, w]``; *instead* where all are NaN."""
     medians = maps.nanmedian(dim=0).values
     return torch.where(medians.isnan(), instead, medians)
 
@@ -72,27 +72,27 @@ def _medians(maps: Tensor, instead: Tensor) -> Tensor:
 def image_value(standardised: Tensor, inside: Tensor | None = None) -> Tensor:
     """Return one value per image, ``[N]``, from standardised maps ``[N, h, w]``.
 
-    It is the mean of two: the mean of the most anomalous places, for a defect, and the mean of
+    It is the mean of two: the mean of the most anomalous positions, for a defect, and the mean of
     all, for an image of something else.
 
     Args:
         standardised: Finite values.
-        inside: The places that count, bool ``[N, h, w]`` or ``[1, h, w]``, at least one of each
+        inside: The positions that count, bool ``[N, h, w]`` or ``[1, h, w]``, at least one of each
             image; by default all.
     """
-    places = standardised.flatten(1)
+    positions = standardised.flatten(1)
     value: Tensor
     if inside is None:
-        number = max(1, round(_EXTREME_PORTION * places.shape[1]))
-        extreme = places.topk(number, dim=1).values.mean(dim=1)
-        value = (extreme + places.mean(dim=1)) / 2
+        number = max(1, round(_EXTREME_PORTION * positions.shape[1]))
+        extreme = positions.topk(number, dim=1).values.mean(dim=1)
+        value = (extreme + positions.mean(dim=1)) / 2
         return value
-    counted = inside.flatten(1).expand_as(places)
+    counted = inside.flatten(1).expand_as(positions)
     total = counted.sum(dim=1)
     numbers = (_EXTREME_PORTION * total).round().clamp_min(1)
-    highest = places.masked_fill(~counted, -torch.inf).sort(dim=1, descending=True).values
-    rank = torch.arange(places.shape[1], device=places.device)
+    highest = positions.masked_fill(~counted, -torch.inf).sort(dim=1, descending=True).values
+    rank = torch.arange(positions.shape[1], device=positions.device)
     extreme = highest.masked_fill(rank >= numbers[:, None], 0).sum(dim=1) / numbers
-    mean = places.masked_fill(~counted, 0).sum(dim=1) / total
+    mean = positions.masked_fill(~counted, 0).sum(dim=1) / total
     value = (extreme + mean) / 2
     return value

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bigan_cli.model.features import vectors_of
+from bigan_cli.model.feature_extraction import vectors_of
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.cross_fitting import CrossFittedMaps, fold_maps
 from bigan_cli.scoring.inference_networks import batch_size_for
@@ -18,7 +18,7 @@ from bigan_cli.workflows.training_setup import TrainingSetup
 _LEAST_DEVIATION = 1e-3
 
 
-class CrossFitting:
+class FoldTraining:
     """Trains the networks of every fold on first use, and keeps their maps.
 
     The networks of a fold differ from the run's own only in their images: seed, epochs
