@@ -16,7 +16,6 @@ from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
 from bigan_cli.scoring.fit import NormalImages, fit_detector
-from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.testing._checks import (
     ContractViolation,
@@ -25,7 +24,11 @@ from bigan_cli.testing._checks import (
     check,
     require,
 )
-from bigan_cli.testing._networks import small_feature_map_networks, small_networks
+from bigan_cli.testing._networks import (
+    inference_networks,
+    small_feature_map_networks,
+    small_networks,
+)
 from bigan_cli.testing._plugin import PluginKit
 
 _SHAPES = (ImageShape(1, 8, 8), ImageShape(3, 9, 13), ImageShape(4, 20, 16))
@@ -164,7 +167,7 @@ class ComponentKit(PluginKit):
         """Several threads at the same time get the same scores and heatmaps as one."""
         shape = _SHAPES[0]
         pixels, fitted = _odd_images(shape), self._fitted[shape]
-        networks = prepare_for_inference(small_networks(shape))
+        networks = inference_networks(shape)
 
         def call(i: int) -> tuple[Tensor, Tensor | None]:
             with torch.no_grad():
@@ -268,10 +271,8 @@ class ComponentKit(PluginKit):
         if any(needs) or cls.needs_head or cls.requires_cycle_discriminator:
             return "it declares what it needs"
         shape = _SHAPES[0]
-        networks = small_networks(shape, optional=False)
-        outputs = LazyNetworkOutputs(
-            prepare_for_inference(networks), _to_x(_smooth_images(shape, _BATCH))
-        )
+        networks = inference_networks(shape, optional=False)
+        outputs = LazyNetworkOutputs(networks, _to_x(_smooth_images(shape, _BATCH)))
         with torch.no_grad():
             embedded = self._component.embed(outputs)
             fitted = (
@@ -301,7 +302,7 @@ class ComponentKit(PluginKit):
 
 
 def _outputs(shape: ImageShape, pixels: NDArray[np.uint8]) -> LazyNetworkOutputs:
-    return LazyNetworkOutputs(prepare_for_inference(small_networks(shape)), _to_x(pixels))
+    return LazyNetworkOutputs(inference_networks(shape), _to_x(pixels))
 
 
 def _to_x(pixels: NDArray[np.uint8]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.model.cycle_discriminators import IMAGE, LATENT
 from bigan_cli.model.networks import Networks, add_cycle_discriminators, add_heads
 from bigan_cli.model.pretext import wanted_heads
+from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 
 LATENT_DIM = 6
 _FEATURES = 10
@@ -89,6 +92,12 @@ def small_networks(shape: ImageShape, *, optional: bool = True) -> Networks:
         add_heads(networks, wanted_heads(every, shape))
         add_cycle_discriminators(networks, (IMAGE, LATENT) if optional else ())
     return networks.eval().requires_grad_(False)
+
+
+@cache
+def inference_networks(shape: ImageShape, *, optional: bool = True) -> InferenceNetworks:
+    """Return :func:`small_networks` prepared for inference; every caller shares them."""
+    return prepare_for_inference(small_networks(shape, optional=optional))
 
 
 class _Pixels(nn.Module):

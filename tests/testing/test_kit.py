@@ -27,11 +27,12 @@ from bigan_cli.testing import (
 
 
 def statuses(checks):
-    return {result.name: result for result in run(checks)}
+    # Whether a module imports late is tried in a process of its own, and not of these.
+    return {result.name: result for result in run(c for c in checks if c.name != "imports_late")}
 
 
 def broken(checks):
-    return {result.name: result.detail for result in run(checks) if result.status == "failed"}
+    return {r.name: r.detail for r in statuses(checks).values() if r.status == "failed"}
 
 
 class Frogs(Dataset):
@@ -214,8 +215,7 @@ def test_options_that_take_anything_are_found_out(tmp_path):
 
 
 def test_a_data_set_that_keeps_its_contract(tmp_path):
-    results = run(dataset_checks(Frogs, root=tmp_path))
-    assert [result for result in results if result.status == "failed"] == []
+    assert broken(dataset_checks(Frogs, root=tmp_path)) == {}
     assert_conforms(dataset_checks(Frogs, root=tmp_path))
 
 

@@ -1,6 +1,7 @@
 """Every dataset, architecture and score component there is keeps its contract.
 
-A new one, built in or installed, is tested from the day it is there.
+A new one, built in or installed, is tested from the day it is there: in two small image shapes,
+and among the slow tests in all of the kit's.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from bigan_cli.contracts import DataLocation
+from bigan_cli.contracts import DataLocation, ImageShape
 from bigan_cli.errors import DataError
 from bigan_cli.plugins import load_registry
-from bigan_cli.testing import architecture_checks, dataset_checks, run, score_component_checks
+from bigan_cli.testing import (
+    SHAPES,
+    architecture_checks,
+    dataset_checks,
+    run,
+    score_component_checks,
+)
 
 REGISTRY = load_registry()
 # Narrow networks where an architecture offers them; its defaults are tested elsewhere.
 NARROW = {"feature_maps_gen": 4, "feature_maps_disc": 4}
+# A pretrained backbone takes no image as small as the first.
+SMALL_SHAPES = (ImageShape(3, 9, 8), ImageShape(1, 40, 36))
 
 
 def narrow(cls):
@@ -36,14 +45,22 @@ def where_it_is(cls):
     return Path(folder)
 
 
+def parameter(prefix, check, *, slow=False):
+    # Whether a module imports late is tried in a process of its own, which takes a while.
+    slow = slow or check.name == "imports_late"
+    marks = [pytest.mark.slow] if slow else []
+    return pytest.param(check, id=f"{prefix}-{check.name}", marks=marks)
+
+
 CHECKS = [
     *(
-        pytest.param(check, id=f"{name}-{check.name}")
+        parameter(f"{name}{suffix}", check, slow=shapes is SHAPES)
         for name, provided in REGISTRY.architectures.items()
-        for check in architecture_checks(provided.cls, narrow(provided.cls))
+        for suffix, shapes in (("", SMALL_SHAPES), ("-all-shapes", SHAPES))
+        for check in architecture_checks(provided.cls, narrow(provided.cls), shapes)
     ),
     *(
-        pytest.param(check, id=f"{name}-{check.name}")
+        parameter(name, check)
         for name, provided in REGISTRY.components.items()
         for check in score_component_checks(provided.cls)
     ),
