@@ -24,9 +24,10 @@ from bigan_cli.cli.main import main
 # that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Machines differ in speed; a slow example is not a wrong one.
-settings.register_profile("bigan", deadline=None)
-settings.load_profile("bigan")
+# Machines differ in speed; a slow example is not a wrong one. `make test-all` chooses "thorough".
+settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.load_profile("quick")
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def ensemble(build_once: Callable[..., Path]) -> Path:
     """Return a run of two members, with 8 as the anomaly; to be read only."""
-    words = ("--outlier", "8", "--members", "2", *SMALL, "--epochs", "12", "--save-interval", "4")
+    words = ("--outlier", "8", "--members", "2", *SMALL, "--epochs", "4")
     return build_once("ensemble", lambda folder: _train(folder, *words))
 
 
@@ -247,7 +248,8 @@ def photographs(build_once: Callable[..., Path]) -> Path:
                 picture = _photograph(random, defective=name == "test/spot")
                 picture.save(base / name / f"{i:02d}.png")
         words = ("--dataset", "folder", "--data-root", base, "--image-size", "128")
-        steps = ("--set", "train.min_epoch_steps=20", "--set", "train.max_epoch_steps=20")
+        steps = ("--set", "train.min_epoch_steps=10", "--set", "train.max_epoch_steps=10")
+        steps += ("--set", "data.folds=2", "--set", "output.preview_images=2")
         few = ("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--fpr", "0.2")
         _train(base / "run", *words, *few, *steps)
 

@@ -110,6 +110,7 @@ def scores_of(detector, paths):
     return detector.score(paths).score.tolist()
 
 
+@pytest.mark.slow
 def test_pickled_and_in_a_spawned_process(detector, files, expected):
     copied = pickle.loads(pickle.dumps(detector))
     assert scores_of(copied, files) == expected.score.tolist()
@@ -262,6 +263,7 @@ def test_training_from_python_is_silent_and_leaves_global_state_alone(tmp_path, 
     assert np.array_equal(trained.score(images[:3]).score, again.score)
 
 
+@pytest.mark.slow
 def test_a_folder_and_its_images_train_the_same(tmp_path):
     folder = tmp_path / "good"
     folder.mkdir()

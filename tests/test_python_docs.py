@@ -9,6 +9,7 @@ import pytest
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bigan_cli.workflows.callbacks.BiganWarning")
 def test_the_examples_of_the_python_page_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

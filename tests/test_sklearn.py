@@ -16,8 +16,8 @@ RANDOM = np.random.default_rng(0)
 DIGITS = RANDOM.integers(0, 256, (90, 64)).astype(np.uint8)
 
 
-@pytest.mark.exhaustive
-@pytest.mark.timeout(1800)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator_passes_with_the_defaults():
     check_estimator(BiGANOutlierDetector())

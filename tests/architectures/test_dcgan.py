@@ -21,7 +21,6 @@ def build(shape, latent_dim=5, seed=0, **options):
     return build_networks(Dcgan(DcganOptions(**(SMALL | options))), shape, latent_dim, seed)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     channels=st.sampled_from(CHANNELS),
     height=st.integers(SMALLEST_SIDE, 70),
@@ -47,7 +46,7 @@ def test_large_and_long_images(shape):
     assert build(shape).image_shape == shape
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(batch=st.integers(1, 6), side=st.sampled_from([8, 13, 28]))
 def test_eval_does_not_depend_on_the_batch(batch, side):
     networks = build(ImageShape(1, side, side)).eval()

@@ -81,6 +81,7 @@ def test_scores_survive_the_file(bigan, adversarial, pictures, tmp_path):
     assert values.std() > 0
 
 
+@pytest.mark.slow
 def test_the_component_alone_makes_a_score(bigan, tmp_path, pictures):
     folder = tmp_path / "run"
     only = ("--set", 'score.components=["cycle_matching"]', "--epochs", "1")

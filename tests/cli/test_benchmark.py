@@ -303,6 +303,7 @@ def plan_of(bigan, *words):
     return json.loads(told.out)["cells"]
 
 
+@pytest.mark.slow
 def test_normals_alone_make_a_benchmark(tmp_path, bigan):
     normal = np.random.default_rng(0).integers(0, 256, (120, 8, 8), np.uint8)
     (tmp_path / "good").mkdir()
@@ -315,6 +316,7 @@ def test_normals_alone_make_a_benchmark(tmp_path, bigan):
     assert (row["status"], row["auroc"]) == ("done", None)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_resumed_says_what_to_do(done, bigan, grid, tmp_path):
     out = Path(shutil.copytree(done, tmp_path / "out"))
     run = RunDirectory(out / "runs/digits-1-s3")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bigan_cli.cli.terminal import Terminal
@@ -193,7 +193,6 @@ class TestJson:
             "b": [1.0, None],
         }
 
-    @settings(max_examples=50)
     @given(
         st.dictionaries(
             st.text(),

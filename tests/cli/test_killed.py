@@ -11,7 +11,10 @@ from safetensors.numpy import load_file
 
 from bigan_cli.cli.main import main
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals"),
+]
 
 SMALL = (
     *("train", "--outlier", "8", "--epochs", "4", "--save-interval", "2", "--device", "cpu"),
@@ -49,7 +52,6 @@ POINTS = {
     "before the last status": ("bigan_cli.storage.run_directory", "RunDirectory.write_info", 6),
     "while a file is written": ("os", "fsync", 12),
 }
-QUICK = ("between pictures and state",)
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +86,7 @@ def contents(folder):
     return found
 
 
-@pytest.mark.parametrize(
-    "point",
-    [pytest.param(POINTS[n], id=n, marks=() if n in QUICK else pytest.mark.slow) for n in POINTS],
-)
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
 def test_a_killed_run_resumes_to_the_same_files(whole, tmp_path, point):
     folder = tmp_path / "run"
     kill(point, folder)
@@ -96,10 +95,7 @@ def test_a_killed_run_resumes_to_the_same_files(whole, tmp_path, point):
     assert json.loads((folder / "run.json").read_text())["status"] == "done"
 
 
-@pytest.mark.parametrize(
-    "point",
-    [BEFORE_CONFIG, pytest.param(POINTS["before the first state"], marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("point", [BEFORE_CONFIG, POINTS["before the first state"]])
 def test_a_run_killed_before_it_saved_anything_is_started_again(whole, tmp_path, point, capsys):
     folder = tmp_path / "run"
     kill(point, folder)

@@ -35,6 +35,7 @@ def test_profile_is_a_table_and_a_trace(bigan, small_options, tmp_path):
     assert losses[0]["losses"] == losses[1]["losses"]
 
 
+@pytest.mark.slow
 def test_profile_in_json_and_its_trace_goes_with_the_run(bigan, small_options, tmp_path):
     words = ("train", "--outlier", "8", *small_options, "--save-dir", tmp_path / "run")
     done = bigan(*words, "--profile", "--json")

@@ -26,7 +26,8 @@ def epochs_of(run):
     return (run / "stats/metrics.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("members", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("members", [1, 2])
 def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options, members):
     words = ("train", "--outlier", "8", *small_options, "--members", str(members))
     changed, fresh = tmp_path / "changed", tmp_path / "fresh"

@@ -27,6 +27,7 @@ def bigan(capsys):
     return call
 
 
+@pytest.mark.slow
 def test_overwriting_what_is_left_of_a_run_starts_anew(run, bigan, small_options):
     (run / "run.json").unlink()
     keeper, notes = run / "models/my-own.safetensors", run / "stats/notes.txt"

@@ -333,6 +333,7 @@ def test_a_closed_standard_input_is_told(score, monkeypatch):
     assert done.err.startswith("error: standard input is closed\nhint: ")
 
 
+@pytest.mark.slow
 def test_rows_come_while_the_list_is_still_open(trained, pictures):
     paths = sorted(pictures.glob("*.png"))[:3]
     words = ["score", "-", "--run", str(trained), "--device", "cpu", "--json"]
@@ -354,6 +355,7 @@ def test_rows_come_while_the_list_is_still_open(trained, pictures):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_person_at_a_terminal_sees_columns(trained, damaged):
     import pty

@@ -71,7 +71,8 @@ def stop_after(trained, inputs, output, rows):
     return partial
 
 
-@pytest.mark.parametrize("kind", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [0, 1])
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     score, trained, pictures, whole, tmp_path, kind
 ):
@@ -153,6 +154,7 @@ def test_a_file_that_holds_something_else_is_left_alone(score, pictures, partial
     assert partial.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(pictures / "more", folder)

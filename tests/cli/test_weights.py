@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import tomli
 import tomli_w
 
@@ -15,6 +16,7 @@ def test_the_weights_of_a_run_are_written_with_its_configuration(trained):
     assert weights["reconstruction"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_run_without_weights_written_resumes_and_gets_them(bigan, tmp_path, small_options):
     run = tmp_path / "run"
     assert bigan("train", "--inlier", "8", *small_options, "--save-dir", run).code == 0
@@ -29,6 +31,7 @@ def test_a_run_without_weights_written_resumes_and_gets_them(bigan, tmp_path, sm
     assert bigan("score", run / "reconstruction", "--run", run).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(bigan, tmp_path):
     run = tmp_path / "run"
     small = ("--epochs", "1", "--device", "cpu", "--feature-maps-gen", "4", "--latent-dim", "4")
@@ -46,6 +49,7 @@ def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(big
     assert "fitting the changed score" not in told.err
 
 
+@pytest.mark.slow
 def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
     file = run / "config.toml"
     whole = tomli.loads(file.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -41,6 +42,7 @@ def test_pixels_are_exactly_scaled() -> None:
     assert {0, 128, 255} <= set(np.unique(digits().train_items().images))
 
 
+@pytest.mark.slow
 def test_example_script_writes_them_as_files(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, tmp_path, "--split", "test"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

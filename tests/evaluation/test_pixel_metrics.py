@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
@@ -49,7 +49,6 @@ def direct_aupro(heatmaps, masks):
 VALUES = st.integers(-40, 40).map(lambda k: k / 8)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     arrays(np.float32, (3, *SHAPE), elements=VALUES),
     arrays(np.bool_, (3, *SHAPE)),

@@ -252,6 +252,7 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         _ = outputs.image_pair_features
 
 
+@pytest.mark.slow
 def test_trained_ones_tell_other_digits_apart(threes):
     from sklearn.datasets import load_digits
     from sklearn.metrics import roc_auc_score

@@ -48,20 +48,24 @@ def raised(trainer):
     return names
 
 
+@pytest.mark.slow
 def test_a_healthy_run_raises_none(images):
     assert not any(raised(make(images, epochs=22)))
 
 
+@pytest.mark.slow
 def test_a_healthy_plain_bigan_raises_none(images):
     assert not any(raised(make(images, epochs=22, **PLAIN)))
 
 
+@pytest.mark.slow
 def test_samples_all_alike(images):
     names = raised(make(images, epochs=22, lr=0.3, maps=32, **PLAIN))
     assert "mode_collapse" in names[-1]
     assert not any(names[: WARMUP_STEPS // 16])  # not before the networks can be judged
 
 
+@pytest.mark.slow
 def test_an_encoder_that_collapses(images):
     trainer = make(images, epochs=20)
     head = trainer.networks.encoder.head
@@ -73,6 +77,7 @@ def test_an_encoder_that_collapses(images):
     assert "encoder_collapse" in raised(trainer)[-1]
 
 
+@pytest.mark.slow
 def test_a_generator_that_does_not_learn_loses_to_the_discriminator(images):
     trainer = make(images, epochs=20)
     frozen = {id(parameter) for parameter in trainer.networks.generator.parameters()}
@@ -81,6 +86,7 @@ def test_a_generator_that_does_not_learn_loses_to_the_discriminator(images):
     assert "discriminator_won" in raised(trainer)[-1]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_thrown_off_says_so_to_its_end(images):
     trainer = make(images, epochs=24)
     names = []

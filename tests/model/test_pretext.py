@@ -200,6 +200,7 @@ def test_shifts_tell_where_rotations_cannot():
     assert all(not torch.equal(a, b) for i, a in enumerate(moved) for b in moved[:i])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_trained_heads_know_what_they_were_taught(threes, name):
     config = TrainConfig(epochs=60, batch_size=24, lr=1e-3, **{f"{name}_weight": 0.5})

@@ -44,6 +44,7 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_training_twice_decodes_every_file_once(bigan, decoded, folder, tmp_path):
     command = ["train", "--dataset", "folder", "--data-root", folder, *SMALL, *NETWORKS]
     assert bigan(*command, "--save-dir", tmp_path / "one").code == 0

@@ -14,7 +14,14 @@ def rows(out):
     return [dict(zip(heading, line, strict=True)) for line in lines]
 
 
-@pytest.mark.parametrize("words", [("digits",), ("dcgan", *SMALL), ("latent-neighbours",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("digits",),
+        pytest.param(("dcgan", *SMALL), marks=pytest.mark.slow),
+        ("latent-neighbours",),
+    ],
+)
 def test_what_is_built_in_keeps_its_contract(words, bigan):
     told = bigan("plugins", "check", *words)
     assert told.code == 0, told.err

@@ -262,6 +262,7 @@ def finished(bigan, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_try_a_new_component(finished, bigan, tmp_path):
     new = tmp_path / "even.py"
     new.write_text(COMPONENT.replace("odd", "even"), encoding="utf-8")
@@ -275,6 +276,7 @@ def test_a_finished_run_can_try_a_new_component(finished, bigan, tmp_path):
     assert '"even"' in told.out
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_a_plugin_file_that_moved(finished, bigan, tmp_path):
     moved = (tmp_path / "elsewhere").mkdir() or tmp_path / "elsewhere" / "odd.py"
     (tmp_path / "odd.py").rename(moved)

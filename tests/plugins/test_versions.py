@@ -140,7 +140,10 @@ def test_scoring_needs_no_data_set(with_files, picture, bigan):
     assert bigan("evaluate", *moved).code == 0
 
 
-@pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct"])
+@pytest.mark.parametrize(
+    "command",
+    ["score", *(pytest.param(c, marks=pytest.mark.slow) for c in ("evaluate", "reconstruct"))],
+)
 def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_files, picture, bigan):
     shutil.move(with_files / "tiny.py", with_files / "elsewhere.py")
     words = (*([] if command == "evaluate" else [picture]), "--run", with_files / "run")
@@ -159,6 +162,7 @@ def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_file
     ]
 
 
+@pytest.mark.slow
 def test_a_file_named_now_goes_before_that_of_the_run(with_files, picture, bigan):
     shutil.copy(with_files / "tiny.py", with_files / "other.py")
     told = bigan("score", picture, "--run", with_files / "run", "--plugin", with_files / "other.py")
@@ -186,6 +190,7 @@ def test_a_package_that_is_switched_off_is_named(with_package, picture, bigan, m
     assert told.err.splitlines()[1] == "hint: BIGAN_PLUGINS disables tiny (bigan-tinyconv)"
 
 
+@pytest.mark.slow
 def test_a_package_of_another_version_is_named(with_package, picture, bigan, site, install):
     shutil.rmtree(site / "bigan_tinyconv-0.1.0.dist-info")
     install("tiny", DOTS, package="bigan-tinyconv", version="0.2.0")
@@ -198,6 +203,7 @@ def test_a_package_of_another_version_is_named(with_package, picture, bigan, sit
     )
 
 
+@pytest.mark.slow
 def test_what_comes_with_bigan_is_not_listed(install, tmp_path, bigan):
     told = bigan("train", *FAST, "--feature-maps-gen", "4", "--save-dir", tmp_path / "run")
     assert told.code == 0, told.err

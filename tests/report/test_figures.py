@@ -144,7 +144,8 @@ def test_of_an_epoch_trained_twice_the_later_record_holds(tmp_path: Path) -> Non
 )
 def test_any_course_of_training_can_be_drawn(tmp_path: Path, records: list[dict[str, Any]]) -> None:
     figures.losses(tmp_path / "losses.png", records)
-    assert len(np.unique(picture(tmp_path / "losses.png").reshape(-1, 3), axis=0)) > 3
+    with Image.open(tmp_path / "losses.png") as image:
+        assert len(image.convert("RGB").getcolors(image.width * image.height)) > 3
 
 
 def test_no_epochs_are_an_error(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_a_curve_without_a_meaning_is_refused(
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     calibration=groups,

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from bigan_cli.report import drawing, grid_layout, grids
 
 relaxed = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 shapes = st.tuples(
     st.integers(1, 9), st.sampled_from([1, 3, 4]), st.integers(8, 60), st.integers(8, 60)

@@ -32,7 +32,7 @@ def bigan(
     return run
 
 
-@pytest.mark.parametrize("name", ["mvtec", "visa"])
+@pytest.mark.parametrize("name", ["mvtec", pytest.param("visa", marks=pytest.mark.slow)])
 def test_train_evaluate_and_score(
     name: str,
     mvtec_root: Path,

@@ -23,15 +23,24 @@ DEEP = {"full_size_disc": True, "blocks_disc": 2, "norm_disc": "group", "pool_di
 class TestPlain(ArchitectureConformance):
     architecture = Resnet
     options = NARROW
-    shapes = SHAPES[:12]  # the larger ones take long; up to 256 pixels is tested below
+    shapes = SHAPES[:3]
 
 
+@pytest.mark.slow
+class TestPlainInMoreShapes(ArchitectureConformance):
+    architecture = Resnet
+    options = NARROW
+    shapes = SHAPES[3:12]  # the larger ones take long; up to 256 pixels is tested below
+
+
+@pytest.mark.slow
 class TestWithEverything(ArchitectureConformance):
     architecture = Resnet
     options = NARROW | {"attention": 8, "dropout_rate": 0.2, "output": "sigmoid"}
     shapes = (ImageShape(1, 8, 8), ImageShape(4, 17, 31), ImageShape(3, 8, 64))
 
 
+@pytest.mark.slow
 class TestDeepDiscriminator(ArchitectureConformance):
     architecture = Resnet
     options = NARROW | DEEP
