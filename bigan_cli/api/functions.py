@@ -107,7 +107,7 @@ def load(
         run: A run directory, or a model file (``.safetensors``).
         checkpoint: Which model of a run: ``best``, ``last`` or a saved epoch.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to load besides those of the run.
+        plugins: Plugin files to run; those that the model names are not run otherwise.
 
     Raises:
         RunDirectoryError: There is no such run, or no such checkpoint in it.

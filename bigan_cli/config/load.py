@@ -3,7 +3,8 @@
 From the lowest to the highest: the schema's defaults, the preset of leave-one-out where that
 protocol is used, the dataset's preset, the chosen preset, the config file, the environment
 (device and data folder, nothing else), ``--set``, the caller's settings. Tables are merged key
-by key. Files named in ``plugins`` add up; any other list replaces the one below.
+by key; any list replaces the one below. Files named in ``plugins`` of the config file are not
+run: it may be somebody else's. They are run if the caller's settings name them, too.
 """
 
 from __future__ import annotations
@@ -111,16 +112,15 @@ def load_config(
     notes: list[str] = []
     below = [file_source(file)] if file is not None else []
     above = [set_source(sets, problems), settings_source(settings or {})]
-    plugin_files = list(dict.fromkeys(_plugin_files([*below, *above])))
+    plugin_files = list(dict.fromkeys(_plugin_files(above)))
     if registry is None:
-        # Files of a run may have moved: what they provided may come from another one now.
-        optional = set(_plugin_files(below)) - set(_plugin_files(above)) if complete else set()
         registry = load_registry(
-            [Path(path) for path in plugin_files if path not in optional],
-            [Path(path) for path in plugin_files if path in optional],
+            [Path(path) for path in plugin_files],
+            [Path(path) for path in _plugin_files(below)],
             plugin_versions,
         )
-        plugin_files = [p for p in plugin_files if p not in optional or os.path.exists(p)]  # noqa: PTH110
+        if not complete:  # files of a run may have moved
+            _check_plugin_files(registry)
 
     dataset = find_dataset(registry, MergedConfig([*below, *above]), problems)
     wanted = str(highest([*below, *above], _PRESET, DEFAULT))
@@ -238,6 +238,13 @@ def _plugin_files(sources: Sequence[ConfigSource]) -> Iterator[str]:
         paths = source.values.get(_PLUGINS)
         if _is_list_of_text(paths) and not invalid_reason(paths):
             yield from (absolute(path, source.base) for path in paths)
+
+
+def _check_plugin_files(registry: Registry) -> None:
+    """Raise PluginError if a plugin file that the config file names is missing."""
+    for broken in registry.broken:
+        if broken.is_local and not broken.unnamed:
+            raise PluginError(str(broken))
 
 
 def _is_list_of_text(value: object) -> TypeGuard[list[str]]:

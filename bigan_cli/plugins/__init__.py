@@ -1,7 +1,8 @@
 """Finds datasets, architectures and score components, one plugin at a time.
 
 A plugin is a built-in module, an installed package with an entry point of the group ``bigan``,
-or a file that the user names. All three go through the same hooks and the same checks. Each is
+or a file that the user names. A file that only a config file, a run or a model names is not run:
+it may be somebody else's code. All three go through the same hooks and the same checks. Each is
 loaded on its own, so a broken one affects no other: the reason is kept, and matters only to a
 run that asks for something the broken plugin would have provided.
 
@@ -55,16 +56,17 @@ __all__ = [
 
 def load_registry(
     local_files: Sequence[Path] = (),
-    optional_files: Sequence[Path] = (),
+    unnamed_files: Sequence[Path] = (),
     plugin_versions: Sequence[PluginVersion] = (),
 ) -> Registry:
     """Load the built-ins, the installed plugins and local files, each guarded on its own.
 
     Args:
         local_files: Python files with hooks, that the user named.
-        optional_files: Such files that a run was trained with. A missing or broken one matters only
-            where nothing else provides what is needed; *local_files* replace what they provide.
-        plugin_versions: The plugin versions of that run.
+        unnamed_files: Such files that only a config file, a run or a model names, which may be
+            somebody else's. They are never run. What they would provide is missing, unless
+            something else provides it; the error then names them.
+        plugin_versions: The plugin versions of the run or model.
 
     Raises:
         PluginError: One of *local_files* is missing or broken.
@@ -82,13 +84,9 @@ def load_registry(
             found.add(local(path))
         except PluginRejected as error:
             raise PluginError(f"plugin file {path}: {error}", error.hint) from error
-    for path in {absolute(path): path for path in optional_files}.values():
-        if absolute(path) in named:
-            continue
-        try:
-            found.add(local(path), without=list(named.values()))
-        except PluginRejected as error:
-            found.refuse(str(path), str(path), "", error)
+    for path in {absolute(path): path for path in unnamed_files}.values():
+        if absolute(path) not in named:
+            found.leave_out(path)
     return found.registry(tuple(disabled), tuple(plugin_versions))
 
 
@@ -101,19 +99,14 @@ class _Found:
         self._shadowed: list[Shadowed] = []
         self._provided: dict[str, dict[str, list[Provided[Any]]]] = {k.hook: {} for k in KINDS}
 
-    def add(self, candidate: Candidate, without: Sequence[Path] = ()) -> None:
+    def add(self, candidate: Candidate) -> None:
         """Load a plugin and add the classes that it provides.
-
-        Args:
-            candidate: The plugin.
-            without: Files whose classes replace the plugin's.
 
         Raises:
             PluginRejected: The plugin cannot be used.
         """
         offers = load_classes(candidate)
         source = (candidate.name, candidate.distribution, candidate.version)
-        replacing = set(map(str, without))
         for kind in KINDS:
             for cls in offers.get(kind.hook, ()):
                 self._check_free(kind, Provided(cls, *source))
@@ -124,7 +117,7 @@ class _Found:
                 provided = Provided(cls, *source)
                 if same and same[0].distribution == BUILT_IN:
                     self._shadowed.append(Shadowed(kind, provided))
-                elif not any(other.plugin in replacing for other in same):
+                else:
                     same.append(provided)
         provides = {hook: tuple(cls.name for cls in classes) for hook, classes in offers.items()}
         self._plugins.append(PluginInfo(*source, provides))
@@ -142,6 +135,17 @@ class _Found:
     def refuse(self, name: str, distribution: str, version: str, why: PluginRejected) -> None:
         """Record why a plugin is not used."""
         self.broken.append(BrokenPlugin(name, distribution, version, str(why)))
+
+    def leave_out(self, path: Path) -> None:
+        """Record the plugin file *path*, which is not run because the user did not name it."""
+        name = str(path)
+        try:
+            local(path)
+        except PluginRejected as error:
+            self.refuse(name, name, "", error)
+        else:
+            reason = "it is run only if you name it"
+            self.broken.append(BrokenPlugin(name, name, "", reason, unnamed=True))
 
     def registry(
         self, disabled: tuple[Disabled, ...], plugin_versions: tuple[PluginVersion, ...]

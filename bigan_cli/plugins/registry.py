@@ -58,14 +58,26 @@ class PluginInfo:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that cannot be used, with the reason."""
+    """A plugin that cannot be used, with the reason.
+
+    Attributes:
+        name: Name of the entry point, or the path of a local file.
+        distribution: Name of the package, or the path of a local file.
+        version: Version of the package; empty for a local file.
+        reason: Why it cannot be used.
+        unnamed: Whether it is a file that only a config file, a run or a model names, and that
+            therefore was not run.
+    """
 
     name: str
     distribution: str
     version: str
     reason: str
+    unnamed: bool = False
 
     def __str__(self) -> str:
+        if self.unnamed:
+            return f"plugin file {self.name} is run only if you name it: 'plugins={self.name}'"
         if self.is_local:
             return f"plugin file {self.name}: {self.reason}"
         if not self.distribution:
@@ -226,6 +238,8 @@ class Registry:
         made = f"this run was trained with {missing.source}"
         for broken in self.broken:
             if broken.distribution == missing.distribution:
+                if broken.unnamed:
+                    return f"{made}, which is run only if you name it: 'plugins={broken.name}'"
                 again = f"; {_ELSEWHERE}" if missing.is_local else ""
                 return f"{made}, and now: {broken.reason}{again}"
         for off in self.disabled:
@@ -252,9 +266,10 @@ class Registry:
         if self.disabled and not near:
             yield f"{SWITCH} disables {join_words(map(str, self.disabled))}"
         # Files that a run names beside the one asked for here.
-        local = [str(plugin) for plugin in self.broken if plugin.is_local]
+        local = [plugin for plugin in self.broken if plugin.is_local]
         if local:
-            yield f"{'; '.join(local)}; {_ELSEWHERE}"
+            elsewhere = "" if any(plugin.unnamed for plugin in local) else f"; {_ELSEWHERE}"
+            yield f"{'; '.join(map(str, local))}{elsewhere}"
         broken = sum(not plugin.is_local for plugin in self.broken)
         if broken:
             are = "plugin is" if broken == 1 else "plugins are"

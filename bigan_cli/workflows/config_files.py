@@ -35,10 +35,15 @@ def config_template(
     return template(registry, data, networks, files)
 
 
-def check_config(file: Path) -> tuple[list[tuple[str, str]], bool]:
-    """Return the problems of a config file, and whether the images' folder is still to be named."""
+def check_config(file: Path, plugins: Sequence[Path] = ()) -> tuple[list[tuple[str, str]], bool]:
+    """Return the problems of a config file, and whether the images' folder is still to be named.
+
+    Args:
+        file: The config file.
+        plugins: Plugin files to run; those that *file* names are not run otherwise.
+    """
     try:
-        loaded = load_config(file=file)
+        loaded = load_config(file=file, settings={"plugins": list(plugins) or None})
         data = loaded.config.data
         wants_root = loaded.registry.dataset(data.dataset).needs_root and data.root is None
         return _problems_with_data(file, loaded), wants_root

@@ -136,7 +136,7 @@ def evaluate(
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to load besides those of the run.
+        plugins: Plugin files to run; those that the model names are not run otherwise.
         fpr: The false-positive rate of the threshold; by default the run's.
         dataset: Another dataset to evaluate on; by default the run's own test images.
         data_root: Where the data are; by default where they were at training.

@@ -85,13 +85,12 @@ def load_model(
 ) -> LoadedModel:
     """Load the detector in *file* onto *device*.
 
-    A plugin file of the run that no longer exists is an error only if the model needs what it
-    provides.
+    Plugin files that the model names are not run, unless *plugins* names them.
 
     Args:
         file: The model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to load besides those of the run.
+        plugins: Plugin files to run.
         callbacks: Receive details.
 
     Raises:

@@ -100,7 +100,7 @@ def reconstruct(
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to load besides those of the run.
+        plugins: Plugin files to run; those that the model names are not run otherwise.
         number: How many images to show at most.
         seed: Chooses the test images.
         data_root: Where the run's data are now, if they were moved.
@@ -153,7 +153,7 @@ def _output(output: Path | None, source: ModelSource, run: Path, *, overwrite: b
     if output is None:
         if source.run is None:
             raise UsageError(f"no run in {run} to put the picture in", "pass 'output=FILE.png'")
-        return source.run.reconstruct_file
+        return source.run.claim(source.run.reconstruct_file)
     if output.suffix.lower() != ".png":
         raise UsageError(f"the output {output} is not a .png")
     if output.is_dir():

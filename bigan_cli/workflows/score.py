@@ -99,7 +99,7 @@ def score_files(
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to load besides those of the run.
+        plugins: Plugin files to run; those that the model names are not run otherwise.
         batch_size: Images per forward pass; by default the model's own on a CPU, and 16 times
             that on a GPU.
         fpr: The false-positive rate of the threshold; by default the run's.

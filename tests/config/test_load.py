@@ -132,7 +132,7 @@ def test_the_preset_of_a_data_set_lies_below_everything_that_is_given(
     assert loaded.sources["data.dataset"] == "argument"
 
     file = run_file(f'plugins = ["{frogs}"]\n[data]\ndataset = "Frogs"\n[train]\nepochs = 9\n')
-    loaded = load_config(file=file)
+    loaded = load_config(file=file, settings={"plugins": [frogs]})
     assert (loaded.config.train.epochs, loaded.config.train.lr) == (9, 0.001)
     assert loaded.config.data.dataset == "frogs"
     assert load_config(file=file, settings={"data.dataset": "digits"}).config.train.lr != 0.001
@@ -220,7 +220,8 @@ def test_relative_paths_are_seen_from_where_they_were_given(
     )
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-    config = load_config(file=Path("project/run.toml")).config
+    named = {"plugins": [Path("project/my_frogs.py")]}
+    config = load_config(file=Path("project/run.toml"), settings=named).config
     assert config.data.root == tmp_path / "pond"
     assert config.data.options["notes"] == str(project / "notes.txt")
     assert config.plugins == (str(project / "my_frogs.py"),)
@@ -229,21 +230,31 @@ def test_relative_paths_are_seen_from_where_they_were_given(
     config = load_config(
         file=Path("project/run.toml"),
         sets=["data.options.notes=notes.txt", "output.save_dir=~/out"],
-        settings={"data.root": Path("~/pond")},
+        settings={"data.root": Path("~/pond"), **named},
     ).config
     assert config.data.root == tmp_path / "home" / "pond"
     assert config.data.options["notes"] == str(tmp_path / "notes.txt")
     assert config.output.save_dir == tmp_path / "home" / "out"
 
 
-def test_plugin_files_of_all_layers_add_up(run_file: RunFile, frogs: Path, tmp_path: Path) -> None:
-    newts = tmp_path / "newts.py"
-    newts.write_text(frogs.read_text().replace("frogs", "newts"))
-    loaded = load_config(
-        file=run_file(f'plugins = ["{frogs}"]\n'), settings={"plugins": [Path("newts.py"), frogs]}
-    )
-    assert {"frogs", "newts"} <= set(loaded.registry.datasets)
-    assert loaded.config.plugins == (str(frogs), str(newts))
+def test_plugin_files_are_run_only_where_the_caller_names_them(
+    run_file: RunFile, problems: Problems, tmp_path: Path
+) -> None:
+    touched = tmp_path / "touched"
+    (tmp_path / "evil.py").write_text(f"open({str(touched)!r}, 'w')\n")
+    file = run_file('plugins = ["evil.py"]\n')
+    loaded = load_config(file=file)
+    assert not touched.exists()
+    assert loaded.config.plugins == ()
+
+    text = 'plugins = ["evil.py"]\n[data]\ndataset = "evil_frogs"\n'
+    ((message, hint),) = problems(file=run_file(text))
+    assert "unknown dataset 'evil_frogs'" in message
+    assert f"is run only if you name it: 'plugins={tmp_path / 'evil.py'}'" in hint
+    assert not touched.exists()
+
+    problems(file=run_file('plugins = ["evil.py"]\n'), settings={"plugins": [Path("evil.py")]})
+    assert touched.exists()  # it has no hooks
 
 
 def test_a_plugin_file_that_is_missing_is_an_error(run_file: RunFile, problems: Problems) -> None:
@@ -431,13 +442,14 @@ def test_a_written_configuration_reads_back_as_itself(
     tree: dict[str, Any], frogs: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.toml"
-    file.write_text(tomli_w.dumps({"plugins": [str(frogs)], **tree}), encoding="utf-8")
-    first = load_config(file=file).config
+    file.write_text(tomli_w.dumps(tree), encoding="utf-8")
+    named = {"plugins": [frogs]}
+    first = load_config(file=file, settings=named).config
 
     (tmp_path / "elsewhere").mkdir(exist_ok=True)
     again = tmp_path / "elsewhere" / "config.toml"
     again.write_text(to_toml(first), encoding="utf-8")
-    second = load_config(file=again)
+    second = load_config(file=again, settings=named)
 
     assert second.config == first
     assert to_toml(second.config) == to_toml(first)

@@ -419,10 +419,8 @@ def test_all_problems_are_told_at_once(run_file: RunFile, problems: Problems) ->
 def test_options_of_a_plugin_are_checked_in_the_same_words(
     options: str, message: str, frogs: Path, run_file: RunFile, problems: Problems
 ) -> None:
-    file = run_file(
-        f"plugins = ['{frogs}']\n[data]\ndataset = 'frogs'\n[data.options]\n{options}\n"
-    )
-    ((told, _),) = problems(file=file)
+    file = run_file(f"[data]\ndataset = 'frogs'\n[data.options]\n{options}\n")
+    ((told, _),) = problems(file=file, settings={"plugins": [frogs]})
     assert told == f"run.toml: {message}"
 
 

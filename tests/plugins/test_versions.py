@@ -123,21 +123,38 @@ def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
 
 def test_scoring_needs_no_data_set(with_files, picture, bigan):
     (with_files / "dots.py").unlink()
-    told = bigan("score", picture, "--run", with_files / "run")
+    run = ("--run", with_files / "run", "--plugin", with_files / "tiny.py")
+    told = bigan("score", picture, *run)
     assert (told.code, told.err.count("dots")) == (0, 0), told.err
-    assert bigan("reconstruct", picture, "--run", with_files / "run").code == 0
+    assert bigan("reconstruct", picture, *run).code == 0
 
-    gone = bigan("evaluate", "--run", with_files / "run")
+    gone = bigan("evaluate", *run)
     assert gone.code == 2
     assert gone.err.splitlines() == [
         "error: unknown dataset 'dots'",
         f"hint: this run was trained with the plugin file {with_files / 'dots.py'}, {GONE}",
     ]
-    other = bigan("evaluate", "--run", with_files / "run", "--dataset", "digits", "--inlier", "0")
+    other = bigan("evaluate", *run, "--dataset", "digits", "--inlier", "0")
     assert other.code == 0, other.err
     (with_files / "moved.py").write_text(DOTS, encoding="utf-8")
-    moved = ("--run", with_files / "run", "--plugin", with_files / "moved.py")
-    assert bigan("evaluate", *moved).code == 0
+    assert bigan("evaluate", *run, "--plugin", with_files / "moved.py").code == 0
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct", "train"])
+def test_files_that_only_a_run_names_are_not_run(command, with_files, picture, bigan):
+    touched = with_files / "touched"
+    for name in ("tiny.py", "dots.py"):
+        with (with_files / name).open("a") as file:
+            file.write(f"open({str(touched)!r}, 'w')\n")
+    told = {
+        "score": lambda: bigan("score", picture, "--run", with_files / "run"),
+        "reconstruct": lambda: bigan("reconstruct", picture, "--run", with_files / "run"),
+        "evaluate": lambda: bigan("evaluate", "--run", with_files / "run"),
+        "train": lambda: bigan("train", "--resume", "--save-dir", with_files / "run"),
+    }[command]()
+    assert told.code == 2
+    assert f"only if you name it: --plugin {with_files / 'tiny.py'}" in told.err
+    assert not touched.exists()
 
 
 @pytest.mark.parametrize(
@@ -147,6 +164,7 @@ def test_scoring_needs_no_data_set(with_files, picture, bigan):
 def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_files, picture, bigan):
     shutil.move(with_files / "tiny.py", with_files / "elsewhere.py")
     words = (*([] if command == "evaluate" else [picture]), "--run", with_files / "run")
+    words = (*words, "--plugin", with_files / "dots.py")
     told = bigan(command, *words)
     assert told.code == 2
     assert told.err.splitlines() == [

@@ -73,15 +73,16 @@ def show(
 def check(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Config files (TOML).", metavar="FILE...")],
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check config files and report all problems of all of them; nothing is run."""
+    """Check config files and report all problems of all of them; nothing is run but --plugin."""
     from bigan_cli.cli.views.config import check_document, show_valid_files
     from bigan_cli.errors import ConfigError
     from bigan_cli.workflows.config_files import check_config
 
     terminal: Terminal = ctx.obj
-    checked = {file: check_config(file) for file in files}
+    checked = {file: check_config(file, plugin or []) for file in files}
     found = {file: problems for file, (problems, _) in checked.items()}
     problems = [problem for each in found.values() for problem in each]
     if as_json:

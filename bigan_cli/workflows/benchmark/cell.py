@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,7 @@ def _load(cell: Cell, shared: SharedSettings, path: Path, *, resume: bool) -> Lo
             "train.device": cell.device,
             "data.root": shared.data_root,
             "output.save_dir": path,
+            "plugins": list(shared.plugins) or None,
         }
         return run_config.load(None, (), settings, resume=True)
     settings = {**settings_of(cell, shared), "output.save_dir": path}
@@ -210,12 +211,15 @@ def can_resume(run: RunDirectory) -> bool:
     return unfinished and run.config_file.is_file() and run.training_state(0).is_file()
 
 
-def compute_baselines(path: Path, data_root: Path | None, worker: Worker) -> dict[str, Any]:
+def compute_baselines(
+    path: Path, data_root: Path | None, plugins: Sequence[Path], worker: Worker
+) -> dict[str, Any]:
     """Return the figures of the classical detectors on the very images of a run.
 
     Args:
         path: The run directory.
         data_root: Folder with the data, or None for the run's own.
+        plugins: Plugin files.
         worker: Of this process.
 
     Raises:
@@ -233,7 +237,7 @@ def compute_baselines(path: Path, data_root: Path | None, worker: Worker) -> dic
         data = config.data.model_copy(update={"root": data_root})
         config = config.model_copy(update={"data": data})
     worker.callbacks.note("computing the baselines")
-    registry = load_registry([Path(plugin) for plugin in config.plugins])
+    registry = load_registry(plugins)
     prepared = prepare(open_dataset(registry, config.data), config)
     if prepared.fingerprint != run.info().get("data", {}).get("fingerprint"):
         raise DataError(

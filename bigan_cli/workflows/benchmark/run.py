@@ -243,7 +243,8 @@ class _Run:
         else:
             self._without_figures[key] = [row]
             name = row["cell"]
-            arguments = (self._folder.run(name).path, self._grid.shared.data_root)
+            shared = self._grid.shared
+            arguments = (self._folder.run(name).path, shared.data_root, shared.plugins)
             task = Task(key, compute_baselines, arguments, self._folder.log(name))
             self._pool.submit(task, first=True)
 
