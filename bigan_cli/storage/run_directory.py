@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,32 +23,10 @@ from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.errors import RunDirectoryError
 from bigan_cli.formatting import one_line
 from bigan_cli.regular_files import read_regular_file
+from bigan_cli.storage.run_files import FILE_NAME, FOLDERS, RunFiles
 from bigan_cli.storage.run_schema import SCHEMA, parse_epoch_record, parse_run_info
 
 _LARGEST_TEXT = 256_000_000  # bytes
-_FOLDERS = ("models", "reconstruction", "stats")
-# All that a run writes. run.json is last: while it is there, the folder is known to hold a run.
-_FILES = (
-    "models/epoch-[0-9]*.safetensors",
-    "models/best.safetensors",
-    "models/last.safetensors",
-    "models/training-state*.pt",
-    "reconstruction/*/epoch-[0-9]*.png",
-    "reconstruction/reconstruct.png",
-    "stats/metrics.jsonl",
-    "stats/losses.png",
-    "stats/profile.json",
-    "stats/self_test.json",
-    *(
-        f"{folder}/{name}"
-        for folder in ("stats", "stats/*", "stats/*/*")
-        for name in ("evaluation.json", "scores.csv", "roc.png", "pr.png", "histogram.png")
-    ),
-    "animation.gif",
-    "multi_animation.gif",
-    "config.toml",
-    "run.json",
-)
 
 
 class RunDirectory:
@@ -60,6 +37,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._files = RunFiles(path)
         self.run_file = path / "run.json"
         self.config_file = path / "config.toml"
         self.animation_file = path / "animation.gif"
@@ -102,17 +80,17 @@ class RunDirectory:
 
         Args:
             path: Made where it is missing.
-            overwrite: Whether a run that is there may be removed. Only what a run writes is
-                removed; other files in the folder stay.
+            overwrite: Whether a run that is there may be removed. Only the files that it has
+                written are removed; other files in the folder stay.
 
         Raises:
-            RunDirectoryError: *path* holds a run and *overwrite* is false, or is not a folder, or
-                files of the earlier run cannot be removed.
+            RunDirectoryError: *path* holds a run and *overwrite* is false, or is not a folder; or
+                files of the earlier run cannot be removed; or other files have the names of
+                those that a run writes.
         """
         run = cls(path)
         run.check_free(overwrite=overwrite)
-        if overwrite or run.run_file.exists():
-            run._remove_run()
+        run._files.remove()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,19 +101,27 @@ class RunDirectory:
         """Raise RunDirectoryError if a new run may not be written here."""
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(f"{self.path} is a file, not a folder", "'output.save_dir=DIR'")
-        if overwrite:
-            return
-        if not self.run_file.exists():
-            self._check_empty()
-            return
-        if not self.has_progress():
-            return
-        info = self.info()
-        progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
-        raise RunDirectoryError(
-            f"{self.path} already holds a run ({progress})",
-            f"'resume=True', 'overwrite=True', or 'output.save_dir={self.path.name}-2'",
-        )
+        if not overwrite:
+            if self.run_file.exists():
+                self._check_no_progress()
+            else:
+                self._check_empty()
+        foreign = self._files.foreign()
+        if foreign:
+            raise RunDirectoryError(
+                f"{foreign[0]} would be replaced, and no run recorded that it wrote it",
+                "move it away, or name a new folder with 'output.save_dir'",
+            )
+
+    def _check_no_progress(self) -> None:
+        """Refuse to replace a run that was trained."""
+        if self.has_progress():
+            info = self.info()
+            progress = f"epoch {info.get('epoch', 0)}/{info.get('epochs', '?')}, {info['status']}"
+            raise RunDirectoryError(
+                f"{self.path} already holds a run ({progress})",
+                f"'resume=True', 'overwrite=True', or 'output.save_dir={self.path.name}-2'",
+            )
 
     def has_progress(self) -> bool:
         """Return whether the run has saved any training; one that has not may be replaced.
@@ -152,34 +138,31 @@ class RunDirectory:
     def remove_stale_temporaries(self) -> None:
         """Remove the temporary files that killed processes left in the run's own folders."""
         remove_stale_temporaries(self.path)
-        for name in _FOLDERS:
+        for name in FOLDERS:
             folder = self.path / name
             if not folder.is_symlink():
                 for path in (folder, *folder.glob("**/")):
                     remove_stale_temporaries(path)
 
+    def claim(self, path: Path) -> Path:
+        """Record that the run writes *path*, and return it.
+
+        Raises:
+            OSError: The folder cannot be written to.
+        """
+        self._files.add(path)
+        return path
+
     def _check_empty(self) -> None:
         """Refuse to write among files that are somebody's own."""
         found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
+        if found == [FILE_NAME] and self._files.listed():
+            return  # of a run that was killed at its very start
         if found:
             raise RunDirectoryError(
                 f"{self.path} holds other files ({found[0]}, ...), and no run",
                 "name a new folder with 'output.save_dir', or use this one with 'overwrite=True'",
             )
-
-    def _remove_run(self) -> None:
-        """Remove what a run writes and the folders that are empty then, even without run.json."""
-        for pattern in _FILES:
-            for path in self.path.glob(pattern):
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise RunDirectoryError(f"cannot remove {path}: {error.strerror}") from error
-        for folder in _FOLDERS:
-            found = (path for path in (self.path / folder).glob("**/") if path.is_dir())
-            for path in sorted(found, key=lambda path: -len(path.parts)):  # the deepest first
-                with suppress(OSError):  # not empty, or not there
-                    path.rmdir()
 
     # What the run says of itself
 
@@ -201,7 +184,7 @@ class RunDirectory:
         """Set keys of run.json and keep the others."""
         info = self.info() if self.run_file.exists() else {"schema": SCHEMA}
         text = json.dumps(info | changes, indent=2, allow_nan=False)
-        write_text(self.run_file, text + "\n")
+        write_text(self.claim(self.run_file), text + "\n")
 
     @cached_property
     def _config(self) -> RunConfig:
@@ -229,7 +212,7 @@ class RunDirectory:
 
     def write_config(self, config: RunConfig) -> None:
         """Store the resolved configuration."""
-        write_text(self.config_file, to_toml(config))
+        write_text(self.claim(self.config_file), to_toml(config))
 
     # Metrics
 
@@ -253,7 +236,7 @@ class RunDirectory:
         """Add the record of one epoch to the metrics."""
         self.stats.mkdir(parents=True, exist_ok=True)
         try:
-            with self.metrics_file.open("a", encoding="utf-8", newline="") as stream:
+            with self.claim(self.metrics_file).open("a", encoding="utf-8", newline="") as stream:
                 stream.write(_metrics_line(record))
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -262,7 +245,7 @@ class RunDirectory:
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace the metrics by *records*."""
-        write_text(self.metrics_file, "".join(map(_metrics_line, records)))
+        write_text(self.claim(self.metrics_file), "".join(map(_metrics_line, records)))
 
     # Files that carry an epoch or a name
 

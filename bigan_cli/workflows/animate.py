@@ -101,6 +101,8 @@ def animate(
     folders = _folders(directory, mode, dirs, image_dir)
     if output is None:
         output = directory.animation_file if mode == "single" else directory.multi_animation_file
+        if directory.run_file.exists():
+            directory.claim(output)
     else:
         _check_free(output, overwrite=overwrite)
     check_request(output, fps)

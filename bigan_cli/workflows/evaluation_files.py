@@ -25,6 +25,7 @@ class EvaluationFiles:
     """
 
     def __init__(self, run: RunDirectory, folder: Path) -> None:
+        self._run = run
         self.evaluation = folder / run.evaluation_file.name
         self.scores = folder / run.scores_file.name
         self.roc = folder / run.roc_file.name
@@ -33,8 +34,10 @@ class EvaluationFiles:
 
     def existing(self) -> tuple[Path, ...]:
         """Return the files that exist."""
-        paths = (self.evaluation, self.scores, self.roc, self.precision_recall, self.histogram)
-        return tuple(path for path in paths if path.exists())
+        return tuple(path for path in self._all() if path.exists())
+
+    def _all(self) -> tuple[Path, ...]:
+        return (self.evaluation, self.scores, self.roc, self.precision_recall, self.histogram)
 
     def write(
         self,
@@ -50,6 +53,8 @@ class EvaluationFiles:
         Raises:
             OSError: The folder cannot be written to.
         """
+        for path in self._all():
+            self._run.claim(path)
         write_text(self.evaluation, json_document(document) + "\n")
         _write_scores(self.scores, detector, test, scores, result.operating_point.fpr)
         _draw(self, detector, test, scores, untrained, result)
@@ -74,7 +79,8 @@ def _write_scores(
         )
         for i in range(len(images))
     ]
-    row_format = csv_format(names, truth=("class", "outlier"), regions=False)
+    # Images of a dataset have names, which need not be paths.
+    row_format = csv_format(names, truth=("class", "outlier"), first="name", regions=False)
     with score_table(path, row_format) as write:
         if rows:
             write(row_format.lines(rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,17 +51,17 @@ class RunPictures:
         heading = "untrained" if epoch == 0 else f"epoch {epoch}"
         run = self.run
         comparison_grid(
-            run.epoch_picture(run.comparison, epoch),
+            self._file(run.comparison, epoch),
             self._normals,
             detector.reconstruct(self._normals),
             heading=heading,
         )
         generated = detector.sample(self._latents(detector))
-        sample_grid(run.epoch_picture(run.fake, epoch), generated, heading=heading)
-        sample_grid(run.epoch_picture(run.true, epoch), self._normals, heading=heading)
+        sample_grid(self._file(run.fake, epoch), generated, heading=heading)
+        sample_grid(self._file(run.true, epoch), self._normals, heading=heading)
         scores = detector.score(self._tests.pixels)
         test_grid(
-            run.epoch_picture(run.test, epoch),
+            self._file(run.test, epoch),
             self._tests.pixels,
             detector.reconstruct(self._tests.pixels),
             captions=[
@@ -72,6 +74,9 @@ class RunPictures:
             flagged=detector.predict(scores).tolist(),
             heading=heading + self._test_note,
         )
+
+    def _file(self, folder: Path, epoch: int) -> Path:
+        return self.run.claim(self.run.epoch_picture(folder, epoch))
 
     def _latents(self, detector: Detector) -> NDArray[np.float32]:
         """Return the latents of generated images, from the same noise at every save.

@@ -101,7 +101,7 @@ def self_test(run: RunDirectory, pixels: NDArray[np.uint8], **detectors: Detecto
         for i, (kind, size) in enumerate(cells)
     )
     found = SelfTest(detectors["trained"].default_fpr, rows)
-    write_text(run.self_test_file, json.dumps(found.as_dict(), indent=2) + "\n")
+    write_text(run.claim(run.self_test_file), json.dumps(found.as_dict(), indent=2) + "\n")
     return found
 
 

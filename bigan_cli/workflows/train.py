@@ -248,7 +248,7 @@ def _write_profile(
 ) -> Sequence[ProfileRow]:
     rows = profiler.finish()
     if rows:
-        write_text(run.profile_file, profiler.trace())
+        write_text(run.claim(run.profile_file), profiler.trace())
         callbacks.note(f"trace: {run.profile_file} (for chrome://tracing or ui.perfetto.dev)")
     else:
         callbacks.warn(f"there were too few steps for a profile, which needs {STEPS_NEEDED}")

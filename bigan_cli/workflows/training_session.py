@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.data.prepare import PreparedData
-from bigan_cli.errors import RunDirectoryError, TrainingError
+from bigan_cli.errors import RunDirectoryError, TrainingError, first_line
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
 from bigan_cli.model.epoch_record import EpochRecord
 from bigan_cli.model.networks import Networks
@@ -100,8 +100,9 @@ class TrainingSession:
             self.trainer.load_state(state)
         # Its checksum matches, but it is of other networks, or of another version.
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = first_line(error) if isinstance(error, ValueError) else type(error).__name__
             raise RunDirectoryError(
-                f"{file} does not belong to this run ({type(error).__name__})",
+                f"{file} does not belong to this run ({reason})",
                 "bring back its own, or start again with 'overwrite=True'",
             ) from error
 
@@ -157,7 +158,7 @@ class TrainingSession:
         if self.number == 0:
             self.pictures.save(epoch, detector)
             records = [record for record in self.run.metrics() if record["member"] == 1]
-            draw_losses(self.run.losses_file, records)
+            draw_losses(self.run.claim(self.run.losses_file), records)
         self.save_state()
 
     def save_models(self, epoch: int, *more: Path) -> Detector:
@@ -173,26 +174,27 @@ class TrainingSession:
         trainer = self.trainer
         member = self.models.fit(trainer.average, self._provenance(epoch, trainer.diagnostics))
         for path in (self.run.last_model, *more):
-            detector = self.models.write(path, member)
+            detector = self.models.write(self.run.claim(path), member)
         best = trainer.best_epoch
         if best and best != self._best_written:
             of_best = member
             if best != epoch or trainer.steps_done:  # stopped some steps after it
                 provenance = self._provenance(best, trainer.best_diagnostics)
                 of_best = self.models.fit(self._best_networks(), provenance)
-            self.models.write(self.run.best_model, of_best)
+            self.models.write(self.run.claim(self.run.best_model), of_best)
             self._best_written = best
         return detector
 
     def save_state(self) -> None:
         """Write all that resuming needs."""
-        write_training_state(self.run.training_state(self.number), self.trainer.state())
+        file = self.run.claim(self.run.training_state(self.number))
+        write_training_state(file, self.trainer.state())
         self._state_written = time.monotonic()
 
     def _save_untrained(self) -> None:
         """Write the networks at initialisation, to compare training with none."""
         member = self.models.fit(self.trainer.average, self._provenance(0, None))
-        detector = self.models.write(self.run.epoch_model(0), member)
+        detector = self.models.write(self.run.claim(self.run.epoch_model(0)), member)
         if self.number == 0:
             self.pictures.save(0, detector)
         self.save_state()

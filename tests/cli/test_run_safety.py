@@ -41,6 +41,49 @@ def test_overwriting_what_is_left_of_a_run_starts_anew(run, bigan, small_options
     assert (keeper.read_text(), notes.read_text()) == ("mine", "mine")
 
 
+def test_files_of_the_user_are_neither_replaced_nor_removed(tmp_path, bigan, small_options):
+    folder = tmp_path / "own"
+    for name in ("config.toml", "models/epoch-1-my.safetensors", "stats/x/scores.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    words = ("train", "--outlier", "3", *small_options, "--overwrite", "--save-dir", folder)
+    code, said = bigan(*words)
+    assert code == 2
+    assert f"{folder / 'config.toml'} would be replaced" in said
+    (folder / "config.toml").unlink()
+    assert bigan(*words)[0] == 0
+    assert bigan(*words)[0] == 0
+    assert (folder / "models/epoch-1-my.safetensors").read_text() == "mine"
+    assert (folder / "stats/x/scores.csv").read_text() == "mine"
+
+
+def test_nothing_is_removed_through_a_link_or_outside(run, tmp_path, bigan, small_options):
+    elsewhere = tmp_path / "elsewhere"
+    (run / "models").rename(elsewhere)
+    (run / "models").symlink_to(elsewhere)
+    words = ("train", "--outlier", "3", *small_options, "--overwrite", "--save-dir", run)
+    code, said = bigan(*words)
+    assert (code, f"{run / 'models'} is a link" in said) == (2, True)
+    assert (elsewhere / "best.safetensors").exists()
+
+    (run / "models").unlink()
+    victim = tmp_path / "animation.gif"
+    victim.write_text("mine")
+    with (run / "files.txt").open("a") as record:
+        record.write(f"../animation.gif\n{victim}\nstats/../../animation.gif\nnotes.txt\n")
+    (run / "notes.txt").write_text("mine")
+    assert bigan(*words)[0] == 0
+    assert (victim.read_text(), (run / "notes.txt").read_text()) == ("mine", "mine")
+
+
+def test_every_file_of_a_run_is_recorded(run, bigan):
+    for command in ("evaluate", "animate", "reconstruct"):
+        assert bigan(command, "--run", run)[0] == 0
+    found = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    listed = set((run / "files.txt").read_text().splitlines()[1:])
+    assert found - {".lock"} == listed
+
+
 def test_other_images_are_no_continuation(tmp_path, bigan, write_digits, small_options):
     images, folder = tmp_path / "images", tmp_path / "run"
     files = write_digits(images, 0, 1797, only=1)
