@@ -71,13 +71,18 @@ class RowFormat:
 
 
 def csv_format(
-    components: Sequence[str], truth: Sequence[str] = (), *, regions: bool = True
+    components: Sequence[str],
+    truth: Sequence[str] = (),
+    *,
+    first: str = "path",
+    regions: bool = True,
 ) -> RowFormat:
     """Return the CSV format. Numbers are written so that they read back exactly.
 
     Args:
         components: The components' names, in the order of their columns.
         truth: The names of the columns that say what the images are.
+        first: The name of the first column.
         regions: Whether there is a column with the number of regions.
     """
 
@@ -90,7 +95,7 @@ def csv_format(
     counted = ["regions"] if regions else []
 
     return RowFormat(
-        csv_line(["path", *truth, "score", "p_value", "label", *components, *counted, "error"]),
+        csv_line([first, *truth, "score", "p_value", "label", *components, *counted, "error"]),
         lambda rows: _csv_lines(map(cells, rows)),
     )
 

@@ -78,7 +78,7 @@ def test_the_figures_are_those_of_the_scores(evaluated):
         outlier[ones | outlier], score[ones | outlier]
     )
     components = list(trained["components"])
-    known = ["path", "class", "outlier", "score", "p_value", "label"]
+    known = ["name", "class", "outlier", "score", "p_value", "label"]
     assert list(rows[0]) == [*known, *components, "error"]
 
 
