@@ -12,6 +12,7 @@ from torch.optim import Adam
 
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.rng import epoch_seed
+from bigan_cli.model.trainer_state import load_optimiser
 
 _LEARNING_RATE = 2e-3
 # Total number of pixels in a step.
@@ -83,4 +84,4 @@ class DecoderTraining:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a state returned by :meth:`state`."""
-        self.optimiser.load_state_dict(state)
+        load_optimiser(self.optimiser, state)

@@ -40,6 +40,7 @@ from bigan_cli.model.losses import (
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights
 from bigan_cli.model.profile import phase
+from bigan_cli.model.trainer_state import load_optimiser
 
 LOSSES = (
     *("d_loss", "eg_loss", "image_cycle", "latent_cycle", *TASKS, "d_real", "d_fake"),
@@ -97,9 +98,13 @@ class AdversarialStep:
         )
 
     def load_optimisers(self, d_state: dict[str, Any], eg_state: dict[str, Any]) -> None:
-        """Load the optimisers' states of a step with the same networks, on any device."""
+        """Load the optimisers' states of a step with the same networks, on any device.
+
+        Raises:
+            ValueError: A moment has another shape than its parameter.
+        """
         for optimiser, state in ((self.d_optimiser, d_state), (self.eg_optimiser, eg_state)):
-            optimiser.load_state_dict(state)
+            load_optimiser(optimiser, state)
             for group in optimiser.param_groups:
                 # The state may be of another device.
                 group["fused"], group["capturable"] = self._fused, self._capturable

@@ -31,6 +31,7 @@ from bigan_cli.model.memory_format import supports_channels_last, to_channels_la
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep
+from bigan_cli.model.trainer_state import check_state
 
 # Validation batch size; smaller for large images.
 _VALIDATION_BATCH = 256
@@ -303,7 +304,12 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by :meth:`state` of a trainer with the same arguments."""
+        """Restore a state returned by :meth:`state` of a trainer with the same arguments.
+
+        Raises:
+            ValueError: It is that of another trainer; this one is unchanged.
+        """
+        check_state(state, self.state())
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
         self.step.average.updates = state["average_updates"]

@@ -6,15 +6,38 @@ fails, or returns what it may not: a wrong score without a word would be worse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
+from bigan_cli.errors import BiganError, DataError, first_line, is_out_of_memory
+from bigan_cli.formatting import one_line
+from bigan_cli.plugins import BUILT_IN
 from bigan_cli.plugins.faults import plugin_fault, plugin_faults, returned
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+
+# What torch raises where tensors do not fit together.
+_MISFITS = (RuntimeError, IndexError, TypeError, ValueError)
+
+
+@contextmanager
+def _misfits(component: ScoreComponent) -> Iterator[None]:
+    """Report a built-in component that cannot use its fitted tensors as a damaged model file."""
+    try:
+        yield
+    except _MISFITS as error:
+        built_in = component.provided_by.startswith(f"{BUILT_IN} ")
+        if not built_in or isinstance(error, BiganError) or is_out_of_memory(error):
+            raise
+        raise DataError(
+            f"the fitted tensors of score component '{component.name}' do not fit the networks of "
+            f"the model: {one_line(first_line(error))}",
+            "take another model file; if this one is as bigan wrote it, please report this",
+        ) from error
 
 
 def embed(component: ScoreComponent, outputs: LazyNetworkOutputs) -> Tensor | None:
@@ -58,7 +81,7 @@ def score(
     component: ScoreComponent, outputs: LazyNetworkOutputs, fitted: Mapping[str, Tensor]
 ) -> Tensor:
     """Return the component's value of each image, ``[N]``."""
-    with plugin_faults(component, "score()"):
+    with plugin_faults(component, "score()"), _misfits(component):
         values: Any = component.score(outputs, fitted)
     count = len(outputs.x)
     good = isinstance(values, Tensor) and tuple(values.shape) == (count,)
@@ -75,7 +98,7 @@ def heatmap(
     component: ScoreComponent, outputs: LazyNetworkOutputs, fitted: Mapping[str, Tensor]
 ) -> Tensor | None:
     """Return the heatmaps, ``[N, h, w]``, or None if there are none."""
-    with plugin_faults(component, "heatmap()"):
+    with plugin_faults(component, "heatmap()"), _misfits(component):
         heat: Any = component.heatmap(outputs, fitted)
     if heat is not None:
         count = len(outputs.x)

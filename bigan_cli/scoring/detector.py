@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.region_of_interest import RegionOfInterest
-from bigan_cli.errors import UsageError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.ensemble_member import EnsembleMember, F, add_up
 from bigan_cli.scoring.inference import Inputs
@@ -103,7 +103,12 @@ class Detector:
         return tuple(self.members[0].components)
 
     def score(
-        self, pixels: NDArray[np.uint8], *, heatmaps: bool = False, fpr: float | None = None
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        heatmaps: bool = False,
+        fpr: float | None = None,
+        allow_nan: bool = False,
     ) -> Scores:
         """Score images.
 
@@ -111,9 +116,10 @@ class Detector:
             pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
             heatmaps: Whether to return the heatmaps, too, of the same forward pass.
             fpr: Sets the unit of the heatmaps; see :meth:`heatmaps`.
+            allow_nan: Return NaN for scores that are not finite, with a p-value of 1.
 
         Raises:
-            DataError: A score is NaN (the networks are broken).
+            DataError: A score is not finite (the networks are broken), and *allow_nan* is false.
         """
         calibration = self.map_calibration if heatmaps else None
         components, members, maps = member_scores(
@@ -121,7 +127,15 @@ class Detector:
         )
         score = mean(members)
         means = {name: mean([each[name] for each in components]) for name in components[0]}
-        p_values = self.calibration.p_values(score)
+        broken = ~np.isfinite(score)
+        if broken.any():
+            if not allow_nan:
+                raise DataError(
+                    f"scores are not finite: {broken.sum():,} of {len(score):,}",
+                    "the networks are broken: take another checkpoint, or train again",
+                )
+            score = np.where(broken, np.nan, score)
+        p_values = self.calibration.p_values(np.where(broken, -np.inf, score))
         if maps is not None and calibration is not None:
             maps = self._in_units(maps, calibration, fpr)
         return Scores(score, p_values, means, np.stack(members), maps)

@@ -9,11 +9,12 @@ from typing import Any
 
 from bigan_cli.atomic import write_text
 from bigan_cli.errors import RunDirectoryError
+from bigan_cli.formatting import one_line
 from bigan_cli.regular_files import read_regular_file
+from bigan_cli.storage.benchmark_schema import SCHEMA, parse_results
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.storage.strict_json import parse_json
 
-_SCHEMA = 1
+_LARGEST = 256_000_000  # bytes
 
 
 class BenchmarkDirectory:
@@ -42,23 +43,20 @@ class BenchmarkDirectory:
             RunDirectoryError: The folder holds something else, or the file is damaged.
         """
         try:
-            data = read_regular_file(self.results_file)
+            data = read_regular_file(self.results_file, _LARGEST)
         except FileNotFoundError:
             self._check_free()
             return None
         except OSError as error:
             raise RunDirectoryError(f"cannot read {self.results_file}: {error.strerror}") from error
         try:
-            found = parse_json(data)
-            whole = isinstance(found["cells"], list) and isinstance(found["settings"], dict)
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole or found.get("schema") != _SCHEMA:
+            return parse_results(data)
+        except ValueError as error:
             raise RunDirectoryError(
-                f"{self.results_file} is damaged, or not a result of bigan benchmark",
+                f"{self.results_file} is damaged, or not a result of bigan benchmark "
+                f"({one_line(str(error))})",
                 "remove it, or choose another output folder",
-            )
-        return dict(found)
+            ) from error
 
     def _check_free(self) -> None:
         """Refuse a folder that holds other files than those of a benchmark."""
@@ -81,7 +79,7 @@ class BenchmarkDirectory:
             table: CSV, a row for each cell.
             page: Markdown.
         """
-        text = json.dumps({"schema": _SCHEMA, **document}, indent=2, allow_nan=False)
+        text = json.dumps({"schema": SCHEMA, **document}, indent=2, allow_nan=False)
         write_text(self.results_file, text + "\n")
         write_text(self.table_file, table)
         write_text(self.page_file, page)

@@ -22,8 +22,9 @@ from bigan_cli.atomic import atomic_write
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import Architecture
 from bigan_cli.data.tiles import Tiling
-from bigan_cli.errors import PluginError
-from bigan_cli.model.lazy_init import build_uninitialized
+from bigan_cli.errors import PluginError, first_line, is_out_of_memory
+from bigan_cli.formatting import one_line
+from bigan_cli.model.lazy_init import MisfitError, build_uninitialized
 from bigan_cli.model.networks import Networks, heads_of
 from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.instances import make_architecture, make_component
@@ -44,6 +45,11 @@ from bigan_cli.storage.model_header import (
     read_model_file,
 )
 from bigan_cli.storage.model_region import load_roi, roi_tensors
+
+_TYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool),
+)
 
 
 def save_detector(
@@ -175,8 +181,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
         components = _load_components(stored, number, header, tensors, device, registry)
-        scores = tensors.get(f"members.{number}.cross_fitting")
-        cross_fitted = None if scores is None else CrossFittedScores(*scores.numpy())
+        cross_fitted = _cross_fitted(path, tensors.get(f"members.{number}.cross_fitting"))
         members.append(
             make_member(
                 networks,
@@ -191,12 +196,18 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
 
 
 def _tensors(file: ModelFile) -> dict[str, Tensor]:
-    """Return the tensors by name, on the CPU."""
+    """Return the tensors by name, on the CPU; all of them are of usual types, and finite."""
     try:
-        return dict(load(file.data))
+        tensors = dict(load(file.data))
     # The checksum matches, so this is no accident: what safetensors refuses, or hands to torch.
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise damaged(file.path, f"its tensors cannot be read: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise damaged(file.path, f"the tensor {name} is of type {tensor.dtype}")
+        if not bool(tensor.isfinite().all()):
+            raise damaged(file.path, f"the tensor {name} is not finite")
+    return tensors
 
 
 def _map_calibration(path: Path, tensors: Mapping[str, Tensor]) -> MapCalibration | None:
@@ -213,9 +224,15 @@ def _calibration_tensor(path: Path, tensors: Mapping[str, Tensor], name: str) ->
     values = tensors.get(f"calibration.{name}")
     if values is None or values.dtype != torch.float64 or values.dim() != 1 or not len(values):
         raise damaged(path, f"it has no calibration {name}")
-    if not bool(values.isfinite().all()):
-        raise damaged(path, f"its calibration {name} are not finite")
     return values
+
+
+def _cross_fitted(path: Path, rows: Tensor | None) -> CrossFittedScores | None:
+    if rows is None:
+        return None
+    if rows.dtype != torch.float64 or rows.dim() != 2 or len(rows) != 3:
+        raise damaged(path, "its scores of cross-fitting are no table")
+    return CrossFittedScores(*rows.numpy())
 
 
 def _load_networks(
@@ -225,17 +242,18 @@ def _load_networks(
     weights: Mapping[str, Tensor],
     device: torch.device,
 ) -> Networks:
-    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-        raise damaged(path, "its weights are not finite")
     shape, latent_dim = header.input_shape, header.config.model.latent_dim
-    networks = build_uninitialized(
-        architecture, shape, latent_dim, header.heads, header.cycle_discriminators
-    )
     try:
+        networks = build_uninitialized(
+            architecture, shape, latent_dim, header.heads, header.cycle_discriminators, weights
+        )
         networks.to(device).load_state_dict(weights)
-    except RuntimeError as error:
+    except (MisfitError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise PluginError(
-            f"{path} does not fit architecture '{architecture.name}' as it is installed here",
+            f"{path} does not fit architecture '{architecture.name}' as it is installed here: "
+            f"{one_line(first_line(error))}",
             "install the version of the plugin that the run was trained with",
         ) from error
     return networks.requires_grad_(requires_grad=False)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from bigan_cli import __version__
-from bigan_cli.config.schema import RunConfig
+from bigan_cli.config.schema import LARGEST_INPUT, RunConfig
 from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
@@ -38,6 +38,7 @@ SCHEMA: Final = 3
 
 _LARGEST_SIDE = 16_384
 _LARGEST_BATCH = 65_536
+_LARGEST_BATCH_PIXELS = 2**24  # 64 times the usual number
 _LARGEST_HEAD = 65_536
 _HUGE = 1e100  # beyond any value in single precision, and its square is finite
 _ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"
@@ -146,6 +147,11 @@ class ModelHeader(_Strict):
     def _fits_together(self) -> ModelHeader:
         if any(number >= len(self.class_names) for number in self.normal_classes):
             raise ValueError("normal_classes has a number without a name")
+        taken = self.input_shape
+        if max(taken.height, taken.width) > LARGEST_INPUT:
+            raise ValueError(f"no networks take images of {taken}")
+        if self.batch_size > max(1, _LARGEST_BATCH_PIXELS // (taken.height * taken.width)):
+            raise ValueError(f"batch_size {self.batch_size} is too large for images of {taken}")
         if len({tuple(member.components) for member in self.members}) > 1:
             raise ValueError("members have different components")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def read_training_state(path: Path) -> dict[str, Any]:
             f"{path} is damaged: its checksum does not match its contents", restart
         )
     try:
+        _check_archive(data)
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         # PyTorch reports what it cannot load in many ways.
@@ -60,6 +62,13 @@ def read_training_state(path: Path) -> dict[str, Any]:
             f"{path} cannot be loaded ({type(error).__name__})", restart
         ) from error
     return state
+
+
+def _check_archive(data: memoryview) -> None:
+    """Refuse an archive with compressed entries, which could be far larger than the file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed")
 
 
 def _checksum(data: memoryview) -> bytes:

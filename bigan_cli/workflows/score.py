@@ -53,6 +53,7 @@ class ScoreResult:
         scored: How many images have a score, those of an earlier call included.
         resumed: How many of them an earlier call had scored.
         skipped: How many inputs could not be read or scored; each has a row.
+        not_finite: How many of them have a score that is not finite, which no image should have.
         anomalies: How many images are labelled anomalous.
         conversions: Description of a conversion to the model's shape -> how many images.
     """
@@ -66,6 +67,7 @@ class ScoreResult:
     scored: int
     resumed: int
     skipped: int
+    not_finite: int
     anomalies: int
     conversions: Mapping[str, int]
 
@@ -169,6 +171,7 @@ def score_files(
         scored=counts.scored,
         resumed=earlier.scored,
         skipped=counts.skipped,
+        not_finite=counts.not_finite,
         anomalies=counts.anomalies,
         conversions=dict(counts.conversions),
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bigan_cli.scoring.detector import Detector
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+_NOT_FINITE = "the score is not finite"
 # More warnings about single files are not useful; every input has its row.
 _MOST_WARNINGS = 20
 
@@ -41,6 +42,7 @@ class Counts:
 
     scored: int = 0
     skipped: int = 0
+    not_finite: int = 0
     anomalies: int = 0
     conversions: Counter[str] = field(default_factory=Counter)
 
@@ -136,7 +138,7 @@ def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) 
         return [
             (ScoreRow(path_text(image.path), error=image.error), image, None) for image in batch
         ]
-    scores = detector.score(np.stack(pixels), heatmaps=True, fpr=rule.fpr)
+    scores = detector.score(np.stack(pixels), heatmaps=True, fpr=rule.fpr, allow_nan=True)
     anomalous = detector.predict(scores, rule.fpr, rule.threshold)
     table = np.stack([scores.score, scores.p_value, *scores.components.values()], axis=1)
     maps = [None] * len(pixels) if scores.heatmaps is None else list(scores.heatmaps)
@@ -149,7 +151,7 @@ def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) 
             continue
         (score, p_value, *values), anomaly, heat = next(scored)
         if not all(map(math.isfinite, (score, *values))):
-            rows.append((ScoreRow(path, error="the score is not finite"), image, None))
+            rows.append((ScoreRow(path, error=_NOT_FINITE), image, None))
             continue
         components = dict(zip(scores.components, values, strict=True))
         label = ANOMALY if anomaly else NORMAL
@@ -185,10 +187,12 @@ def _with_regions(
 def _skip(row: ScoreRow, counts: Counts, callbacks: Callbacks, *, strict: bool) -> None:
     path = one_line(row.path)
     if strict:
+        failed = "score" if row.error == _NOT_FINITE else "read"
         raise DataError(
-            f"cannot read {path}: {row.error}", "'strict=True' ends at the first of these"
+            f"cannot {failed} {path}: {row.error}", "'strict=True' ends at the first of these"
         )
     counts.skipped += 1
+    counts.not_finite += row.error == _NOT_FINITE
     if counts.skipped <= _MOST_WARNINGS:
         callbacks.warn(f"skipped {path}: {row.error}")
     if counts.skipped == _MOST_WARNINGS:

@@ -91,12 +91,18 @@ def check_result(result: ScoreResult, *, fail_on_anomaly: bool) -> None:
     """Raise the error that sets the exit code: an anomaly outweighs a skipped input.
 
     Raises:
-        DataError: No input could be read.
+        DataError: No input could be read, or a score is not finite.
         GateFailed: There is an anomaly, and *fail_on_anomaly*.
         SomeInputsSkipped: Some inputs could not be read.
     """
     if result.status == "interrupted":
         raise KeyboardInterrupt
+    if result.not_finite:
+        raise DataError(
+            f"{count(result.not_finite, 'image')} of {result.scored + result.skipped:,} have a "
+            "score that is not finite",
+            "the networks are broken: take another checkpoint, or train again",
+        )
     if not result.scored:
         raise DataError(none_readable(result.skipped))
     if fail_on_anomaly and result.anomalies:
