@@ -37,8 +37,8 @@ FORMAT = "bigan-model"
 SCHEMA: Final = 3
 
 _LARGEST_SIDE = 16_384
-_LARGEST_BATCH = 65_536
-_LARGEST_BATCH_PIXELS = 2**24  # 64 times the usual number
+_LARGEST_BATCH = 1024  # 16 times the usual number
+_LARGEST_BATCH_PIXELS = 2**22  # likewise
 _LARGEST_HEAD = 65_536
 _HUGE = 1e100  # beyond any value in single precision, and its square is finite
 _ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"

@@ -11,8 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from bigan_cli.scoring.ensemble_member import EnsembleMember
 
 COMPONENTS = {"reconstruction", "discriminator", "distortion"}
 
@@ -281,6 +284,28 @@ def test_a_damaged_model_file_is_told_in_one_line(bigan, trained, pictures, tmp_
 
 
 # Images of other kinds
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_score_that_is_not_finite_has_a_row_and_ends_nothing(
+    score, pictures, monkeypatch, broken
+):
+    combine = EnsembleMember.combine
+
+    def first_is_broken(member, components):
+        scores = combine(member, components)
+        scores[0] = broken
+        return scores
+
+    monkeypatch.setattr(EnsembleMember, "combine", first_is_broken)
+    files = sorted(pictures.glob("*.png"))[:5]
+    for words in ((), ("--json",)):
+        done = score(*files, *words)
+        assert done.code == 1
+        assert len(done.lines) == (5 if words else 6)
+        assert "the score is not finite" in done.lines[0 if words else 1]
+        assert "1 image of 5 have a score that is not finite" in done.err
+        assert "nan" not in done.out.lower().replace("components", "")
 
 
 def test_conversions_are_told_once(score, tmp_path):

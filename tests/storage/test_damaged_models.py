@@ -225,6 +225,7 @@ def test_headers_with_other_values_are_refused_or_harmless(model, tmp_path, pixe
     [
         (("batch_size",), -1),
         (("batch_size",), 10**12),
+        (("batch_size",), 60_000),
         (("batch_size",), True),
         (("default_fpr",), 2),
         (("image_shape", "height"), 10**9),
@@ -281,8 +282,46 @@ def test_calibration_scores_are_checked(model, tmp_path, pixels, name, tensor):
     if tensor is not None:
         tensors[name] = tensor
     data = insert_checksum(sealable(header_of(model), tensors))
-    with pytest.raises(DataError, match="calibration scores"):
+    with pytest.raises(DataError, match=r"calibration.scores"):
         scores_of(tmp_path / "model.safetensors", data, pixels)
+
+
+@pytest.mark.parametrize("change", ["one point", "narrow bank", "float8", "complex"])
+def test_fitted_tensors_that_do_not_fit_are_refused(model, tmp_path, pixels, change):
+    tensors = load(model)
+    name = "members.0.fitted.latent_neighbours.bank"
+    bank = tensors[name]
+    tensors[name] = {
+        "one point": bank[0].clone(),
+        "narrow bank": bank[:, :-1].contiguous(),
+        "float8": bank.to(torch.float8_e4m3fn),
+        "complex": bank.to(torch.complex64),
+    }[change]
+    data = insert_checksum(sealable(header_of(model), tensors))
+    with pytest.raises(DataError, match="latent_neighbours"):
+        scores_of(tmp_path / "model.safetensors", data, pixels[:2])
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "size"),
+    [
+        ("model", "latent_dim", 4096),
+        ("options", "feature_maps_gen", 512),
+        ("options", "feature_maps_disc", 512),
+    ],
+)
+def test_networks_larger_than_their_weights_are_not_built(
+    model, tmp_path, pixels, table, key, size, monkeypatch
+):
+    header = header_of(model)
+    config = header["config"]["model"]
+    (config if table == "model" else config["options"])[key] = size
+    allocated = []
+    monkeypatch.setattr(torch.nn.Linear, "forward", lambda *_: allocated.append(1))
+    data = insert_checksum(sealable(header, load(model)))
+    with pytest.raises(BiganError, match="does not fit architecture 'dcgan'"):
+        scores_of(tmp_path / "model.safetensors", data, pixels[:2])
+    assert not allocated
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])

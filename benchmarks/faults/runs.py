@@ -1,0 +1,168 @@
+"""Damaged run directories: every command ends in one clear line, at once, and changes nothing.
+
+A file of a finished run is damaged (bits, cuts, values of other types), replaced by a named pipe,
+a folder or a link, or removed; then a command is run. A resumed training that succeeds must end
+with the weights of an undamaged run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import sweep
+
+FILES = (
+    *("run.json", "config.toml", "files.txt", "stats/metrics.jsonl", "stats/evaluation.json"),
+    *("models/training-state.pt", "models/best.safetensors", "models/epoch-0000.safetensors"),
+    *("models/last.safetensors", "reconstruction/comparison/epoch-0001.png"),
+)
+KINDS = ("bytes", "value", "pipe", "folder", "link to nothing", "link to itself", "removed", "huge")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the sweep."""
+    options = sweep.arguments(__doc__, 2000).parse_args(words)
+    started, tally = time.monotonic(), sweep.Tally("damaged runs")
+    with sweep.scratch() as folder:
+        sweep.warm_up()
+        whole = sweep.train_small(folder / "whole")
+        sweep.bigan("evaluate", "--run", whole)
+        longer = Path(shutil.copytree(whole, folder / "longer"))
+        sweep.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
+        (picture,) = sweep.write_digits(folder / "pictures", 1)
+        expected = {True: _weights(longer), False: _weights(whole)}
+        for _, rng in sweep.cases(options):
+            _case(whole, folder / "run", picture, expected, rng, tally)
+    return tally.report(options, started)
+
+
+def _case(
+    whole: Path,
+    run: Path,
+    picture: Path,
+    expected: dict[bool, dict[str, bytes]],
+    rng: random.Random,
+    tally: sweep.Tally,
+) -> None:
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(whole, run)
+    name = rng.choice(FILES[:6] if rng.random() < 0.8 else FILES)
+    kind = rng.choice(KINDS[2:]) if rng.random() < 0.15 else rng.choice(KINDS[:2])
+    path = run / name
+    what = _damage(path, kind, rng)
+    command = _command(run, picture, rng)
+    done = sweep.bigan(*command)
+    case = f"{name} {what}: {' '.join(map(str, command))}\n{done.err[-700:]}"
+    outcome = done.problem()
+    if not outcome and done.code == 0:
+        outcome = "worked"
+        # A changed configuration, or a changed state with a valid checksum, is another training.
+        other = name == "config.toml" or (kind == "value" and path.suffix == ".pt")
+        resumed = "--resume" in command and not other
+        if resumed and _weights(run) != expected["--epochs" in command]:
+            outcome = "other weights without a word"
+    good = {"": "refused" if done.code != 4 else "worked", "worked": "worked"}
+    tally.add(f"{name}, {kind}", good.get(outcome, outcome), case, fault=outcome not in good)
+
+
+def _command(run: Path, picture: Path, rng: random.Random) -> tuple[object, ...]:
+    return rng.choice(
+        (
+            ("-q", "train", "--resume", "--epochs", 3, "--save-dir", run),
+            ("-q", "train", "--resume", "--save-dir", run),
+            ("-q", "train", *sweep.SMALL, "--save-dir", run),
+            ("-q", "evaluate", "--run", run),
+            ("-q", "animate", "--run", run),
+            ("-q", "reconstruct", "--run", run),
+            ("-q", "score", picture, "--run", run),
+            ("-q", "config", "show", "-c", run / "config.toml"),
+            ("-q", "config", "check", run / "config.toml"),
+        )
+    )
+
+
+def _damage(path: Path, kind: str, rng: random.Random) -> str:
+    data = path.read_bytes()
+    text = path.suffix in (".json", ".jsonl", ".toml")
+    if kind == "value" and text:
+        return _change_value(path, rng)
+    if kind == "value" and path.suffix == ".pt":
+        return _change_state(path, rng)
+    if kind in ("bytes", "value"):
+        path.write_bytes(sweep.damaged(data, rng))
+        return "damaged"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link to nothing":
+        path.symlink_to("nowhere")
+    elif kind == "link to itself":
+        path.symlink_to(path.name)
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(10**12)  # a hole: no disk is needed
+    return kind
+
+
+def _change_value(path: Path, rng: random.Random) -> str:
+    if path.suffix == ".toml":
+        import tomli
+        import tomli_w
+
+        document: Any = tomli.loads(path.read_text(encoding="utf-8"))
+    else:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text.splitlines()[0] if path.suffix == ".jsonl" else text)
+    keys = sweep.change_value(document, rng)
+    if path.suffix == ".toml":
+        try:
+            path.write_text(tomli_w.dumps(document), encoding="utf-8")
+        except (TypeError, ValueError, AttributeError):  # null, which TOML has not
+            path.write_bytes(sweep.damaged(path.read_bytes(), rng))
+    else:
+        path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    return str(keys)
+
+
+def _change_state(path: Path, rng: random.Random) -> str:
+    """Change a value of the training state and give it a valid checksum."""
+    import torch
+
+    from bigan_cli.storage.training_state import read_training_state, write_training_state
+
+    state: Any = read_training_state(path)
+    keys, inner = [], state
+    while isinstance(inner, dict | list) and inner:
+        key = rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+        keys.append(key)
+        parent, inner = inner, inner[key]
+        if rng.random() < 0.2:
+            break
+    tensors = (torch.zeros(3), torch.zeros(0), torch.full((2, 2), float("nan")), torch.zeros(1, 1))
+    strange = [value for value in sweep.STRANGE if value is not None]
+    parent[keys[-1]] = rng.choice((*tensors, *strange, None))
+    write_training_state(path, state)
+    return str(keys)
+
+
+def _weights(run: Path) -> dict[str, bytes]:
+    from safetensors.numpy import load_file
+
+    try:
+        found = load_file(run / "models" / "last.safetensors")
+    except Exception:  # noqa: BLE001  it was damaged
+        return {}
+    return {name: value.tobytes() for name, value in found.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
