@@ -164,10 +164,10 @@ def _refuse_contradictions(config: DataConfig) -> None:
         raise UsageError("inlier and outlier cannot both be given", "all other classes are implied")
     if config.protocol == "leave-one-out" and not config.outlier:
         wrong = "takes no inlier" if config.inlier else "needs an anomalous class"
-        raise UsageError(f"protocol leave-one-out {wrong}", "name it with --outlier")
+        raise UsageError(f"protocol leave-one-out {wrong}", "name it with 'data.outlier'")
     if config.protocol in ("one-class", "folder") and config.outlier:
         raise UsageError(
-            f"protocol {config.protocol} takes no outlier", "--inlier names the normal classes"
+            f"protocol {config.protocol} takes no outlier", "'data.inlier' names the normal classes"
         )
 
 

@@ -38,9 +38,9 @@ def refuse_suspect_subfolders(choice: Choice, folder: Path, images: Sequence[Pat
         ]
         says = "masks" if Role.MASKS in found else "anomalies"
         if found & SUSPECT:
-            says = f"but the name of {part.relative_to(choice.root)} speaks of {says}"
+            says = f"but the name of {part.relative_to(choice.root)} suggests {says}"
         elif Role.NORMAL in found and others:
-            says = f"and {part.relative_to(choice.root)} lies beside {', '.join(others)}"
+            says = f"and {part.relative_to(choice.root)} is next to {', '.join(others)}"
         else:
             continue
         raise DataError(
@@ -73,14 +73,14 @@ def refuse_telling_names(
         raise DataError(
             f"{folder} has a folder {' and '.join(normal)} beside "
             f"{', '.join(others)}: are all of these normal?",
-            f"--set data.options.layout=defects if only {' and '.join(normal)} is, "
-            "--set data.options.layout=normal if all are",
+            f"'data.options.layout=defects' if only {' and '.join(normal)} is, "
+            "'data.options.layout=normal' if all are",
         )
     if anomalous:
         unknown = [name for name in roles if name not in anomalous]
         raise DataError(
-            f"{folder} has a folder {anomalous[0]}, whose name speaks of anomalies: "
+            f"{folder} has a folder {anomalous[0]}, whose name suggests anomalies: "
             "which images are normal?",
-            f"--set data.options.normal={unknown[0] if unknown else 'NAME'} names their "
-            "folder, --set data.options.layout=normal takes all as normal",
+            f"'data.options.normal={unknown[0] if unknown else 'NAME'}' names their "
+            "folder, 'data.options.layout=normal' takes all as normal",
         )

@@ -164,15 +164,15 @@ class Reader:
         choice.refuse_unknown(Role.NORMAL)
         unknown = [child.name for child in children if not choice.roles(child) & SUSPECT]
         suspect = [child.name for child in children if child.name not in unknown]
-        told = choice.names_any or choice.layout == "defects"
-        if (choice.names_any and unknown) or (len(unknown) == 1 and (told or not suspect)):
+        stated = choice.names_any or choice.layout == "defects"
+        if (choice.names_any and unknown) or (len(unknown) == 1 and (stated or not suspect)):
             return unknown
         if not suspect and choice.layout != "defects":
             return None
         names = ", ".join(child.name for child in children)
         raise DataError(
             f"which of {names} is normal? "
-            + (f"the name of {train.folder / suspect[0]} speaks of anomalies" if suspect else ""),
+            + (f"the name of {train.folder / suspect[0]} suggests anomalies" if suspect else ""),
             f"data.options.normal={unknown[0] if unknown else 'NAME'} says it; "
             "data.options.layout=normal takes all images as normal",
         )

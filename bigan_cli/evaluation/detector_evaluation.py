@@ -143,7 +143,7 @@ class Evaluation:
 
     Attributes:
         images: Number of test images.
-        normals: Number of normal ones.
+        normal_images: Number of normal ones.
         anomalies: Number of anomalies.
         prevalence: Share of anomalies, the average precision of a random ranking; None for an
             empty test set.
@@ -152,7 +152,7 @@ class Evaluation:
         gain: AUROC trained minus untrained, with the interval of the paired bootstrap.
         operating_point: Rates at the calibrated threshold.
         classes: The classes that occur, in the order of the labels.
-        quantiles: ``calibration``, ``normals`` and ``anomalies`` -> quantile -> score; None
+        quantiles: ``calibration``, ``normal_images`` and ``anomalies`` -> quantile -> score; None
             without such images.
         distinct_scores: Number of distinct scores; few of them for many images indicate that the
             networks have collapsed.
@@ -164,7 +164,7 @@ class Evaluation:
     """
 
     images: int
-    normals: int
+    normal_images: int
     anomalies: int
     prevalence: float | None
     trained: Ranking
@@ -218,12 +218,12 @@ def evaluate(  # noqa: PLR0913  plain arrays
     drawn_untrained = None
     if untrained is not None:
         drawn_untrained = bootstrap(outlier, untrained.score, seed=seed)
-    normals = int((~outlier).sum())
+    normal_images = int((~outlier).sum())
     return Evaluation(
         images=len(outlier),
-        normals=normals,
-        anomalies=len(outlier) - normals,
-        prevalence=1 - normals / len(outlier) if len(outlier) else None,
+        normal_images=normal_images,
+        anomalies=len(outlier) - normal_images,
+        prevalence=1 - normal_images / len(outlier) if len(outlier) else None,
         trained=_ranking(outlier, trained, drawn),
         untrained=None if untrained is None else _ranking(outlier, untrained, drawn_untrained),
         gain=_gain(outlier, trained, untrained, drawn, drawn_untrained),
@@ -231,7 +231,7 @@ def evaluate(  # noqa: PLR0913  plain arrays
         classes=_classes(outlier, labels, class_names, trained.score, flagged, seed),
         quantiles={
             "calibration": quantiles(calibration.scores, QUANTILES),
-            "normals": quantiles(trained.score[~outlier], QUANTILES),
+            "normal_images": quantiles(trained.score[~outlier], QUANTILES),
             "anomalies": quantiles(trained.score[outlier], QUANTILES),
         },
         distinct_scores=len(np.unique(trained.score)),

@@ -71,12 +71,12 @@ class MemberFigures:
     Attributes:
         auroc: AUROC of each member's score, in the order of the members.
         mean: Their mean.
-        spread: Their sample standard deviation (divisor M - 1): the effect of the seed alone.
+        standard_deviation: That of the sample (divisor M - 1): the effect of the seed alone.
     """
 
     auroc: tuple[float, ...]
     mean: float
-    spread: float
+    standard_deviation: float
 
 
 def auroc(outlier: ArrayLike, scores: ArrayLike) -> float | None:
@@ -124,9 +124,9 @@ def recall_at(outlier: ArrayLike, scores: ArrayLike, fpr: float) -> float | None
     return float((values[truth] > normal[allowed]).mean())
 
 
-def _allowed(fpr: float, normals: int) -> int:
-    """Return how many of *normals* images may be flagged at a rate of *fpr*."""
-    return math.floor(fpr * normals + 1e-9)  # 0.29 * 100 is below 29
+def _allowed(fpr: float, normal_images: int) -> int:
+    """Return how many of *normal_images* may be flagged at a rate of *fpr*."""
+    return math.floor(fpr * normal_images + 1e-9)  # 0.29 * 100 is below 29
 
 
 def bootstrap(

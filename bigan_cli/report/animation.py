@@ -75,12 +75,12 @@ def save_animation(path: Path, film: FrameSequence, fps: float = 2.0) -> float:
         raise UsageError(
             f"the frames would be {film.size[0]}x{film.size[1]} pixels; "
             f"{suffix} allows {largest} a side",
-            "use a smaller --scale",
+            "choose a smaller 'scale=FACTOR'",
         )
     if film.size[0] * film.size[1] > _LARGEST_AREA:
         raise UsageError(
             f"the frames would be {film.size[0]}x{film.size[1]} pixels, more than memory holds",
-            "use a smaller --scale",
+            "choose a smaller 'scale=FACTOR'",
         )
     with atomic_write(path) as stream:
         return _WRITERS[suffix](cast("BinaryIO", stream), film, fps)

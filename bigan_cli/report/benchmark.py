@@ -31,17 +31,18 @@ class Figure:
 
     Attributes:
         mean: Mean over the seeds.
-        spread: Their standard deviation; None for a single one.
+        standard_deviation: Of the seeds; None for a single one.
         count: Number of seeds.
     """
 
     mean: float
-    spread: float | None
+    standard_deviation: float | None
     count: int
 
     def __str__(self) -> str:
-        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
-        return f"{self.mean:.3f}{spread}"
+        if self.standard_deviation is None:
+            return f"{self.mean:.3f}"
+        return f"{self.mean:.3f} ± {self.standard_deviation:.3f}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Table:
         metric: A key of :data:`METRICS`.
         columns: Detectors: the networks, trained and untrained, then the baselines.
         rows: Class -> one figure per column, None if missing.
-        mean: The mean over all classes; its spread is that of the seeds' means.
+        mean: The mean over all classes; its standard deviation is that of the seeds' means.
     """
 
     dataset: str
@@ -164,12 +165,12 @@ def _figure(values: Iterable[float]) -> Figure | None:
     found = list(values)
     if not found:
         return None
-    spread = statistics.stdev(found) if len(found) > 1 else None
-    return Figure(statistics.fmean(found), spread, len(found))
+    deviation = statistics.stdev(found) if len(found) > 1 else None
+    return Figure(statistics.fmean(found), deviation, len(found))
 
 
 def _mean(by_class: Mapping[str, Mapping[int, float]]) -> Figure | None:
-    """Return the mean over the classes, with the spread of the seeds that have all of them.
+    """Return the mean over the classes, and its standard deviation over the seeds with all classes.
 
     None if a class has no figure: a mean over the others would be misleading.
     """

@@ -50,7 +50,7 @@ def metric_warnings(result: Evaluation) -> Iterator[str]:
             f"training did not improve significantly on the untrained network: AUROC "
             f"{gain.value:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
         )
-    few = min(result.normals, result.anomalies)
+    few = min(result.normal_images, result.anomalies)
     if area and few < _FEW:
         kind = ("anomaly", "anomalies") if few == result.anomalies else ("normal image",)
         yield (

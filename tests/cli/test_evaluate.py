@@ -322,7 +322,7 @@ def test_own_images_on_defects_found_later(evaluate, own_run, write_digits, tmp_
     assert done.code == 0
     document = strict_json(done.out)
     normals = len(list((tmp_path / "good").iterdir()))
-    assert (document["normals"], document["anomalies"]) == (normals, 50)
+    assert (document["normal_images"], document["anomalies"]) == (normals, 50)
     assert document["trained"]["auroc"] is not None
     assert [each["name"] for each in document["classes"]] == ["good", "wrong"]
     assert (own_run / "stats" / "folder" / "roc.png").exists()

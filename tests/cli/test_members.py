@@ -76,7 +76,7 @@ def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
     members = document["members"]
     assert len(members["auroc"]) == 2
     assert members["mean"] == pytest.approx(np.mean(members["auroc"]))
-    assert members["spread"] == pytest.approx(np.std(members["auroc"], ddof=1))
+    assert members["standard_deviation"] == pytest.approx(np.std(members["auroc"], ddof=1))
     point = document["operating_point"]
     assert point["observed_fpr"]["low"] < point["expected_fpr"]["high"]
     assert point["observed_fpr"]["high"] > point["expected_fpr"]["low"]

@@ -16,6 +16,6 @@ def test_mnist_from_training_to_evaluation(bigan, real_data, tmp_path):
     told = bigan("evaluate", "--run", run, "--json")
     assert told.code == 0, told.err
     evaluation = json.loads(told.out)
-    assert (evaluation["normals"], evaluation["anomalies"]) == (980, 420)
+    assert (evaluation["normal_images"], evaluation["anomalies"]) == (980, 420)
     assert evaluation["trained"]["auroc"]["value"] > 0.95
     assert evaluation["untrained"]["auroc"]["value"] > 0.5

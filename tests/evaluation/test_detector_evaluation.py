@@ -49,7 +49,7 @@ def test_a_good_detector_on_both_kinds(calibration: Calibration) -> None:
     result = evaluate(
         outlier, labels, NAMES, scores_of(score), calibration, 0.05, untrained=scores_of(noise)
     )
-    assert (result.images, result.normals, result.anomalies) == (300, 200, 100)
+    assert (result.images, result.normal_images, result.anomalies) == (300, 200, 100)
     assert result.prevalence == pytest.approx(1 / 3)
     trained, untrained, gain = result.trained, result.untrained, result.gain
     assert trained.auroc is not None
@@ -93,7 +93,7 @@ def test_without_anomalies_there_is_no_auroc_but_a_calibrated_threshold(
     assert point.observed_fpr is not None
     assert point.observed_tpr is None
     assert point.precision is None
-    assert result.quantiles["normals"] is not None
+    assert result.quantiles["normal_images"] is not None
     assert result.quantiles["anomalies"] is None
     json.dumps(result.as_dict(), allow_nan=False)
 

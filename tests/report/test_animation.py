@@ -384,7 +384,7 @@ def test_frames_too_large_for_the_format_are_refused(tmp_path: Path) -> None:
     film = film_of(folder_of(tmp_path / "true", {1: RED}, (17_000, 8)))
     with pytest.raises(UsageError, match="16383 a side") as caught:
         save_animation(tmp_path / "film.webp", film)
-    assert "--scale" in caught.value.hint
+    assert "'scale=FACTOR'" in caught.value.hint
     save_animation(tmp_path / "film.gif", film)
     film = film_of(folder_of(tmp_path / "fake", {1: RED}, (900, 800)), scale=10)
     with pytest.raises(UsageError, match="more than memory holds"):

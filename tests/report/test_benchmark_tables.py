@@ -54,10 +54,10 @@ def test_means_and_spreads_over_seeds_and_classes():
     (table,) = tables(GRID)
     assert table.columns == ("bigan", "untrained")
     a, b = (table.rows[name][0] for name in "ab")
-    assert (a.mean, a.spread, a.count) == pytest.approx((0.6, 0.1414, 2), abs=1e-4)
-    assert (b.mean, b.spread, b.count) == pytest.approx((0.8, 0.1414, 2), abs=1e-4)
+    assert (a.mean, a.standard_deviation, a.count) == pytest.approx((0.6, 0.1414, 2), abs=1e-4)
+    assert (b.mean, b.standard_deviation, b.count) == pytest.approx((0.8, 0.1414, 2), abs=1e-4)
     # Over the seeds' means, which are 0.7 both: classes that differ are no noise.
-    assert (table.mean[0].mean, table.mean[0].spread) == pytest.approx((0.7, 0))
+    assert (table.mean[0].mean, table.mean[0].standard_deviation) == pytest.approx((0.7, 0))
 
 
 def test_a_seed_that_lacks_a_class_does_not_shift_the_mean():
@@ -68,7 +68,7 @@ def test_a_seed_that_lacks_a_class_does_not_shift_the_mean():
 
 def test_no_seed_with_all_classes_gives_a_mean_without_spread():
     (table,) = tables([row("a", 0, 0.5), row("b", 1, 0.9)])
-    assert (table.mean[0].mean, table.mean[0].spread) == (0.7, None)
+    assert (table.mean[0].mean, table.mean[0].standard_deviation) == (0.7, None)
 
 
 def test_a_class_that_failed_leaves_no_mean_of_the_others():

@@ -16,7 +16,7 @@ COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 
 def figures_table(result: Evaluation) -> Iterator[tuple[object, ...]]:
     """Yield the cells of each row of :data:`COLUMNS`; the last says what was counted."""
-    both = f"{result.normals:,} normal, {result.anomalies:,} anomalous"
+    both = f"{result.normal_images:,} normal, {result.anomalies:,} anomalous"
     yield from _ranking_rows(result.trained, "", both)
     if result.untrained is not None:
         yield from _ranking_rows(result.untrained, " untrained", both)
@@ -77,7 +77,10 @@ def _member_rows(result: Evaluation, of: str) -> Iterator[tuple[object, ...]]:
     members = count(len(result.members.auroc), "member")
     yield "AUROC of single members, mean", f"{result.members.mean:.4f}", None, None, members
     yield (
-        *("AUROC of single members, standard deviation", f"{result.members.spread:.4f}"),
+        *(
+            "AUROC of single members, standard deviation",
+            f"{result.members.standard_deviation:.4f}",
+        ),
         *(None, None, members),
     )
 
@@ -103,7 +106,7 @@ def _pixel_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
 def _quantile_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
     sizes = {
         "calibration": result.operating_point.calibration_images,
-        "normals": result.normals,
+        "normal_images": result.normal_images,
         "anomalies": result.anomalies,
     }
     for group, values in result.quantiles.items():
