@@ -24,7 +24,7 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class ChildError(RuntimeError):
-    """A process of a benchmark failed; the message holds the end of what it told."""
+    """A process of a benchmark failed; the message has the end of its output."""
 
 
 @dataclass(frozen=True)

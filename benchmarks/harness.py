@@ -190,7 +190,7 @@ class Benchmark:
         """Print the result, write its files, and return the exit code.
 
         A quick run is no result: it writes files only where ``--output`` says so. A target
-        that was missed is told in the files and is no failure of the benchmark.
+        that was missed is reported in the files and is no failure of the benchmark.
         """
         document = self.document()
         text = as_markdown(document)
@@ -211,6 +211,6 @@ def describe(values: list[float]) -> dict[str, Any]:
 
 
 def _command() -> str:
-    """Return the command line; where files of this machine lie is nobody's concern."""
+    """Return the command line; without the paths of this machine."""
     words = [word if not Path(word).is_absolute() else "DIR" for word in sys.argv[1:]]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])

@@ -1,6 +1,6 @@
 """Quality in faster arithmetic: AUROC of MNIST classes for several seeds and variants.
 
-A variant is good where it ends within the spread that another seed makes anyway.
+A variant is good if its result is within the range of other seeds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How soon the command line answers, against what it cannot do without.
 
-Commands that need no network are held against ``python -c "import typer"``; the first score of
+Commands that need no network are compared with ``python -c "import typer"``; the first score of
 a trained run against ``python -c "import torch"``.
 """
 

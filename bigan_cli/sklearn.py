@@ -21,7 +21,7 @@ from bigan_cli.workflows.fit_images import fit_images
 
 _PADDING = 128
 # Where the smallest and the largest value of a feature in fit are put, so that values beyond
-# them can be told apart.
+# them can be distinguished.
 _FEATURE_RANGE = (64.0, 191.0)
 
 

@@ -37,7 +37,7 @@ class ScoreResult:
         p_value: float64 ``[N]``, in (0, 1]: how rare such a score is among normal images.
         components: Name -> float64 ``[N]``, the standardised score components.
         maps: float32 ``[N, H, W]`` at the networks' size, where each image is anomalous; None
-            unless asked for.
+            unless requested.
     """
 
     names: tuple[str, ...]

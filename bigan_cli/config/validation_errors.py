@@ -147,7 +147,7 @@ def _is_number(text: str) -> bool:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return the first problem in short, for files that are not written by hand."""
+    """Return the first problem in short, for generated files."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, problem["loc"]))
     return f"{where}: {problem['msg']}" if where else problem["msg"]

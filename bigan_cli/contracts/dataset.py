@@ -108,7 +108,7 @@ class Dataset(ABC):
         Args:
             root: The folder with the data, if given.
             architecture: The architecture that the user chose, or None.
-            tile: The side of the tiles that the user asked for, or None; with it, images are best
+            tile: The side of the tiles that the user chose, or None; with it, images are best
                 left at their own size.
         """
         return cls.preset, ""

@@ -166,7 +166,7 @@ class DeepSamples:
         values = self.read(box)
         low, high = int(values.min()), int(values.max())
         if low < 0 or high > self.white:
-            raise UnreadableImage(f"values {low} to {high} lie outside 0 to {self.white}")
+            raise UnreadableImage(f"values {low} to {high} are outside 0 to {self.white}")
         self.highest = max(self.highest, high)
         eight = scaled_to_eight(values, self.white)
         image = as_image(255 - eight if self.inverted else eight, self.mode)

@@ -166,7 +166,7 @@ class Tiles:
         return tiles
 
     def sample(self, pixels: int, seed: int) -> Tiles:
-        """Return tiles of about so many *pixels* in all.
+        """Return tiles of about *pixels* pixels in total.
 
         They are chosen at random, as many of each image, and at least one.
         """

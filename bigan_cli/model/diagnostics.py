@@ -4,7 +4,7 @@ The losses of a GAN do not show these: D's loss is as low where D has won as whe
 to learn. The outputs of the networks for a fixed batch do. They are computed once an epoch, with
 the averaged networks, which also score images.
 
-The thresholds lie between the values of healthy and of failed runs, measured on the averaged
+The thresholds are between the values of healthy and of failed runs, measured on the averaged
 networks on the digits (one, five and nine classes normal; hinge and logistic loss, with and
 without the cycles, 4 and 32 maps), on every class of MNIST and on four of CIFAR-10; *plain* is
 without the two cycles:

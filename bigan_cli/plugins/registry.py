@@ -265,7 +265,7 @@ class Registry:
             yield f"{near} {lists}" if near else lists
         if self.disabled and not near:
             yield f"{SWITCH} disables {join_words(map(str, self.disabled))}"
-        # Files that a run names beside the one asked for here.
+        # Files that a run names, besides the one requested here.
         local = [plugin for plugin in self.broken if plugin.is_local]
         if local:
             elsewhere = "" if any(plugin.unnamed for plugin in local) else f"; {_ELSEWHERE}"

@@ -140,11 +140,11 @@ def calibration_promise(*, cross_fitted: bool) -> str:
     """Return what holds for the false-positive rate, in one sentence."""
     if not cross_fitted:
         return (
-            "at most the rate asked for, on average over calibration sets, whatever the networks: "
+            "at most the requested rate, on average over calibration sets, whatever the networks: "
             "split conformal"
         )
     return (
-        "about the rate asked for, as long as leaving out a fold of the images changes scores "
+        "about the requested rate, as long as leaving out a fold of the images changes scores "
         "little; without a bound for the worst case, which held-out images have and CV+ (twice "
         "the rate) would have with the networks of all folds"
     )

@@ -27,7 +27,7 @@ class Scores:
         components: Name -> float64 ``[N]``, each component standardised as in the score.
         members: float64 ``[M, N]``, the score of each member alone; their mean is the score.
         heatmaps: float32 ``[N, H, W]``, see :meth:`Detector.heatmaps`; None if they were not
-            asked for, or if no component has heatmaps.
+            requested, or if no component has heatmaps.
     """
 
     score: NDArray[np.float64]

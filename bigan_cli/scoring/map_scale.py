@@ -1,4 +1,4 @@
-"""Maps of a component on the scale of normal images, position by position."""
+"""Standardisation of a component's maps over normal images, position by position."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _EXTREME_PORTION = 0.03
 class MapScale:
     """Location and scale of a component's map at every position, over normal images.
 
-    What is usual differs from position to position: an edge of the part is reconstructed worse than
-    its middle, in every image.
+    Normal values differ from position to position: an edge of the part is reconstructed worse
+    than its middle, in every image.
 
     Attributes:
         location: float32 ``[h, w]``.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Distances to so many others are averaged, so that one copy does not make an image ordinary.
+# Distances to this many others are averaged, so that one copy does not make an image ordinary.
 _NEIGHBOURS = 3
 # An image this much closer to another than images usually are is nearly a copy of it.
 _NEARLY = 0.5

@@ -1,4 +1,4 @@
-"""What a model file says of itself, without its tensors."""
+"""The header of a model file: configuration, members and checksum, without the tensors."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class ModelFile:
 
     Attributes:
         path: Where it was read.
-        header: What it says of itself.
+        header: Its header.
         data: The whole file.
     """
 

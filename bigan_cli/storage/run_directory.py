@@ -164,7 +164,7 @@ class RunDirectory:
                 "name a new folder with 'output.save_dir', or use this one with 'overwrite=True'",
             )
 
-    # What the run says of itself
+    # run.json and config.toml
 
     def info(self) -> dict[str, Any]:
         """Return the contents of run.json.

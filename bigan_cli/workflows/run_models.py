@@ -30,9 +30,9 @@ class RunModels:
         normals: The normal images, or their features, that the score is fitted to.
         components: The score components to combine.
         reopen: Loads a model file of this run.
-        plugin_versions: Which packages or files the run's plugins are from.
-        held_out: With cross-fitting, returns the maps of the normal images by networks of a
-            seed, trained for so many epochs without the image; else None.
+        plugin_versions: The packages or files of the run's plugins.
+        held_out: With cross-fitting, (seed, epoch) -> the maps of the normal images, each by
+            networks of that seed trained without the image up to that epoch; else None.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class RunModels:
         )
 
     def write(self, path: Path, member: EnsembleMember) -> Detector:
-        """Write *member* to the model file *path* and return the detector that it then holds.
+        """Write *member* to the model file *path* and return the detector in it.
 
-        The file's other members stay. Members of a run differ by their seed: one that is there
-        already (the run was killed after writing it, or resumed for more epochs) is replaced.
+        The file's other members stay. Members of a run differ by their seed: an earlier one of
+        the same seed (the run was killed after writing it, or resumed for more epochs) is replaced.
         All members together are calibrated again.
         """
         members = {member.provenance.seed: member}

@@ -1,4 +1,4 @@
-"""A test of a detector with synthetic defects, where no real ones are at hand."""
+"""A test of a detector with synthetic defects, where no real ones are available."""
 
 from __future__ import annotations
 

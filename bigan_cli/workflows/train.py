@@ -60,7 +60,7 @@ class TrainingResult:
         seconds: What the call took.
         info: The contents of run.json.
         profile: The profile of a step; empty unless requested.
-        self_test: Which synthetic defects are found; None unless it was asked for.
+        self_test: Which synthetic defects are found; None unless requested.
     """
 
     run: Path
@@ -89,7 +89,7 @@ class TrainingResult:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the run's path and what run.json says of it, as plain values."""
+        """Return the run's path and the contents of run.json, as plain values."""
         rows = {"profile": [row.as_dict() for row in self.profile]} if self.profile else {}
         return {"run": str(self.run), **self.info, **rows}
 

@@ -80,7 +80,7 @@ class PlannedCell:
     Attributes:
         cell: The cell.
         state: What exists and what is left to do, in a few words.
-        command: The command lines that do the same by hand.
+        command: The equivalent command lines.
     """
 
     cell: Cell

@@ -1,6 +1,6 @@
 """``hf``: any column of images of a Hugging Face dataset for bigan, local or on the hub.
 
-The package ``datasets`` takes seconds to import, and is imported when data are asked for.
+The package ``datasets`` takes seconds to import, and is imported only when data are read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HfOptions(Options):
     limit: int = Field(
         0,
         ge=0,
-        description="At most so many images of a split, spread over it; when streaming, the "
+        description="Largest number of images of a split, spread over it; when streaming, the "
         "first ones. 0 for all.",
     )
     streaming: bool = Field(

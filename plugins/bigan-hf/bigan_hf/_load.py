@@ -94,7 +94,7 @@ def _hub_hint(name: str, *, download: bool) -> str:
 
 @contextmanager
 def _offline(offline: bool) -> Iterator[None]:
-    """Let the hub be asked for nothing; the packages read their variables only when imported."""
+    """Work without the hub; the packages read their variables only when imported."""
     if not offline:
         yield
         return
@@ -138,7 +138,7 @@ def _in_words(error: BaseException) -> str:
 def _split(
     loaded: Mapping[str, Any], name: str, options: HfOptions, source: str
 ) -> datasets.Dataset:
-    """Return the rows of one split, no more than the options want."""
+    """Return the rows of one split, no more than the options allow."""
     if name not in loaded:
         raise DataError(
             f"{source} has no split {name}: there is {', '.join(map(str, loaded))}",

@@ -1,4 +1,4 @@
-"""What MedMNIST's own package says of its sets.
+"""Descriptions of the datasets, from MedMNIST's own package.
 
 Importing ``medmnist`` takes seconds, since it imports torch, torchvision, pandas and more, and
 makes a folder in the user's home. All that is needed here is one literal in its ``info.py``.

@@ -1,6 +1,6 @@
 """Industrial inspection with ground-truth masks for bigan: ``mvtec`` and ``visa``.
 
-Both are read from where they were unpacked; neither is downloaded, since their licences want
+Both are read from where they were unpacked; neither is downloaded, since their licences require
 the terms accepted first (MVTec AD: Bergmann et al. 2019; VisA: Zou et al. 2022).
 """
 

@@ -103,7 +103,7 @@ class InspectionDataset(Dataset):
         return pictures
 
     def _choose(self) -> tuple[str, Path]:
-        """Return the category asked for and its folder."""
+        """Return the chosen category and its folder."""
         root, wanted = self.location.root, self.options.category
         folders = [root, *(root / name for name in self.folder_names)]
         categories = next(filter(None, map(self._categories, folders)), {})

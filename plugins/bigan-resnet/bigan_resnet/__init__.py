@@ -2,7 +2,7 @@
 
 Residual blocks as in He et al. 2016 (arXiv 1603.05027: activation before convolution), in the
 roles they have in Miyato et al. 2018 (arXiv 1802.05957): batch normalisation in the encoder and
-the generator, spectral normalisation in the discriminator. Self-attention, where asked for,
+the generator, spectral normalisation in the discriminator. Self-attention, if enabled,
 follows Zhang et al. 2018 (arXiv 1805.08318), group normalisation Wu and He 2018 (arXiv
 1803.08494).
 """
@@ -62,7 +62,7 @@ class ResnetOptions(Options):
     )
     pool_disc: bool = Field(
         False,
-        description="Average the discriminator's last maps of the image over their places, and "
+        description="Average the discriminator's last maps of the image over their positions, and "
         "do not flatten them.",
     )
 

@@ -118,7 +118,7 @@ class Up(nn.Module):
 
 
 class Attention(nn.Module):
-    """Lets every place of the maps look at every other; does nothing until it has learned to."""
+    """Lets every position of the maps look at every other; does nothing until it has learned to."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ class Discriminator(nn.Module):
         widths = map_widths(options.feature_maps_disc, sizes)
         dropout, norm = options.dropout_rate, options.norm_disc
         places = 1 if options.pool_disc else sizes[-1][0] * sizes[-1][1]
-        # What is not asked for has no place in the sequence: saved weights are named by theirs.
+        # Disabled layers are left out of the sequence: saved weights are named by their index.
         self.image_trunk = nn.Sequential(
             *_going_down(
                 shape.channels,
