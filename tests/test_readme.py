@@ -29,9 +29,9 @@ def test_the_plugin_example_works_as_it_stands(bigan, frogs, tmp_path, monkeypat
     (code,) = (block for block in blocks("python") if "bigan_datasets" in block)
     Path("bigan_frogs.py").write_text(code, encoding="utf-8")
     words = re.search(r"`bigan (train --plugin .*?)`", README)[1].split()
-    told = bigan(*words, *small_frogs)
-    assert told.code == 0, told.err
-    assert "normal is frog" in told.err
+    outcome = bigan(*words, *small_frogs)
+    assert outcome.code == 0, outcome.err
+    assert "normal is frog" in outcome.err
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def test_every_command_in_the_readme_is_one(bigan):
     commands = {words[1] for words in map(str.split, lines) if words[:1] == ["bigan"]}
     assert commands >= {"train", "evaluate", "score", "reconstruct", "animate"}
     for command in commands:
-        told = bigan(command, "--help")
-        assert told.code == 0
+        outcome = bigan(command, "--help")
+        assert outcome.code == 0
         for line in lines:
             if line.startswith(f"bigan {command} "):
                 for option in re.findall(r" (--[a-z-]+)", line.split("#")[0]):
-                    assert option in told.out, line
+                    assert option in outcome.out, line

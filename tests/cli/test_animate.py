@@ -162,15 +162,15 @@ class TestOutput:
 
     def test_json_tells_what_was_made(self, bigan, run):
         done = bigan("animate", "--run", run.path, "--mode", "multi", "--json")
-        told = json.loads(done.out)
+        document = json.loads(done.out)
         with Image.open(run.multi_animation_file) as image:
-            assert [told["width"], told["height"]] == list(image.size)
-        assert told["schema"] == 1
-        assert told["output"] == str(run.multi_animation_file)
-        assert told["epochs"] == [0, 2, 10]
-        assert [folder["name"] for folder in told["folders"]] == ["comparison", "fake", "true"]
-        assert told["seconds"] == 2.5
-        assert told["bytes"] == run.multi_animation_file.stat().st_size
+            assert [document["width"], document["height"]] == list(image.size)
+        assert document["schema"] == 1
+        assert document["output"] == str(run.multi_animation_file)
+        assert document["epochs"] == [0, 2, 10]
+        assert [folder["name"] for folder in document["folders"]] == ["comparison", "fake", "true"]
+        assert document["seconds"] == 2.5
+        assert document["bytes"] == run.multi_animation_file.stat().st_size
 
     def test_quiet_leaves_the_path_alone(self, bigan, run):
         done = bigan("--quiet", "animate", "--run", run.path)

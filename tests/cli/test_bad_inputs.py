@@ -149,8 +149,8 @@ def test_15_diverged_training_names_the_step(bigan, tmp_path, small_options):
 
 
 def test_images_without_a_data_set_that_reads_them_are_refused(bigan, tmp_path):
-    told = bigan("train", "--data-root", tmp_path, "--save-dir", tmp_path / "run")
-    assert told.code == 2
-    assert "--data-root without --dataset: digits, the default, reads no files" in told.err
-    assert "--dataset folder" in told.err
+    outcome = bigan("train", "--data-root", tmp_path, "--save-dir", tmp_path / "run")
+    assert outcome.code == 2
+    assert "--data-root without --dataset: digits, the default, reads no files" in outcome.err
+    assert "--dataset folder" in outcome.err
     assert not (tmp_path / "run").exists()

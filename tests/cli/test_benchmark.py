@@ -199,33 +199,33 @@ def test_tables_of_all_kinds(first, row):
 def test_what_is_finished_is_not_run_again(done, bigan, grid):
     before = files_of(done)
     only = [word for word in grid if word not in ("--dataset", "few")]
-    told = bigan("benchmark", "--dataset", "digits", *only[:2], *only[3:], "--output", done)
-    assert told.code == 0, told.err
+    outcome = bigan("benchmark", "--dataset", "digits", *only[:2], *only[3:], "--output", done)
+    assert outcome.code == 0, outcome.err
     assert files_of(done) == before
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--set", "train.lr=0.1"], "train.epochs=1, and is now "),
         (["--device", "auto"], "device was cpu, and is now auto"),
     ],
 )
-def test_settings_are_not_mixed(done, bigan, grid, words, told):
+def test_settings_are_not_mixed(done, bigan, grid, words, message):
     before = files_of(done)
     mixed = bigan("benchmark", *grid, *words, "--output", done)
     assert mixed.code == 2
     assert mixed.err.startswith(f"error: {done} has results with other settings: ")
-    assert told in mixed.err
+    assert message in mixed.err
     assert "hint: choose another output folder" in mixed.err
     assert files_of(done) == before
 
 
 def test_protocols_are_not_mixed(done, bigan, grid):
     other = ["--outlier" if word == "--inlier" else word for word in grid]
-    told = bigan("benchmark", *other, "--output", done)
-    assert told.code == 2
-    assert "protocol was one-class, and is now leave-one-out" in told.err
+    outcome = bigan("benchmark", *other, "--output", done)
+    assert outcome.code == 2
+    assert "protocol was one-class, and is now leave-one-out" in outcome.err
 
 
 @pytest.fixture
@@ -298,9 +298,9 @@ def test_a_killed_benchmark_is_resumed_at_once_and_survives_a_closed_terminal(lo
 
 
 def plan_of(bigan, *words):
-    told = bigan("benchmark", *words, "--dry-run", "--json")
-    assert told.code == 0, told.err
-    return json.loads(told.out)["cells"]
+    outcome = bigan("benchmark", *words, "--dry-run", "--json")
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)["cells"]
 
 
 @pytest.mark.slow
@@ -372,7 +372,7 @@ def test_planned_commands_name_all_folders(bigan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--dataset", "fashion-mnst"], "unknown dataset 'fashion-mnst'"),
         (["--inlier", "12"], "inlier 12 is not a class of digits (0-9)"),
@@ -397,27 +397,27 @@ def test_planned_commands_name_all_folders(bigan, tmp_path):
         (["-c", "none.toml"], "none.toml"),
     ],
 )
-def test_bad_input_is_one_line_and_nothing_is_written(bigan, tmp_path, monkeypatch, words, told):
+def test_bad_input_is_one_line_and_nothing_is_written(bigan, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     failed = bigan("benchmark", *words)
     assert failed.code == 2
     assert failed.out == ""
     first = failed.err.splitlines()[0]
     assert first.startswith("error: ")
-    assert told in first
+    assert message in first
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_peoples_files_are_left_alone(bigan, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    told = bigan("benchmark", "--output", tmp_path)
-    assert told.code == 2
-    assert f"error: {tmp_path} holds other files (thesis.tex, ...), and no benchmark" in told.err
+    outcome = bigan("benchmark", "--output", tmp_path)
+    assert outcome.code == 2
+    assert f"error: {tmp_path} holds other files (thesis.tex, ...), and no benchmark" in outcome.err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1, "cells": 3, "settings": {}}'])
 def test_damaged_results_are_refused(bigan, tmp_path, text):
     (tmp_path / "results.json").write_text(text)
-    told = bigan("benchmark", "--output", tmp_path)
-    assert told.code == 2
-    assert "results.json is damaged, or not a result of bigan benchmark" in told.err
+    outcome = bigan("benchmark", "--output", tmp_path)
+    assert outcome.code == 2
+    assert "results.json is damaged, or not a result of bigan benchmark" in outcome.err

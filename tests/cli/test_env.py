@@ -14,8 +14,8 @@ def test_json_holds_what_a_report_needs(bigan, monkeypatch, tmp_path):
     (tmp_path / "MNIST").mkdir()
     monkeypatch.setenv("BIGAN_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("A_SECRET_TOKEN", "hunter2")
-    told = bigan("env", "--json")
-    facts = json.loads(told.out)
+    outcome = bigan("env", "--json")
+    facts = json.loads(outcome.out)
     assert facts["bigan"] == bigan_cli.__version__
     assert facts["python"].startswith(platform.python_version())
     assert facts["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
@@ -23,15 +23,15 @@ def test_json_holds_what_a_report_needs(bigan, monkeypatch, tmp_path):
     assert facts["torch"]["auto"] in facts["torch"]["devices"]
     assert facts["data"] == {"folder": str(tmp_path), "holds": "MNIST"}
     assert facts["environment"]["BIGAN_DATA_DIR"] == str(tmp_path)
-    assert "hunter2" not in told.out
-    assert (told.code, told.err) == (0, "")
+    assert "hunter2" not in outcome.out
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_text_says_the_same(bigan, monkeypatch):
     monkeypatch.setenv("BIGAN_DATA_DIR", "/nowhere/at/all")
     facts = json.loads(bigan("env", "--json").out)
-    told = bigan("env")
-    words = " ".join(told.out.split())
+    outcome = bigan("env")
+    words = " ".join(outcome.out.split())
     assert f"bigan: {bigan_cli.__version__} python: {facts['python']}" in words
     assert f"platform: {facts['platform']}" in words
     assert "folder: /nowhere/at/all holds: nothing" in words
@@ -40,6 +40,6 @@ def test_text_says_the_same(bigan, monkeypatch):
 
 def test_a_broken_plugin_is_named(bigan, monkeypatch):
     monkeypatch.setenv("BIGAN_PLUGINS", "no_such_plugin")
-    told = bigan("env")
-    assert "no_such_plugin: broken: " in " ".join(told.out.split())
-    assert told.code == 0
+    outcome = bigan("env")
+    assert "no_such_plugin: broken: " in " ".join(outcome.out.split())
+    assert outcome.code == 0

@@ -255,8 +255,8 @@ def saved_epochs(run):
 
 
 def test_a_missing_checkpoint_names_those_that_are_there(evaluate, run):
-    told = evaluate(run, "--checkpoint", "1").err
-    assert f"hint: --checkpoint best or last or {max(saved_epochs(run))}," in told
+    err = evaluate(run, "--checkpoint", "1").err
+    assert f"hint: --checkpoint best or last or {max(saved_epochs(run))}," in err
     (empty := run.parent / "stopped" / "models").mkdir(parents=True)
     (empty / "epoch-0000.safetensors").write_bytes(
         (run / "models/epoch-0000.safetensors").read_bytes()

@@ -73,11 +73,11 @@ def rows(out: str) -> list[dict[str, str]]:
 )
 class TestTables:
     def test_lists_the_built_ins(self, bigan, command, name):
-        told = bigan(command)
-        row = next(row for row in rows(told.out) if row["name"] == name)
+        outcome = bigan(command)
+        row = next(row for row in rows(outcome.out) if row["name"] == name)
         assert row["summary"]
         assert row["from"].startswith("bigan-cli ")
-        assert (told.code, told.err) == (0, "")
+        assert (outcome.code, outcome.err) == (0, "")
 
     def test_json_says_the_same_and_more(self, bigan, command, name):
         document = json.loads(bigan(command, "--json").out)
@@ -111,9 +111,9 @@ def test_components_are_listed_with_their_weights(bigan):
     assert (default["reconstruction"], default["joint_neighbours"]) == ("yes", "no")
     listed = json.loads(bigan("components", "--json").out)["components"]
     assert {entry["name"]: f"{entry['weight']:g}" for entry in listed} == weights
-    told = bigan("components", "latent-neighbours")
-    assert "[score.options.latent_neighbours]" in told.err
-    assert "--set score.weights.latent_neighbours=WEIGHT" in told.err
+    outcome = bigan("components", "latent-neighbours")
+    assert "[score.options.latent_neighbours]" in outcome.err
+    assert "--set score.weights.latent_neighbours=WEIGHT" in outcome.err
 
 
 def test_classes_of_a_data_set_are_numbered(bigan):
@@ -129,10 +129,10 @@ def test_classes_of_a_data_set_are_numbered(bigan):
     ],
 )
 def test_a_near_miss_is_suggested(bigan, words, hint):
-    told = bigan(*words)
-    assert told.err.startswith("error: unknown ")
-    assert hint in told.err.splitlines()[1]
-    assert (told.code, told.out) == (2, "")
+    outcome = bigan(*words)
+    assert outcome.err.startswith("error: unknown ")
+    assert hint in outcome.err.splitlines()[1]
+    assert (outcome.code, outcome.out) == (2, "")
 
 
 class TestPlugins:
@@ -153,9 +153,9 @@ class TestPlugins:
             "class Frogs", f"{KINDS}\nclass Frogs"
         )
         install("bigan_test_kinds", source.replace("    name =", "    Options = Kinds\n    name ="))
-        told = bigan("datasets", "frogs", "--json")
-        assert (told.code, told.err) == (0, "")
-        (frogs,) = json.loads(told.out)["datasets"]
+        outcome = bigan("datasets", "frogs", "--json")
+        assert (outcome.code, outcome.err) == (0, "")
+        (frogs,) = json.loads(outcome.out)["datasets"]
         assert {option["name"]: option["default"] for option in frogs["options"]} == {
             "kind": "tree",
             "pond": "ponds/deep",
@@ -164,11 +164,11 @@ class TestPlugins:
 
     def test_a_broken_one_stops_nothing(self, bigan, install):
         install("bigan_test_broken", "import no_such_module_anywhere")
-        told = bigan("plugins", "--json")
-        found = {entry["name"]: entry for entry in json.loads(told.out)["plugins"]}
+        outcome = bigan("plugins", "--json")
+        found = {entry["name"]: entry for entry in json.loads(outcome.out)["plugins"]}
         assert "no_such_module_anywhere" in found["bigan_test_broken"]["broken"]
         assert found["digits"]["broken"] is None
-        assert told.code == 0
+        assert outcome.code == 0
         row = next(r for r in rows(bigan("plugins").out) if r["plugin"] == "bigan_test_broken")
         assert row["status"].startswith("broken: ")
         listing = bigan("datasets")
@@ -178,8 +178,8 @@ class TestPlugins:
     def test_two_of_one_name_are_told(self, bigan, install):
         install("bigan_test_frogs", GOOD)
         install("bigan_test_more_frogs", GOOD)
-        told = bigan("plugins")
-        assert "warning: dataset 'frogs' is provided more than once: " in told.err
+        outcome = bigan("plugins")
+        assert "warning: dataset 'frogs' is provided more than once: " in outcome.err
         assert json.loads(bigan("plugins", "--json").out)["clashes"] == {
             "frogs": ["bigan_test_frogs 1.2", "bigan_test_more_frogs 1.2"]
         }

@@ -144,13 +144,13 @@ class TestWrongCommandLines:
         ],
     )
     def test_one_line_and_a_hint(self, bigan, words, error, hint):
-        told = bigan(*words.split())
-        first, second = told.err.splitlines()
+        outcome = bigan(*words.split())
+        first, second = outcome.err.splitlines()
         assert first.startswith("error: ")
         assert error in first
         assert second.startswith("hint: ")
         assert hint in second
-        assert (told.code, told.out) == (2, "")
+        assert (outcome.code, outcome.out) == (2, "")
 
     @pytest.mark.parametrize(
         ("words", "name"),
@@ -163,35 +163,37 @@ class TestWrongCommandLines:
         ],
     )
     def test_an_empty_path_is_not_the_current_folder(self, bigan, words, name):
-        told = bigan(*words)
-        assert told.err == f"error: {name} is an empty path\nhint: write . for the current folder\n"
-        assert (told.code, told.out) == (2, "")
+        outcome = bigan(*words)
+        assert (
+            outcome.err == f"error: {name} is an empty path\nhint: write . for the current folder\n"
+        )
+        assert (outcome.code, outcome.out) == (2, "")
 
     def test_nothing_on_stdout_when_json_was_asked_for(self, bigan):
-        told = bigan("datasets", "no_such_set", "--json")
-        assert told.out == ""
-        assert told.err.startswith("error: unknown dataset 'no_such_set'\nhint: ")
-        assert told.code == 2
+        outcome = bigan("datasets", "no_such_set", "--json")
+        assert outcome.out == ""
+        assert outcome.err.startswith("error: unknown dataset 'no_such_set'\nhint: ")
+        assert outcome.code == 2
 
 
 class TestErrorBoundary:
     def test_success(self, bigan_with):
-        told = bigan_with(lambda: None)
-        assert (told.code, told.out, told.err) == (0, "", "")
+        outcome = bigan_with(lambda: None)
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
 
     @pytest.mark.parametrize(
         ("kind", "code"),
         [(BiganError, 1), (UsageError, 2), (GateFailed, 3), (SomeInputsSkipped, 4)],
     )
     def test_expected_errors_end_with_their_code(self, bigan_with, kind, code):
-        told = bigan_with(raising(kind("it went wrong", "do it right")))
-        assert told.err == "error: it went wrong\nhint: do it right\n"
-        assert (told.code, told.out) == (code, "")
+        outcome = bigan_with(raising(kind("it went wrong", "do it right")))
+        assert outcome.err == "error: it went wrong\nhint: do it right\n"
+        assert (outcome.code, outcome.out) == (code, "")
 
     def test_all_problems_of_a_configuration_are_told(self, bigan_with):
-        told = bigan_with(raising(ConfigError([("a is wrong", "use b"), ("c is wrong", "")])))
-        assert told.err == "error: a is wrong\nhint: use b\nerror: c is wrong\n"
-        assert told.code == 2
+        outcome = bigan_with(raising(ConfigError([("a is wrong", "use b"), ("c is wrong", "")])))
+        assert outcome.err == "error: a is wrong\nhint: use b\nerror: c is wrong\n"
+        assert outcome.code == 2
 
     def test_a_long_message_stays_one_line(self, bigan_with, monkeypatch):
         monkeypatch.setenv("COLUMNS", "40")
@@ -199,17 +201,17 @@ class TestErrorBoundary:
         assert bigan_with(raising(BiganError(text))).err == f"error: {text}\n"
 
     def test_interrupt(self, bigan_with):
-        told = bigan_with(raising(KeyboardInterrupt()))
-        assert (told.code, told.err) == (130, "error: interrupted\n")
+        outcome = bigan_with(raising(KeyboardInterrupt()))
+        assert (outcome.code, outcome.err) == (130, "error: interrupted\n")
 
     def test_exit_code_of_a_command_that_ends_itself(self, bigan_with):
-        told = bigan_with(raising(typer.Exit(7)))
-        assert (told.code, told.err) == (7, "")
+        outcome = bigan_with(raising(typer.Exit(7)))
+        assert (outcome.code, outcome.err) == (7, "")
 
     def test_a_file_that_cannot_be_used_is_named(self, bigan_with):
         error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "results/run.json")
-        told = bigan_with(raising(error))
-        assert (told.code, told.err) == (1, "error: results/run.json: Permission denied\n")
+        outcome = bigan_with(raising(error))
+        assert (outcome.code, outcome.err) == (1, "error: results/run.json: Permission denied\n")
 
     def test_memory_that_ran_out_is_no_defect(self, bigan_with):
         # 2**62 bytes are more than any machine has: the error is torch's own.
@@ -218,35 +220,37 @@ class TestErrorBoundary:
 
             torch.empty(2**62, dtype=torch.uint8)
 
-        told = bigan_with(allocate)
-        assert told.code == 1
-        assert told.err.splitlines()[0] == "error: out of memory"
-        assert "--batch-size" in told.err
+        outcome = bigan_with(allocate)
+        assert outcome.code == 1
+        assert outcome.err.splitlines()[0] == "error: out of memory"
+        assert "--batch-size" in outcome.err
 
     def test_memory_of_a_device_that_ran_out_is_no_defect(self, bigan_with):
-        told = bigan_with(raising(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")))
-        assert told.err.splitlines()[0] == "error: out of memory"
+        outcome = bigan_with(
+            raising(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
+        )
+        assert outcome.err.splitlines()[0] == "error: out of memory"
 
     def test_a_defect_is_told_without_its_traceback(self, bigan_with):
-        told = bigan_with(raising(ZeroDivisionError("by\nzero")))
-        first, second = told.err.splitlines()
+        outcome = bigan_with(raising(ZeroDivisionError("by\nzero")))
+        first, second = outcome.err.splitlines()
         assert first == "error: internal error: ZeroDivisionError: by zero"
         assert "--debug" in second
-        assert told.code == 1
+        assert outcome.code == 1
 
     @pytest.mark.parametrize("asked_by", ["option", "environment"])
     def test_a_defect_shows_its_traceback_when_asked(self, bigan_with, monkeypatch, asked_by):
         if asked_by == "environment":
             monkeypatch.setenv("BIGAN_DEBUG", "1")
         options = ["--debug"] if asked_by == "option" else []
-        told = bigan_with(raising(ZeroDivisionError("by zero")), *options)
-        assert "Traceback (most recent call last)" in told.err
-        assert "error: internal error: ZeroDivisionError" in told.err
+        outcome = bigan_with(raising(ZeroDivisionError("by zero")), *options)
+        assert "Traceback (most recent call last)" in outcome.err
+        assert "error: internal error: ZeroDivisionError" in outcome.err
 
     @pytest.mark.filterwarnings("always::UserWarning")
     def test_a_warning_of_a_library_is_one_line(self, bigan_with):
-        told = bigan_with(lambda: warnings.warn("slow\npath", UserWarning, stacklevel=1))
-        assert (told.code, told.err) == (0, "warning: slow path (UserWarning)\n")
+        outcome = bigan_with(lambda: warnings.warn("slow\npath", UserWarning, stacklevel=1))
+        assert (outcome.code, outcome.err) == (0, "warning: slow path (UserWarning)\n")
 
 
 def run_with_stdout(stdout: int, *words: str) -> subprocess.CompletedProcess[str]:
@@ -334,12 +338,14 @@ class TestCompletion:
         ],
     )
     def test_the_shell_completes(self, bigan_process, line, offered):
-        told = bigan_process(
+        outcome = bigan_process(
             _BIGAN_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))
         )
-        assert (told.code, told.err, set(told.out.split())) == (0, "", offered)
+        assert (outcome.code, outcome.err, set(outcome.out.split())) == (0, "", offered)
 
     def test_every_command_is_offered(self, bigan_process):
-        told = bigan_process(_BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan ", COMP_CWORD="1")
+        outcome = bigan_process(
+            _BIGAN_COMPLETE="complete_bash", COMP_WORDS="bigan ", COMP_CWORD="1"
+        )
         names = [path[0] for path in command_paths() if len(path) == 1]
-        assert sorted(told.out.split()) == sorted(names)
+        assert sorted(outcome.out.split()) == sorted(names)

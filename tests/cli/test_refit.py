@@ -34,13 +34,13 @@ def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options
     assert bigan(*words, "--save-dir", changed).code == 0
     assert bigan(*words, *SCORE, "--save-dir", fresh).code == 0
     trained = epochs_of(changed)
-    told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
-    assert told.code == 0, told.err
-    assert "fitting the changed score to epoch-0000.safetensors (2/4)" in told.err
-    assert "raise --epochs" not in told.err
+    outcome = bigan("train", "--resume", *SCORE, "--save-dir", changed)
+    assert outcome.code == 0, outcome.err
+    assert "fitting the changed score to epoch-0000.safetensors (2/4)" in outcome.err
+    assert "raise --epochs" not in outcome.err
     in_all = "2 members of 2 epochs each" if members > 1 else "2 epochs in all"
-    assert in_all in told.err
-    assert "trained 2" not in told.err
+    assert in_all in outcome.err
+    assert "trained 2" not in outcome.err
     assert epochs_of(changed) == trained
     assert [file.name for file in models_of(changed)] == [file.name for file in models_of(fresh)]
     for one, two in zip(models_of(changed), models_of(fresh), strict=True):
@@ -51,9 +51,9 @@ def test_it_is_the_score_of_a_run_trained_with_it(bigan, tmp_path, small_options
         assert read_header(one).config.score == read_header(two).config.score
     kept = tomli.loads((changed / "config.toml").read_text(encoding="utf-8"))["score"]
     assert kept == tomli.loads((fresh / "config.toml").read_text(encoding="utf-8"))["score"]
-    told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
-    assert "fitting" not in told.err
-    assert "raise --epochs" in told.err
+    outcome = bigan("train", "--resume", *SCORE, "--save-dir", changed)
+    assert "fitting" not in outcome.err
+    assert "raise --epochs" in outcome.err
 
 
 @pytest.mark.slow
@@ -74,13 +74,13 @@ def test_a_change_that_was_interrupted_is_finished_by_the_next_resumption(
         return refit(self, path)
 
     monkeypatch.setattr(RunModels, "refit", interrupted)
-    told = bigan("train", "--resume", *SCORE, "--save-dir", changed)
-    assert told.code == 130
-    assert f"continue with: bigan train --resume --save-dir {changed}" in told.err
+    outcome = bigan("train", "--resume", *SCORE, "--save-dir", changed)
+    assert outcome.code == 130
+    assert f"continue with: bigan train --resume --save-dir {changed}" in outcome.err
     monkeypatch.undo()
-    told = bigan("train", "--resume", *again, "--save-dir", changed)
-    assert told.code == 0, told.err
-    assert "fitting the changed score to epoch-0002.safetensors (1/2)" in told.err
+    outcome = bigan("train", "--resume", *again, "--save-dir", changed)
+    assert outcome.code == 0, outcome.err
+    assert "fitting the changed score to epoch-0002.safetensors (1/2)" in outcome.err
     for one, two in zip(models_of(changed), models_of(fresh), strict=True):
         found, expected = load_file(one), load_file(two)
         assert all(value.tobytes() == found[key].tobytes() for key, value in expected.items())
@@ -91,9 +91,9 @@ def test_training_goes_on_with_it(bigan, tmp_path, small_options):
     words = ("train", "--inlier", "3", *small_options)
     changed, fresh = tmp_path / "changed", tmp_path / "fresh"
     assert bigan(*words, "--save-dir", changed).code == 0
-    told = bigan("train", "--resume", "--epochs", "3", *SCORE, "--save-dir", changed)
-    assert told.code == 0
-    assert "3 epochs in all, trained 1 epoch in " in told.err
+    outcome = bigan("train", "--resume", "--epochs", "3", *SCORE, "--save-dir", changed)
+    assert outcome.code == 0
+    assert "3 epochs in all, trained 1 epoch in " in outcome.err
     assert bigan(*words, "--save-dir", fresh).code == 0
     assert bigan("train", "--resume", "--epochs", "3", "--save-dir", fresh).code == 0
     assert bigan("train", "--resume", *SCORE, "--save-dir", fresh).code == 0
@@ -105,9 +105,9 @@ def test_training_goes_on_with_it(bigan, tmp_path, small_options):
 def test_an_evaluation_of_the_score_as_it_was_is_told(bigan, run):
     assert bigan("evaluate", "--run", run).code == 0
     before = json.loads((run / "stats/evaluation.json").read_text(encoding="utf-8"))
-    told = bigan("train", "--resume", *SCORE, "--save-dir", run)
-    assert told.code == 0, told.err
-    assert "has results of the previous score: evaluate the run again" in told.err
+    outcome = bigan("train", "--resume", *SCORE, "--save-dir", run)
+    assert outcome.code == 0, outcome.err
+    assert "has results of the previous score: evaluate the run again" in outcome.err
     assert bigan("evaluate", "--run", run).code == 0
     after = json.loads((run / "stats/evaluation.json").read_text(encoding="utf-8"))
     assert after["trained"]["auroc"] != before["trained"]["auroc"]
@@ -121,8 +121,8 @@ def test_a_score_that_cannot_be_fitted_changes_nothing(bigan, run):
         ("--set", 'score.components=["nothing"]'),
         ("--set", "score.weights.distortion=-1"),
     ):
-        told = bigan("train", "--resume", *words, "--save-dir", run)
-        assert told.code in (1, 2), words
-        assert "Traceback" not in told.err
+        outcome = bigan("train", "--resume", *words, "--save-dir", run)
+        assert outcome.code in (1, 2), words
+        assert "Traceback" not in outcome.err
         assert {file.name: file.read_bytes() for file in models_of(run)} == before
         assert (run / "config.toml").read_bytes() == config

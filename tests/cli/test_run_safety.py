@@ -160,7 +160,7 @@ def test_damaged_configurations_and_metrics_are_told(run, bigan):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda h: h.pop("members"), "is damaged"),
         (lambda h: h["config"]["train"].update(future=1), "is damaged"),
@@ -173,13 +173,13 @@ def test_damaged_configurations_and_metrics_are_told(run, bigan):
     ],
 )
 def test_a_model_file_that_does_not_suit_is_told(
-    run, bigan, write_digits, rewrite_model, change, told
+    run, bigan, write_digits, rewrite_model, change, message
 ):
     rewrite_model(run / "models/best.safetensors", lambda header, _tensors: change(header))
     (image,) = write_digits(run.parent / "images", 0, 1)
     code, said = bigan("score", image, "--run", run, "--device", "cpu")
     assert code in (1, 2)
-    assert told in said
+    assert message in said
     assert "defect" not in said
 
 

@@ -267,11 +267,11 @@ def test_an_interrupted_run_says_how_to_go_on(trained, pictures, tmp_path, sent)
             assert time.monotonic() < limit
             time.sleep(0.02)
         os.kill(process.pid, getattr(signal, sent))
-        told = process.stderr.read()
+        err = process.stderr.read()
         assert process.wait(timeout=30) == 130
-    assert f"{partial} holds the rows so far; --resume continues it" in told
-    assert "error: interrupted" in told
-    assert "Traceback" not in told
+    assert f"{partial} holds the rows so far; --resume continues it" in err
+    assert "error: interrupted" in err
+    assert "Traceback" not in err
     assert len(rows_of_partial(partial)) == 1
 
 

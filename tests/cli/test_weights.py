@@ -24,8 +24,8 @@ def test_a_run_without_weights_written_resumes_and_gets_them(bigan, tmp_path, sm
     whole = tomli.loads(file.read_text(encoding="utf-8"))
     old = {**whole, "score": {**whole["score"], "weights": {}}}
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
-    told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
-    assert told.code == 0, told.err
+    outcome = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
+    assert outcome.code == 0, outcome.err
     written = tomli.loads(file.read_text(encoding="utf-8"))
     assert written["score"]["weights"] == whole["score"]["weights"]
     assert bigan("score", run / "reconstruction", "--run", run).code == 0
@@ -42,11 +42,11 @@ def test_a_run_with_fewer_options_of_a_component_resumes_and_gets_the_others(big
     fewer = {"latent_neighbours": {"memory_bank_size": 20}}
     old = {**whole, "score": {**whole["score"], "options": fewer}}
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
-    told = bigan("train", "--resume", "--epochs", "2", "--save-dir", run)
-    assert told.code == 0, told.err
+    outcome = bigan("train", "--resume", "--epochs", "2", "--save-dir", run)
+    assert outcome.code == 0, outcome.err
     written = tomli.loads(file.read_text(encoding="utf-8"))
     assert written["score"]["options"] == whole["score"]["options"]
-    assert "fitting the changed score" not in told.err
+    assert "fitting the changed score" not in outcome.err
 
 
 @pytest.mark.slow
@@ -57,10 +57,10 @@ def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
     assert score["options"]["latent_neighbours"]["metric"] == "root"
     old = {**whole, "score": {**score, "weights": {}, "options": {}}}
     file.write_text(tomli_w.dumps(old), encoding="utf-8")
-    told = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
-    assert told.code == 0, told.err
+    outcome = bigan("train", "--resume", "--epochs", "3", "--save-dir", run)
+    assert outcome.code == 0, outcome.err
     # Its models are of today here: they are made what the configuration says.
-    assert "fitting the changed score to best.safetensors" in told.err
+    assert "fitting the changed score to best.safetensors" in outcome.err
     written = tomli.loads(file.read_text(encoding="utf-8"))["score"]
     assert written["weights"]["distortion"] == 2.0
     assert written["options"] == {}
@@ -68,9 +68,9 @@ def test_a_leave_one_out_run_of_before_its_preset_resumes_as_it_was(bigan, run):
 
 def test_weights_that_are_all_zero_are_refused_before_training(bigan, tmp_path):
     words = ("--set", "score.components=discriminator", "--set", "score.weights.discriminator=0")
-    told = bigan("train", *words, "--save-dir", tmp_path / "run")
-    assert told.code == 2
-    assert told.err.splitlines() == [
+    outcome = bigan("train", *words, "--save-dir", tmp_path / "run")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
         "error: every score component has weight 0: discriminator",
         "hint: give one a weight: --set score.weights.discriminator=1",
     ]
@@ -86,9 +86,9 @@ def test_a_component_that_is_named_alone_counts():
 
 def test_negative_weights_are_refused(bigan, tmp_path):
     words = ("--set", "score.weights.reconstruction=-3", "--save-dir", tmp_path / "run")
-    told = bigan("train", *words)
-    assert told.code == 2
-    assert told.err == (
+    outcome = bigan("train", *words)
+    assert outcome.code == 2
+    assert outcome.err == (
         "error: --set: score.weights.reconstruction must be a number of 0 or more, got -3\n"
     )
 

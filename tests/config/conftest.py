@@ -37,14 +37,14 @@ def frogs() -> Path:
 
 @pytest.fixture
 def problems() -> Callable[..., list[tuple[str, str]]]:
-    """Load a wrong configuration and return what is told."""
+    """Load a wrong configuration and return what is caught."""
 
     def collect(**given: object) -> list[tuple[str, str]]:
-        with pytest.raises(BiganError) as told:
+        with pytest.raises(BiganError) as caught:
             load_config(**given)
-        assert told.value.exit_code == 2
-        if isinstance(told.value, ConfigError):
-            return list(told.value.problems)
-        return [(told.value.message, told.value.hint)]
+        assert caught.value.exit_code == 2
+        if isinstance(caught.value, ConfigError):
+            return list(caught.value.problems)
+        return [(caught.value.message, caught.value.hint)]
 
     return collect

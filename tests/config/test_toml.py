@@ -20,10 +20,10 @@ TEMPLATE = "'bigan config init' writes a template"
 
 
 def refusal(path: str | Path) -> tuple[str, str]:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         read_toml(Path(path))
-    assert len(told.value.problems) == 1
-    return told.value.problems[0]
+    assert len(caught.value.problems) == 1
+    return caught.value.problems[0]
 
 
 @pytest.mark.parametrize(

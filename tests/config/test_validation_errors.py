@@ -1,4 +1,4 @@
-"""Every wrong configuration is told in words: place, key, what is allowed, what was given."""
+"""Every wrong configuration is explained: where, which key, what is allowed, what was given."""
 
 from __future__ import annotations
 
@@ -383,7 +383,7 @@ def test_all_problems_are_told_at_once(run_file: RunFile, problems: Problems) ->
         "[data]\ndataset = 'mnst'\nimage_size = 3\n[train]\nepoch = 5\nlr = 'x'\n"
         "[model.options]\nqqq = 1\n[score]\ncomponents = ['qqq']\n"
     )
-    told = problems(file=file, sets=["oops"], settings={"train.seed": -1})
+    found = problems(file=file, sets=["oops"], settings={"train.seed": -1})
     subjects = (
         "mnst",
         "image_size",
@@ -394,9 +394,9 @@ def test_all_problems_are_told_at_once(run_file: RunFile, problems: Problems) ->
         "oops",
         "'train.seed'",
     )
-    assert len(told) == len(subjects)
+    assert len(found) == len(subjects)
     for subject in subjects:
-        assert any(subject in message for message, _ in told), subject
+        assert any(subject in message for message, _ in found), subject
 
 
 # Options of a plugin
@@ -420,8 +420,8 @@ def test_options_of_a_plugin_are_checked_in_the_same_words(
     options: str, message: str, frogs: Path, run_file: RunFile, problems: Problems
 ) -> None:
     file = run_file(f"[data]\ndataset = 'frogs'\n[data.options]\n{options}\n")
-    ((told, _),) = problems(file=file, settings={"plugins": [frogs]})
-    assert told == f"run.toml: {message}"
+    ((text, _),) = problems(file=file, settings={"plugins": [frogs]})
+    assert text == f"run.toml: {message}"
 
 
 def test_an_option_that_must_be_given(frogs: Path, tmp_path: Path, problems: Problems) -> None:
@@ -502,8 +502,10 @@ def test_whatever_is_given_ends_in_a_configuration_or_in_words(
         else:
             load_config(sets=[f"{key}={toml_value(value)}" for key, value in values.items()])
     except BiganError as error:
-        told = error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
-        for message, hint in told:
+        reported = (
+            error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
+        )
+        for message, hint in reported:
             assert message
             for raw in ("pydantic", "Input should", "ctx", "type=", "something else"):
                 # What was given is shown, whatever it is.

@@ -254,11 +254,11 @@ def test_many_files_are_decoded_once_for_all_seeds_and_protocols(
 ) -> None:
     root = tmp_path / "kinds"
     write(root, {"train/cat": 30, "train/dog": 20, "test/cat": 5, "test/dog": 5})
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     config = RunConfig(data=DataConfig(dataset="folder", root=root))
     dataset = open_dataset(load_registry(), config.data)
-    first = prepare(dataset, config, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (40, 40)
+    first = prepare(dataset, config, progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (40, 40)
     files = sorted(cached_from_ten.iterdir())
     assert len(files) == 3
     dogs = ready(dataset="folder", root=root, inlier=("dog",))
@@ -364,10 +364,10 @@ def test_data_set_that_raises_anything_is_named(error: Exception) -> None:
     def make() -> Items:
         raise error
 
-    with pytest.raises(PluginError, match="dataset 'lists' failed in train_items") as told:
+    with pytest.raises(PluginError, match="dataset 'lists' failed in train_items") as caught:
         lists(make)
     assert f"{type(error).__name__}{': ' if str(error) else ''}{error} ({__file__}:" in str(
-        told.value
+        caught.value
     )
 
 
@@ -378,15 +378,15 @@ def test_what_is_no_defect_of_a_data_set_is_not_told_as_one(error: Exception) ->
     def make() -> Items:
         raise error
 
-    with pytest.raises(type(error)) as told:
+    with pytest.raises(type(error)) as caught:
         lists(make)
-    assert told.value is error
+    assert caught.value is error
 
 
 def test_data_set_without_images_is_told() -> None:
-    with pytest.raises(DataError, match="no images to train on in ") as told:
+    with pytest.raises(DataError, match="no images to train on in ") as caught:
         lists(lambda: Items([], np.array([], np.int64)))
-    assert "--data-root FOLDER" in told.value.hint
+    assert "--data-root FOLDER" in caught.value.hint
 
 
 def test_real_mnist_one_class(real_data: Path) -> None:

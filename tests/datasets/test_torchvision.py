@@ -192,7 +192,7 @@ def test_cifar_batches_become_colour_images(
 
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    # Files of the published format, small; torchvision is told their checksums.
+    # Files of the published format, small; torchvision is given their checksums.
     rows = np.arange(2 * 3072, dtype=np.int64).astype(np.uint8).reshape(2, 3072)
     batch = pickle.dumps({"data": rows, "labels": [3, 9]})
     meta = pickle.dumps({"label_names": list(Cifar10.class_names)})

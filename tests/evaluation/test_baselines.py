@@ -1,4 +1,4 @@
-"""The classical detectors: on the bundled digits, and on images whose scores can be told."""
+"""The classical detectors: on the bundled digits, and on images whose scores are known."""
 
 import numpy as np
 import pytest

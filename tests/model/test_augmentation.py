@@ -161,7 +161,7 @@ def a_step(**options):
 def test_only_what_d_judges_in_the_game_is_augmented(monkeypatch):
     networks, step = a_step(augmentations=EVERY)
     x = some_images(16, 1, 8, 8)
-    given_to_augment, given_to_encoder, judged, told = [], [], [], []
+    given_to_augment, given_to_encoder, judged, passed_to_trunk = [], [], [], []
 
     def watched(images, names):
         assert names == EVERY
@@ -178,7 +178,7 @@ def test_only_what_d_judges_in_the_game_is_augmented(monkeypatch):
     image_features = networks.discriminator.image_features
 
     def features(images):
-        told.append(images)
+        passed_to_trunk.append(images)
         return image_features(images)
 
     monkeypatch.setattr(networks.discriminator, "image_features", features)
@@ -196,7 +196,7 @@ def test_only_what_d_judges_in_the_game_is_augmented(monkeypatch):
     # Another draw for the real images of the second update than for those of the first.
     assert not torch.equal(judged[0][:16], judged[1])
     # The heads' pass, the second of four.
-    assert torch.equal(told[1][:16], x)
+    assert torch.equal(passed_to_trunk[1][:16], x)
 
 
 def test_the_gradient_of_the_game_reaches_e_and_g_through_the_augmentations():

@@ -177,8 +177,8 @@ def test_each_trains_alone_or_together(names):
     trainer = Trainer(networks, config, images_of(shape, 32), images_of(shape, 8, 1), CPU)
     (*_, last) = trainer.epochs()
     assert not any(torch.equal(v, before[k]) for k, v in weights_of(networks).items())
-    told = {"image": "d_xx_loss", "latent": "d_zz_loss"}
-    for name, column in told.items():
+    columns = {"image": "d_xx_loss", "latent": "d_zz_loss"}
+    for name, column in columns.items():
         assert (last.losses[column] > 0) == (name in names)
         assert (last.losses[column.replace("d", "eg", 1)] != 0) == (name in names)
     assert not any(torch.equal(v, before[k]) for k, v in weights_of(trainer.average).items())

@@ -214,7 +214,7 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
     torch.manual_seed(0)
     copies = torch.cat([distort(x, config.distortions) for _ in range(4)])
 
-    def told(network):
+    def accuracies(network):
         with torch.no_grad():
             judged = prepare_for_inference(network)
             features = [judged.image_features(images) for images in (x, copies)]
@@ -227,8 +227,8 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
             right = (seen == torch.arange(count).repeat_interleave(len(x))).float().mean()
             return auroc, float(right)
 
-    assert told(untrained)[0] < 0.8
-    auroc, right = told(average)
+    assert accuracies(untrained)[0] < 0.8
+    auroc, right = accuracies(average)
     assert auroc > 0.9
     assert right > 0.8
 

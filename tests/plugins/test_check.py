@@ -23,9 +23,9 @@ def rows(out):
     ],
 )
 def test_what_is_built_in_keeps_its_contract(words, bigan):
-    told = bigan("plugins", "check", *words)
-    assert told.code == 0, told.err
-    found = rows(told.out)
+    outcome = bigan("plugins", "check", *words)
+    assert outcome.code == 0, outcome.err
+    found = rows(outcome.out)
     assert len(found) > 10
     assert {row["status"] for row in found} <= {"passed", "skipped"}
 
@@ -34,14 +34,14 @@ def test_what_does_not_hold_is_told_and_the_exit_code_is_3(bigan, tmp_path, anim
     file = tmp_path / "frogs.py"
     source = animals_source("frogs").replace('("green", "brown")', '("green",)')
     file.write_text(source, encoding="utf-8")
-    told = bigan("plugins", "check", "--plugin", file)
-    assert told.code == 3
-    broken = [row for row in rows(told.out) if row["status"] == "failed"]
+    outcome = bigan("plugins", "check", "--plugin", file)
+    assert outcome.code == 3
+    broken = [row for row in rows(outcome.out) if row["status"] == "failed"]
     assert {row["of"] for row in broken} == {"dataset frogs"}
     details = {row["requirement"]: row["detail"] for row in broken}
     promise = "Every label is the index of a class, and every normal class has images to train on"
     assert details[promise] == "the labels of the train split are 0 to 1 for 1 classes"
-    assert told.err.startswith("error: dataset frogs: ")
+    assert outcome.err.startswith("error: dataset frogs: ")
 
     as_json = json.loads(bigan("plugins", "check", "frogs", "--plugin", file, "--json").out)
     assert as_json["schema"] == 1
@@ -66,9 +66,9 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
     file.write_text(animals_source("frogs"), encoding="utf-8")
     words = ("plugins", "check", "frogs", "--plugin", file, "--set")
     assert bigan(*words, "data.options.zoom=2.5").code == 3  # its two splits are the same
-    told = bigan(*words, "data.options.pond=deep")
-    assert told.code == 2
-    assert 'data.options.pond must be "large" or "small", got "deep"' in told.err
+    outcome = bigan(*words, "data.options.pond=deep")
+    assert outcome.code == 2
+    assert 'data.options.pond must be "large" or "small", got "deep"' in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -85,22 +85,24 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
     ],
 )
 def test_what_cannot_be_checked_is_told(words, message, bigan):
-    told = bigan("plugins", "check", *words)
-    assert (told.code, told.out) == (2, "")
-    assert told.err.startswith(f"error: {message}")
+    outcome = bigan("plugins", "check", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: {message}")
 
 
 def test_why_a_broken_plugin_cannot_be_checked_is_told(install, bigan):
     install("frogs", "import nowhere\n")
-    told = bigan("plugins", "check", "frogs")
-    assert told.code == 2
-    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFoundError" in told.err
-    assert told.err.startswith("error: unknown dataset, architecture or score component 'frogs': ")
+    outcome = bigan("plugins", "check", "frogs")
+    assert outcome.code == 2
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFoundError" in outcome.err
+    assert outcome.err.startswith(
+        "error: unknown dataset, architecture or score component 'frogs': "
+    )
 
 
 def test_of_two_with_one_name_neither_is_checked(install, animals_source, bigan):
     install("frogs")
     install("pond", animals_source("frogs"), package="bigan-pond", version="2.0")
-    told = bigan("plugins", "check", "frogs")
-    assert told.code == 2
-    assert "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0" in told.err
+    outcome = bigan("plugins", "check", "frogs")
+    assert outcome.code == 2
+    assert "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0" in outcome.err

@@ -75,8 +75,8 @@ def test_the_page_works_from_its_first_block_to_its_last(site, tmp_path, monkeyp
         for line in text.splitlines():
             program, *words = shlex.split(line, comments=True)
             if program == "bigan":
-                told = bigan(*words)
-                assert told.code == 0, f"{line}\n{told.out}\n{told.err}"
+                outcome = bigan(*words)
+                assert outcome.code == 0, f"{line}\n{outcome.out}\n{outcome.err}"
             else:
                 run(program, words, site)
             ran += 1

@@ -107,14 +107,14 @@ def changed(source: str, old: str, new: str) -> str:
     return source.replace(old, new)
 
 
-def fault(told, kind: str, file: Path) -> str:
+def fault(outcome, kind: str, file: Path) -> str:
     """Return what is reported to be wrong, having checked who is blamed and how."""
-    assert told.code == 2, told.err
-    assert told.out == ""
-    (error,) = [line for line in told.err.splitlines() if line.startswith("error: ")]
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    (error,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
     assert error.startswith(f"error: {kind} 'odd' ({file})")
-    assert "hint: 'bigan plugins check odd'" in told.err
-    assert "internal error" not in told.err
+    assert "hint: 'bigan plugins check odd'" in outcome.err
+    assert "internal error" not in outcome.err
     return error
 
 
@@ -138,11 +138,11 @@ def test_of_a_score_component(case, bigan, tmp_path):
     old, new, *words = COMPONENTS[case]
     file = tmp_path / "odd.py"
     file.write_text(changed(COMPONENT, old, new), encoding="utf-8")
-    told = bigan(
+    outcome = bigan(
         *("train", "--plugin", file, *FAST, "--save-dir", tmp_path / "run"),
         *("--set", "score.components=odd"),
     )
-    error = fault(told, "score component", file)
+    error = fault(outcome, "score component", file)
     assert all(word in error for word in words)
 
 
@@ -180,10 +180,10 @@ def test_of_a_dataset(case, bigan, tmp_path):
     old, new, word = DATASETS[case]
     file = tmp_path / "odd.py"
     file.write_text(changed(DATASET, old, new), encoding="utf-8")
-    told = bigan(
+    outcome = bigan(
         *("train", "--plugin", file, "--dataset", "odd", *FAST, "--save-dir", tmp_path / "run")
     )
-    error = fault(told, "dataset", file) if case != "preset" else told.err
+    error = fault(outcome, "dataset", file) if case != "preset" else outcome.err
     assert word in error
     assert not (tmp_path / "run").exists()
 
@@ -209,46 +209,48 @@ def test_of_an_architecture(case, bigan, tmp_path):
     old, new, word = ARCHITECTURES[case]
     file = tmp_path / "odd.py"
     file.write_text(changed(ARCHITECTURE, old, new), encoding="utf-8")
-    told = bigan(
+    outcome = bigan(
         *("train", "--plugin", file, "--architecture", "odd", "--epochs", "1", "--device", "cpu"),
         *("--save-dir", tmp_path / "run"),
     )
-    assert word in fault(told, "architecture", file)
+    assert word in fault(outcome, "architecture", file)
 
 
 def test_of_a_package_is_reported_with_its_version(install, bigan, tmp_path):
     install("odd", changed(COMPONENT, RETURNED, "return None"), version="2.1")
-    told = bigan(*("train", *FAST, "--save-dir", tmp_path / "run", "--set", "score.components=odd"))
-    assert told.err.splitlines()[-2].startswith("error: score component 'odd' (bigan-odd 2.1) ")
+    outcome = bigan(
+        *("train", *FAST, "--save-dir", tmp_path / "run", "--set", "score.components=odd")
+    )
+    assert outcome.err.splitlines()[-2].startswith("error: score component 'odd' (bigan-odd 2.1) ")
 
 
 def test_the_sources_themselves_are_right(bigan, tmp_path):
     for name, source in {"c": COMPONENT, "d": DATASET, "a": ARCHITECTURE}.items():
         (tmp_path / f"{name}.py").write_text(dedent(source), encoding="utf-8")
     plugins = [word for name in "cda" for word in ("--plugin", tmp_path / f"{name}.py")]
-    told = bigan(
+    outcome = bigan(
         *("train", *plugins, "--dataset", "odd", "--architecture", "odd", "--epochs", "1"),
         *("--set", "score.components=odd", "--device", "cpu", "--save-dir", tmp_path / "run"),
     )
-    assert told.code == 0, told.err
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_named_component_whose_head_is_not_trained_is_reported(bigan, tmp_path):
-    told = bigan(
+    outcome = bigan(
         *("train", *FAST, "--set", "train.rotation_weight=0", "--save-dir", tmp_path / "run"),
         *("--set", "score.components=rotation,latent_neighbours"),
     )
-    assert told.code == 0, told.err
+    assert outcome.code == 0, outcome.err
     assert (
         "warning: score component 'rotation' is left out: it needs the head 'rotation', which is "
         "not trained ('train.rotation_weight' is 0)"
-    ) in told.err
-    told = bigan(
+    ) in outcome.err
+    outcome = bigan(
         *("train", *FAST, "--set", "train.rotation_weight=0", "--save-dir", tmp_path / "run2"),
         *("--set", "score.components=rotation"),
     )
-    assert told.code == 2
-    assert "'rotation' needs the head 'rotation', which is not trained" in told.err
+    assert outcome.code == 2
+    assert "'rotation' needs the head 'rotation', which is not trained" in outcome.err
 
 
 @pytest.fixture
@@ -266,14 +268,14 @@ def finished(bigan, tmp_path):
 def test_a_finished_run_can_try_a_new_component(finished, bigan, tmp_path):
     new = tmp_path / "even.py"
     new.write_text(COMPONENT.replace("odd", "even"), encoding="utf-8")
-    told = bigan(
+    outcome = bigan(
         *("train", "--resume", "--save-dir", finished, "--plugin", new),
         *("--set", "score.components=odd,even"),
     )
-    assert told.code == 0, told.err
-    assert "fitting the changed score to best.safetensors" in told.err
-    told = bigan("evaluate", "--run", finished, "--json")
-    assert '"even"' in told.out
+    assert outcome.code == 0, outcome.err
+    assert "fitting the changed score to best.safetensors" in outcome.err
+    outcome = bigan("evaluate", "--run", finished, "--json")
+    assert '"even"' in outcome.out
 
 
 @pytest.mark.slow
@@ -281,10 +283,10 @@ def test_a_run_is_resumed_with_a_plugin_file_that_moved(finished, bigan, tmp_pat
     moved = (tmp_path / "elsewhere").mkdir() or tmp_path / "elsewhere" / "odd.py"
     (tmp_path / "odd.py").rename(moved)
     words = ("train", "--resume", "--save-dir", finished, "--epochs", "2")
-    told = bigan(*words)
-    assert told.code == 2
-    assert "unknown score component 'odd'" in told.err
-    assert "--plugin FILE names its present place" in told.err
-    told = bigan(*words, "--plugin", moved)
-    assert told.code == 0, told.err
+    outcome = bigan(*words)
+    assert outcome.code == 2
+    assert "unknown score component 'odd'" in outcome.err
+    assert "--plugin FILE names its present place" in outcome.err
+    outcome = bigan(*words, "--plugin", moved)
+    assert outcome.code == 0, outcome.err
     assert bigan("evaluate", "--run", finished, "--plugin", moved).code == 0

@@ -164,9 +164,9 @@ def test_a_broken_plugin_is_refused_with_the_reason_and_nothing_else_is(
     assert "\n" not in broken.reason
     assert set(registry.datasets) == ALREADY | {"aardvarks", "toads"}
     assert "frogs" not in {plugin.name for plugin in registry.plugins}
-    with pytest.raises(PluginError, match="unknown dataset 'frogs'") as told:
+    with pytest.raises(PluginError, match="unknown dataset 'frogs'") as caught:
         registry.dataset("frogs")
-    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in told.value.message
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: " in caught.value.message
 
 
 def test_a_healthy_plugin_says_where_it_comes_from(install: Install) -> None:
@@ -237,10 +237,12 @@ def test_two_plugins_with_one_name_are_an_error_only_when_it_is_asked_for(
     registry = load_registry()
     assert registry.broken == ()
     assert registry.dataset("digits").name == "digits"
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         registry.dataset("frogs")
-    assert told.value.message == "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0"
-    assert "BIGAN_PLUGINS=-pond" in told.value.hint
+    assert (
+        caught.value.message == "dataset 'frogs' is provided by bigan-frogs 1.2 and bigan-pond 2.0"
+    )
+    assert "BIGAN_PLUGINS=-pond" in caught.value.hint
 
 
 def test_of_two_packages_with_one_plugin_name_one_can_be_switched_off(
@@ -251,9 +253,9 @@ def test_of_two_packages_with_one_plugin_name_one_can_be_switched_off(
     for before, setting in (("", "-bigan-frogs2"), ("-newts", "-newts,-bigan-frogs2")):
         if before:
             monkeypatch.setenv("BIGAN_PLUGINS", before)
-        with pytest.raises(PluginError) as told:
+        with pytest.raises(PluginError) as caught:
             load_registry().dataset("frogs")
-        assert told.value.hint.endswith(f": BIGAN_PLUGINS={setting}")
+        assert caught.value.hint.endswith(f": BIGAN_PLUGINS={setting}")
     monkeypatch.setenv("BIGAN_PLUGINS", setting)
     registry = load_registry()
     assert registry.dataset("frogs").name == "frogs"
@@ -266,9 +268,9 @@ def test_a_built_in_is_not_shadowed(
     install("frogs", animals_source("mnist"))
     assert load_registry().dataset("mnist").__module__ == "bigan_cli.datasets.mnist"
     for words in (("datasets",), ("plugins",), ("datasets", "mnist")):
-        told = bigan(*words)
-        assert told.code == 0
-        assert told.err.splitlines()[0] == (
+        outcome = bigan(*words)
+        assert outcome.code == 0
+        assert outcome.err.splitlines()[0] == (
             "warning: dataset 'mnist' of bigan-frogs 1.2 is not used: "
             "bigan has one of that name itself"
         )
@@ -284,9 +286,9 @@ def test_listings_warn_of_names_that_several_provide(
 ) -> None:
     install("frogs")
     install("pond", animals_source("frogs"), package="bigan-pond", version="2.0")
-    told = bigan(command)
-    assert told.code == 0
-    assert told.err == warned * (
+    outcome = bigan(command)
+    assert outcome.code == 0
+    assert outcome.err == warned * (
         "warning: dataset 'frogs' is provided more than once: bigan-frogs 1.2, bigan-pond 2.0\n"
     )
 
@@ -340,9 +342,9 @@ def test_a_plugin_named_that_is_not_installed_is_told(
     assert [(b.name, "no installed package" in b.reason) for b in registry.broken] == [
         ("newts", True)
     ]
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         registry.dataset("newts")
-    assert "BIGAN_PLUGINS names it" in told.value.message
+    assert "BIGAN_PLUGINS names it" in caught.value.message
 
 
 @pytest.mark.parametrize("setting", ["", "toads", "-shapes", "-bigan-shapes"])
@@ -352,9 +354,9 @@ def test_that_the_environment_keeps_a_plugin_off_is_told(
     install("shapes")
     install("toads")
     monkeypatch.setenv("BIGAN_PLUGINS", setting)
-    told = bigan("train", "--dataset", "shapes", "--dry-run")
-    assert told.code == 2
-    assert told.err.splitlines()[-2:] == [
+    outcome = bigan("train", "--dataset", "shapes", "--dry-run")
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-2:] == [
         "error: unknown dataset 'shapes'",
         "hint: BIGAN_PLUGINS disables shapes (bigan-shapes)",
     ]
@@ -368,9 +370,9 @@ def test_plugins_kept_off_are_told_where_none_has_the_name(
 ) -> None:
     install("shapes", animals_source("squares"))
     monkeypatch.setenv("BIGAN_PLUGINS", "")
-    told = bigan("train", "--dataset", "squares", "--dry-run")
-    assert "BIGAN_PLUGINS disables " in told.err
-    assert "shapes (bigan-shapes)" in told.err
+    outcome = bigan("train", "--dataset", "squares", "--dry-run")
+    assert "BIGAN_PLUGINS disables " in outcome.err
+    assert "shapes (bigan-shapes)" in outcome.err
 
 
 # Names
@@ -412,30 +414,30 @@ def test_an_unknown_name_gets_the_nearest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BIGAN_PLUGINS", "")
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         find(load_registry(), name)
-    assert (told.value.message, told.value.hint) == (message, hint)
-    assert told.value.exit_code == 2
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.exit_code == 2
 
 
 def test_the_reason_of_the_broken_plugin_of_that_name_is_the_error(install: Install) -> None:
     install("aardvarks", "import nowhere\n")
     install("frogs", "import nowhere\n")
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         load_registry().dataset("frogs")
-    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFound" in told.value.message
-    assert "aardvarks" not in told.value.message + told.value.hint
+    assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFound" in caught.value.message
+    assert "aardvarks" not in caught.value.message + caught.value.hint
 
 
 def test_broken_plugins_of_other_names_are_counted(install: Install) -> None:
     install("aardvarks", "import nowhere\n")
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         load_registry().dataset("qqq")
-    assert told.value.hint.endswith("; 1 plugin is broken: see 'bigan plugins'")
+    assert caught.value.hint.endswith("; 1 plugin is broken: see 'bigan plugins'")
     install("frogs", "import nowhere\n")
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         load_registry().dataset("qqq")
-    assert told.value.hint.endswith("; 2 plugins are broken: see 'bigan plugins'")
+    assert caught.value.hint.endswith("; 2 plugins are broken: see 'bigan plugins'")
 
 
 # Files
@@ -479,9 +481,9 @@ def test_a_broken_file_that_was_named_is_an_error(
     if content is not None:
         file.write_text(content)
     before = set(sys.modules)
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         load_registry([file])
-    assert told.value.message.startswith(f"plugin file {file}: {reason.format(file=file)}")
+    assert caught.value.message.startswith(f"plugin file {file}: {reason.format(file=file)}")
     assert not [name for name in set(sys.modules) - before if "bigan_local" in name]
 
 
@@ -501,12 +503,12 @@ def test_a_file_with_the_name_of_a_built_in_is_told_to_change_it(
 ) -> None:
     file = tmp_path / "mine.py"
     file.write_text(animals_source("mnist"))
-    with pytest.raises(PluginError) as told:
+    with pytest.raises(PluginError) as caught:
         load_registry([file])
-    assert told.value.message == (
+    assert caught.value.message == (
         f"plugin file {file}: its dataset 'mnist' has the name of one that comes with bigan"
     )
-    assert told.value.hint == "give Mnist.name another value"
+    assert caught.value.hint == "give Mnist.name another value"
 
 
 def test_what_is_not_python_is_not_executed(tmp_path: Path) -> None:
@@ -554,8 +556,8 @@ def test_five_broken_plugins_do_not_stop_training_and_each_is_told_once(
         lines = [line for line in done.err.splitlines() if f"'frogs{number}'" in line]
         assert len(lines) == 1
         assert lines[0].startswith("warning: plugin ")
-    told = bigan("plugins", "--json")
-    why = {p["name"]: p["broken"] for p in json.loads(told.out)["plugins"] if p["broken"]}
+    outcome = bigan("plugins", "--json")
+    why = {p["name"]: p["broken"] for p in json.loads(outcome.out)["plugins"] if p["broken"]}
     for number, name in enumerate(kinds):
         for part in BROKEN[name][1]:
             assert part.replace("frogs.py", f"frogs{number}.py") in why[f"frogs{number}"]
@@ -565,10 +567,10 @@ def test_a_run_that_needs_a_broken_plugin_is_told_why(
     install: Install, bigan: Callable[..., object], tmp_path: Path
 ) -> None:
     install("frogs", BROKEN["import error"][0])
-    told = bigan("train", "--dataset", "frogs", "--save-dir", tmp_path / "run")
-    assert told.code == 2
-    assert told.err.startswith("error: unknown dataset 'frogs'")
-    assert "is broken: ModuleNotFoundError: No module named 'frog_library'" in told.err
+    outcome = bigan("train", "--dataset", "frogs", "--save-dir", tmp_path / "run")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: unknown dataset 'frogs'")
+    assert "is broken: ModuleNotFoundError: No module named 'frog_library'" in outcome.err
     assert not (tmp_path / "run").exists()
 
 
@@ -623,9 +625,9 @@ def test_help_shows_the_options_of_what_is_named(
     file = tmp_path / "frogs.py"
     file.write_text(animals_source("frogs"), encoding="utf-8")
     words = ("train", "--dataset", "frogs", f"--plugin={file}", "--architecture=dcgan", "--help")
-    told = bigan(*words)
-    text = " ".join(told.out.split())
-    assert told.code == 0
+    outcome = bigan(*words)
+    text = " ".join(outcome.out.split())
+    assert outcome.code == 0
     assert "Options of the dataset frogs:" in text
     assert "--set data.options.zoom=VALUE How near: a number more than 0 and" in text
     assert "--set model.options.feature_maps_gen=VALUE" in text
@@ -635,9 +637,9 @@ def test_help_shows_the_options_of_what_is_named(
 
 
 def test_help_for_what_there_is_not_says_so(bigan: Callable[..., object]) -> None:
-    told = bigan("train", "--help", "--dataset", "fashion-mnst")
-    assert told.code == 2
-    assert "did you mean 'fashion_mnist'?" in told.err
+    outcome = bigan("train", "--help", "--dataset", "fashion-mnst")
+    assert outcome.code == 2
+    assert "did you mean 'fashion_mnist'?" in outcome.err
 
 
 # Files for the listings
@@ -652,11 +654,11 @@ def test_listings_take_a_local_file(
 ) -> None:
     file = tmp_path / "frogs.py"
     file.write_text(animals_source("frogs"), encoding="utf-8")
-    told = bigan(*words, "--plugin", file)
-    assert told.code == 0
-    assert "frogs" in told.out or "zoom" in told.out
+    outcome = bigan(*words, "--plugin", file)
+    assert outcome.code == 0
+    assert "frogs" in outcome.out or "zoom" in outcome.out
     if words[1:]:
-        assert "--set data.options.OPTION=VALUE" in told.err
+        assert "--set data.options.OPTION=VALUE" in outcome.err
     missing = bigan(*words, "--plugin", tmp_path / "toads.py")
     assert (missing.code, missing.out) == (2, "")
     assert "toads.py: it does not exist" in missing.err
@@ -671,5 +673,5 @@ def test_architectures_take_a_local_file(tmp_path: Path, bigan: Callable[..., ob
         + "@hookimpl\ndef bigan_architectures():\n    return [Ponds]\n",
         encoding="utf-8",
     )
-    told = bigan("architectures", "--plugin", file)
-    assert f"ponds\tdeep ones\t{file}\n" in told.out
+    outcome = bigan("architectures", "--plugin", file)
+    assert f"ponds\tdeep ones\t{file}\n" in outcome.out

@@ -25,10 +25,10 @@ def in_package(package, *words):
     [k if k == "dataset" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS],
 )
 def test_its_own_tests_pass_at_once(kind, bigan, tmp_path):
-    told = bigan("plugins", "new", "tree-frogs", "--kind", kind, "--output", tmp_path)
+    outcome = bigan("plugins", "new", "tree-frogs", "--kind", kind, "--output", tmp_path)
     package = tmp_path / "bigan-tree-frogs"
-    assert (told.code, told.out) == (0, f"{package}\n")
-    assert told.err == (f"next: pip install -e {package}, then bigan plugins check tree_frogs\n")
+    assert (outcome.code, outcome.out) == (0, f"{package}\n")
+    assert outcome.err == (f"next: pip install -e {package}, then bigan plugins check tree_frogs\n")
     tests = in_package(package, "pytest", "-q", "-p", "no:cacheprovider", "-W", "error")
     assert tests.returncode == 0, tests.stdout
     assert "failed" not in tests.stdout
@@ -72,10 +72,10 @@ def test_nothing_of_the_template_is_left(kind, bigan, tmp_path):
     ],
 )
 def test_a_bad_name_is_refused_in_words_and_nothing_is_written(name, reason, bigan, tmp_path):
-    told = bigan("plugins", "new", name, "--output", tmp_path)
-    assert told.code == 2
-    assert reason in told.err.splitlines()[0]
-    assert len(told.err.splitlines()) == 2
+    outcome = bigan("plugins", "new", name, "--output", tmp_path)
+    assert outcome.code == 2
+    assert reason in outcome.err.splitlines()[0]
+    assert len(outcome.err.splitlines()) == 2
     assert [*tmp_path.iterdir()] == []
 
 
@@ -87,9 +87,9 @@ def test_the_prefix_of_the_package_may_be_given(bigan, tmp_path):
 def test_a_folder_that_is_there_is_left_alone(bigan, tmp_path):
     package = tmp_path / "bigan-frogs"
     package.mkdir()
-    told = bigan("plugins", "new", "frogs", "--output", tmp_path)
-    assert told.code == 2
-    assert told.err.splitlines() == [
+    outcome = bigan("plugins", "new", "frogs", "--output", tmp_path)
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
         f"error: {package} exists",
         "hint: choose another name or another folder",
     ]
@@ -97,18 +97,18 @@ def test_a_folder_that_is_there_is_left_alone(bigan, tmp_path):
 
 
 def test_an_unknown_kind_is_refused(bigan, tmp_path):
-    told = bigan("plugins", "new", "frogs", "--kind", "model", "-o", tmp_path)
-    assert told.code == 2
-    assert told.err.startswith("error: unknown kind 'model': it is one of dataset")
+    outcome = bigan("plugins", "new", "frogs", "--kind", "model", "-o", tmp_path)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: unknown kind 'model': it is one of dataset")
     assert [*tmp_path.iterdir()] == []
 
 
 def test_a_place_that_cannot_be_written_is_told(bigan, tmp_path):
     (tmp_path / "file").write_text("")
-    told = bigan("plugins", "new", "frogs", "--output", tmp_path / "file")
-    assert told.code == 1
-    assert "Traceback" not in told.err
-    assert len(told.err.splitlines()) == 1
+    outcome = bigan("plugins", "new", "frogs", "--output", tmp_path / "file")
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    assert len(outcome.err.splitlines()) == 1
 
 
 @pytest.mark.slow

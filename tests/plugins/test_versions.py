@@ -1,4 +1,4 @@
-"""A run made with plugins, and what is told when they are no longer there."""
+"""A run made with plugins, and the messages when they are no longer there."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def with_files(tmp_path, bigan) -> Path:
     (tmp_path / "tiny.py").write_text(TINY, encoding="utf-8")
     words = ("--plugin", tmp_path / "dots.py", "--plugin", tmp_path / "tiny.py")
     chosen = ("--dataset", "dots", "--architecture", "tiny", "--save-dir", tmp_path / "run")
-    told = bigan("train", *words, *chosen, *FAST)
-    assert told.code == 0, told.err
+    outcome = bigan("train", *words, *chosen, *FAST)
+    assert outcome.code == 0, outcome.err
     return tmp_path
 
 
@@ -102,8 +102,8 @@ def with_files(tmp_path, bigan) -> Path:
 def with_package(install, tmp_path, bigan) -> Path:
     """Return a run made with the architecture of an installed package."""
     install("tiny", TINY, package="bigan-tinyconv", version="0.1.0")
-    told = bigan("train", "--architecture", "tiny", *FAST, "--save-dir", tmp_path / "run")
-    assert told.code == 0, told.err
+    outcome = bigan("train", "--architecture", "tiny", *FAST, "--save-dir", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
     return tmp_path / "run"
 
 
@@ -124,8 +124,8 @@ def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
 def test_scoring_needs_no_data_set(with_files, picture, bigan):
     (with_files / "dots.py").unlink()
     run = ("--run", with_files / "run", "--plugin", with_files / "tiny.py")
-    told = bigan("score", picture, *run)
-    assert (told.code, told.err.count("dots")) == (0, 0), told.err
+    outcome = bigan("score", picture, *run)
+    assert (outcome.code, outcome.err.count("dots")) == (0, 0), outcome.err
     assert bigan("reconstruct", picture, *run).code == 0
 
     gone = bigan("evaluate", *run)
@@ -146,14 +146,14 @@ def test_files_that_only_a_run_names_are_not_run(command, with_files, picture, b
     for name in ("tiny.py", "dots.py"):
         with (with_files / name).open("a") as file:
             file.write(f"open({str(touched)!r}, 'w')\n")
-    told = {
+    outcome = {
         "score": lambda: bigan("score", picture, "--run", with_files / "run"),
         "reconstruct": lambda: bigan("reconstruct", picture, "--run", with_files / "run"),
         "evaluate": lambda: bigan("evaluate", "--run", with_files / "run"),
         "train": lambda: bigan("train", "--resume", "--save-dir", with_files / "run"),
     }[command]()
-    assert told.code == 2
-    assert f"only if you name it: --plugin {with_files / 'tiny.py'}" in told.err
+    assert outcome.code == 2
+    assert f"only if you name it: --plugin {with_files / 'tiny.py'}" in outcome.err
     assert not touched.exists()
 
 
@@ -165,14 +165,14 @@ def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_file
     shutil.move(with_files / "tiny.py", with_files / "elsewhere.py")
     words = (*([] if command == "evaluate" else [picture]), "--run", with_files / "run")
     words = (*words, "--plugin", with_files / "dots.py")
-    told = bigan(command, *words)
-    assert told.code == 2
-    assert told.err.splitlines() == [
+    outcome = bigan(command, *words)
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
         "error: unknown architecture 'tiny'",
         f"hint: this run was trained with the plugin file {with_files / 'tiny.py'}, {GONE}",
     ]
-    told = bigan(command, *words, "--plugin", with_files / "elsewhere.py")
-    assert told.code == 0, told.err
+    outcome = bigan(command, *words, "--plugin", with_files / "elsewhere.py")
+    assert outcome.code == 0, outcome.err
     nowhere = bigan(command, *words, "--plugin", with_files / "elsewere.py")
     assert nowhere.err.splitlines() == [
         f"error: plugin file {with_files / 'elsewere.py'}: it does not exist",
@@ -183,8 +183,10 @@ def test_a_file_that_is_needed_is_named_and_may_lie_elsewhere(command, with_file
 @pytest.mark.slow
 def test_a_file_named_now_goes_before_that_of_the_run(with_files, picture, bigan):
     shutil.copy(with_files / "tiny.py", with_files / "other.py")
-    told = bigan("score", picture, "--run", with_files / "run", "--plugin", with_files / "other.py")
-    assert told.code == 0, told.err
+    outcome = bigan(
+        "score", picture, "--run", with_files / "run", "--plugin", with_files / "other.py"
+    )
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_missing_package_is_named(with_package, picture, bigan, site):
@@ -194,18 +196,18 @@ def test_a_missing_package_is_named(with_package, picture, bigan, site):
         "hint: this run was trained with bigan-tinyconv 0.1.0: pip install bigan-tinyconv",
     ]
     for words in (("score", picture), ("evaluate",), ("reconstruct",)):
-        told = bigan(*words, "--run", with_package)
-        assert (told.code, told.err.splitlines()) == (2, wanted)
-    told = bigan("train", "--resume", "--save-dir", with_package)
-    assert told.code == 2
-    assert told.err.splitlines()[0].endswith("unknown architecture 'tiny'")
-    assert told.err.splitlines()[1] == wanted[1]
+        outcome = bigan(*words, "--run", with_package)
+        assert (outcome.code, outcome.err.splitlines()) == (2, wanted)
+    outcome = bigan("train", "--resume", "--save-dir", with_package)
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[0].endswith("unknown architecture 'tiny'")
+    assert outcome.err.splitlines()[1] == wanted[1]
 
 
 def test_a_package_that_is_switched_off_is_named(with_package, picture, bigan, monkeypatch):
     monkeypatch.setenv("BIGAN_PLUGINS", "-bigan-tinyconv")
-    told = bigan("score", picture, "--run", with_package)
-    assert told.err.splitlines()[1] == "hint: BIGAN_PLUGINS disables tiny (bigan-tinyconv)"
+    outcome = bigan("score", picture, "--run", with_package)
+    assert outcome.err.splitlines()[1] == "hint: BIGAN_PLUGINS disables tiny (bigan-tinyconv)"
 
 
 @pytest.mark.slow
@@ -214,8 +216,8 @@ def test_a_package_of_another_version_is_named(with_package, picture, bigan, sit
     install("tiny", DOTS, package="bigan-tinyconv", version="0.2.0")
     # The module that was imported before has the same name.
     sys.modules.pop("plugin_bigan_tinyconv")
-    told = bigan("score", picture, "--run", with_package)
-    assert told.err.splitlines()[1] == (
+    outcome = bigan("score", picture, "--run", with_package)
+    assert outcome.err.splitlines()[1] == (
         "hint: this run was trained with bigan-tinyconv 0.1.0, and 0.2.0 is installed: "
         "pip install bigan-tinyconv==0.1.0"
     )
@@ -223,7 +225,7 @@ def test_a_package_of_another_version_is_named(with_package, picture, bigan, sit
 
 @pytest.mark.slow
 def test_what_comes_with_bigan_is_not_listed(install, tmp_path, bigan):
-    told = bigan("train", *FAST, "--feature-maps-gen", "4", "--save-dir", tmp_path / "run")
-    assert told.code == 0, told.err
+    outcome = bigan("train", *FAST, "--feature-maps-gen", "4", "--save-dir", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
     assert json.loads((tmp_path / "run" / "run.json").read_text())["plugin_versions"] == []
     assert tomli.loads((tmp_path / "run" / "config.toml").read_text())["plugins"] == []

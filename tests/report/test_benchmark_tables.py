@@ -102,19 +102,19 @@ def test_variants_stand_beside_each_other_and_baselines_once():
 
 
 def test_many_detectors_stand_below_each_other():
-    told = [
+    rows = [
         row("a", 0, 0.5 + k / 100, variant=f"v{k}", components={"good": 0.9, f"own{k}": 0.25})
         for k in range(4)
     ]
-    (table,) = tables(told)
+    (table,) = tables(rows)
     assert table.wide
-    lines = markdown(told)
+    lines = markdown(rows)
     assert "| detector / normal class | a |" in lines
     assert "| v3 | 0.530 |" in lines
     assert "| v3, untrained | 0.125 |" in lines
     assert "| networks | good | score | own0 | own1 | own2 | own3 |" in lines
     assert "| v1 | 0.900 | 0.510 | - | 0.250 | - | - |" in lines
-    headings, cells = figures_table(told)
+    headings, cells = figures_table(rows)
     assert headings == ["dataset", "class", "detector", "AUROC"]
     assert [(*cell[:3], str(cell[3])) for cell in cells][3] == ("set", "a", "v3", "0.530")
 
@@ -154,7 +154,7 @@ def test_csv_has_a_row_for_each_cell():
 
 
 def test_components_are_listed_from_the_best_with_the_whole_score_among_them():
-    told = [
+    rows = [
         row(
             "a",
             auroc=0.75,
@@ -165,7 +165,7 @@ def test_components_are_listed_from_the_best_with_the_whole_score_among_them():
         failed("c"),
         row("d", auroc=0.1),  # tells nothing of its components
     ]
-    assert component_rows(told) == [
+    assert component_rows(rows) == [
         ("score", 0.8125, 0.125),
         ("good", 0.75, 0.5),
         ("poor", 0.375, None),
@@ -184,6 +184,6 @@ def test_components_are_listed_from_the_best_with_the_whole_score_among_them():
     assert as_csv([without_anomalies])
     assert summary_lines([without_anomalies])
     assert figures_table([without_anomalies])
-    text = "\n".join(markdown(told))
+    text = "\n".join(markdown(rows))
     assert "| good | 0.750 | 0.500 |" in text
     assert "| poor | 0.375 | - |" in text

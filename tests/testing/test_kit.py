@@ -220,9 +220,11 @@ def test_a_data_set_that_keeps_its_contract(tmp_path):
 
 
 def test_all_that_is_broken_is_told_in_one_error(tmp_path):
-    with pytest.raises(AssertionError) as told:
+    with pytest.raises(AssertionError) as caught:
         assert_conforms(dataset_checks(OtherShape, {"pond": 1}, root=tmp_path))
-    assert "options_survive_saving: the options {'pond': 1} are refused: pond: " in str(told.value)
+    assert "options_survive_saving: the options {'pond': 1} are refused: pond: " in str(
+        caught.value
+    )
 
 
 class Files(Frogs):
@@ -269,7 +271,7 @@ def test_where_the_data_are_not_here_there_is_nothing_to_look_at():
 def test_a_folder_that_was_named_must_hold_the_data(tmp_path):
     found = statuses(dataset_checks(Files, root=tmp_path))
     of_data = [r for r in found.values() if r.status == "failed"]
-    assert len(of_data) == 1  # told once
+    assert len(of_data) == 1  # reported once
     assert "no images in" in of_data[0].detail
 
 

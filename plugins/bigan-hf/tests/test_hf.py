@@ -180,11 +180,11 @@ def test_a_column_of_encoded_bytes_can_be_chosen(tmp_path: Path) -> None:
     assert "image_column" in caught.value.hint
 
 
-# What is wrong is told
+# Error messages
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"image_column": "imag"}, "has no column imag: there is image, label"),
         ({"image_column": "label"}, "column label of .* holds ClassLabel.*, not images"),
@@ -196,8 +196,8 @@ def test_a_column_of_encoded_bytes_can_be_chosen(tmp_path: Path) -> None:
         ({"path": "a/b/c"}, "no such file or folder"),
     ],
 )
-def test_wrong_options_are_told(parquet: Path, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(DataError, match=told) as caught:
+def test_wrong_options_are_refused(parquet: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         hf(parquet, **options).train_items()
     assert len(caught.value.message.splitlines()) == 1
 
@@ -218,7 +218,7 @@ def test_images_without_a_class_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "told"),
+    ("cell", "message"),
     [
         ({"bytes": b"no picture", "path": None}, "not an image"),
         ({"bytes": b"", "path": None}, "it is empty"),
@@ -226,10 +226,10 @@ def test_images_without_a_class_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_an_unreadable_image_is_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], cell: Any, told: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], cell: Any, message: str
 ) -> None:
     write_rows(tmp_path / "train.parquet", [*rows(40), {"image": cell}], IMAGES)
-    with pytest.raises(DataError, match=f"cannot read image 40 of the train split: .*{told}"):
+    with pytest.raises(DataError, match=f"cannot read image 40 of the train split: .*{message}"):
         _ = hf(tmp_path).train_items().images[40]
     capfd.readouterr()  # of writing the file
     words = ["--dataset", "hf", "--data-root", str(tmp_path), "--fpr", "0.5"]

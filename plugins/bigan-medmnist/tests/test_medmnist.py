@@ -124,19 +124,19 @@ def test_grades_are_classes(tmp_path: Path) -> None:
     assert retina.test_items().labels[:6].tolist() == [0, 1, 2, 3, 4, 0]
 
 
-# What is wrong is told
+# Error messages
 
 
 @pytest.mark.parametrize(
-    ("subset", "told", "hint"),
+    ("subset", "message", "hint"),
     [
         ("bloodmist", "no set 'bloodmist'", "did you mean 'bloodmnist'"),
         ("cats", "no set 'cats'", f"there are {SETS}"),
         ("organmnist3d", "three-dimensional", f"there are {SETS}"),
     ],
 )
-def test_an_unknown_set_is_told(tmp_path: Path, subset: str, told: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=told) as caught:
+def test_an_unknown_set_is_refused(tmp_path: Path, subset: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         medmnist(tmp_path, subset=subset)
     assert hint in caught.value.hint
 
@@ -149,7 +149,7 @@ def test_a_missing_file_is_told_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda file: file.write_bytes(b"no archive"), "cannot read the train split"),
         (lambda file: file.write_bytes(file.read_bytes()[:900]), "cannot read the train split"),
@@ -167,11 +167,11 @@ def test_a_missing_file_is_told_with_its_place(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_damaged_or_another_is_told(
-    tmp_path: Path, damage: Callable[[Path], object], told: str
+    tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     file = write(tmp_path, "breastmnist")
     damage(file)
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         medmnist(tmp_path, subset="breastmnist").train_items()
     assert str(file) in caught.value.message
 
@@ -249,8 +249,8 @@ def test_the_command_line_says_so_in_two_lines(
 ) -> None:
     words = ["--dataset", "medmnist", "--data-root", str(tmp_path), "--no-download"]
     assert main(["train", *words, "--save-dir", str(tmp_path / "run")]) == 1
-    out, told = capfd.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
-    assert told.startswith("error: pathmnist.npz of MedMNIST is not in")
-    assert told.count("\n") == 2
+    assert err.startswith("error: pathmnist.npz of MedMNIST is not in")
+    assert err.count("\n") == 2
     assert not (tmp_path / "run").exists()

@@ -46,18 +46,18 @@ def test_train_evaluate_and_score(
     }[name]
     run = tmp_path / "run"
     train = ("train", "--dataset", name, "--data-root", root, *SMALL, "--save-dir", run)
-    code, _, told = bigan(*train)
+    code, _, err = bigan(*train)
     assert code == 1
-    assert told.startswith("error: which category of")
+    assert err.startswith("error: which category of")
     assert not run.exists()
-    code, _, told = bigan(*train, "--set", f"data.options.category={category}")
-    assert code == 0, told
-    code, out, told = bigan("evaluate", "--run", run, "--json")
-    assert code == 0, told
+    code, _, err = bigan(*train, "--set", f"data.options.category={category}")
+    assert code == 0, err
+    code, out, err = bigan("evaluate", "--run", run, "--json")
+    assert code == 0, err
     found = json.loads(out)
     assert found["normal_classes"] == ["good"]
     assert found["masked_images"] == found["images"]
     assert 0 < found["trained"]["pixel_auroc"] < 1
-    code, out, told = bigan("score", root / images, "--run", run, "--json")
-    assert code == 0, told
+    code, out, err = bigan("score", root / images, "--run", run, "--json")
+    assert code == 0, err
     assert len(out.splitlines()) == len(list((root / images).iterdir()))

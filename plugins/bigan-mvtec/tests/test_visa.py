@@ -69,7 +69,7 @@ def test_only_categories_that_were_unpacked_are_offered(tmp_path: Path, visa_roo
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         ("object,split,label,image\ncandle,train,normal,a.JPG\n", "has no column mask"),
         ("", "has no column object, split, label, image, mask"),
@@ -79,11 +79,11 @@ def test_only_categories_that_were_unpacked_are_offered(tmp_path: Path, visa_roo
     ],
 )
 def test_a_split_file_that_makes_no_sense_is_told(
-    tmp_path: Path, table: str | bytes, told: str
+    tmp_path: Path, table: str | bytes, message: str
 ) -> None:
     (tmp_path / "candle").mkdir()
     (tmp_path / "split_csv").mkdir()
     raw = table if isinstance(table, bytes) else table.encode()
     (tmp_path / "split_csv" / "1cls.csv").write_bytes(raw)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         visa(tmp_path, "candle").train_items()
