@@ -21,24 +21,6 @@ T = TypeVar("T")
 Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float16] | NDArray[np.float32]
 
 
-def iter_outputs(
-    networks: Networks | InferenceNetworks,
-    inputs: Inputs,
-    batch_size: int,
-    inside: NDArray[np.bool_] | None = None,
-) -> Iterator[tuple[LazyNetworkOutputs, int]]:
-    """Yield the networks' outputs for each batch, with the number of its images that are real.
-
-    Every batch has exactly *batch_size* images; the last one is padded with copies of its first
-    image, whose results are to be dropped.
-    """
-    prepared = prepare_for_inference(networks)
-    for start in range(0, len(inputs), batch_size):
-        with torch.no_grad():
-            chunk = inputs[start : start + batch_size]
-            yield _batch(prepared, chunk, batch_size, _rows(inside, start, len(chunk)))
-
-
 def run_batches(
     networks: Networks | InferenceNetworks,
     inputs: Inputs | Tiles,
@@ -51,7 +33,8 @@ def run_batches(
     Args:
         networks: On their device. A CPU computes as many batches at a time as torch has threads.
         inputs: Images or tiles, uint8 ``[N, C, H, W]``, or feature maps, ``[N, h, w, K]``.
-        batch_size: Images per batch.
+        batch_size: Images of every batch; the last one is padded with copies of its first image,
+            whose results are to be dropped.
         fn: Called in any thread, with the outputs of a batch and the number of real images.
         inside: Which positions are in the region of interest, bool ``[h, w]`` for all inputs
             alike, or ``[T, h, w]`` for T inputs in turn; None without a region.

@@ -72,8 +72,14 @@ def test_help_imports_no_command():
 @pytest.mark.parametrize(
     "name",
     [
-        *("train", "animate", "evaluate", "benchmark", "score", "reconstruct"),
-        *("config", "plugins", "env"),
+        "train",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                *("animate", "evaluate", "benchmark", "score", "reconstruct"),
+                *("config", "plugins", "env"),
+            )
+        ),
     ],
 )
 def test_help_of_a_command_imports_that_command(name):
@@ -101,7 +107,14 @@ def test_completion_imports_what_it_completes(line, needed):
 
 
 @pytest.mark.parametrize(
-    "words", [["datasets"], ["architectures", "dcgan"], ["components"], ["plugins", "--json"]]
+    "words",
+    [
+        ["datasets"],
+        *(
+            pytest.param(words, marks=pytest.mark.slow)
+            for words in (["architectures", "dcgan"], ["components"], ["plugins", "--json"])
+        ),
+    ],
 )
 def test_listings_import_neither_torch_nor_numpy(words):
     modules = imported(*words, BIGAN_PLUGINS="")  # third-party plugins may import anything

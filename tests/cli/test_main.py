@@ -337,11 +337,15 @@ class TestCompletion:
             ("bigan animate --mode m", {"multi"}),
         ],
     )
-    def test_the_shell_completes(self, bigan_process, line, offered):
-        outcome = bigan_process(
-            _BIGAN_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))
-        )
-        assert (outcome.code, outcome.err, set(outcome.out.split())) == (0, "", offered)
+    def test_the_shell_completes(self, capfd, monkeypatch, line, offered):
+        monkeypatch.setenv("_BIGAN_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main_module.main([])
+        out, err = capfd.readouterr()
+        assert (end.value.code, err, set(out.split())) == (0, "", offered)
 
     def test_every_command_is_offered(self, bigan_process):
         outcome = bigan_process(

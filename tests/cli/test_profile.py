@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 
+@pytest.mark.slow
 def test_profile_is_a_table_and_a_trace(bigan, small_options, tmp_path):
     words = ("train", "--outlier", "8", *small_options)
     plain = bigan(*words, "--save-dir", tmp_path / "plain")
@@ -37,7 +38,8 @@ def test_profile_is_a_table_and_a_trace(bigan, small_options, tmp_path):
 
 @pytest.mark.slow
 def test_profile_in_json_and_its_trace_goes_with_the_run(bigan, small_options, tmp_path):
-    words = ("train", "--outlier", "8", *small_options, "--save-dir", tmp_path / "run")
+    few = ("--epochs", 1, "--batch-size", 128)
+    words = ("train", "--outlier", "8", *small_options, *few, "--save-dir", tmp_path / "run")
     done = bigan(*words, "--profile", "--json")
     rows = json.loads(done.out)["profile"]
     assert {row["kind"] for row in rows} == {"phase", "total", "operator"}

@@ -29,9 +29,15 @@ def locating(tmp_path_factory):
 
 
 @pytest.fixture
-def score(bigan, locating):
+def locate(bigan, locating):
     """Run ``bigan score`` on that run, on CPU."""
     return lambda *words: bigan("score", "--run", locating, "--device", "cpu", *words)
+
+
+@pytest.fixture
+def score(bigan, trained):
+    """Run ``bigan score`` on the trained run, which finds less."""
+    return lambda *words: bigan("score", "--run", trained, "--device", "cpu", *words)
 
 
 @pytest.fixture
@@ -83,8 +89,9 @@ def test_each_readable_image_gets_a_map_of_its_size_at_its_place(score, photos, 
             assert box.max() == pytest.approx(region["peak"])
 
 
-def test_a_defect_is_found_where_it_is(score, photos):
-    rows = rows_by_name(score(photos / "spot s", "--fpr", "0.2", "--json").out, photos)
+@pytest.mark.slow
+def test_a_defect_is_found_where_it_is(locate, photos):
+    rows = rows_by_name(locate(photos / "spot s", "--fpr", "0.2", "--json").out, photos)
     assert len(rows) == 12
     left, top, right, bottom = SPOT
     found = [
@@ -98,8 +105,9 @@ def test_a_defect_is_found_where_it_is(score, photos):
     assert sum(found) >= 10
 
 
-def test_normal_images_stay_dark(score, photos, tmp_path):
-    done = score(*photos.glob("[0-9]*.png"), "--json", "--maps", tmp_path / "maps")
+@pytest.mark.slow
+def test_normal_images_stay_dark(locate, photos, tmp_path):
+    done = locate(*photos.glob("[0-9]*.png"), "--json", "--maps", tmp_path / "maps")
     rows = rows_by_name(done.out, photos)
     assert len(rows) == 12
     calm = [name for name, row in rows.items() if not row["regions"]]
@@ -122,11 +130,12 @@ def test_16_bit_files_hold_the_values_of_the_arrays(score, photos, tmp_path):
     assert (levels == np.rint(heat.clip(0) * LEVELS_PER_UNIT)).all()
 
 
-def test_the_csv_counts_the_regions(score, photos):
-    text = score(photos / "spot s/01.png", "--fpr", "0.2").out
+@pytest.mark.slow
+def test_the_csv_counts_the_regions(locate, photos):
+    text = locate(photos / "spot s/01.png", "--fpr", "0.2").out
     header, row = text.splitlines()
     cells = dict(zip(header.split(","), row.split(","), strict=True))
-    found = json.loads(score(photos / "spot s/01.png", "--fpr", "0.2", "--json").out)["regions"]
+    found = json.loads(locate(photos / "spot s/01.png", "--fpr", "0.2", "--json").out)["regions"]
     assert int(cells["regions"]) == len(found) >= 1
 
 
@@ -142,12 +151,12 @@ def test_images_of_one_stem_and_of_several_folders_do_not_collide(score, photos,
     assert {"photos/00.png.png", "photos/00.jpg.png", "other/spot s/01.png.png"} <= set(written)
 
 
-def test_a_stopped_run_is_continued_with_its_maps(score, locating, photos, tmp_path):
+def test_a_stopped_run_is_continued_with_its_maps(score, trained, photos, tmp_path):
     output, maps = tmp_path / "out.csv", tmp_path / "maps"
     images = sorted(photos.glob("[0-9]*.png"))
     stopped = score_files(
         images,
-        run=locating,
+        run=trained,
         device="cpu",
         batch_size=2,
         output=output,

@@ -24,7 +24,7 @@ from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.cycle_matching import CycleMatching
 from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.fit import NormalImages, fit_detector
-from bigan_cli.scoring.inference import iter_outputs
+from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 from bigan_cli.testing._networks import small_networks
 
@@ -216,7 +216,7 @@ def test_the_layers_are_listed():
 def test_the_component_is_the_mean_feature_difference(shape):
     networks = build(shape)
     pixels = images_of(shape, 7)
-    ((outputs, count),) = iter_outputs(networks, pixels, 7)
+    ((outputs, count),) = run_batches(networks, pixels, 7, lambda *pair: pair)
     with torch.no_grad():
         got = CycleMatching(CycleMatching.Options()).score(outputs, {})[:count]
         x = torch.from_numpy(pixels).float() / 127.5 - 1
@@ -247,7 +247,7 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         weights = {"reconstruction": 1.0}
         detector = fit_detector(build(shape, names), components, weights, normals, 0.1, 8, 0)
         assert detector.members[0].components.keys() == parts
-    ((outputs, _),) = iter_outputs(build(shape, ("latent",)), pixels[:4], 4)
+    ((outputs, _),) = run_batches(build(shape, ("latent",)), pixels[:4], 4, lambda *pair: pair)
     with pytest.raises(UsageError, match="no cycle discriminator of images"):
         _ = outputs.image_pair_features
 

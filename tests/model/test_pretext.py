@@ -18,7 +18,7 @@ from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.flip import Flip
 from bigan_cli.scoring.components.rotation import Rotation
 from bigan_cli.scoring.components.shift import Shift
-from bigan_cli.scoring.inference import iter_outputs
+from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.transformations import TRANSFORMATIONS, rotate, shift
 
@@ -235,7 +235,7 @@ def test_trained_heads_know_what_they_were_taught(threes, name):
 
 def test_observations_tell_what_the_heads_say(threes):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((outputs, count),) = iter_outputs(networks, threes[:6], 8)
+    ((outputs, count),) = run_batches(networks, threes[:6], 8, lambda *pair: pair)
     with torch.no_grad():
         features = networks.discriminator.image_features(outputs.x)
         for name, head in networks.heads.items():
@@ -251,7 +251,7 @@ def test_observations_tell_what_the_heads_say(threes):
 @pytest.mark.parametrize("component", [Rotation, Shift, Flip], ids=lambda c: c.name)
 def test_scores_equal_a_plain_reading(threes, component):
     networks = build(ImageShape(1, 8, 8), ALL).eval()
-    ((outputs, _),) = iter_outputs(networks, threes[:6], 8)
+    ((outputs, _),) = run_batches(networks, threes[:6], 8, lambda *pair: pair)
     name = component.needs_head
     kind, answers = TRANSFORMATIONS[name], networks.heads[name].out_features
     with torch.no_grad():

@@ -39,7 +39,7 @@ def normals(digits):
 def networks(normals):
     dcgan = Dcgan(DcganOptions(feature_maps_gen=8, feature_maps_disc=8))
     networks = build_networks(dcgan, ImageShape(1, 8, 8), 8, seed=0)
-    config = TrainConfig(epochs=40, batch_size=22, lr=1e-3)
+    config = TrainConfig(epochs=15, batch_size=22, lr=3e-3)
     trainer = Trainer(networks, config, normals.train, normals.validation, torch.device("cpu"))
     list(trainer.epochs())
     return trainer.average

@@ -13,7 +13,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.scoring.components._neighbours import NeighbourComponent, NeighbourOptions
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
-from bigan_cli.scoring.inference import iter_outputs, run_batches
+from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, batch_size_for
 
 SHAPE = ImageShape(3, 16, 20)
@@ -32,7 +32,7 @@ def pixels():
 
 def observed(networks, pixels):
     with torch.no_grad():
-        ((outputs, _),) = iter_outputs(networks, pixels, len(pixels))
+        ((outputs, _),) = run_batches(networks, pixels, len(pixels), lambda *pair: pair)
         return [
             outputs.z,
             outputs.reconstruction,
@@ -80,7 +80,7 @@ def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels,
     ready = InferenceNetworks(networks)
     calls.clear()
     with torch.no_grad():
-        ((outputs, _),) = iter_outputs(ready, pixels, len(pixels))
+        ((outputs, _),) = run_batches(ready, pixels, len(pixels), lambda *pair: pair)
         getattr(outputs, first)
         assert outputs.real[1].shape == (50, 256)
         assert outputs.image_features.shape == (50, 256)
@@ -91,8 +91,11 @@ def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels,
 def test_two_batches_are_not_taken_for_each_other(networks, pixels):
     ready = InferenceNetworks(networks)
     with torch.no_grad():
-        alone = [outputs.image_features for outputs, _ in iter_outputs(ready, pixels, 25)]
-        together = [outputs for outputs, _ in iter_outputs(ready, pixels, 25)]
+        alone = [
+            outputs.image_features
+            for outputs, _ in run_batches(ready, pixels, 25, lambda *pair: pair)
+        ]
+        together = [outputs for outputs, _ in run_batches(ready, pixels, 25, lambda *pair: pair)]
         assert torch.equal(together[0].image_features, alone[0])
         assert torch.equal(together[1].image_features, alone[1])
         for outputs, wanted in zip(together, alone, strict=True):

@@ -32,7 +32,8 @@ def bigan(
     return run
 
 
-@pytest.mark.parametrize("name", ["mvtec", pytest.param("visa", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mvtec", "visa"])
 def test_train_evaluate_and_score(
     name: str,
     mvtec_root: Path,
