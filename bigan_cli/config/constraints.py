@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,6 +33,7 @@ class TableSchema:
     definitions: Json
 
     @classmethod
+    @lru_cache(maxsize=64)  # several per command, and each takes 10 ms
     def of(cls, model: type[BaseModel]) -> TableSchema:
         """Return the schema of *model*; of one that has none (exotic types), only its keys."""
         try:

@@ -25,7 +25,7 @@ Problems = Callable[..., list[tuple[str, str]]]
 
 # The tests of this file that hypothesis runs many times share one folder, and do not mind.
 shared_folder = settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -241,7 +241,7 @@ def test_plugin_files_are_run_only_where_the_caller_names_them(
     run_file: RunFile, problems: Problems, tmp_path: Path
 ) -> None:
     touched = tmp_path / "touched"
-    (tmp_path / "evil.py").write_text(f"open({str(touched)!r}, 'w')\n")
+    (tmp_path / "evil.py").write_text(f"open({str(touched)!r}, 'w').close()\n")
     file = run_file('plugins = ["evil.py"]\n')
     loaded = load_config(file=file)
     assert not touched.exists()
