@@ -133,7 +133,7 @@ def test_the_template_of_a_plugin_has_its_preset_and_its_options(
     )
     file = tmp_path / "run.toml"
     file.write_text(text, encoding="utf-8")
-    loaded = load_config(file=file)
+    loaded = load_config(file=file, settings={"plugins": [frogs]})
     chosen = {"data.dataset": "frogs", "plugins": [frogs]}
     assert loaded.config == load_config(settings=chosen).config
     assert "\nepochs = 7\n" in text
