@@ -74,19 +74,14 @@ class Features(Architecture):
         },
         "score": {
             "components": [
-                "reconstruction",
+                "residual_mahalanobis",
                 "discriminator",
                 "distortion",
-                "patch_neighbours",
+                "patch_mahalanobis",
                 "feature_mahalanobis",
+                "reconstruction",
             ],
-            "weights": {
-                "reconstruction": 1.0,
-                "discriminator": 1.0,
-                "distortion": 1.0,
-                "patch_neighbours": 1.0,
-                "feature_mahalanobis": 1.0,
-            },
+            "weights": {"discriminator": 1.0},
         },
         "output": {"save_interval": 2},
     }

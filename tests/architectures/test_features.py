@@ -16,8 +16,9 @@ from bigan_cli.model.feature_extraction import as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.feature_mahalanobis import FeatureMahalanobis
+from bigan_cli.scoring.components.patch_mahalanobis import PatchMahalanobis
 from bigan_cli.scoring.components.patch_neighbours import PatchNeighbours
-from bigan_cli.scoring.components.reconstruction import Reconstruction
+from bigan_cli.scoring.components.residual_mahalanobis import ResidualMahalanobis
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.fit import NormalImages, fit_detector
 
@@ -172,8 +173,8 @@ def detector() -> Detector:
         built, config, as_samples(features.train), as_samples(features.validation), CPU
     )
     assert [record.epoch for record in trainer.epochs()] == [1, 2]
-    components = [kind(kind.Options()) for kind in (Reconstruction, PatchNeighbours)]
-    components.append(FeatureMahalanobis(FeatureMahalanobis.Options()))
+    kinds = (ResidualMahalanobis, PatchMahalanobis, PatchNeighbours, FeatureMahalanobis)
+    components = [kind(kind.Options()) for kind in kinds]
     weights = {component.name: 1.0 for component in components}
     normal = NormalImages(features.train, features.validation, features.calibration)
     return fit_detector(trainer.average, components, weights, normal, 0.1, 4, 0)
