@@ -355,6 +355,8 @@ def describe(setup: TrainingSetup) -> list[str]:
         f"{data.dataset_name} ({data.protocol}): {normal}; {size}; {counts}",
         f"{setup.config.model.architecture} with {setup.parameters:,} parameters on {where}",
     ]
+    if data.roi is not None:
+        lines.append(f"region of interest: {data.roi.inside.mean():.0%} of the image")
     if data.folds is not None:
         folds = len(set(data.folds.tolist()))
         lines.append(
