@@ -80,12 +80,13 @@ demo: install
 	$(BIN)/bigan reconstruct --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode single --run $(DEMO_RUN)
 	$(BIN)/bigan animate --mode multi --run $(DEMO_RUN)
-	$(BIN)/bigan evaluate --run $(DEMO_RUN) > $(DEMO_FIGURES)
+	$(BIN)/bigan evaluate --run $(DEMO_RUN) --report > $(DEMO_FIGURES)
 	@cat $(DEMO_FIGURES)
 	@echo; echo "made:"
 	@for made in $(DEMO_IMAGES) $(DEMO_RUN)/models $(DEMO_RUN)/reconstruction/* \
 		$(DEMO_RUN)/stats/* $(DEMO_RUN)/*.gif; do echo "  $$made"; done
 	@echo; sed -n 2p $(DEMO_FIGURES)
+	@echo; echo "report, for any browser: $(DEMO_RUN)/report.html"
 
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"

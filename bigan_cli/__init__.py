@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bigan_cli.api import evaluate as evaluate
     from bigan_cli.api import load as load
     from bigan_cli.api import train as train
+    from bigan_cli.api import write_report as write_report
     from bigan_cli.errors import BiganError as BiganError
     from bigan_cli.errors import DataError as DataError
     from bigan_cli.errors import InputTypeError as InputTypeError
@@ -42,6 +43,7 @@ _MODULES = {
     "evaluate": "bigan_cli.api",
     "load": "bigan_cli.api",
     "train": "bigan_cli.api",
+    "write_report": "bigan_cli.api",
     "BiganError": "bigan_cli.errors",
     "DataError": "bigan_cli.errors",
     "InputTypeError": "bigan_cli.errors",

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from bigan_cli.api.detector import Detector, ScoreResult
-from bigan_cli.api.functions import benchmark, evaluate, load, train
+from bigan_cli.api.functions import benchmark, evaluate, load, train, write_report
 
-__all__ = ["Detector", "ScoreResult", "benchmark", "evaluate", "load", "train"]
+__all__ = ["Detector", "ScoreResult", "benchmark", "evaluate", "load", "train", "write_report"]

@@ -136,6 +136,28 @@ def evaluate(run: PathText, **options: Any) -> EvaluationResult:
     return evaluate_run(run=Path(run), **options)
 
 
+def write_report(run: PathText, output: PathText | None = None, **options: Any) -> Path:
+    """Evaluate a run and write an HTML report of it, one file that needs no network.
+
+    Args:
+        run: The run directory.
+        output: The file to write; by default ``report.html`` in the run.
+        **options: As :func:`bigan_cli.workflows.evaluate.evaluate` takes them: ``checkpoint``,
+            ``device``, ``fpr``, ``data_root``, ``callbacks``, ...
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: The files of the evaluation or the report cannot be written.
+    """
+    file = True if output is None else Path(output)
+    result = evaluate_run(run=Path(run), report=file, **options)
+    if result.report is None:
+        raise result.write_error or OSError("the report was not written")
+    return result.report
+
+
 def benchmark(
     output: PathText = "benchmark-results",
     *,

@@ -61,6 +61,11 @@ COMMANDS: Entries = {
             "Train and evaluate over datasets, classes and seeds, and make tables of the results.",
             "bigan benchmark --dataset mnist --inlier all --seed 0 --seed 1 --baselines",
         ),
+        "report": entry(
+            "Evaluate a run and write an HTML report of it.",
+            "bigan report --run results",
+            "bigan score photos/ --report photos.html",
+        ),
         "reconstruct": entry(
             "Show images next to their reconstructions, the differences and the heatmaps.",
             "bigan reconstruct photos/odd.png",

@@ -192,6 +192,10 @@ MasksOption = Annotated[
         metavar="DIR",
     ),
 ]
+ReportFileOption = Annotated[
+    Path | None,
+    typer.Option(help="Write an HTML report of the images to this file.", metavar="FILE"),
+]
 FailOnAnomalyOption = Annotated[
     bool,
     typer.Option(

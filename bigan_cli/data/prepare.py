@@ -217,6 +217,41 @@ def reopen_test(
     )
 
 
+def reopen_normals(
+    dataset: Dataset,
+    config: RunConfig,
+    *,
+    samples: int,
+    most: int,
+    shape: ImageShape,
+    roi: RegionOfInterest | None,
+) -> tuple[ImageSet, ImageSet]:
+    """Return some training images of a run, and its calibration images.
+
+    Args:
+        dataset: From :func:`open_dataset`.
+        config: The run's resolved configuration.
+        samples: How many training images, drawn at random with the run's seed.
+        most: Of more calibration images than this, so many are drawn.
+        shape: Shape of the images.
+        roi: The run's region of interest.
+
+    Raises:
+        DataError: Images are missing or unreadable.
+        UsageError: The configuration does not fit the dataset.
+        PluginError: The dataset violates its contract.
+    """
+    pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
+    splits = make_splits(pool.labels, config.data, config.train.seed)
+    rng = np.random.default_rng(config.train.seed)
+    parts = [
+        np.sort(rng.permutation(part)[:number])
+        for part, number in ((splits.train, samples), (splits.calibration, most))
+    ]
+    training, calibration = pool.image_sets(parts, splits.normal_classes, shape, roi=roi)
+    return training, calibration
+
+
 def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
     """Return the configured shape, else the dataset's, else that of the images."""
     size, channels = config.image_size, config.input_channels

@@ -93,7 +93,7 @@ class Calibration:
             UsageError: *fpr* is not between 0 and 1.
         """
         self.check(fpr)
-        return float(self.scores[self.n - self._rank(fpr)])
+        return float(self.scores[self.n - self.rank(fpr)])
 
     def check(self, fpr: float) -> None:
         """Raise an error if these images cannot guarantee *fpr*; see :func:`check_fpr`."""
@@ -112,13 +112,16 @@ class Calibration:
         self.check(fpr)
         from scipy.special import betaincinv  # takes 0.3 s to import; scoring does not need it
 
-        flagged = self._rank(fpr)
+        flagged = self.rank(fpr)
         tail = (1 - confidence) / 2
         low, high = betaincinv(flagged, self.n + 1 - flagged, [tail, 1 - tail])
         return flagged / (self.n + 1), float(low), float(high)
 
-    def _rank(self, fpr: float) -> int:
+    def rank(self, fpr: float) -> int:
         """Return the largest m with ``m / (n + 1) <= fpr`` in floating-point arithmetic.
+
+        An image is anomalous at rate *fpr* if at most m - 1 calibration images have its score
+        or a higher one.
 
         m is floor((n + 1) fpr), but that product may round to either side of an integer (0.29 *
         100 < 29). Comparing with the division that makes the p-values keeps both rules equal.

@@ -267,6 +267,14 @@ class RunDirectory:
         folder = self.stats if dataset is None else self.stats / dataset
         return folder if model == self.best_model else folder / model.stem
 
+    def report_file(self, folder: Path) -> Path:
+        """Return the HTML report of the evaluation in *folder*: that of the best model is on top.
+
+        Args:
+            folder: As :meth:`evaluation_folder` returns it.
+        """
+        return (self.path if folder == self.stats else folder) / "report.html"
+
     def training_state(self, member: int) -> Path:
         """Return the file that continues the training of *member*, counted from 0."""
         return self.models / (

@@ -29,6 +29,7 @@ _BY_TRAINING = re.compile(
 _BY_OTHERS = re.compile(
     r"reconstruction/reconstruct\.png|(multi_)?animation\.gif"
     r"|stats/([^/]+/){0,2}(evaluation\.json|scores\.csv|roc\.png|pr\.png|histogram\.png)"
+    r"|(stats/([^/]+/){1,2})?report\.html"
 )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bigan_cli.config.load import load_config
 from bigan_cli.data.external import load_external_test_set
@@ -17,12 +15,10 @@ from bigan_cli.data.masks import Masks, find_masks
 from bigan_cli.data.prepare import TestSet, open_dataset
 from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.evaluation import detector_evaluation
-from bigan_cli.evaluation.detector_evaluation import Evaluation, TestScores
+from bigan_cli.evaluation.detector_evaluation import Evaluation
 from bigan_cli.evaluation.metrics import Estimate
-from bigan_cli.evaluation.pixel_metrics import PixelHistograms, PixelMetrics
 from bigan_cli.scoring.calibration import check_fpr
-from bigan_cli.scoring.detector import Detector, Scores
-from bigan_cli.scoring.regions import resize_heatmap
+from bigan_cli.scoring.detector import Detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_files import EvaluationFiles
@@ -40,12 +36,10 @@ from bigan_cli.workflows.models import (
     report_notes,
     run_of,
 )
+from bigan_cli.workflows.reports.test_images import write_test_report
+from bigan_cli.workflows.scored_test import ScoredTest, score_test, with_pixels
 
 _UNTRAINED = "0"
-# Images scored between two reports of progress; a multiple of any useful batch size.
-_CHUNK = 1024
-# Batches whose heatmaps are in memory at a time.
-_MAPS_TOGETHER = 4
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -69,6 +63,7 @@ class EvaluationResult:
         remarks: Explanations of the metrics.
         warnings: What may be wrong with the data or the training.
         files: The files that were written.
+        report: The HTML report, if one was written.
         write_error: Why the files could not be written, or None.
     """
 
@@ -87,6 +82,7 @@ class EvaluationResult:
     remarks: tuple[str, ...]
     warnings: tuple[str, ...]
     files: tuple[Path, ...] = ()
+    report: Path | None = None
     write_error: OSError | None = None
 
     @property
@@ -126,6 +122,7 @@ def evaluate(
     sets: Sequence[str] = (),
     seed: int = 0,
     output: Path | None = None,
+    report: bool | Path = False,
     callbacks: Callbacks | None = None,
 ) -> EvaluationResult:
     """Score the test images, compute the metrics, and write both with three figures.
@@ -145,6 +142,8 @@ def evaluate(
         sets: Further settings of that other dataset, ``data.KEY=VALUE``.
         seed: Seed of the bootstrap confidence intervals.
         output: The folder to write to; by default a folder of the run.
+        report: Whether to write an HTML report too, or the file to write it to; by default
+            ``report.html`` in the run, or in the folder of the results if that is another.
         callbacks: Receive notes, warnings and progress.
 
     Raises:
@@ -167,17 +166,18 @@ def evaluate(
     else:
         test = _external_test(model, dataset, data_root, inlier, outlier, sets, callbacks)
     masks = find_masks(test.images)
-    scores = _score(detector, test, partial(callbacks.on_progress, "scoring"))
+    scores = score_test(detector, test, partial(callbacks.on_progress, "scoring"))
     untrained_scores = untrained = None
     before = _untrained(directory, model, test, device, plugins, callbacks)
     if before is not None:
-        untrained_scores = _score(before, test, partial(callbacks.on_progress, "scoring untrained"))
-        untrained = _with_pixels(untrained_scores, before, test, masks)
+        progress = partial(callbacks.on_progress, "scoring untrained")
+        untrained_scores = score_test(before, test, progress)
+        untrained = with_pixels(untrained_scores, before, test, masks)
     metrics = detector_evaluation.evaluate(
         test.images.outlier,
         test.images.labels,
         test.class_names,
-        _with_pixels(scores, detector, test, masks),
+        with_pixels(scores, detector, test, masks),
         detector.predict(scores, fpr),
         detector.calibration,
         fpr,
@@ -186,15 +186,44 @@ def evaluate(
     )
     result = _result(run, source.file, dataset, model, test, masks, metrics)
     folder = output or directory.evaluation_folder(dataset, source.file)
-    files = EvaluationFiles(directory, folder)
+    scored = ScoredTest(model, test, masks, scores, untrained_scores)
+    result = _write(result, scored, EvaluationFiles(directory, folder), callbacks, strict=output)
+    if not report or result.write_error is not None:
+        return result
+    file = report if isinstance(report, Path) else directory.report_file(folder)
+    directory.claim(file)
+    root = data_root if dataset is None else None
+    write_test_report(file, directory, result, scored, root, callbacks)
+    return replace(result, report=file)
+
+
+def _write(
+    result: EvaluationResult,
+    scored: ScoredTest,
+    files: EvaluationFiles,
+    callbacks: Callbacks,
+    *,
+    strict: object,
+) -> EvaluationResult:
+    """Write the files and return the result with their names, or with the error.
+
+    A folder that may not be written to is a warning unless *strict*.
+    """
     try:
-        files.write(result.as_dict(), detector, test, scores, untrained_scores, metrics)
+        files.write(
+            result.as_dict(),
+            scored.model.detector,
+            scored.test,
+            scored.scores,
+            scored.untrained,
+            result.evaluation,
+        )
     except OSError as error:
-        if output is not None or error.errno not in _READ_ONLY:
+        if strict or error.errno not in _READ_ONLY:
             return replace(result, files=files.existing(), write_error=error)
         callbacks.warn(
-            f"the results are not saved: {folder} cannot be written to ({error.strerror}); pass "
-            "'output=DIR' to save them elsewhere"
+            f"the results are not saved: {files.evaluation.parent} cannot be written to "
+            f"({error.strerror}); pass 'output=DIR' to save them elsewhere"
         )
         return result
     return replace(result, files=files.existing())
@@ -247,54 +276,6 @@ def _external_test(
     )
     report_notes(test, callbacks)
     return test
-
-
-def _score(detector: Detector, test: TestSet, on_progress: Callable[[int, int], None]) -> Scores:
-    pixels = test.images.pixels
-    chunk = max(_CHUNK // detector.batch_size, 1) * detector.batch_size
-    if detector.is_tiled:  # one image may take seconds
-        chunk = 1
-    chunks: list[Scores] = []
-    for start in range(0, max(len(pixels), 1), chunk):
-        chunks.append(detector.score(pixels[start : start + chunk]))
-        on_progress(min(start + chunk, len(pixels)), len(pixels))
-    return Scores(
-        np.concatenate([scores.score for scores in chunks]),
-        np.concatenate([scores.p_value for scores in chunks]),
-        {
-            name: np.concatenate([scores.components[name] for scores in chunks])
-            for name in detector.component_names
-        },
-        np.concatenate([scores.members for scores in chunks], axis=1),
-    )
-
-
-def _with_pixels(
-    scores: Scores, detector: Detector, test: TestSet, masks: Masks | None
-) -> TestScores:
-    """Return *scores* with the metrics of the heatmaps of images with masks, if there are any."""
-    pixels = None
-    if masks is not None and detector.has_heatmaps:
-        pixels = _pixel_metrics(detector, test, masks)
-    return TestScores(scores.score, scores.components, pixels, scores.members)
-
-
-def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetrics:
-    """Return the metrics of the heatmaps, each at the size of its image in the dataset."""
-    histograms = PixelHistograms()
-    chunk = 1 if detector.is_tiled else _MAPS_TOGETHER * detector.batch_size
-    for start in range(0, len(masks.index), chunk):
-        images = masks.index[start : start + chunk]
-        heatmaps = detector.heatmaps(test.images.pixels[images])
-        if heatmaps is None:
-            break
-        for image, heat in zip(images.tolist(), heatmaps, strict=True):
-            anomalous = masks.anomalous(image)
-            height, width = anomalous.shape
-            inside = None if detector.roi is None else detector.roi.at_size(height, width)
-            heat_of_image = resize_heatmap(heat, height, width, detector.roi)
-            histograms.add(heat_of_image, anomalous, inside)
-    return histograms.metrics()
 
 
 def _mask_warnings(masks: Masks | None, result: Evaluation) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from bigan_cli.workflows.callbacks import Callbacks
 if TYPE_CHECKING:
     import torch
 
+    from bigan_cli.config.schema import RunConfig
     from bigan_cli.data.prepare import TestSet
     from bigan_cli.plugins import Registry
     from bigan_cli.scoring.detector import Detector
@@ -145,15 +146,7 @@ def open_test(
     """
     from bigan_cli.data.prepare import open_dataset, reopen_test
 
-    config = model.header.config
-    if root is None:
-        root = _moved_root(run, config.data.root)
-        if root is not None:
-            callbacks.note(
-                f"note: {config.data.root} is missing; reading {root}, moved like the run"
-            )
-    if root is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+    config = data_config(run, model, root, callbacks)
     dataset = open_dataset(model.registry, config.data)
     test = reopen_test(
         dataset,
@@ -171,6 +164,26 @@ def open_test(
             "changed, added or removed since it was trained"
         )
     return test
+
+
+def data_config(
+    run: RunDirectory, model: LoadedModel, root: Path | None, callbacks: Callbacks
+) -> RunConfig:
+    """Return the configuration of the run, with the folder where its data are now.
+
+    Args:
+        run: Knows where it was trained.
+        model: Knows the configuration.
+        root: Where the data are now; None for where they were, or moved together with the run.
+        callbacks: Receive a note if they were moved.
+    """
+    config = model.header.config
+    if root is None:
+        root = _moved_root(run, config.data.root)
+        if root is None:
+            return config
+        callbacks.note(f"note: {config.data.root} is missing; reading {root}, moved like the run")
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
 
 
 def _moved_root(run: RunDirectory, root: Path | None) -> Path | None:

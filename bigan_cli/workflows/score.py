@@ -33,6 +33,7 @@ from bigan_cli.storage.score_table import (
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import map_files
 from bigan_cli.workflows.models import LoadedModel, find_model, load_model, set_batch_size
+from bigan_cli.workflows.reports.scored_files import ReportedRows
 from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
 
 OnRows = Callable[[Sequence[str], Sequence[ScoreRow]], object]
@@ -56,6 +57,7 @@ class ScoreResult:
         not_finite: How many of them have a score that is not finite, which no image should have.
         anomalies: How many images are labelled anomalous.
         conversions: Description of a conversion to the model's shape -> how many images.
+        report: The HTML report that was written, or None.
     """
 
     status: str
@@ -70,6 +72,7 @@ class ScoreResult:
     not_finite: int
     anomalies: int
     conversions: Mapping[str, int]
+    report: Path | None = None
 
 
 def score_files(
@@ -91,6 +94,7 @@ def score_files(
     maps: Path | None = None,
     map_format: str | None = None,
     masks: Path | None = None,
+    report: Path | None = None,
     on_rows: OnRows | None = None,
     callbacks: Callbacks | None = None,
 ) -> ScoreResult:
@@ -115,6 +119,7 @@ def score_files(
         maps: A folder to write a heatmap of each image to; see :class:`MapFiles`.
         map_format: ``overlay`` (the default), ``png16`` or ``npy``.
         masks: A folder to write a mask of the anomalous pixels of each image to.
+        report: An HTML file to write about the images; keeps their rows in memory.
         on_rows: Called with the rows of each batch, in the order of the inputs.
         callbacks: Receive notes, warnings and progress.
 
@@ -126,6 +131,7 @@ def score_files(
     callbacks = callbacks or Callbacks()
     _check_rule(fpr, threshold)
     _check_output(output, resume=resume, sort=sort)
+    _check_report(report, resume=resume)
     files = map_files(inputs, maps, map_format, masks)
     source = find_model(run, checkpoint)
     found = _find(inputs, recursive=recursive)
@@ -138,7 +144,7 @@ def score_files(
         files.create_folders()
     written = {} if files is None else files.as_dict()
     header = Header(model.header.sha256, rule.limit, names, written)
-    counts, status = Counts(), "done"
+    counts, status, reported = Counts(), "done", ReportedRows(wanted=report is not None)
     with nullcontext() if output is None else exclusive(output):
         earlier = CompletedInputs()
         if output is not None and resume:
@@ -153,10 +159,13 @@ def score_files(
                     if on_rows is not None:
                         on_rows(names, rows)
                     write(rows)
+                    reported.add(rows)
                 if not counts.scored and not counts.skipped:
                     raise _no_images(inputs, recursive=recursive)
         except StoppedError:
             status = "interrupted"
+    if report is not None and status == "done":
+        reported.write(report, source.run, source.file, model, rule, options, callbacks)
     if earlier.unclaimed and status == "done":
         callbacks.warn(
             f"{count(earlier.unclaimed, 'row')} of {output} are of inputs that were not given now"
@@ -174,6 +183,7 @@ def score_files(
         not_finite=counts.not_finite,
         anomalies=counts.anomalies,
         conversions=dict(counts.conversions),
+        report=report if status == "done" and counts.scored else None,
     )
 
 
@@ -208,6 +218,17 @@ def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
                 f"{partial_path(output)} holds the rows of a run that was stopped",
                 "'resume=True' continues it; delete it to start over",
             )
+
+
+def _check_report(report: Path | None, *, resume: bool) -> None:
+    if report is None:
+        return
+    if report.is_dir() or report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"the report {report} is not an .html file")
+    if resume:
+        raise UsageError(
+            "a resumed scoring has no report", "it would lack the images that were scored before"
+        )
 
 
 def _check_heatmaps(model: LoadedModel) -> None:

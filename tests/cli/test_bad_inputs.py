@@ -95,7 +95,7 @@ def test_09_used_run_directory(refused, trained):
     assert "--resume, --overwrite, or --save-dir trained-2" in error
 
 
-@pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct", "animate"])
+@pytest.mark.parametrize("command", ["score", "evaluate", "reconstruct", "report", "animate"])
 def test_10_no_run_yet(refused, command):
     error = refused(2, command, *(["."] if command == "score" else []))
     assert "no run in results (run.json missing)" in error

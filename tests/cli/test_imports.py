@@ -76,7 +76,7 @@ def test_help_imports_no_command():
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in (
-                *("animate", "evaluate", "benchmark", "score", "reconstruct"),
+                *("animate", "evaluate", "benchmark", "score", "reconstruct", "report"),
                 *("config", "plugins", "env"),
             )
         ),

@@ -64,6 +64,9 @@ def evaluate(
             help="Folder to write the results to. [default: stats in the run]", metavar="DIR"
         ),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write an HTML report, too: report.html in the run.")
+    ] = False,
     min_auroc: Annotated[
         float | None, typer.Option(help="Exit code 3 if the AUROC is below this.")
     ] = None,
@@ -95,6 +98,7 @@ def evaluate(
             sets=set_ or (),
             seed=seed,
             output=output,
+            report=report,
             callbacks=callbacks,
         )
     show_evaluation(terminal, result, as_json=as_json)

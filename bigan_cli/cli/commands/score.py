@@ -19,6 +19,7 @@ from bigan_cli.cli.options import (
     MaxMegapixelsOption,
     PluginOption,
     RecursiveOption,
+    ReportFileOption,
     RunOption,
     ThresholdOption,
     setting_option,
@@ -66,6 +67,7 @@ def score(
     maps: MapsOption = None,
     map_format: MapFormatOption = None,
     masks: MasksOption = None,
+    report: ReportFileOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first unreadable file, with exit code 1.")
     ] = False,
@@ -109,6 +111,7 @@ def score(
             maps=maps,
             map_format=map_format,
             masks=masks,
+            report=report,
             on_rows=RowPrinter(terminal, output, as_json=as_json),
             callbacks=callbacks,
         )

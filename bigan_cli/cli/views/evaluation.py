@@ -132,6 +132,8 @@ def show_evaluation(terminal: Terminal, result: EvaluationResult, *, as_json: bo
     if result.files and result.write_error is None:
         names = ", ".join(path.name for path in result.files)
         terminal.note(f"written to {result.files[0].parent}: {names}")
+    if result.report is not None:
+        terminal.note(f"report: {result.report}")
 
 
 def check_min_auroc(min_auroc: float | None) -> None:

@@ -74,6 +74,8 @@ def show_summary(terminal: Terminal, result: ScoreResult) -> None:
         f"scored {result.scored:,}{before}, skipped {result.skipped:,}, "
         f"anomalies {result.anomalies:,} ({rule})"
     )
+    if result.report is not None:
+        terminal.note(f"report: {result.report}")
 
 
 @contextmanager
