@@ -47,8 +47,11 @@ def test_every_number_is_what_the_run_says(reported):
     assert start["false"] == point["observed_fpr"]["count"]
     assert start["true"] == point["observed_tpr"]["count"]
     assert data["total"] == evaluation["images"] == len(rows)
-    assert (data["normals"], data["anomalies"]) == (evaluation["normals"], evaluation["anomalies"])
-    assert data["names"] == [row["path"] for row in rows]
+    assert (data["normals"], data["anomalies"]) == (
+        evaluation["normal_images"],
+        evaluation["anomalies"],
+    )
+    assert data["names"] == [row["name"] for row in rows]
     assert data["outlier"] == [int(row["outlier"]) for row in rows]
     assert [data["classes"][i] for i in data["labels"]] == [row["class"] for row in rows]
     assert data["scores"] == [float(f"{float(row['score']):.6g}") for row in rows]
