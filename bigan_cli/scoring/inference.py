@@ -30,6 +30,9 @@ def run_batches(
 ) -> Iterator[T]:
     """Yield *fn* of each batch, in order; several batches are computed concurrently.
 
+    Every batch has exactly *batch_size* images; the last one is padded with copies of its first
+    image, whose results *fn* must drop.
+
     Args:
         networks: On their device. A CPU computes as many batches at a time as torch has threads.
         inputs: Images or tiles, uint8 ``[N, C, H, W]``, or feature maps, ``[N, h, w, K]``.

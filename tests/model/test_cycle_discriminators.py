@@ -54,14 +54,6 @@ def plain(images):
     return images
 
 
-@pytest.fixture(scope="module")
-def threes():
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return np.round(data.images[data.target == 3] * 255 / 16).astype(np.uint8)[:, None]
-
-
 @pytest.mark.parametrize(
     "shape",
     [
@@ -247,7 +239,7 @@ def test_without_the_network_the_component_is_left_out_and_the_view_refused():
         weights = {"reconstruction": 1.0}
         detector = fit_detector(build(shape, names), components, weights, normals, 0.1, 8, 0)
         assert detector.members[0].components.keys() == parts
-    ((outputs, _),) = run_batches(build(shape, ("latent",)), pixels[:4], 4, lambda *pair: pair)
+    (outputs,) = run_batches(build(shape, ("latent",)), pixels[:4], 4, lambda outputs, _: outputs)
     with pytest.raises(UsageError, match="no cycle discriminator of images"):
         _ = outputs.image_pair_features
 

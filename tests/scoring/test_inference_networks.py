@@ -32,7 +32,7 @@ def pixels():
 
 def observed(networks, pixels):
     with torch.no_grad():
-        ((outputs, _),) = run_batches(networks, pixels, len(pixels), lambda *pair: pair)
+        (outputs,) = run_batches(networks, pixels, len(pixels), lambda outputs, _: outputs)
         return [
             outputs.z,
             outputs.reconstruction,
@@ -80,7 +80,7 @@ def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels,
     ready = InferenceNetworks(networks)
     calls.clear()
     with torch.no_grad():
-        ((outputs, _),) = run_batches(ready, pixels, len(pixels), lambda *pair: pair)
+        (outputs,) = run_batches(ready, pixels, len(pixels), lambda outputs, _: outputs)
         getattr(outputs, first)
         assert outputs.real[1].shape == (50, 256)
         assert outputs.image_features.shape == (50, 256)
@@ -91,11 +91,8 @@ def test_what_is_seen_in_a_batch_is_computed_once_in_any_order(networks, pixels,
 def test_two_batches_are_not_taken_for_each_other(networks, pixels):
     ready = InferenceNetworks(networks)
     with torch.no_grad():
-        alone = [
-            outputs.image_features
-            for outputs, _ in run_batches(ready, pixels, 25, lambda *pair: pair)
-        ]
-        together = [outputs for outputs, _ in run_batches(ready, pixels, 25, lambda *pair: pair)]
+        alone = list(run_batches(ready, pixels, 25, lambda outputs, _: outputs.image_features))
+        together = list(run_batches(ready, pixels, 25, lambda outputs, _: outputs))
         assert torch.equal(together[0].image_features, alone[0])
         assert torch.equal(together[1].image_features, alone[1])
         for outputs, wanted in zip(together, alone, strict=True):
