@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bigan_cli.data.image_file import open_image
 from bigan_cli.data.images import ImageSet
@@ -116,8 +115,9 @@ def _marks(mask: Mask | tuple[Mask, ...]) -> bool:
 def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray[np.bool_]:
     """Return *mask* as bool ``[height, width]``: True where a pixel is anomalous.
 
-    See :func:`bigan_cli.mask_pixels.anomalous_pixels` for the rule. Masks are resized by nearest
-    neighbour; several masks of an image are combined.
+    See :func:`bigan_cli.mask_pixels.anomalous_pixels` for the rule. In a reduced mask a pixel is
+    anomalous if any is in its area, so that thin defects stay. Several masks of an image are
+    combined.
 
     Raises:
         UnreadableImage: The file is missing, damaged or no image.
@@ -125,10 +125,25 @@ def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray
     if isinstance(mask, tuple):
         parts = [read_mask(each, height, width) for each in mask]
         return np.any(parts, axis=0) if parts else np.zeros((height, width), np.bool_)
-    resized = Image.fromarray(_anomalous(mask).astype(np.uint8)).resize(
-        (width, height), Image.Resampling.NEAREST
+    marked = _anomalous(mask)
+    return _resized(_resized(marked, height).T, width).T
+
+
+def _resized(marked: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
+    """Return *marked* ``[H, W]`` with *rows* rows: reduced by "any", enlarged by repetition."""
+    present = len(marked)
+    if rows == present or not present:
+        return marked
+    start = np.arange(rows) * present // rows
+    if rows > present:
+        return marked[start]
+    # The last row that overlaps, since a row may lie in two areas.
+    end = -(-(np.arange(rows) + 1) * present // rows)
+    counted = np.concatenate(
+        [np.zeros((1, marked.shape[1]), np.int64), np.cumsum(marked, axis=0, dtype=np.int64)]
     )
-    return np.asarray(resized).astype(np.bool_)
+    found: NDArray[np.bool_] = counted[end] > counted[start]
+    return found
 
 
 def _anomalous(mask: Mask) -> NDArray[np.bool_]:

@@ -65,6 +65,20 @@ def test_resizing_keeps_edges_sharp(tmp_path: Path) -> None:
     assert (read_mask(tmp_path / "mask.png", 2, 2) == [[0, 1], [0, 0]]).all()
 
 
+def test_thin_defects_stay_in_a_reduced_mask() -> None:
+    scratch = np.zeros((256, 256), np.bool_)
+    scratch[:, 101] = True
+    scratch[3, :] = True
+    for size in (16, 17, 100, 255):
+        found = read_mask(scratch, size, size)
+        rows, columns = found.sum(axis=1), found.sum(axis=0)
+        assert (rows > 0).all()
+        assert (columns > 0).all()
+        assert found[-1].sum() <= 2  # one column, which may lie in two areas
+    assert read_mask(scratch, 512, 512).sum() == 4 * scratch.sum()
+    assert read_mask(scratch, 256, 512).shape == (256, 512)
+
+
 def test_normal_images_are_empty_and_anomalies_without_a_mask_are_left_out(tmp_path: Path) -> None:
     file = tmp_path / "mask.png"
     Image.fromarray(MARKED * 255).save(file)
