@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,11 @@ GOOD = "good"
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
+# A category has 60 to 1,000 images: more passes, in smaller steps.
+_ON_PIXELS: Mapping[str, Mapping[str, Any]] = {"train": {"epochs": 200, "batch_size": 16}}
+_NAMED = 3
+
+
 class InspectionOptions(Options):
     """Options of ``mvtec`` and ``visa``."""
 
@@ -28,19 +34,26 @@ class InspectionOptions(Options):
 
 @dataclass(frozen=True)
 class Picture:
-    """One image: its file, its class and, where it is known, the file of its mask."""
+    """One image: its file, its class and, where it is known, the file or files of its mask."""
 
     file: Path
     label: str
-    mask: Path | None = None
+    mask: Path | tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The images of one category."""
+    """The images of one category.
+
+    Attributes:
+        train: To train on; all of them are good.
+        test: To test on.
+        unmatched: Masks that no image has.
+    """
 
     train: Sequence[Picture]
     test: Sequence[Picture]
+    unmatched: Sequence[Path] = ()
 
 
 class InspectionDataset(Dataset):
@@ -57,9 +70,23 @@ class InspectionDataset(Dataset):
     needs_root = True
     Options = InspectionOptions
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # A category has 60 to 1,000 images: more passes, in smaller steps.
-        "train": {"epochs": 200, "batch_size": 16}
+        "data": {"image_size": 256},
+        "model": {"architecture": "features"},
     }
+
+    @classmethod
+    def preset_for(
+        cls,
+        root: Path | None,  # noqa: ARG003  all of these collections hold photographs
+        architecture: str | None,
+        tile: int | None = None,
+    ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return the recipe for photographs at 256 pixels, or for networks on pixels."""
+        if architecture not in (None, "features"):
+            return _ON_PIXELS, ""
+        if tile is not None:
+            return {"model": cls.preset["model"]}, ""
+        return cls.preset, ""
 
     @abstractmethod
     def _categories(self, folder: Path) -> Mapping[str, Path]:
@@ -93,6 +120,21 @@ class InspectionDataset(Dataset):
     def normal_classes(self) -> tuple[int, ...]:
         """Return the class ``good``."""
         return (0,)
+
+    def describe(self) -> str:
+        """Return the numbers of images of each split and class, and of masks, in one line."""
+        found = self._found
+        masks = sum(picture.mask is not None for picture in found.test)
+        return f"train: {_counts(found.train)}; test: {_counts(found.test)}; {masks} with a mask"
+
+    def warnings(self) -> Sequence[str]:
+        """Return a warning about masks that no image has."""
+        unmatched = self._found.unmatched
+        if not unmatched:
+            return ()
+        names = [file.relative_to(self.location.root).as_posix() for file in unmatched[:_NAMED]]
+        said = f"masks that fit no image by their names are not used, {len(unmatched)} in all"
+        return (f"{said}, for instance {', '.join(names)}",)
 
     @cached_property
     def _found(self) -> Pictures:
@@ -139,6 +181,14 @@ class InspectionDataset(Dataset):
             masks=masks if any(masks) else None,
             names=[picture.file.relative_to(self.location.root).as_posix() for picture in pictures],
         )
+
+
+def _counts(pictures: Sequence[Picture]) -> str:
+    labels = Counter(picture.label for picture in pictures)
+    kinds = {GOOD: "normal"}
+    return ", ".join(
+        f"{label} {number:,} {kinds.get(label, 'anomalous')}" for label, number in labels.items()
+    )
 
 
 def folders_in(folder: Path) -> list[Path]:

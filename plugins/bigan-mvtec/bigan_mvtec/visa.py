@@ -54,7 +54,7 @@ class Visa(InspectionDataset):
             label = GOOD if row["label"] == "normal" else kinds.get(row["image"], row["label"])
             mask = base / row["mask"] if row["mask"] else None
             splits[row["split"]].append(Picture(base / row["image"], label, mask))
-        return Pictures(**splits)
+        return Pictures(splits["train"], splits["test"])
 
 
 def _kinds_of_defects(file: Path) -> dict[str, str]:

@@ -102,3 +102,49 @@ def test_an_empty_category_is_told(tmp_path: Path) -> None:
     (tmp_path / "bottle" / "train" / "good").mkdir(parents=True)
     with pytest.raises(DataError, match="no good images of bottle"):
         mvtec(tmp_path).train_items()
+
+
+def write_loco(root: Path) -> None:
+    """Write a category as MVTec LOCO AD is laid out."""
+    picture, mask = Image.new("RGB", (8, 8)), Image.new("L", (8, 8), 255)
+    for part in ("train/good", "validation/good", "test/good", "test/logical_anomalies"):
+        folder = root / "pushpins" / part
+        folder.mkdir(parents=True)
+        for i in range(3):
+            picture.save(folder / f"{i:03d}.png")
+    for i in range(3):
+        folder = root / "pushpins" / "ground_truth" / "logical_anomalies" / f"{i:03d}"
+        folder.mkdir(parents=True)
+        for part in range(i + 1):
+            mask.save(folder / f"{part:03d}.png")
+
+
+def test_loco_has_validation_images_and_a_folder_of_masks_for_each_image(tmp_path: Path) -> None:
+    write_loco(tmp_path)
+    pushpins = mvtec(tmp_path)
+    assert len(pushpins.train_items()) == 6
+    masks = pushpins.test_items().masks
+    assert masks is not None
+    assert [len(mask) if mask else 0 for mask in masks] == [0, 0, 0, 1, 2, 3]
+    assert pushpins.warnings() == ()
+    assert pushpins.describe() == (
+        "train: good 6 normal; test: good 3 normal, logical_anomalies 3 anomalous; 3 with a mask"
+    )
+
+
+def test_masks_without_an_image_are_named(tmp_path: Path) -> None:
+    write_loco(tmp_path)
+    kind = tmp_path / "pushpins" / "ground_truth" / "logical_anomalies"
+    (kind / "000").rename(kind / "000_gt")
+    (warning,) = mvtec(tmp_path).warnings()
+    assert (
+        "1 in all, for instance ground_truth/logical_anomalies/000_gt/000.png"
+        in warning.replace("pushpins/", "")
+    )
+
+
+def test_photographs_have_the_recipe_of_photographs() -> None:
+    tables, _ = Mvtec.preset_for(None, None)
+    assert tables == {"data": {"image_size": 256}, "model": {"architecture": "features"}}
+    assert "data" not in Mvtec.preset_for(None, None, 256)[0]
+    assert Mvtec.preset_for(None, "dcgan")[0]["train"]["epochs"] == 200

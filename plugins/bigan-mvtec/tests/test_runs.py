@@ -12,7 +12,16 @@ from bigan_cli.cli.main import main
 
 SMALL = (
     *("--epochs", "3", "--latent-dim", "8", "--image-size", "16", "--device", "cpu"),
-    *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--fpr", "0.5"),
+    *(
+        "--architecture",
+        "dcgan",
+        "--feature-maps-gen",
+        "4",
+        "--feature-maps-disc",
+        "4",
+        "--fpr",
+        "0.5",
+    ),
     *("--set", "score.components=['reconstruction']"),
 )
 
