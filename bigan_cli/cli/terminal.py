@@ -6,6 +6,7 @@ Nothing is imported from rich until a table or a progress bar is drawn on a real
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bigan_cli.cli.column_widths import column_widths
 from bigan_cli.cli.flags import as_flags
 from bigan_cli.errors import BiganError, ConfigError
-from bigan_cli.formatting import CONTROL_ESCAPES, json_document
+from bigan_cli.formatting import CONTROL_ESCAPES, count, json_document
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +25,10 @@ LOADING = "loading PyTorch ..."
 """Shown before the import of torch, which takes seconds."""
 
 _BOLD_RED, _BOLD_YELLOW, _BOLD, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
+# An error takes no more than a screen, whatever a command line or a file holds.
+_MOST_PROBLEMS = 20
+_LONGEST_LINE = 2000
+_LONG_WORD = re.compile(r"\S{500,}")
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,13 @@ class Terminal:
         problems = (
             error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
         )
-        for message, hint in problems:
+        for message, hint in problems[:_MOST_PROBLEMS]:
             self._labelled("error", _BOLD_RED, as_flags(message))
             if hint:
                 self._labelled("hint", _BOLD, as_flags(hint))
+        if len(problems) > _MOST_PROBLEMS:
+            more = count(len(problems) - _MOST_PROBLEMS, "more problem")
+            self._labelled("error", _BOLD_RED, f"{more}, not listed here")
 
     def progress(self, *columns: str | ProgressColumn, transient: bool = True) -> Progress:
         """Return a rich progress display on standard error, which does nothing off a terminal.
@@ -163,7 +171,7 @@ class Terminal:
 
     def _labelled(self, label: str, style: str, text: str) -> None:
         head = f"{style}{label}:{_RESET}" if self._has_color(sys.stderr) else f"{label}:"
-        _write(sys.stderr, f"{head} {text.translate(CONTROL_ESCAPES)}")
+        _write(sys.stderr, f"{head} {_within_a_screen(text).translate(CONTROL_ESCAPES)}")
 
     def _has_color(self, stream: TextIO | None) -> bool:
         if not self.color or os.environ.get("NO_COLOR"):
@@ -202,3 +210,9 @@ def _write(stream: TextIO | None, text: str) -> None:
         # A file name that this terminal has no letters for is no reason to fail.
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def _within_a_screen(text: str) -> str:
+    """Return *text* with the middle of very long words left out, and cut if it is too long."""
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:200]}...{word[0][-50:]}", text)
+    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 3]}..."
