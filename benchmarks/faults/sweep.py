@@ -253,7 +253,8 @@ def fresh(*words: object, timeout: float = 120, **options: object) -> Ended:
     started = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bigan_cli", *map(str, words)],
+            # As the installed program, which does not look into the current folder.
+            [sys.executable, "-P", "-m", "bigan_cli", *map(str, words)],
             capture_output=True,
             check=False,
             timeout=timeout,
