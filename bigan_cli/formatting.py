@@ -20,6 +20,8 @@ _BREAKS = {
     0x2029: "\\u2029",
 }
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return ``"1 image"``, ``"1,797 images"``, ``"2 classes"`` (with *plural*)."""
@@ -34,6 +36,20 @@ def one_line(text: str) -> str:
 def path_text(path: Path) -> str:
     r"""Return a path as text; a byte that is not UTF-8 becomes ``\udcXX``."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def spreadsheet_path(text: str) -> str:
+    """Return the relative path *text* such that no spreadsheet takes it for a formula.
+
+    Spreadsheets run cells that start with ``=``, ``+``, ``-`` or ``@``, and some cut tabs and
+    line breaks off before. ``./`` in front does not change which file a path names.
+    """
+    return f"./{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def without_spreadsheet_prefix(text: str) -> str:
+    """Return the path that :func:`spreadsheet_path` was called with."""
+    return text[2:] if text.startswith("./") and text[2:].startswith(_FORMULA_STARTS) else text
 
 
 def none_readable(skipped: int) -> str:

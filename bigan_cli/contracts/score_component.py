@@ -74,6 +74,7 @@ class ScoreComponent(ABC):
         Options: Its typed options, the table ``[score.options.NAME]`` of a config file.
         weight: Its default weight in the score; with 0 it is only reported.
         needs_feature_map: Whether it needs networks that work at every position of a feature map.
+        needs_pixels: Whether it needs networks that work on whole images, not on feature maps.
         needs_image_features: Whether the discriminator must have ``image_features``.
         needs_encoder_features: Whether the encoder must have ``features``.
         needs_head: The head that must have been trained, or an empty string.
@@ -87,6 +88,7 @@ class ScoreComponent(ABC):
     Options: ClassVar[type[AnyOptions]] = Options
     weight: ClassVar[float] = 1.0
     needs_feature_map: ClassVar[bool] = False
+    needs_pixels: ClassVar[bool] = False
     needs_image_features: ClassVar[bool] = False
     needs_encoder_features: ClassVar[bool] = False
     needs_head: ClassVar[str] = ""

@@ -161,6 +161,7 @@ def what_is_lacking(component: ScoreComponent, networks: Networks) -> str:
     head, cycle = component.needs_head, component.requires_cycle_discriminator
     lacking = {
         "an architecture on features": component.needs_feature_map and not networks.on_feature_map,
+        "an architecture on pixels": component.needs_pixels and networks.on_feature_map,
         "a discriminator with image_features": (
             component.needs_image_features and not networks.has_image_features
         ),

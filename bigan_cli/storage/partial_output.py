@@ -18,8 +18,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from bigan_cli.atomic import atomic_write, file_lock
+from bigan_cli.atomic import atomic_write, file_lock, remove_stale_temporaries
 from bigan_cli.errors import BiganError, UsageError
+from bigan_cli.formatting import without_spreadsheet_prefix
 from bigan_cli.storage.score_table import ANOMALY, RowFormat, csv_line
 from bigan_cli.storage.strict_json import parse_json
 
@@ -136,6 +137,8 @@ def is_unfinished(output: Path) -> bool:
 def exclusive(output: Path) -> Iterator[None]:
     """Lock *output* and its partial file against other processes.
 
+    Temporary files next to it that killed processes left are removed.
+
     Raises:
         UsageError: Another process has locked them.
         OSError: The folder cannot be written to.
@@ -148,6 +151,7 @@ def exclusive(output: Path) -> Iterator[None]:
         except OSError as error:
             # The user knows the output, not its lock.
             raise OSError(error.errno, error.strerror, str(output)) from error
+        remove_stale_temporaries(output.parent)
         try:
             yield
         finally:
@@ -261,7 +265,8 @@ def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[s
         if len(cells) != components + _OTHER_COLUMNS or not lines.complete:
             truncated = True  # allowed for the last line only
         elif cells[1]:
-            yield cells[0], cells[3] == ANOMALY, csv_line(cells)
+            path = without_spreadsheet_prefix(cells[0])
+            yield path, cells[3] == ANOMALY, csv_line(cells)
 
 
 class _CompleteLines:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigan_cli.atomic import atomic_write
+from bigan_cli.formatting import spreadsheet_path
 
 if TYPE_CHECKING:
     from bigan_cli.scoring.regions import Region
@@ -90,7 +91,8 @@ def csv_format(
         known = [row.truth.get(name) for name in truth]
         values = [row.components.get(name) for name in components]
         number = [None if row.regions is None else len(row.regions)] if regions else []
-        return [row.path, *known, row.score, row.p_value, row.label, *values, *number, row.error]
+        path = spreadsheet_path(row.path)
+        return [path, *known, row.score, row.p_value, row.label, *values, *number, row.error]
 
     counted = ["regions"] if regions else []
 

@@ -13,9 +13,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bigan_cli.contracts import ImageShape, ScoreComponent
+from bigan_cli.errors import first_line
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import NormalImages, fit_detector, what_is_lacking
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.testing._checks import (
     ContractViolation,
@@ -281,6 +282,30 @@ class ComponentKit(PluginKit):
                 else self._component.fit(embedded, torch.Generator().manual_seed(0))
             )
             self._component.score(outputs, fitted)
+        return ""
+
+    @check
+    def works_on_feature_maps(self) -> str:
+        """With networks on feature maps score() returns one finite float per image, too."""
+        if self.cls.needs_pixels:
+            raise NotApplicable("it declares needs_pixels")
+        shape = _SHAPES[1]
+        networks = small_feature_map_networks(shape)
+        lacking = what_is_lacking(self._component, networks)
+        if lacking:
+            raise NotApplicable(f"it needs {lacking}")
+        normals = NormalImages(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))
+        try:
+            detector = fit_detector(
+                networks, [self._component], {self.cls.name: 1.0}, normals, 0.1, 8, 0
+            )
+            finite = bool(np.isfinite(detector.score(_odd_images(shape)).score).all())
+        except Exception as error:
+            raise ContractViolation(
+                f"with an architecture on features: {first_line(error)}; set needs_pixels = True "
+                "if it works with images only"
+            ) from error
+        require(finite, "with an architecture on features a score is not finite")
         return ""
 
     @check

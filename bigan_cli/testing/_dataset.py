@@ -17,6 +17,7 @@ from bigan_cli.data.pool import ImagePool
 from bigan_cli.data.splits import make_splits
 from bigan_cli.errors import BiganError, DataError
 from bigan_cli.plugins.registry import DATASET
+from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.testing._checks import (
     ContractViolation,
     NotApplicable,
@@ -240,6 +241,12 @@ class DatasetKit(PluginKit):
         )
         return f"{count} of {total} images are shared" if count else ""
 
+    def _may_cross_fit(self, data: Mapping[str, Any]) -> bool:
+        """Return whether all normal images may set the threshold, as with networks on features."""
+        architecture = self.cls.preset.get("model", {}).get("architecture", "")
+        held_out = bool(data.get("calibration", "held-out") == "held-out")
+        return architecture == "features" or not held_out
+
     @check
     def a_run_can_be_split(self) -> str:
         """With default settings there are enough normal images to train and calibrate."""
@@ -249,6 +256,8 @@ class DatasetKit(PluginKit):
         try:
             pool = ImagePool.of(dataset)
             splits = make_splits(pool.labels, config, seed=0)
+            if not self._may_cross_fit(tables):
+                check_fpr(RunConfig().score.fpr, len(splits.calibration))
         except BiganError as error:
             raise ContractViolation(error.message) from error
         normal = shorten(pool.labels.class_names[k] for k in splits.normal_classes)

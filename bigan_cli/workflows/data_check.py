@@ -19,6 +19,7 @@ from bigan_cli.data.decode import SourceFormat, read_any
 from bigan_cli.data.leakage import content_digests
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError
+from bigan_cli.formatting import spreadsheet_path
 from bigan_cli.image_files import walk_images
 from bigan_cli.workflows.callbacks import Callbacks
 
@@ -218,7 +219,7 @@ def _write(
         stream, [field.name for field in fields(CheckedImage)], lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(asdict(image) for image in images)
+    writer.writerows(asdict(image) | {"path": spreadsheet_path(image.path)} for image in images)
     write_text(table, stream.getvalue())
     sample_grid(sheet, strangest, "the strangest images, row by row, in the order of images.csv")
     return table, sheet

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bigan_cli.atomic import remove_stale_temporaries
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import read_file
 from bigan_cli.data.image_file import DecodeOptions
@@ -53,7 +54,7 @@ class MapFiles:
         }
 
     def create_folders(self) -> None:
-        """Create the output folders.
+        """Create the output folders, and remove temporary files that killed processes left.
 
         Raises:
             OSError: A folder cannot be created.
@@ -61,6 +62,8 @@ class MapFiles:
         for folder in (self.maps, self.masks):
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
+                for each in (folder, *folder.glob("**/")):
+                    remove_stale_temporaries(each)
 
     def write(
         self,

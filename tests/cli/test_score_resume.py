@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bigan_cli.atomic import _MACHINE
 from bigan_cli.storage.partial_output import CompletedInputs, _digest
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
@@ -170,6 +171,28 @@ def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_pat
     assert sorted(row["path"] for row in rows) == [str(name) for name in names]
     assert not any(row["error"] for row in rows)
     assert [row["path"] for row in rows[:6]] == [str(names[i]) for i in (0, 1, 3, 4, 5, 2)]
+
+
+def test_names_like_formulas_are_written_as_paths_and_known_again(
+    score, trained, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = ["=1+1.png", "@x.png", "+1.png", "plain.png"]
+    for name in names:
+        shutil.copy(min(pictures.glob("*.png")), name)
+    output = stop_after(trained, [f"./{name}" for name in names], Path("scores.csv"), 4)
+    with output.open(encoding="utf-8", newline="") as file:
+        file.readline()
+        written = [row["path"] for row in csv.DictReader(file)]
+    assert written == ["./=1+1.png", "./@x.png", "./+1.png", "plain.png"]
+    assert all(Path(path).exists() for path in written)
+    stale = tmp_path / f".scores.csv.{_MACHINE}-999999999-01234567.tmp"
+    stale.touch()
+    done = score(*(f"./{name}" for name in names), "--output", "scores.csv", "--resume")
+    assert done.code == 0
+    assert "scored 4 (4 before)" in done.err
+    assert [row["path"] for row in rows_of(Path("scores.csv"))] == written
+    assert not stale.exists()
 
 
 def test_rows_of_inputs_that_are_not_named_are_told(score, pictures, partial):

@@ -520,6 +520,11 @@ class Boundless(Plain):
         return 0
 
 
+class PixelsOnly(Plain):
+    def score(self, outputs, fitted):
+        return outputs.z.norm(dim=1)
+
+
 class Negative(Plain):
     weight = -1
 
@@ -538,6 +543,7 @@ COMPONENTS = {
     Constant: ("scores_differ", "every image gets the score"),
     OneThread: ("scores_are_the_same_in_any_thread", "ProgrammingError"),
     Boundless: ("fit_limit_is_valid", "fit_limit() returned 0"),
+    PixelsOnly: ("works_on_feature_maps", "set needs_pixels = True"),
     Negative: ("is_accepted", "Negative.weight must be a number of 0 or more"),
 }
 

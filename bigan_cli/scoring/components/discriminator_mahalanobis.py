@@ -17,6 +17,7 @@ class DiscriminatorMahalanobis(MahalanobisComponent):
 
     name = "discriminator_mahalanobis"
     summary = "Mahalanobis distance to the training images in the discriminator's image features"
+    needs_pixels = True
     needs_image_features = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:

@@ -30,6 +30,7 @@ class DiscriminatorNeighbours(NeighbourComponent):
 
     name = "discriminator_neighbours"
     summary = "distance to the nearest training images in the discriminator's image features"
+    needs_pixels = True
     needs_image_features = True
     Options = ImageNeighbourOptions
 

@@ -21,6 +21,7 @@ class FeatureMatching(ScoreComponent):
 
     name = "feature_matching"
     summary = "mean |f_D(x, E(x)) - f_D(G(E(x)), E(x))|"
+    needs_pixels = True
     weight = 0.25
 
     def score(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:

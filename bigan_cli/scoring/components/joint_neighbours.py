@@ -17,6 +17,7 @@ class JointNeighbours(NeighbourComponent):
 
     name = "joint_neighbours"
     summary = "distance to the nearest training images in the discriminator's joint features"
+    needs_pixels = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the joint features of D(x, E(x)), ``[N, K]``."""

@@ -17,6 +17,7 @@ class LatentMahalanobis(MahalanobisComponent):
 
     name = "latent_mahalanobis"
     summary = "Mahalanobis distance to the training images in the encoder's latent space"
+    needs_pixels = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, d]``."""

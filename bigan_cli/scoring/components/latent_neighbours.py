@@ -17,6 +17,7 @@ class LatentNeighbours(NeighbourComponent):
 
     name = "latent_neighbours"
     summary = "distance to the nearest training images in the encoder's latent space"
+    needs_pixels = True
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return E(x), ``[N, K]``."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bigan_cli.atomic import write_lock
+from bigan_cli.atomic import remove_stale_temporaries, write_lock
 from bigan_cli.storage.benchmark_directory import BenchmarkDirectory
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.benchmark.cell import (
@@ -150,6 +150,7 @@ def benchmark(
     if not all(each.finished for each in planned):
         _check_devices(grid)
         with write_lock(output):
+            remove_stale_temporaries(output)
             results = Results(folder, grid, command)  # again: another call may just have ended
             results.write()
             run = _Run(folder, grid, results, jobs=jobs, baselines=baselines, on_row=on_row)
