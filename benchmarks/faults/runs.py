@@ -1,8 +1,9 @@
 """Damaged run directories: every command ends in one clear line, at once, and changes nothing.
 
 A file of a finished run is damaged (bits, cuts, values of other types), replaced by a named pipe,
-a folder or a link, or removed; then a command is run. A resumed training that succeeds must end
-with the weights of an undamaged run.
+a folder or a link, or removed. Then all that reads it is called; for one case in ten a whole
+command is run in a process of its own. A resumed training that succeeds must end with the weights
+of an undamaged run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ FILES = (
     *("models/training-state.pt", "models/best.safetensors", "models/epoch-0000.safetensors"),
     *("models/last.safetensors", "reconstruction/comparison/epoch-0001.png"),
 )
+_SECONDS, _TIMEOUT = 20, 120
 KINDS = ("bytes", "value", "pipe", "folder", "link to nothing", "link to itself", "removed", "huge")
 
 
@@ -30,6 +33,7 @@ def main(words: list[str] | None = None) -> int:
     """Run the sweep."""
     options = sweep.arguments(__doc__, 2000).parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("damaged runs")
+    signal.signal(signal.SIGALRM, _too_late)
     with sweep.scratch() as folder:
         sweep.warm_up()
         whole = sweep.train_small(folder / "whole")
@@ -38,28 +42,73 @@ def main(words: list[str] | None = None) -> int:
         sweep.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
         (picture,) = sweep.write_digits(folder / "pictures", 1)
         expected = {True: _weights(longer), False: _weights(whole)}
-        for _, rng in sweep.cases(options):
-            _case(whole, folder / "run", picture, expected, rng, tally)
+        for number, rng in sweep.cases(options):
+            run = folder / "run"
+            shutil.rmtree(run, ignore_errors=True)
+            shutil.copytree(whole, run)
+            name = rng.choice(FILES[:6] if rng.random() < 0.8 else FILES)
+            kind = rng.choice(KINDS[2:]) if rng.random() < 0.15 else rng.choice(KINDS[:2])
+            what = f"{name} {_damage(run / name, kind, rng)}"
+            if number % 10 == 9:
+                _command_case(run, (name, kind, what), picture, expected, rng, tally)
+            else:
+                _read_case(run, name, kind, what, tally)
     return tally.report(options, started)
 
 
-def _case(
-    whole: Path,
+def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -> None:
+    """Call all that reads the files of a run."""
+    from bigan_cli.errors import BiganError
+    from bigan_cli.storage.model_header import read_header
+    from bigan_cli.storage.run_directory import RunDirectory
+    from bigan_cli.storage.training_state import read_training_state
+
+    directory = RunDirectory(run)
+    refused = 0
+    for read in (
+        directory.info,
+        directory.config,
+        directory.metrics,
+        lambda: directory.check_free(overwrite=True),
+        lambda: read_training_state(directory.training_state(0)),
+        lambda: read_header(directory.best_model),
+        lambda: read_header(directory.last_model),
+    ):
+        signal.alarm(_SECONDS)
+        try:
+            read()
+        except BiganError as error:
+            refused += 1
+            if len(error.message) > sweep.SCREEN:
+                tally.add(f"{name}, {kind}", "more than a screen", what, fault=True)
+                return
+        except Exception as error:  # noqa: BLE001  counted
+            outcome = f"internal error or hang ({type(error).__name__})"
+            tally.add(f"{name}, {kind}", outcome, f"{what}: {error}", fault=True)
+            return
+        finally:
+            signal.alarm(0)
+    tally.add(f"{name}, {kind}", "read: refused" if refused else "read: worked")
+
+
+def _too_late(*_: object) -> None:
+    raise TimeoutError
+
+
+def _command_case(
     run: Path,
+    damage: tuple[str, str, str],
     picture: Path,
     expected: dict[bool, dict[str, bytes]],
     rng: random.Random,
     tally: sweep.Tally,
 ) -> None:
-    shutil.rmtree(run, ignore_errors=True)
-    shutil.copytree(whole, run)
-    name = rng.choice(FILES[:6] if rng.random() < 0.8 else FILES)
-    kind = rng.choice(KINDS[2:]) if rng.random() < 0.15 else rng.choice(KINDS[:2])
+    """Run a command."""
+    name, kind, what = damage
     path = run / name
-    what = _damage(path, kind, rng)
     command = _command(run, picture, rng)
-    done = sweep.bigan(*command)
-    case = f"{name} {what}: {' '.join(map(str, command))}\n{done.err[-700:]}"
+    done = sweep.bigan(*command, timeout=_TIMEOUT)
+    case = f"{what}: {' '.join(map(str, command))}\n{done.err[-700:]}"
     outcome = done.problem()
     if not outcome and done.code == 0:
         outcome = "worked"

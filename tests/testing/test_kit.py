@@ -42,6 +42,7 @@ class Frogs(Dataset):
     summary = "frogs"
     image_shape = ImageShape(1, 8, 8)
     class_names = ("green", "brown")
+    preset: ClassVar = {"model": {"architecture": "features"}}  # for which few images are enough
 
     def train_items(self):
         return self.items(0)
@@ -227,6 +228,10 @@ def test_all_that_is_broken_is_told_in_one_error(tmp_path):
     )
 
 
+class Few(Frogs):
+    preset: ClassVar = {}
+
+
 class Files(Frogs):
     """Paths, of every mode there is."""
 
@@ -245,6 +250,11 @@ class Files(Frogs):
 def write_modes(folder):
     for i, mode in enumerate(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"] * 10):
         Image.new(mode, (9 + i, 12)).save(folder / f"{i:02}.png")
+
+
+def test_images_too_few_for_the_threshold_are_found_out(tmp_path):
+    found = broken(dataset_checks(Few, root=tmp_path))
+    assert "needs at least 19 calibration images" in found["a_run_can_be_split"]
 
 
 def test_files_of_every_mode_are_read(tmp_path):
@@ -591,9 +601,10 @@ def test_pytest_runs_each_check_as_a_test(tmp_path):
     failed = {line.split(" - ")[0] for line in done.stdout.splitlines() if line[:6] == "FAILED"}
     labels = "test_frogs.py::TestBroken::test_conforms[labels_are_classes]"
     assert f"FAILED {labels}" in failed, done.stdout
-    # The frogs of our tests are the same in both splits, which the kit tells of either.
+    # The frogs of our tests are few, and the same in both splits.
     assert {line for line in failed if "TestFrogs" in line} == {
-        "FAILED test_frogs.py::TestFrogs::test_conforms[splits_are_apart]"
+        "FAILED test_frogs.py::TestFrogs::test_conforms[splits_are_apart]",
+        "FAILED test_frogs.py::TestFrogs::test_conforms[a_run_can_be_split]",
     }
     assert (
         "ContractViolation: the labels of the train split are 0 to 1 for 1 classes" in done.stdout
