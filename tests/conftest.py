@@ -196,7 +196,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def ensemble(build_once: Callable[..., Path]) -> Path:
     """Return a run of two members, with 8 as the anomaly; to be read only."""
-    words = ("--outlier", "8", "--members", "2", *SMALL, "--epochs", "4")
+    words = ("--outlier", "8", "--members", "2", *SMALL)
     return build_once("ensemble", lambda folder: _train(folder, *words))
 
 
@@ -237,18 +237,18 @@ def _photograph(random: np.random.Generator, *, defective: bool = False) -> Imag
 def photographs(build_once: Callable[..., Path]) -> Path:
     """Return a folder of photographs, and the ``run/`` of ``features`` trained on them.
 
-    ``train/good`` has 40; ``test/good`` and ``test/spot`` have 6 each.
+    ``train/good`` has 24; ``test/good`` and ``test/spot`` have 6 each.
     """
 
     def fill(base: Path) -> None:
         random = np.random.default_rng(0)
-        for name, count in (("train/good", 40), ("test/good", 6), ("test/spot", 6)):
+        for name, count in (("train/good", 24), ("test/good", 6), ("test/spot", 6)):
             (base / name).mkdir(parents=True)
             for i in range(count):
                 picture = _photograph(random, defective=name == "test/spot")
                 picture.save(base / name / f"{i:02d}.png")
         words = ("--dataset", "folder", "--data-root", base, "--image-size", "128")
-        steps = ("--set", "train.min_epoch_steps=10", "--set", "train.max_epoch_steps=10")
+        steps = ("--set", "train.min_epoch_steps=6", "--set", "train.max_epoch_steps=6")
         steps += ("--set", "data.folds=2", "--set", "output.preview_images=2")
         few = ("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--fpr", "0.2")
         _train(base / "run", *words, *few, *steps)

@@ -180,6 +180,7 @@ def detector() -> Detector:
     return fit_detector(trainer.average, components, weights, normal, 0.1, 4, 0)
 
 
+@pytest.mark.slow
 def test_scratched_parts_score_higher_than_good_ones(detector: Detector) -> None:
     good = detector.score(parts(10, seed=1)).score
     scratched = detector.score(parts(10, seed=2, scratched=True)).score

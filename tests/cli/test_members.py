@@ -18,7 +18,7 @@ from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.model_header import read_header
 
 SMALL = [
-    *("--outlier", "8", "--epochs", "4", "--save-interval", "2", "--device", "cpu"),
+    *("--outlier", "8", "--epochs", "2", "--save-interval", "2", "--device", "cpu"),
     *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--latent-dim", "8"),
     *("--members", "2"),
 ]
@@ -57,13 +57,13 @@ def test_the_score_is_the_mean_of_the_members(ensemble, digits):
 
 
 def test_every_model_file_holds_all_members(ensemble):
-    for name, epochs in (("epoch-0000", {0}), ("epoch-0002", {2}), ("last", {4}), ("best", None)):
+    for name, epochs in (("epoch-0000", {0}), ("epoch-0002", {2}), ("last", {2}), ("best", None)):
         header = read_header(ensemble / "models" / f"{name}.safetensors")
         assert len(header.members) == 2
         assert epochs is None or {m.provenance.epoch for m in header.members} == epochs
     rows = [json.loads(x) for x in (ensemble / "stats/metrics.jsonl").read_text().splitlines()]
     assert [(row["member"], row["epoch"]) for row in rows] == [
-        (member, epoch) for member in (1, 2) for epoch in range(1, 5)
+        (member, epoch) for member in (1, 2) for epoch in range(1, 3)
     ]
     info = json.loads((ensemble / "run.json").read_text())
     assert info["status"] == "done"
@@ -87,7 +87,7 @@ def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(
     ("line", "sent"),
-    [("member 1/2 epoch 2/", signal.SIGINT), ("member 2/2 epoch 2/", signal.SIGKILL)],
+    [("member 1/2 epoch 1/", signal.SIGINT), ("member 2/2 epoch 1/", signal.SIGKILL)],
 )
 def test_a_run_stopped_in_any_member_resumes_bit_identically(ensemble, tmp_path, line, sent):
     folder = tmp_path / "run"
@@ -141,13 +141,13 @@ def test_pictures_name_the_epoch_of_the_member_that_made_them(
     best = run / "models/best.safetensors"
 
     def change(header, _tensors):
-        header["members"][0]["epoch"] = 2  # the first one was best long before the second
-        header["members"][1]["epoch"] = header["epoch"] = 4
+        header["members"][0]["epoch"] = 1  # the first one was best long before the second
+        header["members"][1]["epoch"] = header["epoch"] = 2
 
     rewrite_model(best, change)
     capsys.readouterr()
     assert bigan("reconstruct", "--run", run, "--device", "cpu", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["epoch"] == 2
+    assert json.loads(capsys.readouterr().out)["epoch"] == 1
 
 
 def test_few_steps_and_those_not_judged_are_told_of_each_member(tmp_path, capsys):

@@ -102,6 +102,22 @@ def test_training_goes_on_with_it(bigan, tmp_path, small_options):
         assert all(value.tobytes() == found[key].tobytes() for key, value in expected.items())
 
 
+def test_a_changed_score_is_fitted_without_training(bigan, run):
+    epochs, before = epochs_of(run), {file.name: load_file(file) for file in models_of(run)}
+    outcome = bigan("train", "--resume", *SCORE, "--save-dir", run)
+    assert outcome.code == 0, outcome.err
+    assert "fitting the changed score to epoch-0000.safetensors (2/4)" in outcome.err
+    assert epochs_of(run) == epochs
+    for file in models_of(run):
+        assert read_header(file).config.score.fpr == 0.1
+        found = load_file(file)
+        networks = [name for name in found if ".networks." in name]
+        assert networks
+        for name in networks:
+            assert found[name].tobytes() == before[file.name][name].tobytes(), name
+
+
+@pytest.mark.slow
 def test_an_evaluation_of_the_score_as_it_was_is_told(bigan, run):
     assert bigan("evaluate", "--run", run).code == 0
     before = json.loads((run / "stats/evaluation.json").read_text(encoding="utf-8"))

@@ -84,6 +84,7 @@ def test_every_file_of_a_run_is_recorded(run, bigan):
     assert found - {".lock"} == listed
 
 
+@pytest.mark.slow
 def test_other_images_are_no_continuation(tmp_path, bigan, write_digits, small_options):
     images, folder = tmp_path / "images", tmp_path / "run"
     files = write_digits(images, 0, 1797, only=1)

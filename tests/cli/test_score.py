@@ -417,6 +417,7 @@ def _read_terminal(descriptor):
         return b""
 
 
+@pytest.mark.slow
 def test_scoring_imports_nothing_it_does_not_need(score, trained, pictures):
     rows = [json.loads(line) for line in score(pictures, "--json").lines]
     normal = [row["path"] for row in rows if not row["regions"]]  # finding regions takes scipy

@@ -115,7 +115,7 @@ def test_they_are_drawn_from_the_seed_after_everything_else():
     assert not torch.equal(both[weight], other[weight])
 
 
-@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+@pytest.mark.parametrize("loss", ["hinge", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_being_told_apart_closes_a_cycle_with_no_distance_in_the_loss(loss):
     torch.manual_seed(1)
     config = TrainConfig(loss=loss)

@@ -181,11 +181,16 @@ def test_fewer_images_than_a_batch(images):
     [
         {"loss": "logistic"},
         {"reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
-        {"ema_decay": 0.0},
-        {"precision": "bf16"},
-        {**ADVERSARIAL, "loss": "logistic"},
-        {**ADVERSARIAL, "reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
         {**ADVERSARIAL, "precision": "bf16", "ema_decay": 0.0},
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                {"ema_decay": 0.0},
+                {"precision": "bf16"},
+                {**ADVERSARIAL, "loss": "logistic"},
+                {**ADVERSARIAL, "reconstruction_weight": 0.0, "latent_cycle_weight": 0.0},
+            )
+        ),
     ],
 )
 def test_objectives_and_precisions_train(images, options):

@@ -114,6 +114,7 @@ def test_from_installed_packages_to_scores(bigan, plates, tmp_path):
     assert len(scored.lines) == 8
 
 
+@pytest.mark.slow
 def test_without_its_package_a_model_says_what_is_missing(bigan, plates, tmp_path, monkeypatch):
     run = tmp_path / "run"
     words = ("--dataset", "folder", "--data-root", plates / "tile", "--save-dir", run)

@@ -235,6 +235,7 @@ def test_the_sources_themselves_are_right(bigan, tmp_path):
     assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_a_named_component_whose_head_is_not_trained_is_reported(bigan, tmp_path):
     outcome = bigan(
         *("train", *FAST, "--set", "train.rotation_weight=0", "--save-dir", tmp_path / "run"),

@@ -584,7 +584,12 @@ print("imported", sum(name.startswith("plugin_bigan_frogs") for name in sys.modu
 
 @pytest.mark.parametrize(
     ("words", "imported"),
-    [(("--help",), 0), (("train", "--help"), 0), (("plugins", "--help"), 0), (("plugins",), 50)],
+    [
+        (("train", "--help"), 0),
+        pytest.param(("--help",), 0, marks=pytest.mark.slow),
+        pytest.param(("plugins", "--help"), 0, marks=pytest.mark.slow),
+        pytest.param(("plugins",), 50, marks=pytest.mark.slow),
+    ],
 )
 def test_help_imports_none_of_fifty_plugins(
     words: tuple[str, ...], imported: int, install: Install
@@ -597,6 +602,7 @@ def test_help_imports_none_of_fifty_plugins(
     assert done.stdout.splitlines()[-1] == f"imported {imported}"
 
 
+@pytest.mark.slow
 def test_completion_imports_none_of_fifty_plugins(
     install: Install, bigan_process: Callable[..., object], tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_a_run_and_its_models_say_whence_their_plugins_came(with_files):
     assert [version.as_dict() for version in header.plugin_versions] == expected
 
 
+@pytest.mark.slow
 def test_scoring_needs_no_data_set(with_files, picture, bigan):
     (with_files / "dots.py").unlink()
     run = ("--run", with_files / "run", "--plugin", with_files / "tiny.py")

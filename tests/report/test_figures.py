@@ -57,7 +57,12 @@ def draw_losses(path: Path, **options: Any) -> None:
     figures.losses(path, [record(1), record(2)], **options)
 
 
-ALL = [draw_roc, draw_precision_recall, draw_histogram, draw_losses]
+# All are drawn by the same functions; each figure has further tests of its own below.
+ALL = [
+    draw_histogram,
+    *(pytest.param(d, marks=pytest.mark.slow) for d in (draw_roc, draw_precision_recall)),
+    pytest.param(draw_losses, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("draw", ALL)
@@ -157,7 +162,9 @@ def test_no_epochs_are_an_error(tmp_path: Path) -> None:
 # Curves
 
 
-@pytest.mark.parametrize("draw", [draw_roc, draw_precision_recall])
+@pytest.mark.parametrize(
+    "draw", [draw_roc, pytest.param(draw_precision_recall, marks=pytest.mark.slow)]
+)
 def test_the_operating_point_is_marked_where_it_is_known(
     tmp_path: Path, draw: Callable[..., None]
 ) -> None:
@@ -167,7 +174,9 @@ def test_the_operating_point_is_marked_where_it_is_known(
     assert amount(tmp_path / "without.png", drawing.ANOMALY) == 0
 
 
-@pytest.mark.parametrize("draw", [draw_roc, draw_precision_recall])
+@pytest.mark.parametrize(
+    "draw", [draw_precision_recall, pytest.param(draw_roc, marks=pytest.mark.slow)]
+)
 def test_the_untrained_network_has_its_own_curve(tmp_path: Path, draw: Callable[..., None]) -> None:
     draw(tmp_path / "with.png", untrained=(RNG.normal(0, 1, 200), 0.51))
     draw(tmp_path / "without.png")
@@ -176,7 +185,10 @@ def test_the_untrained_network_has_its_own_curve(tmp_path: Path, draw: Callable[
     )
 
 
-@pytest.mark.parametrize("scores", [[0.0, 1.0], [1.0, 0.0], [3.0, 3.0]])
+@pytest.mark.parametrize(
+    "scores",
+    [[3.0, 3.0], *(pytest.param(s, marks=pytest.mark.slow) for s in ([0.0, 1.0], [1.0, 0.0]))],
+)
 def test_two_images_are_enough_and_may_tie(tmp_path: Path, scores: list[float]) -> None:
     figures.roc(tmp_path / "roc.png", [False, True], scores, auroc=0.5)
     figures.precision_recall(tmp_path / "pr.png", [False, True], scores, average_precision=0.5)
