@@ -12,6 +12,8 @@ STAMP  := $(VENV)/.bigan-installed
 # The packages beside bigan itself; the demo does without them and what they need.
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
+# What drives a browser in the tests of HTML reports, 50 MB.
+BROWSER_STAMP := $(VENV)/.bigan-browser-installed
 
 # What `make demo` learns as normal; the other digits are anomalies. It scores images of the
 # test split, which it has not seen.
@@ -73,6 +75,15 @@ $(PLUGINS_STAMP): $(STAMP) $(PLUGINS:%=%/pyproject.toml)
 	fi
 	@touch $@
 
+$(BROWSER_STAMP): $(STAMP)
+	@echo "installing playwright"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --editable '.[browser]'; \
+	else \
+		$(BIN)/python -m pip install --editable '.[browser]'; \
+	fi
+	@touch $@
+
 demo: install
 	$(BIN)/bigan train --dataset digits $(DEMO_NORMAL) --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
@@ -91,7 +102,7 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP)
+test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP)
 	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)
