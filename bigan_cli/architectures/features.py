@@ -61,6 +61,8 @@ class Features(Architecture):
             "max_epoch_steps": 150,
             "batch_size": 256,
             "lr": 1e-3,
+            # Otherwise D separates real from generated features almost perfectly.
+            "disc_lr_factor": 0.2,
             "lr_schedule": "cosine",
             "ema_decay": 0.995,
             "selection": "last",

@@ -197,6 +197,12 @@ class TrainConfig(Table):
     lr: Annotated[float, Flag("--lr", TRAINING, "RATE")] = Field(
         4e-4, gt=0, lt=1, description="Learning rate of Adam, for all networks."
     )
+    disc_lr_factor: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="Learning rate of the discriminators and their heads, as a multiple of lr.",
+    )
     lr_schedule: Literal["constant", "cosine"] = Field(
         "constant",
         description="Learning rate over the run: constant, or falling along a half cosine to a "

@@ -84,17 +84,19 @@ class AdversarialStep:
         # Optimisers recorded in a CUDA graph must be capturable.
         self._capturable = device.type == "cuda"
         # A recorded step reads a changing learning rate from a tensor.
+        self._rates = (config.lr * config.disc_lr_factor, config.lr)
         falling = self._capturable and config.lr_schedule != "constant"
-        rate = torch.tensor(config.lr, device=device) if falling else config.lr
         self.d_optimiser, self.eg_optimiser = (
             Adam(
                 parameters,
-                lr=rate,
+                lr=torch.tensor(rate, device=device) if falling else rate,
                 betas=_BETAS,
                 fused=self._fused,
                 capturable=self._capturable,
             )
-            for parameters in (self._d_parameters, self._eg_parameters)
+            for parameters, rate in zip(
+                (self._d_parameters, self._eg_parameters), self._rates, strict=True
+            )
         )
 
     def load_optimisers(self, d_state: dict[str, Any], eg_state: dict[str, Any]) -> None:
@@ -113,14 +115,16 @@ class AdversarialStep:
                     if value.shape == parameter.shape:  # and of another memory format
                         kept[name] = torch.empty_like(parameter).copy_(value)
 
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the learning rate of both optimisers, for recorded steps too."""
-        for optimiser in (self.d_optimiser, self.eg_optimiser):
+    def set_learning_rate(self, fraction: float) -> None:
+        """Set the learning rates to a *fraction* of the first, for recorded steps too."""
+        for optimiser, first in zip(
+            (self.d_optimiser, self.eg_optimiser), self._rates, strict=True
+        ):
             for group in optimiser.param_groups:
                 if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)
+                    group["lr"].fill_(first * fraction)
                 else:
-                    group["lr"] = rate
+                    group["lr"] = first * fraction
 
     def __call__(self, x: Tensor, noise: float) -> Tensor:
         """Train on one batch.

@@ -178,7 +178,7 @@ class Trainer:
         ):
             for batch in batches:
                 if self.config.lr_schedule == "cosine":
-                    self.step.set_learning_rate(self._learning_rate())
+                    self.step.set_learning_rate(self._rate_fraction())
                 self._sums.append(self._advance(batch, noise))
                 self.steps_done += 1
                 if self._on_step is not None:
@@ -239,12 +239,15 @@ class Trainer:
         order: NDArray[np.int64] = torch.cat(passes).numpy()
         return order
 
-    def _learning_rate(self) -> float:
-        """Return the learning rate of the next step: half a cosine from lr to a twentieth of it."""
+    def _rate_fraction(self) -> float:
+        """Return the fraction of the first learning rates to use in the next step.
+
+        It falls from 1 to a twentieth along half a cosine.
+        """
         done = self.epoch * self.steps_per_epoch + self.steps_done
         share = done / (self.config.epochs * self.steps_per_epoch)
         falling = (1 + math.cos(math.pi * share)) / 2
-        return self.config.lr * (_LAST_RATE + (1 - _LAST_RATE) * falling)
+        return _LAST_RATE + (1 - _LAST_RATE) * falling
 
     def _noise(self) -> float:
         """Return the standard deviation of the instance noise of this epoch.
