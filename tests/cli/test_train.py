@@ -56,6 +56,7 @@ def test_the_documented_layout(trained):
     assert names == {
         ".lock",
         "config.toml",
+        "files.txt",
         "run.json",
         "stats/metrics.jsonl",
         "stats/losses.png",
