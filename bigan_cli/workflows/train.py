@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from bigan_cli import __version__
-from bigan_cli.atomic import expanded, write_lock, write_text
+from bigan_cli.atomic import write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
-from bigan_cli.data.prepare import PreparedData
-from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.model.summary import LayerRow, summarise
 from bigan_cli.plugins.faults import plugin_faults
-from bigan_cli.scoring.calibration import calibration_method, calibration_promise
 from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.storage.training_state import read_training_state
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.fold_training import FoldTraining
+from bigan_cli.workflows.resume import check_resumable, recorded_threads, refit_stale_models
 from bigan_cli.workflows.run_config import stale_models
+from bigan_cli.workflows.run_info import initial_run_info
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
 from bigan_cli.workflows.self_test import SelfTest
 from bigan_cli.workflows.self_test import self_test as run_self_test
 from bigan_cli.workflows.training_session import TrainingSession
-from bigan_cli.workflows.training_setup import (
-    TrainingSetup,
-    advice_on_steps,
-    describe,
-    prepare_training,
-)
+from bigan_cli.workflows.training_setup import TrainingSetup, prepare_training
+from bigan_cli.workflows.training_summary import advice_on_steps, describe
 
 _OnStep = Callable[[int, int, int], None]
 
@@ -149,7 +136,7 @@ def train(
     run = RunDirectory(loaded.config.output.save_dir)
     threads = None
     if resume:
-        threads = _recorded_threads(run, callbacks)
+        threads = recorded_threads(run, callbacks)
     else:
         run.check_free(overwrite=overwrite)
     with prepare_training(loaded, callbacks, threads) as setup:
@@ -165,12 +152,12 @@ def train(
         with write_lock(run.path):
             refitted = 0
             if resume:
-                _check_resumable(run, setup)
+                check_resumable(run, setup)
                 _announce(setup, None, callbacks)
-                refitted = _refit(run, models, stale_models(run, loaded), callbacks)
+                refitted = refit_stale_models(run, models, stale_models(run, loaded), callbacks)
             else:
                 run = RunDirectory.create(run.path, overwrite=overwrite)
-                run.write_info(status="running", **_run_info(setup))
+                run.write_info(status="running", **initial_run_info(setup))
                 _announce(setup, trainers[0].steps_per_epoch, callbacks)
             run.write_config(setup.config)
             run.write_info(plugin_versions=[each.as_dict() for each in models.plugin_versions])
@@ -260,126 +247,3 @@ def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
     versions = plugin_versions_of(setup.config, loaded.registry)
     held_out = None if setup.data.folds is None else FoldTraining(setup).maps
     return RunModels(setup.data, setup.normals, setup.components, reopen, versions, held_out)
-
-
-def _refit(
-    run: RunDirectory, models: RunModels, stale: Sequence[Path], callbacks: Callbacks
-) -> int:
-    """Fit the changed score to the networks in the model files *stale*; return their number.
-
-    If the first cannot be fitted, nothing changes. Once it is, the configuration has the new
-    score, too: if this is interrupted, the next resume does the rest.
-    """
-    done = 0
-    try:
-        for done, path in enumerate(stale):
-            callbacks.note(f"fitting the changed score to {path.name} ({done + 1}/{len(stale)})")
-            models.refit(path)
-            if not done:
-                run.write_config(models.config)
-                run.write_info(rescored=_now())
-    except KeyboardInterrupt:
-        if done:
-            callbacks.note(
-                f"{len(stale) - done} of {len(stale)} model files still have the previous score; "
-                "resume the run again to change them"
-            )
-        raise
-    if stale and run.evaluation_file.exists():
-        callbacks.note(f"{run.stats} has results of the previous score: evaluate the run again")
-    return len(stale)
-
-
-def _recorded_threads(run: RunDirectory, callbacks: Callbacks) -> int | None:
-    """Return the number of CPU threads that *run* was trained with, to continue it exactly."""
-    recorded = run.info().get("threads")
-    if not isinstance(recorded, int):
-        return None
-    if "OMP_NUM_THREADS" in os.environ:
-        present = torch.get_num_threads()
-    else:
-        present = min(recorded, os.cpu_count() or 1)
-    if present != recorded:
-        callbacks.warn(
-            f"the run was trained with {recorded} CPU threads and continues with {present}: the "
-            "last digits of its weights will differ from those of an uninterrupted run"
-        )
-        return None
-    return recorded
-
-
-def _check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:
-    """Refuse to continue with other images, or to fewer epochs than were trained.
-
-    Raises:
-        RunDirectoryError: The training state is missing or damaged, or the images have changed.
-        UsageError: Fewer epochs are wanted than were trained.
-    """
-    if run.has_progress():
-        read_training_state(run.training_state(0))
-    trained_on = run.info().get("data", {}).get("fingerprint")
-    if trained_on is not None and trained_on != setup.data.fingerprint:
-        # They would be split again, and held-out images could be trained on.
-        raise RunDirectoryError(
-            f"the images of {setup.data.dataset_name}{_region(setup)} are not those that "
-            f"{run.path} was trained on",
-            "bring them back, or start a new run in another 'output.save_dir'",
-        )
-    trained = max((record["epoch"] for record in run.metrics()), default=0)
-    wanted = setup.config.train.epochs
-    if wanted < trained:
-        raise UsageError(
-            f"{trained} epochs were trained in {run.path}, more than 'train.epochs={wanted}'",
-            f"pass 'train.epochs={trained}' or more, or another 'output.save_dir' for a new run",
-        )
-
-
-def _region(setup: TrainingSetup) -> str:
-    return "" if setup.data.roi is None else ", or the region of interest in them,"
-
-
-def _run_info(setup: TrainingSetup) -> dict[str, Any]:
-    data, config = setup.data, setup.config
-    return {
-        "argv": sys.argv[1:],
-        "folder": str(expanded(config.output.save_dir).absolute()),
-        "started": _now(),
-        "seed": config.train.seed,
-        "device": str(setup.device),
-        "precision": setup.precision,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "bigan": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-        "data": {
-            "dataset": data.dataset_name,
-            "protocol": data.protocol,
-            "fingerprint": data.fingerprint,
-            "test_fingerprint": data.test_fingerprint,
-            "image_shape": str(data.image_shape),
-            "normal_classes": [data.class_names[k] for k in data.normal_classes],
-            "images": setup.image_counts,
-            "calibration": _calibration_info(data),
-            "audit": data.audit.as_dict(),
-        },
-        "parameters": setup.parameters,
-        "epoch": 0,
-        "epochs": config.train.epochs,
-    }
-
-
-def _calibration_info(data: PreparedData) -> dict[str, Any]:
-    """Return how the threshold is calibrated, and what holds for the false-positive rate."""
-    cross_fitted = data.folds is not None
-    return {
-        "method": calibration_method(cross_fitted=cross_fitted),
-        "images": len(data.calibration),
-        "folds": 0 if data.folds is None else len(set(data.folds.tolist())),
-        "promise": calibration_promise(cross_fitted=cross_fitted),
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

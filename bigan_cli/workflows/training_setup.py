@@ -17,11 +17,9 @@ from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
 from bigan_cli.data.tiles import TRAINING_PIXELS, VALIDATION_PIXELS, Tiles
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.formatting import count
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
-from bigan_cli.model.diagnostics import WARMUP_STEPS
 from bigan_cli.model.feature_extraction import TrainingFeatures, as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import wanted_heads
@@ -33,8 +31,6 @@ from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
 from bigan_cli.workflows.callbacks import Callbacks
 
-# With fewer steps the networks are almost untrained.
-_FEW_STEPS = 100
 # Steps of the decoder for pictures after each epoch.
 _DECODER_STEPS = 30
 
@@ -338,47 +334,3 @@ def _check_cross_fitting(setup: TrainingSetup) -> None:
             "cross-fitting holds no images out to select an epoch with",
             "set 'train.selection=last', or 'data.calibration=held-out'",
         )
-
-
-def describe(setup: TrainingSetup) -> list[str]:
-    """Return lines that say what will be trained on which images."""
-    data, train = setup.data, setup.config.train
-    counts = ", ".join(f"{number} {name}" for name, number in setup.image_counts.items())
-    normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
-    if len(data.class_names) == 1:
-        normal = "all images are taken as normal"
-    size = f"{data.image_shape} pixels"
-    if data.tiling is not None:
-        size += f" in {count(len(data.tiling), 'tile')} of {data.input_shape}"
-    where = f"{setup.device} ({setup.precision})"
-    lines = [
-        f"{data.dataset_name} ({data.protocol}): {normal}; {size}; {counts}",
-        f"{setup.config.model.architecture} with {setup.parameters:,} parameters on {where}",
-    ]
-    if data.roi is not None:
-        lines.append(f"region of interest: {data.roi.inside.mean():.0%} of the image")
-    if data.folds is not None:
-        folds = len(set(data.folds.tolist()))
-        lines.append(
-            f"calibration by cross-fitting in {count(folds, 'fold')}: no image is held out, and "
-            f"the networks are trained {count(folds, 'more time')}"
-        )
-    if train.members > 1:
-        lines.append(
-            f"{train.members} members one after another, seeds {train.seed} to "
-            f"{train.seed + train.members - 1}"
-        )
-    if train.compile == "on":
-        lines.append("kernels are compiled in the first steps, which may take minutes")
-    return lines
-
-
-def advice_on_steps(config: RunConfig, steps: int) -> list[str]:
-    """Return a line of advice where *steps* training steps for each member are few."""
-    each = " for each member" if config.train.members > 1 else ""
-    if steps < _FEW_STEPS:
-        return [f"{count(steps, 'step')}{each}, too few to learn much: raise 'train.epochs'"]
-    if steps < WARMUP_STEPS:
-        text = f"only {count(steps, 'step')}{each}: collapse is not detected below {WARMUP_STEPS}"
-        return [f"{text}, and natural images need more: raise 'train.epochs'"]
-    return []

@@ -78,21 +78,16 @@ def score(
 
     Rows go to standard output, as CSV unless it is a terminal, in the order of the inputs. A
     file that cannot be read gets a row with the reason, and the exit code is 4. Until all are
-    done, the rows of --output are in FILE.partial. Regions are the parts of an image
-    where its heatmap exceeds a threshold that at most a share --fpr of normal images exceed.
+    done, the rows of --output are in FILE.partial. Regions are the parts of an image where
+    its heatmap exceeds a threshold that at most a share --fpr of normal images exceed.
     """
     terminal: Terminal = ctx.obj
     terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
-    from bigan_cli.cli.views.score import (
-        RowPrinter,
-        check_result,
-        partial_output_note,
-        show_summary,
-    )
+    from bigan_cli.cli.views import score as view
     from bigan_cli.workflows.score import score_files
 
-    with partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
+    with view.partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
         result = score_files(
             read_inputs(paths, null=null),
             run=run,
@@ -112,10 +107,10 @@ def score(
             map_format=map_format,
             masks=masks,
             report=report,
-            on_rows=RowPrinter(terminal, output, as_json=as_json),
+            on_rows=view.RowPrinter(terminal, output, as_json=as_json),
             callbacks=callbacks,
         )
     if output is not None and not as_json:
         terminal.result(str(output))
-    show_summary(terminal, result)
-    check_result(result, fail_on_anomaly=fail_on_anomaly)
+    view.show_summary(terminal, result)
+    view.check_result(result, fail_on_anomaly=fail_on_anomaly)
