@@ -65,7 +65,7 @@ class _Trainings:
         shutil.rmtree(run, ignore_errors=True)
         kills = 0
         for _ in range(rng.randrange(1, _MOST_KILLS + 1)):
-            done = self._continue(run, rng.uniform(0, self.seconds * 1.1))
+            done = self._continue(run, rng.uniform(0, self.seconds * 0.8))
             kills += done.code == -9
             if done.code != -9 and done.code:
                 tally.add("train", done.problem() or f"exit code {done.code}", done.err, fault=True)

@@ -117,8 +117,9 @@ class PluginKit:
         if module.startswith(LOCAL_MODULE):
             raise NotApplicable("not checked for a local file")
         where = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # -P: a random.py in the current folder is not imported.
         done = subprocess.run(  # noqa: S603  this interpreter and a loaded module
-            [sys.executable, "-c", _IMPORT, module, *_HEAVY],
+            [sys.executable, "-P", "-c", _IMPORT, module, *_HEAVY],
             capture_output=True,
             text=True,
             check=False,

@@ -18,7 +18,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import SourceFormat, read_any
 from bigan_cli.data.leakage import content_digests
 from bigan_cli.data.unreadable import why_unreadable
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import spreadsheet_path
 from bigan_cli.image_files import walk_images
 from bigan_cli.workflows.callbacks import Callbacks
@@ -99,9 +99,15 @@ def check_folder(folder: Path, output: Path | None, callbacks: Callbacks) -> Dat
 
     Raises:
         DataError: There are fewer than two images that can be read.
+        UsageError: *output* is inside *folder*.
     """
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}")
+    if output is not None and output.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"the output folder {output} is inside {folder}",
+            "its picture would be taken for one of the images; name a folder elsewhere",
+        )
     paths = list(walk_images(folder))
     pixels, formats, unreadable = _read(paths, callbacks)
     readable = [path for path in paths if path in formats]

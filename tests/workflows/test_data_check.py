@@ -12,7 +12,7 @@ from PIL import Image
 from bigan_cli.config.schema import DataConfig, RunConfig
 from bigan_cli.data.exclude import read_exclusions
 from bigan_cli.data.prepare import open_dataset, prepare
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.plugins import load_registry
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.data_check import DataCheck, check_folder
@@ -120,3 +120,10 @@ def test_a_table_without_the_column_exclude_lists_what_to_leave_out(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(DataError, match="0 images that can be read"):
         check_folder(tmp_path, None, Callbacks())
+
+
+def test_the_output_is_not_among_the_images(folder: Path) -> None:
+    for output in (folder, folder / "more"):
+        with pytest.raises(UsageError, match="is inside"):
+            check_folder(folder, output, Callbacks())
+    assert not (folder / "strangest.png").exists()

@@ -1,0 +1,45 @@
+"""A small part of every sweep of faults finds none; thousands of cases are run by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FAULTS = Path(__file__).parents[2] / "benchmarks" / "faults"
+CASES = {
+    "images": 40,
+    "models": 60,
+    "runs": 40,
+    "configs": 12,
+    "kills": 4,
+    "disks": 5,
+    "environments": 4,
+}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and signals")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "images" else pytest.mark.slow) for name in CASES],
+)
+def test_a_sweep_finds_no_fault(name):
+    words = ["--count", str(CASES[name]), "--seed", "7"]
+    done = subprocess.run(
+        [sys.executable, str(FAULTS / f"{name}.py"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=800,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "faults: 0" in done.stdout
+
+
+def test_every_sweep_is_run():
+    sweeps = {path.stem for path in FAULTS.glob("*.py")} - {"sweep"}
+    assert sweeps == set(CASES)
