@@ -65,6 +65,30 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         _open_files.discard(temporary)
 
 
+def append(path: Path, data: bytes) -> None:
+    """Add *data* to the end of *path* in one write, and flush it to disk; never through a link.
+
+    A link in somebody else's folder could lead to any file of this user.
+
+    Raises:
+        OSError: It cannot be written, or is a link.
+    """
+    refuse_link(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("ab", buffering=0) as stream:
+            stream.write(data)
+            os.fsync(stream.fileno())
+    except OSError as error:  # of a full disk, for one, without the file's name
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError if *path* is a symbolic link."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, through which nothing is written", str(path))
+
+
 def remove_stale_temporaries(folder: Path) -> None:
     """Remove the temporary files in *folder* that killed processes of this machine left there.
 
@@ -119,6 +143,7 @@ def file_lock(file: Path, busy: Exception) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    refuse_link(file)  # locking would empty the file that it leads to
     lock = FileLock(file, timeout=0)
     try:
         lock.acquire()

@@ -176,6 +176,8 @@ def _torchvision_features(
 
 
 def _load(weights: Path) -> dict[str, Tensor]:
+    if not weights.is_file():  # reading a named pipe would wait
+        raise UsageError(f"{weights} is not a file")
     try:
         if weights.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -136,9 +136,12 @@ def load_efficientnet_lite0(
     Raises:
         ValueError: The file is not the one these figures and constants belong to.
     """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise ValueError(f"{path}: SHA-256 is {found}, expected {sha256}")
+    if not path.is_file():  # reading a named pipe would wait
+        raise ValueError(f"{path} is not a file")
+    if sha256 is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256:
+            raise ValueError(f"{path}: SHA-256 is {found}, expected {sha256}")
     weights = torch.load(path, map_location="cpu", weights_only=True)
     network = EfficientNetLite0(n_blocks, classifier)
     network.load_state_dict(_folded(weights, network))

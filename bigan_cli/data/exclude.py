@@ -12,6 +12,7 @@ import numpy as np
 
 from bigan_cli.contracts import Items
 from bigan_cli.errors import DataError
+from bigan_cli.regular_files import read_regular_file
 
 _PATH, _EXCLUDE = "path", "exclude"
 
@@ -28,7 +29,7 @@ def read_exclusions(file: Path) -> tuple[str, ...]:
         DataError: It cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular_file(file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DataError(

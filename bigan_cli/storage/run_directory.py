@@ -6,7 +6,6 @@ Opening and reading one imports no torch.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bigan_cli import __version__
-from bigan_cli.atomic import remove_stale_temporaries, write_text
+from bigan_cli.atomic import append, remove_stale_temporaries, write_text
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import read_toml, to_toml
 from bigan_cli.config.validation_errors import first_problem
@@ -234,14 +233,7 @@ class RunDirectory:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add the record of one epoch to the metrics."""
-        self.stats.mkdir(parents=True, exist_ok=True)
-        try:
-            with self.claim(self.metrics_file).open("a", encoding="utf-8", newline="") as stream:
-                stream.write(_metrics_line(record))
-                stream.flush()
-                os.fsync(stream.fileno())
-        except OSError as error:  # of a full disk, for one, without the file's name
-            raise OSError(error.errno, error.strerror, str(self.metrics_file)) from error
+        append(self.claim(self.metrics_file), _metrics_line(record).encode())
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace the metrics by *records*."""

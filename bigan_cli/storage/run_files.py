@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from bigan_cli.atomic import append
 from bigan_cli.errors import RunDirectoryError
 from bigan_cli.regular_files import read_regular_file
 
@@ -59,10 +60,8 @@ class RunFiles:
             self._listed = self._read()
         if name in self._listed:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         new = [] if self._listed else [_HEADING, FILE_NAME]
-        with self.record.open("ab") as stream:  # one write, which other processes do not divide
-            stream.write("".join(f"{each}\n" for each in (*new, name)).encode())
+        append(self.record, "".join(f"{each}\n" for each in (*new, name)).encode())
         self._listed.update((FILE_NAME, name))
 
     def listed(self) -> list[Path]:

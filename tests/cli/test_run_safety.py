@@ -76,6 +76,20 @@ def test_nothing_is_removed_through_a_link_or_outside(run, tmp_path, bigan, smal
     assert (victim.read_text(), (run / "notes.txt").read_text()) == ("mine", "mine")
 
 
+@pytest.mark.parametrize("name", [".lock", "files.txt", "stats/metrics.jsonl"])
+def test_nothing_is_written_through_a_link(run, tmp_path, bigan, name):
+    victim = tmp_path / "victim.txt"
+    link = run / name
+    content = link.read_text() if link.exists() else "mine"
+    victim.write_text(content)
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
+    code, said = bigan("train", "--resume", "--epochs", 3, "--save-dir", run)
+    assert victim.read_text() == content
+    # A file that is replaced as a whole replaces the link.
+    assert code == 0 or "it is a link" in said
+
+
 def test_every_file_of_a_run_is_recorded(run, bigan):
     for command in ("evaluate", "animate", "reconstruct"):
         assert bigan(command, "--run", run)[0] == 0

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from bigan_cli.atomic import refuse_link
 from bigan_cli.errors import BiganError, first_line, is_out_of_memory
 from bigan_cli.workflows.callbacks import Callbacks
 
@@ -145,6 +146,7 @@ def serve(payload: bytes, connection: Connection, log: Path, threads: int) -> No
 
 def _write_output_to(log: Path) -> None:
     """Send log records, standard output and standard error to the file *log*."""
+    refuse_link(log)
     with log.open("a", encoding="utf-8") as stream:
         for standard in (sys.stdout, sys.stderr):
             # The file descriptors, so that the output of C libraries is in the log too.
