@@ -46,6 +46,7 @@ def tensors(folder, name="last"):
     return load_file(folder / f"models/{name}.safetensors")
 
 
+@pytest.mark.slow
 def test_the_losses_are_told_and_drawn(adversarial):
     lines = (adversarial / "stats/metrics.jsonl").read_text().splitlines()
     for line in lines:
@@ -56,6 +57,7 @@ def test_the_losses_are_told_and_drawn(adversarial):
     assert (adversarial / "stats/losses.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_the_model_file_rebuilds_them(adversarial):
     file = adversarial / "models/best.safetensors"
     assert read_header(file).cycle_discriminators == ("image", "latent")
@@ -67,6 +69,7 @@ def test_the_model_file_rebuilds_them(adversarial):
     assert member.components["cycle_matching"].weight == 1.0
 
 
+@pytest.mark.slow
 def test_scores_survive_the_file(bigan, adversarial, pictures, tmp_path):
     moved = shutil.copy(adversarial / "models/best.safetensors", tmp_path / "model.safetensors")
     done = [
@@ -120,6 +123,7 @@ def test_a_run_goes_on_as_if_it_had_not_ended(bigan, tmp_path):
     assert all(value.tobytes() == two[name].tobytes() for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_a_weight_cannot_change_on_resume(bigan, adversarial):
     other = ("--set", "train.adversarial_image_cycle_weight=0.0")
     done = bigan("train", "--resume", "--save-dir", adversarial, "--epochs", "3", *other)
