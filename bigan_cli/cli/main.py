@@ -57,6 +57,10 @@ COMMANDS: Entries = {
             "bigan score photos/ --fpr 0.01 --output scores.csv",
             "find . -name '*.png' | bigan score - --json",
         ),
+        "compare": entry(
+            "Compare runs on the same test images: each with the first, by a paired bootstrap.",
+            "bigan compare run-a run-b",
+        ),
         "benchmark": entry(
             "Train and evaluate over datasets, classes and seeds, and make tables of the results.",
             "bigan benchmark --dataset mnist --inlier all --seed 0 --seed 1 --baselines",
