@@ -27,11 +27,21 @@ from bigan_cli.testing._checks import (
     require,
     shorten,
 )
+from bigan_cli.testing._network_checks import (
+    ABSOLUTE,
+    BATCH,
+    RELATIVE,
+    check_gradients,
+    check_outputs,
+    check_positions,
+    inputs_of,
+    latents_of,
+    outputs_of,
+    positions_of,
+    random_images,
+    recorded_results,
+)
 from bigan_cli.testing._plugin import PluginKit
-
-_BATCH = 3
-# The order of summation depends on the batch size.
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 
 
 class ArchitectureKit(PluginKit):
@@ -118,9 +128,9 @@ class ArchitectureKit(PluginKit):
         for latent_dim in (1, 33):
             networks = self._build(self._smallest, latent_dim=latent_dim).eval()
             with torch.no_grad():
-                z = networks.encoder(_inputs(networks))
+                z = networks.encoder(inputs_of(networks))
             require(
-                tuple(z.shape) == (_BATCH, latent_dim, *_positions(networks)),
+                tuple(z.shape) == (BATCH, latent_dim, *positions_of(networks)),
                 f"with latent_dim {latent_dim}, the encoder returns {tuple(z.shape)}",
             )
         return ""
@@ -135,14 +145,14 @@ class ArchitectureKit(PluginKit):
             for training in (False, True):
                 networks.train(training)
                 with torch.no_grad():
-                    _check_outputs(shape, networks)
+                    check_outputs(shape, networks)
         return ""
 
     @check
     def gradients_are_finite(self) -> str:
         """Every weight has a gradient, and all gradients are finite."""
         for shape, networks in self._networks():
-            _check_gradients(shape, networks.train())
+            check_gradients(shape, networks.train())
         return ""
 
     @check
@@ -151,7 +161,7 @@ class ArchitectureKit(PluginKit):
         for shape, networks in self._networks():
             networks.eval()
             before = {name: value.clone() for name, value in networks.state_dict().items()}
-            first, second = (_outputs(networks, _inputs(networks)) for _ in range(2))
+            first, second = (outputs_of(networks, inputs_of(networks)) for _ in range(2))
             for part, output in first.items():
                 require(
                     torch.equal(output, second[part]),
@@ -166,13 +176,13 @@ class ArchitectureKit(PluginKit):
         """In eval() the outputs for an image do not depend on the other images of the batch."""
         for shape, networks in self._networks():
             networks.eval()
-            x = _inputs(networks)
-            together = _outputs(networks, x)
+            x = inputs_of(networks)
+            together = outputs_of(networks, x)
             for i in range(len(x)):
-                for part, alone in _outputs(networks, x[i : i + 1], start=i).items():
+                for part, alone in outputs_of(networks, x[i : i + 1], start=i).items():
                     difference = (alone[0] - together[part][i]).abs().max().item()
                     require(
-                        torch.allclose(alone[0], together[part][i], _RELATIVE, _ABSOLUTE),
+                        torch.allclose(alone[0], together[part][i], RELATIVE, ABSOLUTE),
                         f"in eval() the {part} of an image {shape} changes by {difference:.2g} "
                         "with the other images of the batch (a batch statistic?)",
                     )
@@ -183,12 +193,12 @@ class ArchitectureKit(PluginKit):
         """E(x) and D(x, z) do not modify the results of features(x) and image_features(x)."""
         for shape, networks in self._networks():
             networks.eval()
-            x, z = _inputs(networks), _latents(networks)
+            x, z = inputs_of(networks), latents_of(networks)
             for name, module, inputs in (
                 ("features", networks.encoder, (x,)),
                 ("image_features", networks.discriminator, (x, z)),
             ):
-                given = _given_by(name, module, inputs)
+                given = recorded_results(name, module, inputs)
                 require(
                     all(torch.equal(kept, tensor) for kept, tensor in given),
                     f"the result of {name}(x) is modified in place for images {shape}: "
@@ -218,8 +228,8 @@ class ArchitectureKit(PluginKit):
             payload = save({n: v.contiguous() for n, v in networks.state_dict().items()})
             rebuilt = self._build(shape, seed=9)
             rebuilt.load_state_dict(load(payload))
-            x = _inputs(networks)
-            kept, loaded = _outputs(networks, x), _outputs(rebuilt.eval(), x)
+            x = inputs_of(networks)
+            kept, loaded = outputs_of(networks, x), outputs_of(rebuilt.eval(), x)
             for part, output in kept.items():
                 require(
                     torch.equal(output, loaded[part]),
@@ -260,10 +270,10 @@ class ArchitectureKit(PluginKit):
         extractor: Any = networks.extractor
         trained = [name for name, p in extractor.named_parameters() if p.requires_grad]
         require(not trained, f"the feature extractor is not frozen: {shorten(trained)}")
-        images = _images(shape)
+        images = random_images(shape)
         with torch.no_grad():
             f = networks.inputs(images)
-            same = torch.allclose(extractor.normalise(extractor.raw(images)), f, _RELATIVE)
+            same = torch.allclose(extractor.normalise(extractor.raw(images)), f, RELATIVE)
             require(same, "the feature extractor is not normalise(raw(x))")
             vectors = extractor.raw(images).movedim(1, -1).flatten(0, 2)
             extractor.fit(torch.cat([vectors, vectors + 1]))
@@ -271,137 +281,8 @@ class ArchitectureKit(PluginKit):
                 drawn = networks.decoder(f)
                 good = drawn.shape == images.shape and drawn.abs().max() <= 1
                 require(good, f"the decoder returns {tuple(drawn.shape)}, or leaves [-1, 1]")
-            _check_positions(networks)
+            check_positions(networks)
         return f"feature maps {tuple(f.shape[1:])} of images {shape}"
-
-
-def _check_positions(networks: Networks) -> None:
-    """Check that E, G and D compute each position from that position alone."""
-    channels = networks.input_shape.channels
-    f = torch.randn((1, channels, 2, 2), generator=torch.Generator().manual_seed(7))
-    z = networks.encoder(f)
-    outputs = {
-        "encoder": (networks.encoder, (f,), z),
-        "generator": (networks.generator, (z,), networks.generator(z)),
-        "discriminator": (networks.discriminator, (f, z), networks.discriminator(f, z)[0]),
-    }
-    for part, (network, inputs, whole) in outputs.items():
-        first = network(*(x[..., :1, :1] for x in inputs))
-        alone = first[0] if isinstance(first, tuple) else first
-        require(
-            torch.allclose(alone, whole[..., :1, :1], _RELATIVE, _ABSOLUTE),
-            f"the {part}'s output at a position depends on the other positions",
-        )
-
-
-def _positions(networks: Networks) -> tuple[int, ...]:
-    """Return h and w of the feature map, or nothing for networks on pixels."""
-    shape = networks.input_shape
-    return (shape.height, shape.width) if networks.on_feature_map else ()
-
-
-def _inputs(networks: Networks) -> Tensor:
-    """Return what E and D see: images, or feature maps of the same range."""
-    return _images(networks.input_shape)
-
-
-def _images(shape: ImageShape) -> Tensor:
-    generator = torch.Generator().manual_seed(5)
-    size = (_BATCH, shape.channels, shape.height, shape.width)
-    return torch.rand(size, generator=generator) * 2 - 1
-
-
-def _latents(networks: Networks) -> Tensor:
-    size = (_BATCH, networks.latent_dim, *_positions(networks))
-    return torch.randn(size, generator=torch.Generator().manual_seed(6))
-
-
-@torch.no_grad()
-def _outputs(networks: Networks, x: Tensor, start: int = 0) -> dict[str, Tensor]:
-    """Return every output for the images *x*, which are those from *start* on of a batch."""
-    z = _latents(networks)[start : start + len(x)]
-    logits, features = networks.discriminator(x, z)
-    outputs = {
-        "encoder's output": networks.encoder(x),
-        "generator's output": networks.generator(z),
-        "discriminator's logit": logits,
-        "discriminator's features": features,
-    }
-    if networks.has_image_features:
-        outputs["discriminator's image_features"] = networks.discriminator.image_features(x)  # type: ignore[operator]
-    return outputs
-
-
-@torch.no_grad()
-def _given_by(
-    name: str, module: nn.Module, inputs: tuple[Tensor, ...]
-) -> list[tuple[Tensor, Tensor]]:
-    """Return the results of the method *name* in a call of *module*: copy and tensor."""
-    method = getattr(module, name, None)
-    given: list[tuple[Tensor, Tensor]] = []
-    if not callable(method):
-        return given
-
-    def recorded(x: Tensor) -> Tensor:
-        result: Tensor = method(x)
-        given.append((result.clone(), result))
-        return result
-
-    module.__dict__[name] = recorded
-    try:
-        module(*inputs)
-    finally:
-        del module.__dict__[name]
-    return given
-
-
-def _check_outputs(shape: ImageShape, networks: Networks) -> None:
-    x, positions = _inputs(networks), _positions(networks)
-    outputs = _outputs(networks, x)
-    wanted: dict[str, tuple[int, ...]] = {
-        "encoder's output": (_BATCH, networks.latent_dim, *positions),
-        "generator's output": tuple(x.shape),
-        "discriminator's logit": (_BATCH, *positions),
-    }
-    mode = "train()" if networks.training else "eval()"
-    for part, output in outputs.items():
-        given = tuple(output.shape)
-        where = f"the {part} for images {shape} in {mode}"
-        features = (given[:1], given[2:]) == ((_BATCH,), positions)
-        good = given == wanted[part] if part in wanted else len(given) >= 2 and features
-        expected = wanted.get(part, f"({_BATCH}, F)")
-        require(good, f"{where} has shape {given}, expected {expected}")
-        require(output.dtype == torch.float32, f"{where} is {output.dtype}, not float32")
-        require(bool(torch.isfinite(output).all()), f"{where} is not finite")
-    reach = outputs["generator's output"].abs().max().item()
-    require(
-        networks.on_feature_map or reach <= 1,
-        f"the generator leaves [-1, 1] for images {shape}: {reach:.3g}",
-    )
-
-
-def _check_gradients(shape: ImageShape, networks: Networks) -> None:
-    x, z = _inputs(networks), _latents(networks)
-    encoded, generated = networks.encoder(x), networks.generator(z)
-    real, real_features = networks.discriminator(x, encoded)
-    fake, fake_features = networks.discriminator(generated, z)
-    loss = torch.relu(1 - real).mean() + torch.relu(1 + fake).mean()
-    loss = loss + (x - networks.generator(encoded)).abs().mean()
-    loss = loss + (z - networks.encoder(generated)).square().mean()
-    loss = loss + (real_features - fake_features).square().mean()
-    if networks.has_image_features:
-        features: Tensor = networks.discriminator.image_features(x)  # type: ignore[operator]
-        loss = loss + features.square().mean()
-    loss.backward()
-    weights = [
-        (name, p.grad)
-        for name, p in networks.named_parameters()
-        if p.requires_grad and not name.startswith("decoder.")  # trained by itself
-    ]
-    idle = [name for name, gradient in weights if gradient is None]
-    require(not idle, f"for images {shape} no gradient reaches {shorten(idle)}")
-    wild = [name for name, g in weights if g is not None and not torch.isfinite(g).all()]
-    require(not wild, f"for images {shape} the gradient of {shorten(wild)} is not finite")
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

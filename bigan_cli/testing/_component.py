@@ -25,12 +25,12 @@ from bigan_cli.testing._checks import (
     check,
     require,
 )
-from bigan_cli.testing._networks import (
+from bigan_cli.testing._plugin import PluginKit
+from bigan_cli.testing._small_networks import (
     inference_networks,
     small_feature_map_networks,
     small_networks,
 )
-from bigan_cli.testing._plugin import PluginKit
 
 _SHAPES = (ImageShape(1, 8, 8), ImageShape(3, 9, 13), ImageShape(4, 20, 16))
 _TRAIN = 40

@@ -26,7 +26,7 @@ from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks
-from bigan_cli.testing._networks import small_networks
+from bigan_cli.testing._small_networks import small_networks
 
 CPU = torch.device("cpu")
 BOTH = TrainConfig(adversarial_image_cycle_weight=1.0, adversarial_latent_cycle_weight=1.0)
