@@ -148,6 +148,8 @@ def file_lock(file: Path, busy: Exception) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
+        if not file.exists():  # filelock waits for a file that it cannot create
+            raise OSError(errno.EACCES, "no file can be created here", str(file)) from error
         raise busy from error
     except NotImplementedError:
         pass  # raised by filelock on a file system without locks

@@ -42,5 +42,27 @@ def read_regular_file(path: Path, limit: int | None = None) -> bytes:
         os.close(descriptor)
 
 
+def read_file_or_pipe(path: Path) -> bytes:
+    """Return the contents of *path*, which may be a pipe that another process writes to.
+
+    Raises:
+        OSError: It is missing, unreadable or another kind of file; or a named pipe that no
+            process writes to, for which reading would wait.
+    """
+    if os.name == "nt" or not stat.S_ISFIFO(path.stat().st_mode):
+        return read_regular_file(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        try:
+            first = os.read(descriptor, 2**16)
+        except BlockingIOError:  # somebody will write
+            first = b""
+        else:
+            if not first:
+                raise OSError(0, "it is a named pipe that nothing writes to", str(path))
+        os.set_blocking(descriptor, True)
+        return first + stream.read()
+
+
 def _not_regular(path: Path, kind: str) -> OSError:
     return OSError(0, f"it is {kind}, not a file", str(path))

@@ -11,6 +11,7 @@ import tomli_w
 
 from bigan_cli.atomic import expanded
 from bigan_cli.errors import ConfigError
+from bigan_cli.regular_files import read_file_or_pipe
 
 if TYPE_CHECKING:
     from bigan_cli.config.schema import RunConfig
@@ -28,7 +29,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     _check_name(path)
     try:
-        raw = path.read_bytes()
+        raw = read_file_or_pipe(path)
     except OSError as error:
         raise _problem(f"cannot read {path}: {error.strerror}") from error
     try:

@@ -36,6 +36,7 @@ from bigan_cli.workflows.models import (
     report_notes,
     run_of,
 )
+from bigan_cli.workflows.reports.facts import check_report_file
 from bigan_cli.workflows.reports.test_images import write_test_report
 from bigan_cli.workflows.scored_test import ScoredTest, score_test, with_pixels
 
@@ -153,6 +154,8 @@ def evaluate(
     """
     callbacks = callbacks or Callbacks()
     _check(fpr, dataset, inlier, outlier, sets)
+    if isinstance(report, Path):
+        check_report_file(report)
     source = find_model(run, checkpoint)
     directory = run_of(source, run, "pass 'run=DIR'")
     if output is not None:

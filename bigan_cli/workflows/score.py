@@ -33,6 +33,7 @@ from bigan_cli.storage.score_table import (
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import map_files
 from bigan_cli.workflows.models import LoadedModel, find_model, load_model, set_batch_size
+from bigan_cli.workflows.reports.facts import check_report_file
 from bigan_cli.workflows.reports.scored_files import ReportedRows
 from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
 
@@ -223,8 +224,7 @@ def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
 def _check_report(report: Path | None, *, resume: bool) -> None:
     if report is None:
         return
-    if report.is_dir() or report.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"the report {report} is not an .html file")
+    check_report_file(report)
     if resume:
         raise UsageError(
             "a resumed scoring has no report", "it would lack the images that were scored before"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,17 @@ def test_written_files_hold_every_key_that_has_a_value() -> None:
     assert set(written) == {"schema", "plugins", "data", "model", "train", "score", "output"}
     assert "root" not in written["data"]
     assert written["model"]["options"]["spectral_norm"] is False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
+def test_a_named_pipe_is_read_only_while_something_writes_to_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "run.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="a named pipe that nothing writes to"):
+        read_toml(pipe)
+    # As in a shell: bigan config check <(command).
+    reader, writer = os.pipe()
+    os.write(writer, b"x = 1\n")
+    os.close(writer)
+    assert read_toml(Path(f"/dev/fd/{reader}")) == {"x": 1}
+    os.close(reader)

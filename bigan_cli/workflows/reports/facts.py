@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bigan_cli import __version__
+from bigan_cli.errors import UsageError
 from bigan_cli.report.html.page import Command
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.environment import machine
@@ -60,3 +61,9 @@ def environment_of(run: RunDirectory | None, file: Path, model: LoadedModel) -> 
         if info.get("started"):
             facts["trained on"] = f"{info['started']}, {info.get('device', '')}".rstrip(", ")
     return {name: value for name, value in facts.items() if value}
+
+
+def check_report_file(file: Path) -> None:
+    """Raise UsageError unless *file* can be a report: no other file of the user is replaced."""
+    if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"the report {file} is not an .html file")
