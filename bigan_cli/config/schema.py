@@ -341,6 +341,11 @@ class OutputConfig(Table):
     save_interval: Annotated[int, Flag("--save-interval", RESULTS)] = Field(
         10, ge=1, description="Epochs between two saves of images and models."
     )
+    keep_models: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        5,
+        description="Number of the latest saved epochs whose model files are kept, or 'all'. The "
+        "untrained network, the best and the last model are always kept.",
+    )
     preview_images: int = Field(
         32,
         ge=1,

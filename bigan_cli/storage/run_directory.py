@@ -288,6 +288,16 @@ class RunDirectory:
         found = (re.fullmatch(r"epoch-(\d+)\.safetensors", f.name) for f in self.models.glob("*"))
         return sorted(int(match[1]) for match in found if match)
 
+    def remove_earlier_models(self, keep: int) -> None:
+        """Remove the model files of all but the latest *keep* epochs; that of epoch 0 stays.
+
+        Raises:
+            OSError: A file cannot be removed.
+        """
+        trained = [epoch for epoch in self.saved_epochs() if epoch > 0]
+        for epoch in trained[: max(len(trained) - keep, 0)]:
+            self.epoch_model(epoch).unlink(missing_ok=True)
+
     def model_files(self) -> list[Path]:
         """Return all model files that there are, in the order of their names."""
         return sorted(self.models.glob("*.safetensors"))

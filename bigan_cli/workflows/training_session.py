@@ -154,12 +154,17 @@ class TrainingSession:
 
     def save(self, epoch: int) -> None:
         """Write the models, pictures and curves of *epoch*, then the training state."""
-        detector = self.save_models(epoch, self.run.epoch_model(epoch))
+        file, keep = self.run.epoch_model(epoch), self.config.output.keep_models
+        # Later members join the first one in the files that were kept.
+        kept = keep != 0 if self.number == 0 else file.exists()
+        detector = self.save_models(epoch, *([file] if kept else []))
         if self.number == 0:
             self.pictures.save(epoch, detector)
             records = [record for record in self.run.metrics() if record["member"] == 1]
             draw_losses(self.run.claim(self.run.losses_file), records)
         self.save_state()
+        if self.number == 0 and keep != "all":
+            self.run.remove_earlier_models(keep)
 
     def save_models(self, epoch: int, *more: Path) -> Detector:
         """Write the current averaged networks as the last, and the best if there is a new one.
