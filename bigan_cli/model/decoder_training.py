@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class DecoderTraining:
         self.optimiser = Adam(self.decoder.parameters(), lr=_LEARNING_RATE)
         self._maps = maps
         self._pixels = pixels
-        self._steps = steps
+        self.steps = steps
         self._seed = seed
         self._device = device
         fitting = _BATCH_PIXELS // (pixels.shape[2] * pixels.shape[3])
@@ -58,7 +59,7 @@ class DecoderTraining:
     def train_epoch(self, epoch: int) -> float:
         """Train the steps of one epoch, counted from 0; return the mean loss."""
         generator = torch.Generator().manual_seed(epoch_seed(self._seed, epoch))
-        wanted = self._steps * self._batch_size
+        wanted = self.steps * self._batch_size
         passes = -(-wanted // len(self._pixels))
         order = torch.cat(
             [torch.randperm(len(self._pixels), generator=generator) for _ in range(passes)]
@@ -76,6 +77,14 @@ class DecoderTraining:
         loss.backward()
         self.optimiser.step()
         return loss.detach()
+
+    def try_step(self) -> float:
+        """Train a step on the first images and return its seconds."""
+        started = time.perf_counter()
+        self.decoder.train()
+        float(self._step(np.arange(self._batch_size)))  # waits for the device
+        self.decoder.eval()
+        return time.perf_counter() - started
 
     def state(self) -> dict[str, Any]:
         """Return the state of the optimiser, to resume training."""

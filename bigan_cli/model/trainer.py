@@ -273,6 +273,16 @@ class Trainer:
                 seconds = time.perf_counter() - started
         return seconds
 
+    def try_decoder(self) -> float:
+        """Train the decoder a step and return the seconds that its steps of an epoch would take.
+
+        0 without a decoder. It changes the decoder, as :meth:`try_step` changes the networks.
+        """
+        if self._decoder is None:
+            return 0.0
+        with self._explained():
+            return self._decoder.try_step() * self._decoder.steps
+
     @torch.no_grad()
     def validate(self) -> float:
         """Return the mean |x - G(E(x))| of the averaged networks over the validation images."""

@@ -28,6 +28,7 @@ from bigan_cli.workflows.evaluation_remarks import (
     metric_warnings,
     remarks,
 )
+from bigan_cli.workflows.model_self_test import find_self_test
 from bigan_cli.workflows.models import (
     LoadedModel,
     find_model,
@@ -39,6 +40,7 @@ from bigan_cli.workflows.models import (
 from bigan_cli.workflows.reports.facts import check_report_file
 from bigan_cli.workflows.reports.test_images import write_test_report
 from bigan_cli.workflows.scored_test import ScoredTest, score_test, with_pixels
+from bigan_cli.workflows.self_test import SelfTest
 
 _UNTRAINED = "0"
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -63,6 +65,8 @@ class EvaluationResult:
         diagnostics: Of each ensemble member: its seed, its epoch and what training showed.
         remarks: Explanations of the metrics.
         warnings: What may be wrong with the data or the training.
+        self_test: Which synthetic defects on normal images are found; None for networks on
+            pixels, for another dataset, or without the untrained network's model file.
         files: The files that were written.
         report: The HTML report, if one was written.
         write_error: Why the files could not be written, or None.
@@ -85,6 +89,7 @@ class EvaluationResult:
     files: tuple[Path, ...] = ()
     report: Path | None = None
     write_error: OSError | None = None
+    self_test: SelfTest | None = None
 
     @property
     def auroc(self) -> Estimate | None:
@@ -106,6 +111,7 @@ class EvaluationResult:
             "device": self.device,
             **self.evaluation.as_dict(),
             "diagnostics": list(self.diagnostics),
+            "self_test": None if self.self_test is None else self.self_test.as_dict(),
         }
 
 
@@ -188,6 +194,9 @@ def evaluate(
         seed=seed,
     )
     result = _result(run, source.file, dataset, model, test, masks, metrics)
+    if dataset is None:
+        tested = find_self_test(directory, model, fpr, data_root, device, plugins, callbacks)
+        result = replace(result, self_test=tested)
     folder = output or directory.evaluation_folder(dataset, source.file)
     scored = ScoredTest(model, test, masks, scores, untrained_scores)
     result = _write(result, scored, EvaluationFiles(directory, folder), callbacks, strict=output)

@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.atomic import write_text
-from bigan_cli.evaluation.synthetic_defects import KINDS, paint
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data.region_of_interest import RegionOfInterest
+from bigan_cli.evaluation.pixel_pca import PixelPCA
+from bigan_cli.evaluation.synthetic_defects import KINDS, Kind, paint
+from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.storage.run_directory import RunDirectory
 
@@ -19,6 +23,13 @@ _SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
 _EACH = 3
 # A size counts as found if this share of its defects is.
 _FOUND = 2 / 3
+_FOLDS = 4
+# Attempts to paint a defect into the region of interest.
+_ATTEMPTS = 30
+# Normal images looked at: enough for PCA and for a threshold, and bounded in memory.
+_SAMPLE, _LEAST_SAMPLE, _SAMPLE_BYTES = 200, 20, 2**27
+# Images of more tiles would take minutes.
+_MOST_TILES = 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class FoundDefects:
         pixels: Their length, at the size that the networks see.
         found: How many are called anomalous by the detector.
         untrained: The same of the untrained networks.
+        pca: The same of PCA on the pixels.
         total: How many there are.
     """
 
@@ -37,6 +49,7 @@ class FoundDefects:
     pixels: int
     found: int
     untrained: int
+    pca: int
     total: int
 
 
@@ -45,65 +58,186 @@ class SelfTest:
     """What a self-test found.
 
     Attributes:
+        model_sha256: The checksum of the tested model file.
         fpr: The false-positive rate of the threshold.
         rows: By kind and size.
     """
 
+    model_sha256: str
     fpr: float
     rows: tuple[FoundDefects, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {"fpr": self.fpr, "defects": [asdict(row) for row in self.rows]}
+        return {
+            "model_sha256": self.model_sha256,
+            "fpr": self.fpr,
+            "defects": [asdict(row) for row in self.rows],
+        }
 
     def remarks(self) -> list[str]:
         """Return what the figures mean, and what to change."""
         lines = []
         for kind in KINDS:
-            sizes = [row.pixels for row in self.rows if row.kind == kind and _is_found(row)]
-            lines.append(f"finds {kind} defects from {min(sizes)} pixels on" if sizes else "")
-            if not sizes:
-                lines[-1] = f"does not find {kind} defects: try a larger 'data.image_size'"
-        found, untrained = (sum(getattr(r, x) for r in self.rows) for x in ("found", "untrained"))
-        total = sum(row.total for row in self.rows)
+            size = self._found_from(kind)
+            lines.append(
+                f"does not find {kind} defects: try a larger 'data.image_size'"
+                if size is None
+                else f"finds {kind} defects from {size} pixels on"
+            )
+        found, untrained, pca, total = (
+            sum(getattr(row, name) for row in self.rows)
+            for name in ("found", "untrained", "pca", "total")
+        )
         if found <= untrained:
             lines.append(
                 f"training gained nothing: {found} of {total} found, {untrained} by the untrained "
-                "networks, whose fixed components (neighbours of pretrained features) do the work"
+                "networks, whose distances of pretrained features do the work; try more "
+                "'train.epochs'"
+            )
+        if found <= pca:
+            lines.append(
+                f"the networks gained nothing over PCA on the pixels, which finds {pca} of "
+                f"{total}, and the model {found}: try a larger 'data.image_size', or more images"
             )
         return lines
 
+    def _found_from(self, kind: Kind) -> int | None:
+        """Return the smallest length from which on defects of a kind are found; None if none."""
+        smallest = None
+        for row in sorted((r for r in self.rows if r.kind == kind), key=lambda row: -row.pixels):
+            if row.found < _FOUND * row.total:
+                break
+            smallest = row.pixels
+        return smallest
 
-def self_test(run: RunDirectory, pixels: NDArray[np.uint8], **detectors: Detector) -> SelfTest:
-    """Paint defects on normal images, count those found, and write ``stats/self_test.json``.
+
+def self_test(
+    normals: NDArray[np.uint8],
+    calibration: NDArray[np.uint8],
+    model_sha256: str,
+    *,
+    trained: Detector,
+    untrained: Detector,
+    fpr: float | None = None,
+) -> SelfTest:
+    """Paint defects on normal images and count those found.
 
     Nothing is drawn from any global random generator. After cross-fitting the images were also
     trained on, which makes their defects harder to find than those of new images.
 
     Args:
-        run: Where to write.
-        pixels: Normal images, uint8 ``[N, C, H, W]``, best those of the calibration.
-        **detectors: ``trained`` and ``untrained``.
+        normals: Training images, uint8 ``[N, C, H, W]``, that PCA is fitted to.
+        calibration: Normal images to paint on, best those of the calibration.
+        model_sha256: The checksum of the model file of *trained*.
+        trained: The detector to test.
+        untrained: That of the networks at initialisation.
+        fpr: The false-positive rate; by default the detector's.
     """
     rng = np.random.default_rng(0)
-    side = min(pixels.shape[2:])
+    side = min(calibration.shape[2:])
     cells = [(kind, max(2, round(share * side))) for kind in KINDS for share in _SHARES]
-    painted = []
-    for kind, size in (cell for cell in cells for _ in range(_EACH)):
-        image, donor = pixels[rng.choice(len(pixels), 2)]
-        painted.append(paint(image, donor, kind, size, rng))
-    trained, untrained = (
-        detectors[name].predict(np.stack(painted)).reshape(len(cells), _EACH).sum(axis=1)
-        for name in ("trained", "untrained")
+    painted = np.stack(
+        [
+            _paint_inside(calibration, kind, size, rng, trained.roi)
+            for kind, size in cells
+            for _ in range(_EACH)
+        ]
+    )
+    rate = trained.default_fpr if fpr is None else fpr
+    found, before, pca = (
+        anomalous.reshape(len(cells), _EACH).sum(axis=1).tolist()
+        for anomalous in (
+            trained.predict(painted, rate),
+            untrained.predict(painted, rate),
+            _found_by_pca(normals, painted, rate),
+        )
     )
     rows = tuple(
-        FoundDefects(kind, size, int(trained[i]), int(untrained[i]), _EACH)
+        FoundDefects(kind, size, found[i], before[i], pca[i], _EACH)
         for i, (kind, size) in enumerate(cells)
     )
-    found = SelfTest(detectors["trained"].default_fpr, rows)
-    write_text(run.claim(run.self_test_file), json.dumps(found.as_dict(), indent=2) + "\n")
-    return found
+    return SelfTest(model_sha256, rate, rows)
 
 
-def _is_found(row: FoundDefects) -> bool:
-    return row.found >= _FOUND * row.total
+def can_be_tested(detector: Detector) -> bool:
+    """Return whether a self-test of *detector* takes seconds, and says something.
+
+    Its defects are those of photographs, which networks on feature maps are for.
+    """
+    tiles = detector.shape.height * detector.shape.width / _pixels_of_input(detector)
+    return detector.on_feature_map and tiles <= _MOST_TILES
+
+
+def write_self_test(run: RunDirectory, test: SelfTest) -> None:
+    """Write ``stats/self_test.json``."""
+    file = run.claim(run.self_test_file)
+    write_text(file, json.dumps(test.as_dict(), indent=2) + "\n")
+
+
+def read_self_test(run: RunDirectory, model_sha256: str, fpr: float) -> SelfTest | None:
+    """Return the stored self-test of a model at a rate; None if there is none that is whole."""
+    try:
+        stored = json.loads(run.self_test_file.read_text(encoding="utf-8"))
+        rows = tuple(FoundDefects(**row) for row in stored["defects"])
+        test = SelfTest(stored["model_sha256"], stored["fpr"], rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return test if (test.model_sha256, test.fpr) == (model_sha256, fpr) else None
+
+
+def images_looked_at(shape: ImageShape) -> int:
+    """Return how many training images, and calibration images, a self-test looks at."""
+    fitting = _SAMPLE_BYTES // (shape.channels * shape.height * shape.width)
+    return min(max(fitting, _LEAST_SAMPLE), _SAMPLE)
+
+
+def sample(
+    train: NDArray[np.uint8], calibration: NDArray[np.uint8], seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the images of a run that a self-test looks at.
+
+    They are those that :func:`bigan_cli.data.prepare.reopen_normals` reads again.
+    """
+    number = images_looked_at(ImageShape(*train.shape[1:]))
+    rng = np.random.default_rng(seed)
+    one, two = (
+        pixels[np.sort(rng.permutation(len(pixels))[:number])] for pixels in (train, calibration)
+    )
+    return one, two
+
+
+def _pixels_of_input(detector: Detector) -> int:
+    shape = detector.members[0].networks.image_shape
+    return shape.height * shape.width
+
+
+def _paint_inside(
+    pixels: NDArray[np.uint8],
+    kind: Kind,
+    size: int,
+    rng: np.random.Generator,
+    roi: RegionOfInterest | None,
+) -> NDArray[np.uint8]:
+    """Return an image with a defect, most of which is in the region of interest."""
+    for _ in range(_ATTEMPTS):
+        image, donor = pixels[rng.choice(len(pixels), 2)]
+        painted = paint(image, donor, kind, size, rng)
+        if roi is None:
+            break
+        changed = (painted != image).any(axis=0)
+        if (changed & roi.inside).sum() > changed.sum() / 2:
+            break
+    return painted
+
+
+def _found_by_pca(
+    normals: NDArray[np.uint8], images: NDArray[np.uint8], fpr: float
+) -> NDArray[np.bool_]:
+    """Return which images PCA calls anomalous at a rate calibrated by cross-fitting."""
+    folds = np.arange(len(normals)) % min(_FOLDS, len(normals))
+    scores = np.empty(len(normals))
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        scores[held_out] = PixelPCA(normals[~held_out]).scores(normals[held_out])
+    return Calibration(scores).p_values(PixelPCA(normals).scores(images)) <= fpr

@@ -20,16 +20,17 @@ from bigan_cli.storage.model_file import load_detector
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.fold_training import FoldTraining
+from bigan_cli.workflows.model_self_test import test_finished_run
 from bigan_cli.workflows.resume import check_resumable, recorded_threads, refit_stale_models
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_info import initial_run_info
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
 from bigan_cli.workflows.self_test import SelfTest
-from bigan_cli.workflows.self_test import self_test as run_self_test
 from bigan_cli.workflows.training_session import TrainingSession
 from bigan_cli.workflows.training_setup import TrainingSetup, prepare_training
 from bigan_cli.workflows.training_summary import advice_on_steps, describe
+from bigan_cli.workflows.training_time import expected_time, time_line
 
 _OnStep = Callable[[int, int, int], None]
 
@@ -149,16 +150,17 @@ def train(
         # Made before the run directory, so that what cannot be trained leaves nothing behind.
         trainers = {0: make_trainer(0)}
         models = _run_models(setup, loaded)
+        time_needed = "" if resume else expected_time(setup)
         with write_lock(run.path):
             refitted = 0
             if resume:
                 check_resumable(run, setup)
-                _announce(setup, None, callbacks)
+                _announce(setup, None, "", callbacks)
                 refitted = refit_stale_models(run, models, stale_models(run, loaded), callbacks)
             else:
                 run = RunDirectory.create(run.path, overwrite=overwrite)
                 run.write_info(status="running", **initial_run_info(setup))
-                _announce(setup, trainers[0].steps_per_epoch, callbacks)
+                _announce(setup, trainers[0].steps_per_epoch, time_needed, callbacks)
             run.write_config(setup.config)
             run.write_info(plugin_versions=[each.as_dict() for each in models.plugin_versions])
             run.remove_stale_temporaries()
@@ -172,7 +174,7 @@ def train(
             with plugin_faults(setup.architecture, "training", own_code=True):
                 finished = session.train()
             rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
-            found = _self_test(run, setup) if finished and self_test else None
+            found = test_finished_run(run, setup) if finished and self_test else None
     return TrainingResult(
         run=run.path,
         status="done" if finished else "interrupted",
@@ -196,26 +198,20 @@ def plan(loaded: LoadedConfig, callbacks: Callbacks | None = None) -> TrainingPl
         layers = summarise(setup.networks)
         trainer = setup.trainer()
         seconds = trainer.try_step()
-        _announce(setup, trainer.steps_per_epoch, callbacks)
+        time_needed = time_line(setup, trainer, seconds)
+        _announce(setup, trainer.steps_per_epoch, time_needed, callbacks)
         return TrainingPlan(setup.config, tuple(layers), trainer.steps_per_epoch, seconds)
 
 
-def _announce(setup: TrainingSetup, steps_per_epoch: int | None, callbacks: Callbacks) -> None:
-    """Note what will be trained; of a new run, also that its steps are few."""
-    lines = describe(setup)
+def _announce(
+    setup: TrainingSetup, steps_per_epoch: int | None, time_needed: str, callbacks: Callbacks
+) -> None:
+    """Note what will be trained; of a new run, also how long it takes, and that steps are few."""
+    lines = [*describe(setup), *([time_needed] if time_needed else [])]
     if steps_per_epoch is not None:
         lines += advice_on_steps(setup.config, setup.config.train.epochs * steps_per_epoch)
     for line in lines:
         callbacks.note(line)
-
-
-def _self_test(run: RunDirectory, setup: TrainingSetup) -> SelfTest | None:
-    """Test the run's best model; None for networks on pixels, or where a file is missing."""
-    files = (run.best_model, run.epoch_model(0))
-    if not setup.networks.on_feature_map or not all(file.is_file() for file in files):
-        return None
-    trained, untrained = (load_detector(file, setup.device, setup.registry) for file in files)
-    return run_self_test(run, setup.data.calibration.pixels, trained=trained, untrained=untrained)
 
 
 def _profiled(on_step: _OnStep, profiler: StepProfiler | None) -> _OnStep:

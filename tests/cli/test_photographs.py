@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 import bigan_cli as bigan_api
+from bigan_cli.evaluation.metrics import auroc
 
 
 @pytest.fixture
@@ -28,24 +30,58 @@ def test_the_folder_chooses_the_features(photographs):
     assert (photographs / "run" / "reconstruction/comparison/epoch-0002.png").exists()
 
 
-def test_defects_score_higher_and_their_places_are_found(photographs):
-    detector = bigan_api.load(photographs / "run", device="cpu")
-    good = detector.score(photographs / "test" / "good").score
+def check_localisation(run, photographs, *, least_auroc, nearest):
+    """Check the heatmaps of the test photographs.
+
+    Args:
+        run: A run trained on them.
+        photographs: Their folder.
+        least_auroc: Of the pixels of each defective image.
+        nearest: Largest distance of an image's peak from the defect, in pixels of the map.
+    """
+    detector = bigan_api.load(run, device="cpu")
+    good = detector.score(photographs / "test" / "good", maps=True)
     spots = sorted((photographs / "test" / "spot").iterdir())
     result = detector.score(spots, maps=True)
-    assert result.score.min() > good.max()
+    assert result.score.min() > good.score.max()
+    assert np.quantile(good.maps, 0.95) < 1  # dark
     for path, heatmap in zip(spots, result.maps, strict=True):
         with Image.open(path) as image:
             red, _, blue = np.moveaxis(np.asarray(image.resize(heatmap.shape[::-1])), -1, 0)
         spot = (red > 220) & (blue < 60)
-        assert 0 < spot.sum() < 1000
-        assert heatmap[spot].mean() > 1.2 * heatmap[~spot].mean()
+        assert 0 < spot.sum() < 0.05 * spot.size
+        assert heatmap[spot].min() > 1  # every pixel of it is above the threshold
+        assert auroc(spot.ravel(), heatmap.ravel()) > least_auroc
+        peak = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        assert np.hypot(*(np.argwhere(spot) - peak).T).min() <= nearest
+
+
+def test_defects_score_higher_and_are_above_the_threshold(photographs):
+    # So small an image has 8x8 positions, each of which sees most of it: the places are rough.
+    check_localisation(photographs / "run", photographs, least_auroc=0.7, nearest=64)
+
+
+@pytest.mark.slow
+def test_defects_are_found_where_they_are(photographs, tmp_path):
+    steps = {"epochs": 1, "min_epoch_steps": 30, "max_epoch_steps": 30}
+    size = {"image_size": 256, "calibration": "held-out", "fpr": 0.2, "device": "cpu"}
+    bigan_api.train(photographs, save_dir=tmp_path / "run", **size, **steps)
+    # No farther than a position of the feature map.
+    check_localisation(tmp_path / "run", photographs, least_auroc=0.95, nearest=16)
 
 
 def test_it_is_evaluated_and_scored_like_any_run(bigan, run, photographs):
     evaluated = bigan("evaluate", "--run", run, "--json")
     assert evaluated.code == 0, evaluated.err
     assert json.loads(evaluated.out)["trained"]["auroc"]["value"] == 1.0
+    stored = json.loads((run / "stats/self_test.json").read_text())
+    assert json.loads(evaluated.out)["self_test"] == stored
+    (run / "stats/self_test.json").unlink()  # it is repeated on the same images
+    again = bigan("evaluate", "--run", run)
+    assert again.code == 0, again.err
+    assert "finds cut-paste defects from" in again.err
+    assert re.search(r"cut-paste +\d \(\d, \d\)", again.err)
+    assert json.loads((run / "stats/evaluation.json").read_text())["self_test"] == stored
     scored = bigan("score", photographs / "test" / "spot", "--run", run)
     assert scored.code == 0, scored.err
     rows = list(csv.DictReader(scored.lines))

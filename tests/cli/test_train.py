@@ -359,3 +359,32 @@ def test_too_few_calibration_images_for_the_rate(tmp_path, capsys):
     assert bigan(*FAST, "--fpr", "0.001", "--save-dir", tmp_path / "run") == 1
     assert "needs at least 999 calibration images" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bounded_number_of_models_is_kept(tmp_path):
+    folder = tmp_path / "run"
+    words = (*FAST, "--save-interval", "1", "--save-dir", folder)
+
+    def kept():
+        return {file.stem for file in (folder / "models").glob("*.safetensors")}
+
+    assert bigan(*words, "--epochs", "4", "--set", "output.keep_models=2") == 0
+    assert kept() == {"epoch-0000", "epoch-0003", "epoch-0004", "best", "last"}
+    assert bigan("--resume", "--members", "2", "--save-dir", folder) == 0
+    assert kept() == {"epoch-0000", "epoch-0003", "epoch-0004", "best", "last"}
+    both = models_of(folder)["epoch-0003.safetensors"]
+    assert any(name.startswith("members.1.") for name in both)
+    none = ("--set", "output.keep_models=0", "--epochs", 5)
+    assert bigan("--resume", "--save-dir", folder, *none) == 0
+    assert kept() == {"epoch-0000", "best", "last"}
+    assert len(list((folder / "reconstruction/comparison").iterdir())) == 6
+
+
+def test_the_time_it_takes_is_said_and_changes_nothing(tmp_path, capsys, monkeypatch):
+    assert bigan(*FAST, "--save-dir", tmp_path / "one") == 0
+    said = capsys.readouterr().err
+    assert re.search(r"training takes about [\d.]+s \(2 epochs of \d+ steps\)", said)
+    assert said.index("training takes") < said.index("epoch 1/2")
+    monkeypatch.setattr("bigan_cli.workflows.train.expected_time", lambda _setup: "")
+    assert bigan(*FAST, "--save-dir", tmp_path / "two") == 0
+    assert_same_models(tmp_path / "one", tmp_path / "two")

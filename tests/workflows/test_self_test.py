@@ -7,9 +7,19 @@ import json
 import numpy as np
 import pytest
 
+from bigan_cli.contracts import ImageShape
+from bigan_cli.data.region_of_interest import RegionOfInterest
+from bigan_cli.evaluation.pixel_pca import PixelPCA
 from bigan_cli.evaluation.synthetic_defects import KINDS, paint
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.workflows.self_test import self_test
+from bigan_cli.workflows.self_test import (
+    FoundDefects,
+    SelfTest,
+    read_self_test,
+    sample,
+    self_test,
+    write_self_test,
+)
 
 NORMAL = np.random.default_rng(0).normal(128, 12, (6, 1, 64, 96)).clip(0, 255).astype(np.uint8)
 
@@ -32,24 +42,39 @@ def test_the_same_seed_paints_the_same(kind):
 
 
 class _Detector:
-    """Finds changes of more than so many pixels."""
+    """Finds changes of more than so many pixels, in its region of interest."""
 
     default_fpr = 0.05
 
-    def __init__(self, least: float) -> None:
+    def __init__(self, least: float, roi: RegionOfInterest | None = None) -> None:
         self.least = least
+        self.roi = roi
+        self.painted = np.empty(0)
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray, fpr: float) -> np.ndarray:
+        assert 0 < fpr < 1
         distances = np.abs(images[:, None].astype(int) - NORMAL[None]).max(axis=2) > 10
-        return distances.sum(axis=(2, 3)).min(axis=1) >= self.least
+        closest = distances.sum(axis=(2, 3)).argmin(axis=1)
+        self.painted = distances[np.arange(len(images)), closest]
+        return self.painted.sum(axis=(1, 2)) >= self.least
 
 
-def test_it_says_what_is_found_and_writes_it(tmp_path):
+def run_self_test(trained: _Detector, untrained: _Detector) -> SelfTest:
+    return self_test(NORMAL, NORMAL, "of a model", trained=trained, untrained=untrained)
+
+
+def test_it_counts_what_is_found_and_is_stored(tmp_path):
     run = RunDirectory(tmp_path)
     state = np.random.get_state()[1].sum()  # noqa: NPY002
-    found = self_test(run, NORMAL, trained=_Detector(4), untrained=_Detector(1e9))
+    found = run_self_test(_Detector(4), _Detector(1e9))
     assert np.random.get_state()[1].sum() == state  # noqa: NPY002
+    write_self_test(run, found)
     assert json.loads(run.self_test_file.read_text()) == found.as_dict()
+    assert read_self_test(run, "of a model", 0.05) == found
+    assert read_self_test(run, "of another", 0.05) is None
+    assert read_self_test(run, "of a model", 0.01) is None
+    run.self_test_file.write_text('{"defects": [{}]}')
+    assert read_self_test(run, "of a model", 0.05) is None
     assert {row.kind for row in found.rows} == set(KINDS)
     large = [row for row in found.rows if row.pixels == 16 and row.kind == "cut-paste"]
     assert large[0].found == large[0].total
@@ -57,8 +82,50 @@ def test_it_says_what_is_found_and_writes_it(tmp_path):
     assert not any("gained nothing" in line for line in found.remarks())
 
 
-def test_it_says_plainly_that_nothing_was_found_and_nothing_gained(tmp_path):
+def test_it_says_plainly_that_nothing_was_found_and_nothing_gained():
     blind = _Detector(1e9)
-    lines = self_test(RunDirectory(tmp_path), NORMAL, trained=blind, untrained=blind).remarks()
+    lines = run_self_test(blind, blind).remarks()
     assert sum("does not find" in line for line in lines) == len(KINDS)
-    assert "training gained nothing" in lines[-1]
+    assert sum("gained nothing" in line for line in lines) == 2
+    assert any("over PCA on the pixels" in line for line in lines)
+
+
+def test_a_size_counts_only_if_all_larger_ones_are_found():
+    counts = {4: 3, 8: 0, 16: 2, 32: 3}
+    rows = [FoundDefects("scratch", size, found, 0, 0, 3) for size, found in counts.items()]
+    assert "finds scratch defects from 16 pixels on" in SelfTest("", 0.05, tuple(rows)).remarks()
+
+
+def test_defects_are_painted_into_the_region_of_interest():
+    mask = np.zeros((64, 96), bool)
+    mask[:, :32] = True
+    detector = _Detector(1, RegionOfInterest(mask, ImageShape(1, 64, 96)))
+    run_self_test(detector, _Detector(1))
+    changed = detector.painted.sum(axis=(1, 2))
+    inside = detector.painted[:, mask].sum(axis=1)
+    assert np.mean(inside >= changed / 2) > 0.9
+
+
+def test_pca_finds_what_its_components_cannot_show():
+    x = np.arange(60.0)
+    rng = np.random.default_rng(0)
+
+    def image() -> np.ndarray:
+        pattern = 100 + rng.uniform(20, 60) * np.sin(x / 6) + rng.normal(0, 2, (3, 40, 60))
+        return pattern.clip(0, 255).astype(np.uint8)
+
+    pca = PixelPCA([image() for _ in range(20)])
+    good = pca.scores([image() for _ in range(10)])
+    scratched = image()
+    scratched[:, 20, 10:40] = 255
+    assert pca.scores([scratched])[0] > 5 * good.max()
+
+
+@pytest.mark.parametrize(("side", "taken"), [(8, 200), (1500, 20)])
+def test_a_sample_is_bounded_in_memory(side, taken):
+    numbers = (np.arange(250) % 251).astype(np.uint8)[:, None, None, None]
+    pixels = np.broadcast_to(numbers, (250, 3, side, side))
+    one, two = sample(pixels, pixels[:7], 0)
+    assert len(one) == taken
+    assert (np.diff(one[:, 0, 0, 0].astype(int)) > 0).all()
+    assert np.array_equal(two, pixels[:7])

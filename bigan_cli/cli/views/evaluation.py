@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.views.self_test import show_self_test
 from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.evaluation.detector_evaluation import Evaluation, Ranking
 from bigan_cli.evaluation.metrics import Estimate, Rate
@@ -125,6 +126,8 @@ def show_evaluation(terminal: Terminal, result: EvaluationResult, *, as_json: bo
         terminal.json(result.as_dict())
     else:
         terminal.table(COLUMNS, figures_table(result.evaluation))
+        if result.self_test is not None:
+            show_self_test(terminal, result.self_test)
     for text in result.remarks:
         terminal.note(text)
     for text in result.warnings:

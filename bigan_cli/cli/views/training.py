@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.views.self_test import show_self_test
 from bigan_cli.formatting import count, human_time
 from bigan_cli.model.profile import ProfileRow
-from bigan_cli.workflows.self_test import SelfTest
 from bigan_cli.workflows.train import TrainingPlan, TrainingResult
 
 
@@ -63,7 +63,7 @@ def show_result(
             _show_profile(terminal, result.profile)
         _show_epochs(terminal, result, "last" if selection == "last" else "best")
         if result.self_test is not None:
-            _show_self_test(terminal, result.self_test)
+            show_self_test(terminal, result.self_test)
     for warning in result.warnings:
         terminal.warn(warning)
     if not as_json:
@@ -87,18 +87,6 @@ def _show_epochs(terminal: Terminal, result: TrainingResult, chosen: str) -> Non
     terminal.note(f"{trained}; {each}" if result.epochs else each)
     for number, text in enumerate(best, 1):
         terminal.note(f"member {number}: {text}")
-
-
-def _show_self_test(terminal: Terminal, test: SelfTest) -> None:
-    """Show which synthetic defects are found, by kind and size."""
-    terminal.note(f"self-test with synthetic defects, at a false-positive rate of {test.fpr:g}:")
-    for row in test.rows:
-        terminal.detail(
-            f"{row.kind} of {row.pixels} pixels: {row.found} of {row.total} found, untrained "
-            f"{row.untrained}"
-        )
-    for line in test.remarks():
-        terminal.note(f"  {line}")
 
 
 def _show_profile(terminal: Terminal, profile: Sequence[ProfileRow]) -> None:
