@@ -80,10 +80,10 @@ def read_image(
         UnreadableImage: The file is missing, damaged or no image, or its pixels
             have no agreed range (floating point, 32-bit values beyond 16 bits).
     """
-    return read_any(raw, shape, options)[0]
+    return read_with_format(raw, shape, options)[0]
 
 
-def read_any(
+def read_with_format(
     raw: RawImage, shape: ImageShape, options: DecodeOptions = DEFAULTS
 ) -> tuple[NDArray[np.uint8], SourceFormat]:
     """Return the pixels of *raw* as :func:`read_image`, and its format.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 
 _EXAMPLES = 5
 _DIGEST_BYTES = 16

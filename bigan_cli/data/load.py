@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.cache import cached, files_key
-from bigan_cli.data.decode import SourceFormat, read_any
+from bigan_cli.data.decode import SourceFormat, read_with_format
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.raster import hide_invisible
@@ -145,7 +145,7 @@ def _decode(
         failed = []
         for row in range(start, min(start + _CHUNK, len(index))):
             try:
-                out[row], found = read_any(items.images[int(index[row])], shape, options)
+                out[row], found = read_with_format(items.images[int(index[row])], shape, options)
                 remarks[row] = _remarks(found, shape)
             except UnreadableImage as error:
                 failed.append((row, error))

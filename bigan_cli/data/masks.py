@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.data.image_file import open_image
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.source_size import source_size
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 from bigan_cli.mask_pixels import anomalous_pixels

@@ -17,9 +17,9 @@ from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.find_shape import find_shape, find_tiled_shape
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_pool import ImagePool, Progress
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
-from bigan_cli.data.pool import ImagePool, Progress
 from bigan_cli.data.read_region import read_region
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Splits, make_splits

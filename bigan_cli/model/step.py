@@ -232,11 +232,11 @@ class AdversarialStep:
             f"eg_{_PAIRS[name]}_loss": loss for name, loss in cycle_losses.items()
         }
 
-    def _update(self, players: str, optimiser: Adam, loss: Tensor) -> None:
-        with phase(f"backward of {players}"):
+    def _update(self, networks: str, optimiser: Adam, loss: Tensor) -> None:
+        with phase(f"backward of {networks}"):
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-        with phase(f"update of {players}"):
+        with phase(f"update of {networks}"):
             optimiser.step()
 
     def _encode(self, x: Tensor, generated: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.atomic import write_text
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import SourceFormat, read_any
+from bigan_cli.data.decode import SourceFormat, read_with_format
 from bigan_cli.data.leakage import content_digests
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError, UsageError
@@ -134,7 +134,7 @@ def _read(
     pixels, formats, unreadable = [], {}, {}
     for done, path in enumerate(paths, 1):
         try:
-            image, formats[path] = read_any(path, ImageShape(3, _SIDE, _SIDE))
+            image, formats[path] = read_with_format(path, ImageShape(3, _SIDE, _SIDE))
             pixels.append(image)
         except Exception as error:  # noqa: BLE001  whatever a decoder raises
             unreadable[path] = why_unreadable(error)
@@ -149,7 +149,7 @@ def _compared(
     formats: Sequence[SourceFormat],
     callbacks: Callbacks,
 ) -> list[CheckedImage]:
-    from bigan_cli.scoring.strangeness import strangeness
+    from bigan_cli.scoring.folder_outliers import strangeness
 
     found = strangeness(_pooled_features(pixels, callbacks))
     digests = content_digests(pixels)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bigan_cli.config.load import load_config
-from bigan_cli.data.external import load_external_test_set
+from bigan_cli.data.external_test_set import load_external_test_set
 from bigan_cli.data.masks import Masks, find_masks
 from bigan_cli.data.prepare import TestSet, open_dataset
 from bigan_cli.errors import RunDirectoryError, UsageError

@@ -17,7 +17,7 @@ from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import images_needed
-from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
+from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.inference_networks import batch_size_for

@@ -10,7 +10,7 @@ from bigan_cli.contracts import Options
 from bigan_cli.errors import UsageError
 from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET
-from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
+from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 
 
 def plugin_versions_of(config: RunConfig, registry: Registry) -> tuple[PluginVersion, ...]:

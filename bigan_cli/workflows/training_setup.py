@@ -27,7 +27,7 @@ from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr, images_needed
-from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
+from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
 from bigan_cli.workflows.callbacks import Callbacks
 

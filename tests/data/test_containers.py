@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data import raster
-from bigan_cli.data.decode import read_any, read_image
+from bigan_cli.data.decode import read_image, read_with_format
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.unreadable import UnreadableImage
 
@@ -286,11 +286,11 @@ def test_samples_of_12_bits_in_16_are_noticed_and_can_be_set(tmp_path: Path) -> 
     path = tmp_path / "x.png"
     Image.fromarray(twelve(picture)).save(path)
     shape = ImageShape(1, 16, 16)
-    dark, found = read_any(path, shape)
+    dark, found = read_with_format(path, shape)
     assert dark.max() < 17
     assert "data.sample_bits = 12" in found.remarks[0]
     options = DecodeOptions(sample_bits=12)
-    pixels, found = read_any(path, shape, options)
+    pixels, found = read_with_format(path, shape, options)
     assert np.array_equal(pixels[0], picture)
     assert not found.remarks
     assert np.array_equal(read_image(twelve(picture), shape, options), pixels)
@@ -351,7 +351,7 @@ def test_long_texts_and_profiles_do_not_cost_the_picture(tmp_path: Path, packed:
         info.add_itxt(f"itxt{i}", "x" * (2 << 20), zip=packed)
     path = tmp_path / "x.png"
     path.write_bytes(png_of(Image.fromarray(picture), pnginfo=info, icc_profile=bytes(2 << 20)))
-    pixels, found = read_any(path, ImageShape(3, 16, 16))
+    pixels, found = read_with_format(path, ImageShape(3, 16, 16))
     assert np.array_equal(pixels, picture.transpose(2, 0, 1))
     assert "damaged colour profile" in found.remarks[0]
 
@@ -408,7 +408,7 @@ def test_an_embedded_profile_is_applied(tmp_path: Path, mode: str, suffix: str) 
     path = tmp_path / f"x{suffix}"
     image.save(path, icc_profile=profile, **(lossless if suffix == ".webp" else {}))
     channels = len(mode)
-    pixels, found = read_any(path, ImageShape(channels, 16, 16))
+    pixels, found = read_with_format(path, ImageShape(channels, 16, 16))
     shown = encoded(np.asarray(image).reshape(16, 16, -1)[..., :3].astype(float))
     colours = pixels[:3].transpose(1, 2, 0)
     assert np.abs(colours - shown).max() <= 2
@@ -420,7 +420,7 @@ def test_a_profile_of_srgb_changes_nothing(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     path = tmp_path / "x.png"
     Image.fromarray(picture).save(path, icc_profile=profile)
-    pixels, found = read_any(path, ImageShape(3, 16, 16))
+    pixels, found = read_with_format(path, ImageShape(3, 16, 16))
     assert np.array_equal(pixels, picture.transpose(2, 0, 1))
     assert not found.remarks
 
@@ -430,9 +430,9 @@ def test_further_pages_are_mentioned(tmp_path: Path, suffix: str) -> None:
     first, second = Image.new("L", (8, 8), 10), Image.new("L", (8, 8), 200)
     path = tmp_path / f"x{suffix}"
     first.save(path, save_all=True, append_images=[second])
-    assert "pages or frames" in read_any(path, ImageShape(1, 8, 8))[1].remarks[0]
+    assert "pages or frames" in read_with_format(path, ImageShape(1, 8, 8))[1].remarks[0]
     first.save(path)
-    assert not read_any(path, ImageShape(1, 8, 8))[1].remarks
+    assert not read_with_format(path, ImageShape(1, 8, 8))[1].remarks
 
 
 @pytest.mark.parametrize("values", [np.int8, np.int16, np.float32, np.float16])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.masks import Masks, find_masks, read_mask
 from bigan_cli.data.unreadable import UnreadableImage
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bigan_cli.config.schema import DataConfig, RunConfig, TrainConfig
 from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items, Options
-from bigan_cli.data import load, pool
+from bigan_cli.data import image_pool, load
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare, reopen_test
 from bigan_cli.errors import DataError, PluginError, UsageError
@@ -267,7 +267,7 @@ def test_many_files_are_decoded_once_for_all_seeds_and_protocols(
     def broken(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(load, "read_any", broken)
+    monkeypatch.setattr(load, "read_with_format", broken)
     again = ready(dataset="folder", root=root)
     assert again.fingerprint == first.fingerprint
     assert again.train.pixels.flags.writeable
@@ -286,8 +286,8 @@ def test_sets_beyond_the_limit_are_memory_mapped(
     parts: Path, cached_from_ten: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resident = ready(dataset="folder", root=parts)
-    for place in (load, pool):
-        monkeypatch.setattr(place, "resident_bytes", lambda: 1000)
+    for module in (load, image_pool):
+        monkeypatch.setattr(module, "resident_bytes", lambda: 1000)
     mapped = ready(dataset="folder", root=parts)
     for part in PARTS:
         assert isinstance(getattr(mapped, part).pixels, np.memmap)

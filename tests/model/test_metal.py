@@ -20,7 +20,7 @@ from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
-from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
+from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 from bigan_cli.scoring.fit import NormalImages, fit_detector
 
 

@@ -20,7 +20,7 @@ def components(
     """List the score components with their weights, or show the options of one."""
     from bigan_cli.cli.views.plugin_classes import Listing, show_classes
     from bigan_cli.plugins.registry import COMPONENT
-    from bigan_cli.scoring.defaults import DEFAULT_COMPONENTS
+    from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 
     listing = Listing(
         COMPONENT,

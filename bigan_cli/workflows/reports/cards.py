@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import read_any
+from bigan_cli.data.decode import read_image
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.masks import Masks
 from bigan_cli.data.region_of_interest import RegionOfInterest
@@ -218,7 +218,7 @@ def _peak(heat: Heatmap) -> tuple[float, float]:
 
 def display_pixels(raw: RawImage, height: int, width: int, options: DecodeOptions) -> Pixels:
     """Return an image in colour at another size, uint8 ``[H, W, 3]``."""
-    pixels, _ = read_any(raw, ImageShape(3, height, width), options)
+    pixels = read_image(raw, ImageShape(3, height, width), options)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
@@ -234,6 +234,6 @@ def file_source(paths: Sequence[str], shape: ImageShape, options: DecodeOptions)
     """Return the source of image files."""
 
     def pixels(index: NDArray[np.int64]) -> Pixels:
-        return np.stack([read_any(Path(paths[i]), shape, options)[0] for i in index.tolist()])
+        return np.stack([read_image(Path(paths[i]), shape, options) for i in index.tolist()])
 
     return ImageSource(lambda i: Path(paths[i]), pixels, options)

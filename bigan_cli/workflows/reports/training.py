@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.prepare import open_dataset, reopen_normals
 from bigan_cli.errors import BiganError
 from bigan_cli.report.drawing import to_rgb

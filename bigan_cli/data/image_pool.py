@@ -16,7 +16,7 @@ from bigan_cli.data import dataset_calls
 from bigan_cli.data.cache import cached
 from bigan_cli.data.exclude import leave_out, read_exclusions
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
-from bigan_cli.data.images import ImageSet
+from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.load import (
     Advance,
     Index,

@@ -7,7 +7,7 @@ import numpy as np
 from bigan_cli.config.schema import DataConfig
 from bigan_cli.contracts import Dataset, ImageShape
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.pool import ImagePool, Progress
+from bigan_cli.data.image_pool import ImagePool, Progress
 from bigan_cli.data.prepare import TestSet
 from bigan_cli.data.splits import resolve_protocol
 from bigan_cli.errors import UsageError
