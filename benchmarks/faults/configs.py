@@ -70,7 +70,7 @@ def _configuration(template: str, file: Path, rng: random.Random, tally: sweep.T
         text, kind = sweep.damaged(_uncommented(template).encode(), rng), "bytes"
     file.write_bytes(text)
     command = rng.choice((("config", "check", file), ("config", "show", "-c", file)))
-    done = sweep.bigan(*command, timeout=_TIMEOUT)
+    done = sweep.here(*command, timeout=_TIMEOUT)
     # A line for each problem of a file.
     problem = done.problem()
     if problem == "more than a screen" and len(done.err) / max(1, done.err.count("error:")) < 1000:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import random
 import resource
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -183,6 +185,34 @@ def bigan(
     return forked(run, timeout=timeout, kill_after=kill_after, stdin=stdin)
 
 
+def here(*words: object, timeout: int = 60) -> Ended:
+    """Run a command line in this process, which is faster; it may change nothing outside."""
+    from bigan_cli.cli.main import main
+
+    def too_late(*_: object) -> None:
+        raise _TooLateError
+
+    out, err, started = io.StringIO(), io.StringIO(), time.monotonic()
+    code: int | None = None
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(timeout)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(word) for word in words])
+    except _TooLateError:
+        pass
+    except BaseException:  # noqa: BLE001  what main lets through is a fault
+        code = 70
+        err.write(traceback.format_exc())
+    finally:
+        signal.alarm(0)
+    return Ended(code, out.getvalue(), err.getvalue(), time.monotonic() - started)
+
+
+class _TooLateError(BaseException):
+    """The time of a case is over; no Exception, which would be handled as one."""
+
+
 def forked(
     function: Callable[[], int],
     *,
@@ -223,8 +253,6 @@ def _child(function: Callable[[], int], streams: Sequence[int]) -> None:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:  # noqa: BLE001  what main lets through is a fault
-        import traceback
-
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):

@@ -151,7 +151,7 @@ def map_files(
         paths = [_absolute(Path(item)) for item in inputs]
         for folder in folders:
             for path in paths:
-                if path.is_dir() and _absolute(folder).is_relative_to(path):
+                if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
                     raise UsageError(
                         f"the output folder {folder} is inside the input folder {path}",
                         "its files would be taken for inputs; name a folder elsewhere",
