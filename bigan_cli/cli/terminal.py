@@ -63,6 +63,25 @@ class Terminal:
         """Whether a person reads standard output as it comes."""
         return _is_terminal(sys.stdout)
 
+    @property
+    def stderr_is_terminal(self) -> bool:
+        """Whether a person reads standard error as it comes."""
+        return _is_terminal(sys.stderr)
+
+    @property
+    def width(self) -> int:
+        """The columns of the terminal on standard error; 80 where they are not known."""
+        try:
+            return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        except (AttributeError, OSError, ValueError):
+            return 80
+
+    @property
+    def block(self) -> str:
+        """The character that bars are made of: a block, or # where there may be none."""
+        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        return "█" if encoding.lower().startswith("utf") and _is_live(sys.stderr) else "#"
+
     def result(self, text: str) -> None:
         """Print one line of the result on standard output, never wrapped.
 

@@ -87,6 +87,7 @@ def score(
     from bigan_cli.cli.views import score as view
     from bigan_cli.workflows.score import score_files
 
+    printer = view.RowPrinter(terminal, output, as_json=as_json)
     with view.partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
         result = score_files(
             read_inputs(paths, null=null),
@@ -107,10 +108,10 @@ def score(
             map_format=map_format,
             masks=masks,
             report=report,
-            on_rows=view.RowPrinter(terminal, output, as_json=as_json),
+            on_rows=printer,
             callbacks=callbacks,
         )
     if output is not None and not as_json:
         terminal.result(str(output))
-    view.show_summary(terminal, result)
+    view.show_summary(terminal, result, printer.most_anomalous)
     view.check_result(result, fail_on_anomaly=fail_on_anomaly)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.views.most_anomalous import MostAnomalous
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, none_readable, one_line
 from bigan_cli.storage.partial_output import is_unfinished, partial_path
@@ -27,9 +28,11 @@ class RowPrinter:
         self._silent = output is not None and not as_json
         self._as_json = as_json
         self._format: RowFormat | None = None
+        self.most_anomalous = MostAnomalous()
 
     def __call__(self, components: Sequence[str], rows: Sequence[ScoreRow]) -> None:
         """Print the rows of one batch."""
+        self.most_anomalous.add(rows)
         if self._silent:
             return
         lines = []
@@ -61,8 +64,15 @@ def _columns() -> RowFormat:
     )
 
 
-def show_summary(terminal: Terminal, result: ScoreResult) -> None:
-    """Print how many images were scored, converted, skipped and labelled anomalous."""
+def show_summary(terminal: Terminal, result: ScoreResult, most_anomalous: MostAnomalous) -> None:
+    """Print how many images were scored, converted, skipped and labelled anomalous.
+
+    On a terminal the most anomalous images are listed first.
+    """
+    if terminal.stderr_is_terminal and result.status == "done":
+        lines = most_anomalous.lines(terminal.width, block=terminal.block)
+        if lines:
+            terminal.note("\n".join(["most anomalous:", *lines]))
     if result.conversions:
         conversions = ", ".join(f"{n:,} {what}" for what, n in result.conversions.items())
         terminal.note(f"note: of {count(result.scored - result.resumed, 'image')}, {conversions}")

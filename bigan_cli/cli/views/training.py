@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.cli.views.self_test import show_self_test
 from bigan_cli.formatting import count, human_time
 from bigan_cli.model.profile import ProfileRow
+from bigan_cli.plugins.names import join_words
 from bigan_cli.workflows.train import TrainingPlan, TrainingResult
 
 
@@ -62,6 +64,8 @@ def show_result(
         if result.profile:
             _show_profile(terminal, result.profile)
         _show_epochs(terminal, result, "last" if selection == "last" else "best")
+        for line in _outcome(result.info.get("data") or {}):
+            terminal.note(line)
         if result.self_test is not None:
             show_self_test(terminal, result.self_test)
     for warning in result.warnings:
@@ -87,6 +91,32 @@ def _show_epochs(terminal: Terminal, result: TrainingResult, chosen: str) -> Non
     terminal.note(f"{trained}; {each}" if result.epochs else each)
     for number, text in enumerate(best, 1):
         terminal.note(f"member {number}: {text}")
+
+
+def _outcome(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was learned, for which rates it is calibrated, and what is not known yet.
+
+    Args:
+        data: The table ``data`` of run.json.
+    """
+    images, classes = data.get("images", {}), data.get("normal_classes", [])
+    if classes and images.get("train"):
+        noun = "class" if len(classes) == 1 else "classes"
+        yield (
+            f"learned how normal images of {data.get('dataset')} look ({noun} "
+            f"{join_words(classes)}), from {count(images['train'], 'image')}"
+        )
+    calibration = data.get("calibration") or {}
+    number = calibration.get("images", 0)
+    if number:
+        how = "by cross-fitting on" if calibration.get("method") == "cross-fitting" else "on"
+        yield (
+            f"calibrated {how} {count(number, 'normal image')}, for false-positive rates of "
+            f"{1 / (number + 1):.2g} and more"
+        )
+    test = images.get("test", 0)
+    missing = f"{count(test, 'test image')} not evaluated yet" if test else "no test images"
+    yield f"how well it finds anomalies is not known: {missing}"
 
 
 def _show_profile(terminal: Terminal, profile: Sequence[ProfileRow]) -> None:

@@ -105,7 +105,7 @@ def _self_test(run: RunDirectory) -> Mapping[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(run.self_test_file.read_text(encoding="utf-8"))
         rows = [
-            {key: row[key] for key in ("kind", "pixels", "found", "untrained", "total")}
+            {key: row[key] for key in ("kind", "pixels", "found", "untrained", "pca", "total")}
             for row in found["defects"]
         ]
         return {"fpr": float(found["fpr"]), "defects": rows}
