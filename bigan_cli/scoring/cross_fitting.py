@@ -43,7 +43,6 @@ from bigan_cli.scoring.fit import (
     fit_memories,
     fitted_component,
     not_finite,
-    usable_components,
 )
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
@@ -51,6 +50,7 @@ from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.map_scale import MapScale, image_value
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.positions import inside_of, zero_outside
+from bigan_cli.scoring.usable_components import usable_components
 
 # Images whose heatmaps at full size are in memory at a time.
 _MAPS_TOGETHER = 32

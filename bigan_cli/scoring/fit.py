@@ -17,7 +17,7 @@ from torch import Tensor
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.tiles import Tiles, Tiling
-from bigan_cli.errors import TrainingError, UsageError
+from bigan_cli.errors import TrainingError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.calibration import Calibration
@@ -35,6 +35,7 @@ from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.positions import inside_of, vectors_inside
 from bigan_cli.scoring.tiled_member import make_member
+from bigan_cli.scoring.usable_components import usable_components
 
 # Batches of training images that are in memory at a time.
 _READ_TOGETHER = 16
@@ -134,46 +135,6 @@ def fit_member(
         for component in usable
     }
     return make_member(networks, fitted, provenance, normals.tiling, prepared, roi=normals.roi)
-
-
-def usable_components(
-    networks: Networks, components: Sequence[ScoreComponent], weights: Mapping[str, float]
-) -> list[ScoreComponent]:
-    """Return those of *components* that *networks* support.
-
-    Raises:
-        UsageError: None is left, or all weights are zero.
-    """
-    lacking = {c.name: what_is_lacking(c, networks) for c in components}
-    usable = [c for c in components if not lacking[c.name]]
-    if sum(weights.get(c.name, c.weight) for c in usable) <= 0:
-        reasons = "; ".join(f"'{name}' needs {what}" for name, what in lacking.items() if what)
-        raise UsageError(
-            "no score component with a weight above zero is left"
-            + (f": {reasons}" if reasons and not usable else ""),
-            "see 'score.components' and 'score.weights'",
-        )
-    return usable
-
-
-def what_is_lacking(component: ScoreComponent, networks: Networks) -> str:
-    """Return what *component* needs that *networks* do not have, or an empty string."""
-    head, cycle = component.needs_head, component.requires_cycle_discriminator
-    lacking = {
-        "an architecture on features": component.needs_feature_map and not networks.on_feature_map,
-        "an architecture on pixels": component.needs_pixels and networks.on_feature_map,
-        "a discriminator with image_features": (
-            component.needs_image_features and not networks.has_image_features
-        ),
-        "an encoder with features": (
-            component.needs_encoder_features and not networks.has_encoder_features
-        ),
-        f"the head '{head}', which is not trained": head and head not in networks.heads,
-        f"the {cycle} cycle discriminator, which is not trained": (
-            cycle and cycle not in networks.cycle_discriminators
-        ),
-    }
-    return next((what for what, lacks in lacking.items() if lacks), "")
 
 
 def calibrate(

@@ -16,8 +16,9 @@ from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.errors import first_line
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
-from bigan_cli.scoring.fit import NormalImages, fit_detector, what_is_lacking
+from bigan_cli.scoring.fit import NormalImages, fit_detector
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+from bigan_cli.scoring.usable_components import missing_requirement
 from bigan_cli.testing._checks import (
     ContractViolation,
     NotApplicable,
@@ -291,7 +292,7 @@ class ComponentKit(PluginKit):
             raise NotApplicable("it declares needs_pixels")
         shape = _SHAPES[1]
         networks = small_feature_map_networks(shape)
-        lacking = what_is_lacking(self._component, networks)
+        lacking = missing_requirement(self._component, networks)
         if lacking:
             raise NotApplicable(f"it needs {lacking}")
         normals = NormalImages(*np.array_split(_smooth_images(shape, 3 * _TRAIN), 3))

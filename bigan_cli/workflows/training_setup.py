@@ -28,7 +28,8 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr, images_needed
 from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import NormalImages, usable_components, what_is_lacking
+from bigan_cli.scoring.fit import NormalImages
+from bigan_cli.scoring.usable_components import missing_requirement, usable_components
 from bigan_cli.workflows.callbacks import Callbacks
 
 # Steps of the decoder for pictures after each epoch.
@@ -291,7 +292,7 @@ def prepare_training(
 def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:
     """Warn of each score component that the networks do not support."""
     for component in setup.components:
-        lacking = what_is_lacking(component, setup.networks)
+        lacking = missing_requirement(component, setup.networks)
         if not lacking:
             continue
         key = f"{component.needs_head}_weight"
