@@ -52,7 +52,7 @@ class Spent:
 
 
 def bigan(*words: object) -> list[str]:
-    """Return the command line that runs bigan as it stands in this checkout."""
+    """Return the command line that runs bigan from this checkout."""
     return [sys.executable, "-m", "bigan_cli", *map(str, words)]
 
 

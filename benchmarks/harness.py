@@ -103,11 +103,11 @@ class Benchmark:
         for i in range(rounds):
             for contender, once in contenders.items():
                 figures = once()
-                told = ", ".join(f"{q} {v:.4g} {self.units[q]}" for q, v in figures.items())
+                summary = ", ".join(f"{q} {v:.4g} {self.units[q]}" for q, v in figures.items())
                 counts = i >= discarded
                 print(
                     f"round {i + 1}/{rounds}{'' if counts else ' (not counted)'}: "
-                    f"{contender}: {told}",
+                    f"{contender}: {summary}",
                     file=sys.stderr,
                     flush=True,
                 )

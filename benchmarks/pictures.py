@@ -11,7 +11,7 @@ from pathlib import Path
 from children import bigan, run
 
 SEED = 0
-# So many pictures differ; the files are as many copies of them as are asked for.
+# The number of different pictures; files are copies of them.
 _DIFFERENT = 64
 
 

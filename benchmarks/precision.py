@@ -99,8 +99,8 @@ def trained(words: list[object], folder: str) -> Callable[[], Figures]:
 
     def once() -> Figures:
         spent = run(bigan("train", *words, "--seed", next(seeds)))
-        told = run(bigan("evaluate", "--run", Path(folder) / "run", "--json"))
-        return {"AUROC": auroc(json.loads(told.out)), "wall": spent.seconds}
+        evaluated = run(bigan("evaluate", "--run", Path(folder) / "run", "--json"))
+        return {"AUROC": auroc(json.loads(evaluated.out)), "wall": spent.seconds}
 
     return once
 

@@ -69,10 +69,10 @@ def section(document: dict[str, object]) -> list[str]:
     changed = " with changes" if commit["dirty"] else ""
     versions = document["versions"]
     assert isinstance(versions, dict)
-    told = ", ".join(f"{name} {versions[name]}" for name in ("bigan", "python", "torch"))
+    software = ", ".join(f"{name} {versions[name]}" for name in ("bigan", "python", "torch"))
     origin = (
         f"`{document['command']}` on {str(document['date'])[:10]}, commit "
-        f"{str(commit['hash'])[:10]}{changed}, {told}; {machine_words(document)}."
+        f"{str(commit['hash'])[:10]}{changed}, {software}; {machine_words(document)}."
     )
     return [origin, "", *tables(document)]
 

@@ -59,7 +59,7 @@ def _train(
     expected = {name: value for name, value in expected.items() if not _is_of_evaluation(name)}
     found = kills.contents(run)
     differing = kills.differences(expected | {"files.txt": 0}, found | {"files.txt": 0})
-    what = f"other files: {', '.join(differing)}" if differing else "told, then the same files"
+    what = f"other files: {', '.join(differing)}" if differing else "reported, then the same files"
     tally.add(kind, what, done.err, fault=bool(differing))
 
 
@@ -82,7 +82,7 @@ def _score(
     again = sweep.bigan(*words, "--resume")
     same = (place / "scores.csv").read_bytes() == (folder / "whole.csv").read_bytes()
     good = again.code == 0 and same
-    what = "told, then the same table" if good else "another table"
+    what = "reported, then the same table" if good else "another table"
     tally.add(kind, what, f"{done.err}\n{again.err}", fault=not good)
 
 
@@ -98,7 +98,7 @@ def _evaluate(
     if _bad(kind, done, tally) or done.code == 0:
         return
     shown = "AUROC" in done.out
-    tally.add(kind, "told, and shown" if shown else "not shown", done.err, fault=not shown)
+    tally.add(kind, "reported, and shown" if shown else "not shown", done.err, fault=not shown)
 
 
 def _output(
@@ -117,7 +117,7 @@ def _output(
     kind = _kind(str(words[1]), disk)
     if not _bad(kind, done, tally) and done.code:
         left = list(place.rglob("*.tmp"))
-        tally.add(kind, "temporary files" if left else "told", done.err, fault=bool(left))
+        tally.add(kind, "temporary files" if left else "reported", done.err, fault=bool(left))
 
 
 def _bad(kind: str, done: sweep.Ended, tally: sweep.Tally) -> bool:
@@ -126,7 +126,7 @@ def _bad(kind: str, done: sweep.Ended, tally: sweep.Tally) -> bool:
     if not problem and done.code == 0:
         tally.add(kind, "had room enough")
     elif problem or not any(words in done.err for words in ("No space", "too large")):
-        tally.add(kind, problem or "told in other words", done.err[-800:], fault=True)
+        tally.add(kind, problem or "reported in other words", done.err[-800:], fault=True)
         return True
     return False
 

@@ -81,7 +81,7 @@ def arguments(description: str | None, count: int) -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=count, help="cases [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of the cases [%(default)s]")
     parser.add_argument(
-        "--seconds", type=float, default=1e9, help="end after so many, however many cases are done"
+        "--seconds", type=float, default=1e9, help="time limit, however many cases are done"
     )
     return parser
 

@@ -137,7 +137,7 @@ def _resized(marked: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
     start = np.arange(rows) * present // rows
     if rows > present:
         return marked[start]
-    # The last row that overlaps, since a row may lie in two areas.
+    # The last row that overlaps, since a row may be in two areas.
     end = -(-(np.arange(rows) + 1) * present // rows)
     counted = np.concatenate(
         [np.zeros((1, marked.shape[1]), np.int64), np.cumsum(marked, axis=0, dtype=np.int64)]

@@ -232,7 +232,7 @@ def reopen_normals(
         dataset: From :func:`open_dataset`.
         config: The run's resolved configuration.
         samples: How many training images, drawn at random with the run's seed.
-        most: Of more calibration images than this, so many are drawn.
+        most: Largest number of calibration images; of more, this many are drawn at random.
         shape: Shape of the images.
         roi: The run's region of interest.
 

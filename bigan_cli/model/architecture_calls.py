@@ -109,7 +109,7 @@ def check_networks(architecture: Architecture, networks: Networks) -> None:
         shown = returned(judged)
         raise plugin_fault(architecture, f"D returned {shown}, not (logits, features)")
     check("discriminator's logits", judged[0], (2, *positions))
-    # Any number of features will do.
+    # Any number of features is allowed.
     check("discriminator's features", judged[1], (2, None, *positions))
     for owner, name in ((networks.encoder, "features"), (networks.discriminator, "image_features")):
         view = getattr(owner, name, None)

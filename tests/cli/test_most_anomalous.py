@@ -76,7 +76,7 @@ def test_score_lists_them_on_a_real_terminal(trained, pictures, columns, term, b
         env={**environment, "TERM": term, "NO_COLOR": "1"},
     )
     os.close(follower)
-    told = b""
+    outcome = b""
     while True:
         try:
             chunk = os.read(leader, 4096)
@@ -84,12 +84,12 @@ def test_score_lists_them_on_a_real_terminal(trained, pictures, columns, term, b
             break
         if not chunk:
             break
-        told += chunk
+        outcome += chunk
     os.close(leader)
     assert process.wait(60) == 0
-    lines = told.decode().replace("\r", "").splitlines()
+    lines = outcome.decode().replace("\r", "").splitlines()
     start = lines.index("most anomalous:") + 1
     assert all(len(line) <= columns for line in lines[start : start + 10])
     assert "scored 50" in lines[start + 10]
     assert (block or " ") in lines[start]
-    assert "\x1b[3" not in told.decode()
+    assert "\x1b[3" not in outcome.decode()

@@ -152,16 +152,16 @@ def test_scored_images_have_a_report_without_what_cannot_be_known(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--report", "page.txt"), "is not an .html file"),
         (("--report", "page.html", "--output", "a.csv", "--resume"), "has no report"),
     ],
 )
-def test_a_wrong_report_is_refused_before_any_work(bigan, trained, pictures, words, told):
+def test_a_wrong_report_is_refused_before_any_work(bigan, trained, pictures, words, message):
     done = bigan("score", pictures, "--run", trained, *words)
     assert (done.code, done.out) == (2, "")
-    assert told in done.err
+    assert message in done.err
 
 
 def test_from_python(trained, tmp_path):

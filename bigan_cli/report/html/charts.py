@@ -250,7 +250,7 @@ def round_values(low: float, high: float, most: int = 7) -> list[float]:
 
 
 def path_of(xs: Floats, ys: Floats) -> str:
-    """Return SVG path data through the points; of many, those that can be told apart."""
+    """Return SVG path data through the points; of many, those that can be distinguished."""
     if len(xs) > _MOST_POINTS:
         bent = np.abs(np.diff(np.diff(ys))) + np.abs(np.diff(np.diff(xs))) > 1e-12
         kept = np.concatenate([[True], bent, [True]])
