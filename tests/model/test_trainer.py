@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import numpy as np
@@ -32,6 +33,13 @@ def images():
 
     digits = np.round(load_digits().images[:200] * 255 / 16).astype(np.uint8)[:, None]
     return digits[:160], digits[160:]
+
+
+@pytest.fixture(scope="module")
+def trained_state(images):
+    trainer = make(images, epochs=1)
+    list(trainer.epochs())
+    return trainer.state()
 
 
 def make(images, *, epochs=3, heads=False, **options):
@@ -104,6 +112,44 @@ def test_a_stopped_and_resumed_run_is_bit_identical(images, tmp_path, stop_after
     assert [(r.epoch, r.losses, r.validation, r.best) for r in seen] == expected
     assert_same(weights(whole), weights(second))
     assert_same(whole.best_weights, second.best_weights)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epoch", -1),
+        ("epoch", True),
+        ("epoch", 10**30),
+        ("steps_done", -7),
+        ("best_epoch", 9),
+        ("best_validation", float("nan")),
+        ("average_updates", 0.5),
+        ("networks", {}),
+        ("best_weights", {"x": torch.zeros(1)}),
+        ("d_optimiser", {"state": {}, "param_groups": []}),
+        ("decoder_optimiser", {}),
+        ("sums", torch.zeros(2, 2)),
+        ("rng", {"cpu": torch.zeros(3, dtype=torch.uint8)}),
+        ("diagnostics", {"steps": "x"}),
+    ],
+)
+def test_a_state_of_something_else_is_refused(images, trained_state, key, value):
+    with pytest.raises(ValueError, match=key):
+        make(images).load_state({**trained_state, key: value})
+
+
+@pytest.mark.parametrize("damage", [torch.zeros(3, 3), torch.tensor(float("nan"))])
+@pytest.mark.parametrize("part", ["networks", "average", "best_weights", "eg_optimiser"])
+def test_tensors_of_a_state_are_checked(images, trained_state, part, damage):
+    state = copy.deepcopy(trained_state)
+    if part == "eg_optimiser":
+        kept = next(iter(state[part]["state"].values()))
+        kept["exp_avg"] = damage
+    else:
+        name = next(name for name, tensor in state[part].items() if tensor.ndim > 1)
+        state[part][name] = damage
+    with pytest.raises(ValueError, match="not of this training"):
+        make(images).load_state(state)
 
 
 def test_more_epochs_after_the_end(images, tmp_path):
