@@ -1,7 +1,7 @@
 """Damaged run directories: every command ends in one clear line, at once, and changes nothing.
 
 A file of a finished run is damaged (bits, cuts, values of other types), replaced by a named pipe,
-a folder or a link, or removed. Then all that reads it is called; for one case in ten a whole
+a folder or a link, or removed. Then all that reads it is called; for one case in forty a whole
 command is run in a process of its own. A resumed training that succeeds must end with the weights
 of an undamaged run.
 """
@@ -26,6 +26,7 @@ FILES = (
     *("models/last.safetensors", "reconstruction/comparison/epoch-0001.png"),
 )
 _SECONDS, _TIMEOUT = 20, 120
+_WHOLE = 40  # one case in so many is a whole command
 KINDS = ("bytes", "value", "pipe", "folder", "link to nothing", "link to itself", "removed", "huge")
 
 
@@ -49,7 +50,7 @@ def main(words: list[str] | None = None) -> int:
             name = rng.choice(FILES[:6] if rng.random() < 0.8 else FILES)
             kind = rng.choice(KINDS[2:]) if rng.random() < 0.15 else rng.choice(KINDS[:2])
             what = f"{name} {_damage(run / name, kind, rng)}"
-            if number % 10 == 9:
+            if number % _WHOLE == _WHOLE - 1:
                 _command_case(run, (name, kind, what), picture, expected, rng, tally)
             else:
                 _read_case(run, name, kind, what, tally)
