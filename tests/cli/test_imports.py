@@ -95,7 +95,7 @@ def test_help_of_a_command_imports_that_command(name):
         ("bigan tr", {"train"}),
         ("bigan train --epochs 3 --lat", {"train"}),
         ("bigan benchmark --base", {"benchmark"}),
-        ("bigan comp", {"components"}),
+        ("bigan comp", {"compare", "components"}),
         ("bigan components --pl", {"components"}),
     ],
 )
