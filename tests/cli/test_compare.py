@@ -68,12 +68,12 @@ def test_a_run_is_no_better_than_its_copy(bigan, evaluated, tmp_path):
     assert last[-4:] == ["+0.0000", "+0.0000", "+0.0000", "no clear difference"]
 
 
-def test_what_cannot_be_compared_is_refused(bigan, evaluated, trained, own_images, tmp_path):
+def test_what_cannot_be_compared_is_refused(bigan, evaluated, run, tmp_path):
     alone = bigan("compare", evaluated / "a")
     assert (alone.code, "two or more runs" in alone.err) == (2, True)
     twice = bigan("compare", evaluated / "a", evaluated / "a")
     assert (twice.code, "given twice" in twice.err) == (2, True)
-    fresh = bigan("compare", evaluated / "a", trained)
+    fresh = bigan("compare", evaluated / "a", run)
     assert fresh.code != 0
     assert "bigan evaluate" in fresh.err
     other = shutil.copytree(evaluated / "a", tmp_path / "other")

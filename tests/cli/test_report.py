@@ -112,7 +112,8 @@ def test_evaluate_writes_the_same_page_where_it_writes_its_results(bigan, run, t
 @pytest.mark.slow
 def test_the_report_of_photographs_shows_where_the_defect_is(bigan, photographs, tmp_path):
     page = tmp_path / "page.html"
-    done = bigan("report", "--run", photographs / "run", "--device", "cpu", "-o", page, "--json")
+    run = shutil.copytree(photographs / "run", tmp_path / "run")
+    done = bigan("report", "--run", run, "--device", "cpu", "-o", page, "--json")
     assert done.code == 0
     assert json.loads(done.out)["report"] == str(page)
     text = page.read_text()
@@ -164,9 +165,9 @@ def test_a_wrong_report_is_refused_before_any_work(bigan, trained, pictures, wor
     assert message in done.err
 
 
-def test_from_python(trained, tmp_path):
+def test_from_python(run, tmp_path):
     import bigan_cli
 
-    page = bigan_cli.write_report(trained, tmp_path / "page.html", device="cpu")
+    page = bigan_cli.write_report(run, tmp_path / "page.html", device="cpu")
     assert page == tmp_path / "page.html"
     assert data_of(page)["total"] > 0

@@ -36,9 +36,9 @@ def browser():
 @pytest.fixture(scope="module")
 def tested(trained, tmp_path_factory):
     """Return the report of a run with labels."""
-    file = tmp_path_factory.mktemp("tested") / "report.html"
-    assert main(["report", "--run", str(trained), "--device", "cpu", "-o", str(file)]) == 0
-    return file
+    run = shutil.copytree(trained, tmp_path_factory.mktemp("tested") / "run")
+    assert main(["report", "--run", str(run), "--device", "cpu"]) == 0
+    return run / "report.html"
 
 
 @pytest.fixture(scope="module")
