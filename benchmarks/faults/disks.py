@@ -165,9 +165,9 @@ def _limited(
 
 @contextlib.contextmanager
 def _small_disk(folder: Path) -> Iterator[Path | None]:
-    """Mount a file system of 8 MB, if this process may; yield None otherwise."""
+    """Mount a file system of 64 MB, if this process may; yield None otherwise."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):

@@ -291,12 +291,18 @@ class RunDirectory:
     def remove_earlier_models(self, keep: int) -> None:
         """Remove the model files of all but the latest *keep* epochs; that of epoch 0 stays.
 
+        Files that this run has not recorded stay, too, and so do those behind a link.
+
         Raises:
             OSError: A file cannot be removed.
         """
+        if self.models.is_symlink():
+            return
+        own = set(self._files.listed())
         trained = [epoch for epoch in self.saved_epochs() if epoch > 0]
         for epoch in trained[: max(len(trained) - keep, 0)]:
-            self.epoch_model(epoch).unlink(missing_ok=True)
+            if self.epoch_model(epoch) in own:
+                self.epoch_model(epoch).unlink(missing_ok=True)
 
     def model_files(self) -> list[Path]:
         """Return all model files that there are, in the order of their names."""

@@ -78,6 +78,7 @@ class TrainingSession:
             if not self._train_member():
                 self._write_status("interrupted")
                 return False
+        self._remove_earlier_models()  # if this was killed after its last state
         self._write_status("done")
         return True
 
@@ -163,7 +164,12 @@ class TrainingSession:
             records = [record for record in self.run.metrics() if record["member"] == 1]
             draw_losses(self.run.claim(self.run.losses_file), records)
         self.save_state()
-        if self.number == 0 and keep != "all":
+        if self.number == 0:
+            self._remove_earlier_models()
+
+    def _remove_earlier_models(self) -> None:
+        keep = self.config.output.keep_models
+        if keep != "all":
             self.run.remove_earlier_models(keep)
 
     def save_models(self, epoch: int, *more: Path) -> Detector:
