@@ -7,12 +7,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+# Decades of a logarithmic axis at most; a linear part that is smaller cannot be seen.
+_DECADES = 12
+
 
 def linear_width(typical: Floats, values: Floats) -> float | None:
     """Return the half-width of the linear part of the axis, or None if all of it is linear."""
     low, high = np.quantile(typical, [0.25, 0.75])
-    spread = float(high - low)
-    if spread <= 0 or float(np.ptp(values)) < 20 * spread:
+    spread, extent = float(high - low), float(np.ptp(values))
+    if extent < 20 * spread or spread <= extent * 10.0**-_DECADES:
         return None
     return 2 * spread
 
@@ -21,7 +24,7 @@ def ticks(values: Floats, linear_width: float) -> list[float]:
     """Return zero and powers of ten whose tick labels do not overlap."""
     low, high = (float(np.arcsinh(v / linear_width)) for v in (values.min(), values.max()))
     largest = int(np.floor(np.log10(np.abs(values).max())))
-    powers = [10.0**k for k in range(largest, largest - 12, -1)]
+    powers = [10.0**k for k in range(largest, largest - _DECADES, -1)]
     kept: list[float] = []
     for tick in (0.0, *(sign * power for power in powers for sign in (1, -1))):
         at = float(np.arcsinh(tick / linear_width))

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -223,6 +223,7 @@ def test_a_curve_without_a_meaning_is_refused(
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(calibration=np.array([2e-299, 0]), normal=np.array([1.0]), outlier=None, threshold=None)
 @given(
     calibration=groups,
     normal=groups,
