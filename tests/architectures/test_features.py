@@ -187,6 +187,7 @@ def test_scratched_parts_score_higher_than_good_ones(detector: Detector) -> None
     assert scratched.min() > good.max()
 
 
+@pytest.mark.slow
 def test_the_map_is_highest_at_the_scratch(detector: Detector) -> None:
     heat = detector.heatmaps(parts(4, seed=3, scratched=True))
     assert heat is not None
@@ -195,6 +196,7 @@ def test_the_map_is_highest_at_the_scratch(detector: Detector) -> None:
         assert each[:26].max() > each[40:].max()
 
 
+@pytest.mark.slow
 def test_an_image_scores_the_same_alone_and_in_a_batch(detector: Detector) -> None:
     images = parts(5, seed=4)
     together = detector.score(images)

@@ -76,7 +76,7 @@ def painted(image: np.ndarray, *places: object) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "features-tiles" else k for k in KINDS]
+    "kind", [k if k == "pixels" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
 )
 def test_a_defect_outside_changes_no_bit_and_one_inside_is_found(trained, good, kind):
     run = trained(kind)
@@ -96,7 +96,10 @@ def test_a_defect_outside_changes_no_bit_and_one_inside_is_found(trained, good, 
     assert heat[defect].mean() > 1
 
 
-@pytest.mark.parametrize("kind", ["features", "pixels-tiles"])
+@pytest.mark.parametrize(
+    "kind",
+    ["pixels-tiles", pytest.param("features", marks=pytest.mark.slow)],
+)
 def test_maps_and_regions_are_empty_outside(trained, good, bigan, tmp_path, kind):
     Image.fromarray(painted(good, np.s_[4:24, 10:40])).save(tmp_path / "part.png")
     words = ("score", tmp_path / "part.png", "--run", trained(kind), "--maps", tmp_path / "maps")
@@ -136,6 +139,7 @@ def test_the_run_needs_the_mask_for_training_alone(trained, photographs, bigan, 
     assert "cannot read the region of interest" in resumed.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param("features", marks=pytest.mark.slow), "pixels"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     trained, photographs, mask, good, tmp_path, kind
@@ -149,6 +153,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     assert np.array_equal(resumed.score([good]).score, whole.score([good]).score)
 
 
+@pytest.mark.slow
 def test_polygons_of_a_config_file_are_the_region_of_a_mask(trained, photographs, tmp_path, bigan):
     config = tmp_path / "run.toml"
     config.write_text("[data]\nroi = [[[20, 12], [71, 12], [71, 59], [20, 59]]]\n")

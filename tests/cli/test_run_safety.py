@@ -41,6 +41,7 @@ def test_overwriting_what_is_left_of_a_run_starts_anew(run, bigan, small_options
     assert (keeper.read_text(), notes.read_text()) == ("mine", "mine")
 
 
+@pytest.mark.slow
 def test_files_of_the_user_are_neither_replaced_nor_removed(tmp_path, bigan, small_options):
     folder = tmp_path / "own"
     for name in ("config.toml", "models/epoch-1-my.safetensors", "stats/x/scores.csv"):
