@@ -38,6 +38,8 @@ def read_regular_file(path: Path, limit: int | None = None) -> bytes:
             raise OSError(0, f"it is larger than {limit / 1e6:.0f} MB", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read()
+    except MemoryError:
+        raise OSError(0, "it is larger than the memory", str(path)) from None
     finally:
         os.close(descriptor)
 

@@ -150,6 +150,14 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
         read_header(tmp_path / "none.safetensors")
 
 
+def test_a_file_larger_than_the_memory_is_refused(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as file:
+        file.truncate(2**45)  # a hole
+    with pytest.raises(DataError, match="it is larger than the memory"):
+        read_header(path)
+
+
 def test_other_files_are_refused_as_what_they_are(model, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(save({"x": torch.zeros(1)}))
