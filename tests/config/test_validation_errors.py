@@ -180,7 +180,7 @@ KEYS_OF_DCGAN = (
         (
             "[score]\ncomponents = ['reconstuction']",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 17",
+            "did you mean 'reconstruction'? 'bigan components' lists all 19",
         ),
         (
             "[score]\ncomponents = ['reconstruction', 'Reconstruction']",
@@ -190,7 +190,7 @@ KEYS_OF_DCGAN = (
         (
             "[score.weights]\nreconstuction = 1",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 17",
+            "did you mean 'reconstruction'? 'bigan components' lists all 19",
         ),
         (
             "[score.weights]\nreconstruction = 'x'",

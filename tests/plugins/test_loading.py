@@ -402,7 +402,7 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
             Registry.component,
             "reconstuction",
             "unknown score component 'reconstuction'",
-            "did you mean 'reconstruction'? 'bigan components' lists all 17",
+            "did you mean 'reconstruction'? 'bigan components' lists all 19",
         ),
     ],
 )
