@@ -37,11 +37,12 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a run and write an HTML report of it: one file that needs no network.
+    """Evaluate a run and write an HTML report of it.
 
-    It shows the verdict, what other thresholds would flag, the most and the least anomalous test
-    images with reconstructions and heatmaps, metrics, training curves, the latent space, and the
-    commands that repeat it. The files of 'bigan evaluate' are written as well.
+    The report is one file that needs no network. It shows the verdict, what other thresholds would
+    flag, the most and the least anomalous test images with reconstructions and heatmaps, metrics,
+    training curves, the latent space, and the commands that repeat it. The files of 'bigan
+    evaluate' are written as well.
     """
     terminal: Terminal = ctx.obj
     terminal.announce(LOADING)
