@@ -99,13 +99,14 @@ def animate(
         )
     directory = RunDirectory(run)
     folders = _folders(directory, mode, dirs, image_dir)
+    of_run = output is None
     if output is None:
         output = directory.animation_file if mode == "single" else directory.multi_animation_file
-        if directory.run_file.exists():
-            directory.claim(output)
     else:
         _check_free(output, overwrite=overwrite)
     check_request(output, fps)
+    if of_run and directory.run_file.exists():
+        directory.claim(output)
     found = [find_pictures(path, name, leave_out=output) for name, path in folders]
     for folder in found:
         callbacks.note(_summary(folder))
