@@ -7,7 +7,9 @@ FOLDER is laid out as ``train/good``, ``test/good`` and ``test/KIND``. Prints on
 
 Both models keep their defaults, but for the backbone: EfficientNet-Lite0 with the ImageNet
 weights that bigan uses, its stages of strides 8 and 16 (those of anomalib's default, ResNet's
-layer2 and layer3), 256 pixels.
+layer2 and layer3), 256 pixels. PatchCore keeps 1 % of its patches, as in one of the paper's three
+variants (Roth et al. 2022, arXiv 2106.08265): on a CPU the selection of 10 % takes an hour. PaDiM draws 100 of the 152 channels, as many as with
+its default backbone.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,8 +41,11 @@ def make_model(name: str) -> Any:
     look = Compose(
         [Resize((SIDE, SIDE), antialias=True), Normalize(mean=[127 / 255] * 3, std=[128 / 255] * 3)]
     )
-    kind = {"patchcore": Patchcore, "padim": Padim}[name]
-    model = kind(
+    make = {
+        "patchcore": partial(Patchcore, coreset_sampling_ratio=0.01),
+        "padim": partial(Padim, n_features=100),
+    }[name]
+    model = make(
         backbone=BACKBONE,
         layers=LAYERS,
         pre_trained=False,
