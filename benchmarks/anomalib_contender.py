@@ -8,8 +8,8 @@ FOLDER is laid out as ``train/good``, ``test/good`` and ``test/KIND``. Prints on
 Both models keep their defaults, but for the backbone: EfficientNet-Lite0 with the ImageNet
 weights that bigan uses, its stages of strides 8 and 16 (those of anomalib's default, ResNet's
 layer2 and layer3), 256 pixels. PatchCore keeps 1 % of its patches, as in one of the paper's three
-variants (Roth et al. 2022, arXiv 2106.08265): on a CPU the selection of 10 % takes an hour. PaDiM draws 100 of the 152 channels, as many as with
-its default backbone.
+variants (Roth et al. 2022, arXiv 2106.08265): on a CPU the selection of 10 % takes an hour. PaDiM
+draws 100 of the 152 channels, as many as with its default backbone.
 """
 
 from __future__ import annotations
