@@ -269,13 +269,14 @@ def finished(bigan, tmp_path):
 def test_a_finished_run_can_try_a_new_component(finished, bigan, tmp_path):
     new = tmp_path / "even.py"
     new.write_text(COMPONENT.replace("odd", "even"), encoding="utf-8")
+    plugins = ("--plugin", tmp_path / "odd.py", "--plugin", new)
     outcome = bigan(
-        *("train", "--resume", "--save-dir", finished, "--plugin", new),
+        *("train", "--resume", "--save-dir", finished, *plugins),
         *("--set", "score.components=odd,even"),
     )
     assert outcome.code == 0, outcome.err
     assert "fitting the changed score to best.safetensors" in outcome.err
-    outcome = bigan("evaluate", "--run", finished, "--json")
+    outcome = bigan("evaluate", "--run", finished, "--json", *plugins)
     assert '"even"' in outcome.out
 
 
