@@ -308,4 +308,5 @@ def _check_alike(originals: Pixels, reconstructions: Pixels) -> None:
 
 def _save(path: Path, canvas: Image.Image) -> None:
     with atomic_write(path) as stream:
-        canvas.save(stream, format="PNG", optimize=False)
+        # A grid of photographs takes 5 s at Pillow's own level, and is an eighth smaller.
+        canvas.save(stream, format="PNG", compress_level=1)
