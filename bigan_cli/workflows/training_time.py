@@ -40,4 +40,6 @@ def time_line(setup: TrainingSetup, trainer: Trainer, step_seconds: float) -> st
     seconds = trainings * steps * step_seconds + config.epochs * trainer.try_decoder()
     total = human_time(config.members * seconds)
     each = f"{count(config.epochs, 'epoch')} of {count(trainer.steps_per_epoch, 'step')}"
+    if trainings > 1:
+        each += f", {trainings} times for cross-fitting"
     return f"training takes about {total} ({each}), not counting saves"
