@@ -22,6 +22,7 @@ CASES = {
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and signals")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "name",

@@ -116,6 +116,7 @@ def test_maps_and_regions_are_empty_outside(trained, good, bigan, tmp_path, kind
         assert found["top"] >= 12
 
 
+@pytest.mark.slow
 def test_an_overlay_is_dimmed_outside(trained, good, bigan, tmp_path):
     Image.fromarray(good).save(tmp_path / "part.png")
     words = ("--run", trained("features"), "--maps", tmp_path / "maps")

@@ -60,6 +60,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_run_on_tiles_scores_and_maps_whole_images(
     surfaces: Path, tmp_path: Path, bigan: Callable[..., Any]
 ) -> None:

@@ -361,6 +361,7 @@ def test_too_few_calibration_images_for_the_rate(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_bounded_number_of_models_is_kept(tmp_path):
     folder = tmp_path / "run"
     words = (*FAST, "--save-interval", "1", "--save-dir", folder)
