@@ -39,17 +39,14 @@ from bigan_cli.scoring.ensemble_member import (
     add_up,
     combine_maps,
 )
-from bigan_cli.scoring.fit import (
-    fit_memories,
-    fitted_component,
-    not_finite,
-)
+from bigan_cli.scoring.fit import fit_memories
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
 from bigan_cli.scoring.map_scale import MapScale, image_value
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
 from bigan_cli.scoring.positions import inside_of, zero_outside
+from bigan_cli.scoring.standardise import fitted_component, not_finite
 from bigan_cli.scoring.usable_components import usable_components
 
 # Images whose heatmaps at full size are in memory at a time.

@@ -7,7 +7,6 @@ standardised on the validation images, and the threshold is set on the calibrati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,61 +14,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.contracts import ScoreComponent
-from bigan_cli.data.region_of_interest import RegionOfInterest
-from bigan_cli.data.tiles import Tiles, Tiling
-from bigan_cli.errors import TrainingError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector, mean, member_scores
 from bigan_cli.scoring.ensemble_member import (
     EnsembleMember,
-    FittedComponent,
     TrainingProvenance,
-    raw_value,
 )
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks, prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps
-from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.scoring.positions import inside_of, vectors_inside
+from bigan_cli.scoring.standardise import not_finite, standardise
 from bigan_cli.scoring.tiled_member import make_member
 from bigan_cli.scoring.usable_components import usable_components
 
 # Batches of training images that are in memory at a time.
 _READ_TOGETHER = 16
-
-
-@dataclass(frozen=True, eq=False)
-class NormalImages:
-    """Three disjoint sets of normal images.
-
-    Each is uint8 ``[N, C, H, W]``, or the images' feature maps, float16 or float32
-    ``[N, h, w, K]``, for networks on feature maps.
-
-    Attributes:
-        train: The images that the networks were trained on.
-        validation: Sets each component's location and scale.
-        calibration: Sets the threshold.
-        tiling: How images are cut for the networks; None if they take whole images. With it
-            *train* holds tiles, *validation* and *calibration* hold images.
-        validation_tiles: Some tiles of the validation images, or their feature maps; None
-            without *tiling*.
-        roi: The region of interest, or None.
-        train_inside: The positions in that region, bool ``[h, w]`` for all training images
-            alike; ``[N, h, w]`` for tiles. None without a region.
-        validation_inside: The same of the validation images, or of their tiles.
-    """
-
-    train: Inputs
-    validation: Inputs
-    calibration: Inputs
-    tiling: Tiling | None = field(default=None, kw_only=True)
-    validation_tiles: Inputs | None = field(default=None, kw_only=True)
-    roi: RegionOfInterest | None = field(default=None, kw_only=True)
-    train_inside: NDArray[np.bool_] | None = field(default=None, kw_only=True)
-    validation_inside: NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
 
 def fit_detector(
@@ -118,23 +82,36 @@ def fit_member(
     memories = fit_memories(
         prepared, usable, normals.train, batch_size, provenance.seed, normals.train_inside
     )
-    tiles = normals.validation_tiles
-    sample = normals.validation if tiles is None else tiles
-    map_scales = _fit_map_scales(
-        prepared, usable, memories, sample, batch_size, normals.validation_inside
-    )
-    raw = _raw_scores(prepared, usable, memories, map_scales, normals, batch_size)
-    fitted = {
-        component.name: fitted_component(
-            component,
-            memories[component.name],
-            map_scales.get(component.name),
-            raw[component.name],
-            weights,
-        )
-        for component in usable
-    }
+    fitted = standardise(prepared, usable, memories, weights, normals, batch_size)
     return make_member(networks, fitted, provenance, normals.tiling, prepared, roi=normals.roi)
+
+
+def restandardise_member(
+    member: EnsembleMember, normals: NormalImages, batch_size: int
+) -> EnsembleMember:
+    """Return *member* standardised on other validation images; nothing else of it changes.
+
+    Args:
+        member: Its networks, fitted tensors and weights are kept.
+        normals: Only the validation images are used.
+        batch_size: Images per forward pass, from now on.
+
+    Raises:
+        TrainingError: A component is not finite on these images.
+    """
+    kept = list(member.components.values())
+    prepared = prepare_for_inference(member.networks)
+    fitted = standardise(
+        prepared,
+        [each.component for each in kept],
+        {each.component.name: each.fitted for each in kept},
+        {each.component.name: each.weight for each in kept},
+        normals,
+        batch_size,
+    )
+    return make_member(
+        member.networks, fitted, member.provenance, normals.tiling, prepared, roi=member.roi
+    )
 
 
 def calibrate(
@@ -240,91 +217,3 @@ def fit_memories(
             fitted = component_calls.fit(component, normals, generator)
         memories[component.name] = {key: value.to(device) for key, value in fitted.items()}
     return memories
-
-
-def _fit_map_scales(
-    networks: InferenceNetworks,
-    components: Sequence[ScoreComponent],
-    memories: Mapping[str, Mapping[str, Tensor]],
-    inputs: Inputs,
-    batch_size: int,
-    inside: NDArray[np.bool_] | None,
-) -> dict[str, MapScale]:
-    """Return the scale of each component's map over normal images; empty for pixels."""
-    if not networks.on_feature_map or not len(inputs):
-        return {}
-
-    def locate(outputs: LazyNetworkOutputs, count: int) -> dict[str, Tensor]:
-        maps = {c.name: component_calls.heatmap(c, outputs, memories[c.name]) for c in components}
-        return {name: m[:count].float().cpu() for name, m in maps.items() if m is not None}
-
-    batches = list(run_batches(networks, inputs, batch_size, locate, inside))
-    scales = {}
-    for component in components:
-        if component.name in batches[0]:
-            maps = torch.cat([batch[component.name] for batch in batches])
-            if not torch.isfinite(maps).all():
-                raise not_finite(component)
-            counted = None if inside is None else inside_of(inside, maps)
-            scales[component.name] = MapScale.fit(maps, counted).to(networks.device)
-    return scales
-
-
-def _raw_scores(
-    networks: InferenceNetworks,
-    components: Sequence[ScoreComponent],
-    memories: Mapping[str, Mapping[str, Tensor]],
-    map_scales: Mapping[str, MapScale],
-    normals: NormalImages,
-    batch_size: int,
-) -> dict[str, NDArray[np.float64]]:
-    """Return each component's value of each validation image, float64 ``[N]``."""
-    tiling = normals.tiling
-    inputs: Inputs | Tiles = normals.validation
-    if tiling is not None:
-        inputs = Tiles(np.asarray(normals.validation, np.uint8), tiling)
-    inside = normals.validation_inside
-    if normals.roi is not None and inside is not None and tiling is not None:
-        inside = normals.roi.tile_positions(tiling, *inside.shape[1:])
-
-    def score(outputs: LazyNetworkOutputs, count: int) -> Tensor:
-        values = [
-            raw_value(component, outputs, memories[component.name], map_scales.get(component.name))
-            for component in components
-        ]
-        return torch.stack([value[:count].float() for value in values]).cpu()
-
-    values = np.empty((len(components), len(inputs)))
-    batches = run_batches(networks, inputs, batch_size, score, inside)
-    for found, start in zip(batches, range(0, len(inputs), batch_size), strict=True):
-        values[:, start : start + batch_size] = found.numpy()
-    return {
-        component.name: row if tiling is None else tiling.largest(row)
-        for component, row in zip(components, values, strict=True)
-    }
-
-
-def fitted_component(
-    component: ScoreComponent,
-    memory: Mapping[str, Tensor],
-    map_scale: MapScale | None,
-    raw: NDArray[np.float64],
-    weights: Mapping[str, float],
-) -> FittedComponent:
-    """Return *component* with the scale of its values *raw* of normal images, float64 ``[N]``."""
-    if not np.isfinite(raw).all():
-        raise not_finite(component)
-    location = float(np.median(raw))
-    scale = float(np.quantile(raw, 0.9)) - location
-    if scale <= 0:  # most images share one value: fall back to the standard deviation
-        scale = float(raw.std()) or 1.0
-    weight = weights.get(component.name, component.weight)
-    return FittedComponent(component, memory, location, scale, weight, map_scale)
-
-
-def not_finite(component: ScoreComponent) -> TrainingError:
-    """Return the error of a component that is not finite on normal images."""
-    return TrainingError(
-        f"score component '{component.name}' is not finite on normal images",
-        "the networks have diverged; lower 'train.lr'",
-    )

@@ -16,8 +16,9 @@ from bigan_cli.contracts import ImageShape, ScoreComponent
 from bigan_cli.errors import first_line
 from bigan_cli.model.networks import to_model_range
 from bigan_cli.plugins.registry import COMPONENT
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.scoring.usable_components import missing_requirement
 from bigan_cli.testing._checks import (
     ContractViolation,

@@ -19,8 +19,9 @@ from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import images_needed
 from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
 from bigan_cli.scoring.inference_networks import batch_size_for
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.workflows.callbacks import Callbacks
 
 

@@ -17,8 +17,9 @@ from bigan_cli.scoring.cross_fitting import (
 )
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import EnsembleMember, TrainingProvenance
-from bigan_cli.scoring.fit import NormalImages, calibrate, fit_member
+from bigan_cli.scoring.fit import calibrate, fit_member
 from bigan_cli.scoring.inference_networks import batch_size_for
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.storage.model_file import save_detector
 
 

@@ -28,7 +28,7 @@ from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr, images_needed
 from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import NormalImages
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.scoring.usable_components import missing_requirement, usable_components
 from bigan_cli.workflows.callbacks import Callbacks
 

@@ -20,7 +20,8 @@ from bigan_cli.scoring.components.patch_mahalanobis import PatchMahalanobis
 from bigan_cli.scoring.components.patch_neighbours import PatchNeighbours
 from bigan_cli.scoring.components.residual_mahalanobis import ResidualMahalanobis
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 
 CPU = torch.device("cpu")
 SHAPE = ImageShape(1, 64, 64)

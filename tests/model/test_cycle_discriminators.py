@@ -23,9 +23,10 @@ from bigan_cli.model.summary import summarise
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.components.cycle_matching import CycleMatching
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
 from bigan_cli.scoring.inference import run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.testing._small_networks import small_networks
 
 CPU = torch.device("cpu")

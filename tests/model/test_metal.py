@@ -21,7 +21,8 @@ from bigan_cli.model.pretext import wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import load_registry
 from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 
 
 class OnlyWhatMetalHas(TorchDispatchMode):

@@ -14,7 +14,8 @@ from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorN
 from bigan_cli.scoring.components.feature_matching import FeatureMatching
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 
 COMPONENTS = (Reconstruction, FeatureMatching, LatentNeighbours, DiscriminatorNeighbours)
 

@@ -17,7 +17,8 @@ from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.discriminator_neighbours import DiscriminatorNeighbours
 from bigan_cli.scoring.components.latent_mahalanobis import LatentMahalanobis
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.storage.model_file import load_detector, save_detector
 
 REDUCED = {"memory_bank_size": 20, "subsampling": "coreset", "dimensions": 5}

@@ -12,7 +12,8 @@ from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 
 SHAPE = ImageShape(1, 20, 31)
 

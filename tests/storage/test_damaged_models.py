@@ -23,7 +23,8 @@ from bigan_cli.errors import BiganError, DataError
 from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
-from bigan_cli.scoring.fit import NormalImages, fit_detector
+from bigan_cli.scoring.fit import fit_detector
+from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.storage.checksum import UNKNOWN, insert_checksum
 from bigan_cli.storage.model_file import load_detector, save_detector
 from bigan_cli.storage.model_header import FORMAT, read_header
