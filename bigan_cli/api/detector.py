@@ -19,7 +19,7 @@ from bigan_cli.data.image_inputs import ImageInputs, image_batches
 from bigan_cli.errors import UsageError
 from bigan_cli.scoring.detector import Detector as FittedDetector
 from bigan_cli.scoring.detector import Scores
-from bigan_cli.storage.model_file import make_header, save_detector
+from bigan_cli.storage.model_file import make_header, save_like
 from bigan_cli.storage.model_header import ModelHeader
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.models import load_model
@@ -202,17 +202,7 @@ class Detector:
 
         The file is written whole or not at all.
         """
-        header = self._header
-        save_detector(
-            Path(path),
-            self._detector,
-            config=header.config,
-            class_names=header.class_names,
-            normal_classes=header.normal_classes,
-            preprocessing=header.preprocessing,
-            fingerprint=header.fingerprint,
-            plugin_versions=header.plugin_versions,
-        )
+        save_like(Path(path), self._detector, self._header)
 
     def _batches(self, images: ImageInputs) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
         shape, nothing = self.image_shape, True

@@ -75,6 +75,16 @@ COMMANDS: Entries = {
             "bigan reconstruct photos/odd.png",
         ),
     },
+    "Deployment": {
+        "recalibrate": entry(
+            "Set the scales and thresholds of a model for other normal images, without training.",
+            "bigan recalibrate --normals good-camera-2/ --output camera-2.safetensors",
+        ),
+        "update": entry(
+            "Fit the score of a model to other normal images, without training the networks.",
+            "bigan update --normals good/ --normals good-new/ --output new.safetensors",
+        ),
+    },
     "Configuration": {
         "config": entry(
             "Write, show and check config files.",

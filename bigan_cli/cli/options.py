@@ -119,6 +119,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 RunOption = Annotated[Path, typer.Option(help="Run directory.", metavar="DIR")]
+ModelOption = Annotated[
+    Path, typer.Option("--run", help="Run directory, or a model file.", metavar="DIR")
+]
 CheckpointOption = Annotated[
     str,
     typer.Option(
@@ -154,6 +157,16 @@ ThresholdOption = Annotated[
 MaxMegapixelsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Skip images of more million pixels. [default: the run's]"),
+]
+NormalsOption = Annotated[
+    list[Path],
+    typer.Option(help="Folder of normal images, searched recursively. Repeatable.", metavar="DIR"),
+]
+NewModelOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", help="Model file to write; it must not exist.", metavar="FILE.safetensors"
+    ),
 ]
 TemplateFileOption = Annotated[
     Path | None,

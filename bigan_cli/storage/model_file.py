@@ -41,6 +41,7 @@ from bigan_cli.storage.model_header import (
     MemberHeader,
     ModelFile,
     ModelHeader,
+    Revision,
     damaged,
     read_model_file,
 )
@@ -73,6 +74,34 @@ def save_detector(
         fingerprint=fingerprint,
         plugin_versions=plugin_versions,
     )
+    _write(path, detector, header)
+
+
+def save_like(
+    path: Path, detector: Detector, parent: ModelHeader, *new_revisions: Revision
+) -> None:
+    """Write *detector* to *path*, whole or not at all, with what *parent* says of the run.
+
+    Args:
+        path: The model file.
+        detector: As it was read with *parent*, or adapted since.
+        parent: The header of the model file that it comes from.
+        new_revisions: What was changed since.
+    """
+    header = make_header(
+        detector,
+        config=parent.config,
+        class_names=parent.class_names,
+        normal_classes=parent.normal_classes,
+        preprocessing=parent.preprocessing,
+        fingerprint=parent.fingerprint,
+        plugin_versions=parent.plugin_versions,
+        revisions=(*parent.revisions, *new_revisions),
+    )
+    _write(path, detector, header)
+
+
+def _write(path: Path, detector: Detector, header: ModelHeader) -> None:
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(detector.members):
         own = member.networks.state_dict()
@@ -117,6 +146,7 @@ def make_header(
     preprocessing: Mapping[str, Any],
     fingerprint: str,
     plugin_versions: Sequence[PluginVersion] = (),
+    revisions: Sequence[Revision] = (),
 ) -> ModelHeader:
     """Return the header of *detector*'s model file; it has no checksum yet."""
     first = detector.members[0].networks
@@ -134,6 +164,7 @@ def make_header(
         heads=heads_of(first),
         cycle_discriminators=tuple(first.cycle_discriminators),
         plugin_versions=tuple(plugin_versions),
+        revisions=tuple(revisions),
     )
 
 
@@ -169,7 +200,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
     tensors = _tensors(file)
     calibration = Calibration(
         _calibration_tensor(path, tensors, "scores").numpy(),
-        cross_fitted=header.config.data.calibration == "cross-fitting",
+        cross_fitted=header.is_cross_fitted,
     )
     map_calibration = _map_calibration(path, tensors)
     roi = load_roi(path, tensors, header.image_shape)

@@ -95,6 +95,25 @@ class MemberHeader(_Strict):
         return self
 
 
+class Revision(_Strict):
+    """A change of a model after its training, which wrote a new file.
+
+    Attributes:
+        kind: ``recalibrated``: other scales and thresholds; ``updated``: what the components keep
+            of normal images was fitted again, too. The networks are never changed.
+        parent_sha256: Of the model file that it was made from.
+        created: When, in UTC, ISO 8601.
+        images: How many normal images it was made with.
+        fingerprint: Of their pixels; see :class:`bigan_cli.data.normal_folder.NormalFolder`.
+    """
+
+    kind: Literal["recalibrated", "updated"]
+    parent_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    created: Annotated[str, Field(max_length=64)]
+    images: Annotated[int, Field(ge=1)]
+    fingerprint: Text
+
+
 class ModelHeader(_Strict):
     """The header of a model file.
 
@@ -116,6 +135,7 @@ class ModelHeader(_Strict):
         heads: Name -> outputs of each head of the discriminator.
         cycle_discriminators: Names of the cycle discriminators.
         plugin_versions: The packages or files that provided the run's plugins.
+        revisions: The changes since training, the latest last; empty for a trained model.
     """
 
     format: Literal["bigan-model"] = "bigan-model"
@@ -135,6 +155,7 @@ class ModelHeader(_Strict):
     heads: dict[Text, Annotated[int, Field(ge=1, le=_LARGEST_HEAD)]]
     cycle_discriminators: tuple[Annotated[str, Field(pattern="^(image|latent)$")], ...]
     plugin_versions: tuple[PluginVersion, ...]
+    revisions: tuple[Revision, ...] = ()
 
     @field_validator("image_shape")
     @classmethod
@@ -159,6 +180,11 @@ class ModelHeader(_Strict):
     def to_json(self) -> str:
         """Return the header as JSON."""
         return json.dumps(self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def is_cross_fitted(self) -> bool:
+        """Whether it is calibrated by cross-fitting; a revision holds images out."""
+        return self.config.data.calibration == "cross-fitting" and not self.revisions
 
     @property
     def input_shape(self) -> ImageShape:

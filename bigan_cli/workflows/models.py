@@ -54,12 +54,19 @@ def find_model(run: Path, checkpoint: str) -> ModelSource:
     """Return the model file of a checkpoint.
 
     Args:
-        run: The run directory. It need not exist if *checkpoint* is a model file.
+        run: The run directory, or a model file. It need not exist if *checkpoint* is a model file.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
 
     Raises:
         RunDirectoryError: There is no such run, or no such checkpoint in it.
     """
+    if run.is_file():
+        if checkpoint != "best":
+            raise RunDirectoryError(
+                f"{run} is a model file, which has no checkpoint '{checkpoint}'",
+                "name the run directory",
+            )
+        return ModelSource(None, run)
     directory = RunDirectory(run)
     if not directory.run_file.is_file() and Path(checkpoint).is_file():
         return ModelSource(None, Path(checkpoint))
@@ -113,6 +120,11 @@ def load_model(
     detector = load_detector(model_file, chosen, registry)
     callbacks.detail(f"{file}: epoch {header.epoch}, {header.image_shape} pixels, on {chosen}")
     callbacks.detail(f"SHA-256 of the model: {header.sha256}")
+    for revision in header.revisions:
+        callbacks.detail(
+            f"{revision.kind} {revision.created} with {revision.images} images, from the model "
+            f"{revision.parent_sha256}"
+        )
     return LoadedModel(header, detector, registry, chosen)
 
 

@@ -1,0 +1,60 @@
+"""``bigan update``: fits the score of a model to other normal images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bigan_cli.cli.options import (
+    CheckpointOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    NewModelOption,
+    NormalsOption,
+    PluginOption,
+    setting_option,
+)
+from bigan_cli.cli.terminal import LOADING
+
+if TYPE_CHECKING:
+    from bigan_cli.cli.terminal import Terminal
+
+
+def update(
+    ctx: typer.Context,
+    normals: NormalsOption,
+    output: NewModelOption,
+    run: ModelOption = Path("results"),
+    checkpoint: CheckpointOption = "best",
+    fpr: Annotated[float | None, setting_option("score.fpr", default="the model's own")] = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the score of a model to other normal images, without training the networks.
+
+    For normal images that look new, such as another variant of the part. What the components
+    keep of normal images is replaced, so --normals must hold everything that is normal now. Then
+    scales and thresholds are set, on images held out.
+    """
+    terminal: Terminal = ctx.obj
+    terminal.announce(LOADING)
+    from bigan_cli.cli.callbacks import progress_callbacks
+    from bigan_cli.cli.views.adapted_model import show_adapted_model
+    from bigan_cli.workflows import adapt
+
+    with progress_callbacks(terminal) as callbacks:
+        result = adapt.update(
+            normals,
+            output=output,
+            run=run,
+            checkpoint=checkpoint,
+            fpr=fpr,
+            device=device,
+            plugins=plugin or (),
+            callbacks=callbacks,
+        )
+    show_adapted_model(terminal, result, as_json=as_json)
