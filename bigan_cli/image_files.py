@@ -25,6 +25,12 @@ IMAGE_SUFFIXES = (
 Some formats need another package; the error without it names the package.
 """
 
+PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "DIB", "JPEG2000", "AVIF")
+"""Pillow's names of the formats that are read.
+
+An allow-list, so that no file can start an interpreter: Pillow's EPS reader runs Ghostscript.
+"""
+
 _DIGITS = re.compile(r"([0-9]+)")
 
 

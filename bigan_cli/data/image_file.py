@@ -21,9 +21,9 @@ from bigan_cli.data.pillow_image import PillowImage
 from bigan_cli.data.png_chunks import checked_png
 from bigan_cli.data.tiff import TiffPage, open_tiff
 from bigan_cli.data.unreadable import UnreadableImage
+from bigan_cli.image_files import PILLOW_FORMATS
 
-# An allow-list, so that no file can start an interpreter: Pillow's EPS reader runs Ghostscript.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "DIB", "JPEG2000", "AVIF", "HEIF")
+_FORMATS = (*PILLOW_FORMATS, "HEIF")  # which pillow-heif adds
 _PLUGINS = ("Png", "Jpeg", "Bmp", "Gif", "Ppm", "Tiff", "WebP", "Jpeg2K", "Avif")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bigan_cli.datasets._folder_choice import Choice
-from bigan_cli.datasets._folder_names import SPLITS, SUSPECT, Role
+from bigan_cli.datasets._folder_names import (
+    SPLITS,
+    SUSPECT,
+    find_opposites,
+    suggests_anomaly,
+)
+from bigan_cli.datasets._folder_words import Role
 from bigan_cli.errors import DataError
 
 
 def refuse_suspect_subfolders(choice: Choice, folder: Path, images: Sequence[Path]) -> None:
     """Refuse normal images in subfolders whose names mention defects, masks or splits.
+
+    Names that contradict each other are refused, too.
 
     Raises:
         DataError: There is such a subfolder of *folder*; the message says how to decide.
@@ -48,6 +56,11 @@ def refuse_suspect_subfolders(choice: Choice, folder: Path, images: Sequence[Pat
             "name the folder of normal images in data.options.normal, or set "
             "data.options.layout=normal if all are normal",
         )
+    siblings: dict[Path, list[str]] = {}
+    for part in roles:
+        siblings.setdefault(part.parent, []).append(part.name)
+    for parent, names in siblings.items():
+        _refuse_opposites(parent, names)
 
 
 def refuse_telling_names(
@@ -78,9 +91,37 @@ def refuse_telling_names(
         )
     if anomalous:
         unknown = [name for name in roles if name not in anomalous]
+        named = unknown[0] if len(unknown) == 1 else "NAME"
         raise DataError(
             f"{folder} has a folder {anomalous[0]}, whose name suggests anomalies: "
             "which images are normal?",
-            f"'data.options.normal={unknown[0] if unknown else 'NAME'}' names their "
+            f"'data.options.normal={named}' names their "
             "folder, 'data.options.layout=normal' takes all as normal",
+        )
+    _refuse_opposites(folder, list(roles))
+
+
+def _refuse_opposites(folder: Path, names: Sequence[str]) -> None:
+    found = find_opposites(names)
+    if found is not None:
+        raise DataError(
+            f"{folder} has the folders {found[0]} and {found[1]}: are both normal?",
+            "'data.options.normal=NAME' names the folder of normal images, "
+            "'data.options.layout=normal' takes all as normal",
+        )
+
+
+def refuse_telling_files(folder: Path, images: Sequence[Path]) -> None:
+    """Refuse to take *images* in *folder* as normal if names of files mention defects or masks.
+
+    Raises:
+        DataError: A name does.
+    """
+    found = [image for image in images if suggests_anomaly(image)]
+    if found:
+        raise DataError(
+            f"all of {folder} would be taken as normal, but the names of {len(found)} of "
+            f"{len(images)} images mention defects or masks, for instance {found[0].name}",
+            "move such images to another folder, or set 'data.options.layout=normal' if all "
+            "images are normal",
         )

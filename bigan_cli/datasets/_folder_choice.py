@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bigan_cli.datasets._folder_names import Role, normalized, roles_of
+from bigan_cli.datasets._folder_names import normalized, roles_of
+from bigan_cli.datasets._folder_words import Role
 from bigan_cli.errors import DataError
 
 

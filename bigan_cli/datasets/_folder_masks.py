@@ -9,11 +9,8 @@ from pathlib import Path
 
 from bigan_cli.datasets._folder_names import image_key, is_mask_name, mask_keys, normalized
 from bigan_cli.errors import DataError
-from bigan_cli.image_files import walk_images
+from bigan_cli.image_files import PILLOW_FORMATS, walk_images
 from bigan_cli.mask_pixels import anomalous_pixels
-
-# An allow-list, so that no file can start an interpreter: Pillow's EPS reader runs Ghostscript.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 Masks = tuple[Path, ...]
 Subfolder = tuple[str, ...]
@@ -143,10 +140,10 @@ def marks_anything(masks: Masks) -> bool:
 def _marks_anything(mask: Path) -> bool:
     from PIL import Image
 
-    if mask.is_fifo():  # opening a named pipe would block
+    if mask.exists() and not mask.is_file():  # opening a named pipe would block
         raise DataError(f"cannot read the mask {mask}: not a regular file")
     try:
-        with Image.open(mask, formats=_FORMATS) as image:
+        with Image.open(mask, formats=PILLOW_FORMATS) as image:
             return bool(anomalous_pixels(image).any())
     except Exception as error:  # Pillow raises various exceptions for damaged files
         raise DataError(f"cannot read the mask {mask}: {error}") from error

@@ -4,68 +4,33 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import PurePath
 
-
-class Role(Enum):
-    """The role of a folder by its name."""
-
-    NORMAL = "normal"
-    ANOMALOUS = "anomalous"
-    MASKS = "masks"
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-
+from bigan_cli.datasets._folder_words import (
+    ANY_WORD,
+    NEGATIONS,
+    NEUTRAL,
+    OPPOSITE_PREFIXES,
+    OPPOSITES,
+    PARTS,
+    WHOLE_NAME,
+    Role,
+)
 
 SPLITS = frozenset({Role.TRAIN, Role.VALIDATION, Role.TEST})
 SUSPECT = frozenset({Role.ANOMALOUS, Role.MASKS})
 """Roles that are never normal images, unless the user says so."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# One of these words suffices, with any others: "bad parts", "crack_07".
-_ANY_WORD: dict[Role, frozenset[str]] = {
-    Role.MASKS: _words("mask masks groundtruth gt gts segmentation segmentations"),
-    Role.ANOMALOUS: _words(
-        "bad defect defects defective abnormal abnormality abnormalities anomalous anomaly "
-        "anomalies ng nok nio ko faulty fault faults flaw flaws flawed damage damages damaged "
-        "broken reject rejects rejected fail failed failure failures scrap crack cracks cracked "
-        "scratch scratches scratched outlier outliers contamination contaminated corrosion "
-        "corroded rust rusty deformed def positive unhealthy diseased incorrect invalid"
-    ),
-    Role.NORMAL: _words(
-        "good normal normals ok okay clean nodefect nodefects defectfree nondefective undamaged "
-        "uncracked unbroken flawless faultless intact healthy inlier inliers io nonanomalous "
-        "pass passed acceptable accepted goods"
-    ),
-}
-# These count only if all words of the name are known: "test_set", but not "test_tube".
-_WHOLE_NAME: dict[Role, frozenset[str]] = {
-    Role.MASKS: _words("label labels annotation annotations seg segs"),
-    Role.ANOMALOUS: _words(
-        "hole holes dent dents bent cut cuts missing spot spots stain stains chip chipped worn "
-        "burn burnt poke error errors"
-    ),
-    Role.NORMAL: _words("fine perfect correct valid standard reference"),
-    Role.TRAIN: _words("train training trn"),
-    Role.VALIDATION: _words("val valid validation dev"),
-    Role.TEST: _words("test testing tst"),
-}
-_NEUTRAL = _words(
-    "dir dirs folder image images img imgs picture pictures pic pics photo photos data dataset "
-    "set sample samples part parts item items product products front back left right top bottom "
-    "side class only all"
-)
-_NEGATIONS = _words("no non not without un")
 _FREE = "free"  # "defect-free"
-_SUFFIX = re.compile(r"(?<=..)(?:images?|imgs?|pictures?|photos?|parts|samples|dirs?|set|folder)$")
+_SUFFIX = re.compile(
+    r"(?<=..)(?:images?|imgs?|pictures?|photos?|parts|samples|dirs?|set|folder|teile?|bilder)$"
+)
 _WORD = re.compile(r"[^\W\d_]+")
+_WORD_OR_NUMBER = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 # Additions to an image's name in that of its mask: 000_mask.png, 000-GT.png, mask_000.png.
@@ -86,27 +51,77 @@ def roles_of(name: str) -> frozenset[Role]:
     Two roles are a split and a kind, such as ``test_good``.
     """
     words = _words_of(name)
-    telling = [w for w in words if w not in _NEUTRAL | _NEGATIONS and w != _FREE]
+    telling = [w for w in words if w not in NEUTRAL | NEGATIONS and w != _FREE]
     complete = all(_role(word) is not None for word in telling)
-    roles = {_role(word, *((_ANY_WORD,) if not complete else ())) for word in telling}
+    roles = {_role(word, *((ANY_WORD,) if not complete else ())) for word in telling}
+    roles |= _roles_of_parts(normalized(name))
     found: set[Role] = {role for role in roles if role in SPLITS}
     if Role.MASKS in roles:
         found.add(Role.MASKS)
     elif roles & {Role.NORMAL, Role.ANOMALOUS}:
         anomalous = Role.ANOMALOUS in roles
-        negated = bool(_NEGATIONS.intersection(words)) or (anomalous and _FREE in words)
+        negated = bool(NEGATIONS.intersection(words)) or (anomalous and _FREE in words)
         found.add(Role.NORMAL if anomalous == negated else Role.ANOMALOUS)
     return frozenset(found)
+
+
+def _roles_of_parts(name: str) -> set[Role]:
+    """Return the roles in a name without spaces: that of a split, and the kind."""
+    if name.isascii():
+        return set()
+    parts = [(len(part), role) for role, each in PARTS.items() for part in each if part in name]
+    splits = {role for _, role in parts if role in SPLITS}
+    kinds = [(length, role) for length, role in parts if role not in SPLITS]
+    longest = max((length for length, _ in kinds), default=0)
+    return splits | {role for length, role in kinds if length == longest}
+
+
+def suggests_anomaly(path: PurePath) -> bool:
+    """Return whether the name of a file mentions a defect or a mask: ``bad_03.png``."""
+    return _mentions_anomaly(re.sub(r"\d+", "0", path.stem))
+
+
+@lru_cache(maxsize=4096)
+def _mentions_anomaly(stem: str) -> bool:
+    words = _words_of(stem)
+    roles = {_role(word, ANY_WORD) for word in words} | _roles_of_parts(normalized(stem))
+    return bool(roles & SUSPECT) and bool(roles_of(stem) & SUSPECT)
+
+
+def may_be_validation(name: str) -> bool:
+    """Return whether *name* means validation beside ``train``, such as ``valid``."""
+    words = [word for word in _words_of(name) if word not in NEUTRAL]
+    return bool(words) and all(word in WHOLE_NAME[Role.VALIDATION] for word in words)
+
+
+def find_opposites(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two of *names* that contradict each other, such as ``usual`` and ``unusual``."""
+    words = {name: _WORD_OR_NUMBER.findall(normalized(name)) for name in names}
+    by_words = {" ".join(each): name for name, each in words.items()}
+    by_letters = {"".join(each): name for name, each in words.items()}
+    for name, each in words.items():
+        letters = [prefix + "".join(each) for prefix in OPPOSITE_PREFIXES]
+        exchanged = [
+            " ".join(filter(None, (opposite if w == word else w for w in each)))
+            for word, opposite in OPPOSITES
+            if word in each
+        ]
+        found = [by_letters.get(key) for key in letters] + [by_words.get(key) for key in exchanged]
+        other = next((one for one in found if one not in (None, name)), None)
+        if other is not None:
+            return name, other
+    return None
 
 
 def is_neutral(name: str) -> bool:
     """Return whether *name* means images without a role, such as ``images``."""
     words = _words_of(name)
-    return bool(words) and all(word in _NEUTRAL for word in words)
+    return bool(words) and all(word in NEUTRAL for word in words)
 
 
 def _words_of(name: str) -> list[str]:
-    composed = unicodedata.normalize("NFC", name)
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFD", name))
+    composed = unicodedata.normalize("NFC", bare)
     joined = "".join(_WORD.findall(composed)).casefold()
     if _role(joined) is not None:  # "ground_truth", "no_defect", "nOK"
         return [joined]
@@ -121,7 +136,7 @@ def _without_suffix(word: str) -> str:
 
 
 def _role(word: str, *tables: Mapping[Role, frozenset[str]]) -> Role | None:
-    for table in tables or (_ANY_WORD, _WHOLE_NAME):
+    for table in tables or (ANY_WORD, WHOLE_NAME):
         for role, words in table.items():
             if word in words:
                 return role

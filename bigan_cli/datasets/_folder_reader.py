@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bigan_cli.datasets._folder_ambiguity import refuse_suspect_subfolders, refuse_telling_names
+from bigan_cli.datasets._folder_ambiguity import (
+    refuse_suspect_subfolders,
+    refuse_telling_files,
+    refuse_telling_names,
+)
 from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout
 from bigan_cli.datasets._folder_masks import (
@@ -16,7 +20,14 @@ from bigan_cli.datasets._folder_masks import (
     match,
     split_off_masks,
 )
-from bigan_cli.datasets._folder_names import SPLITS, SUSPECT, Role, is_neutral, normalized
+from bigan_cli.datasets._folder_names import (
+    SPLITS,
+    SUSPECT,
+    is_neutral,
+    may_be_validation,
+    normalized,
+)
+from bigan_cli.datasets._folder_words import Role
 from bigan_cli.errors import DataError
 from bigan_cli.image_files import subfolders, walk_images
 
@@ -120,6 +131,10 @@ class Reader:
                     "leave one of them",
                 )
             found[role] = child
+        if Role.TRAIN in found and Role.VALIDATION not in found:
+            named = [c for c in contents.children if may_be_validation(c.name)]
+            if len(named) == 1 and not self.choice.is_listed(named[0]):
+                found[Role.VALIDATION] = named[0]
         # Empty folders of a split count for the layout, too.
         for child in subfolders(contents.folder):
             roles = self.choice.roles(child)
@@ -208,6 +223,8 @@ class Reader:
             if decided is not None:
                 return decided
             if name == "train" and self.choice.layout != "classes":
+                if not self.choice.names_any:
+                    refuse_telling_files(contents.folder, images)
                 label = self.choice.label_loose() or (normal or ["good"])[0]
                 return [replace(group, name=label, normal=True)]
         split = self.layout.folders[name].name
@@ -265,6 +282,8 @@ class Reader:
                 "give a mask the name of its image, or set data.options.layout=normal if all "
                 "images are normal",
             )
+        if decided is None:
+            refuse_telling_files(contents.folder, group.images)
         self.layout.splits["train"] = [group] if decided is None else decided
 
     # Masks

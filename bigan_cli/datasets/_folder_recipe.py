@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
-from bigan_cli.image_files import walk_all
+from bigan_cli.image_files import PILLOW_FORMATS, walk_all
 
 if TYPE_CHECKING:
     from bigan_cli.contracts import RawImage
@@ -111,8 +112,12 @@ def _size_of(image: RawImage) -> tuple[int, int] | None:
         return image.size
     if not isinstance(image, Path):
         return image.shape[1], image.shape[0]
+    if not image.is_file():  # opening a named pipe would block
+        return None
     try:
-        with Image.open(image) as opened:
-            return opened.size
+        with catch_warnings():
+            simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
+            with Image.open(image, formats=PILLOW_FORMATS) as opened:
+                return opened.size
     except Exception:  # noqa: BLE001  reported when the image is decoded
         return None

@@ -12,9 +12,9 @@ from pydantic import Field
 from bigan_cli.contracts import Dataset, Items, Options
 from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout
-from bigan_cli.datasets._folder_names import Role
 from bigan_cli.datasets._folder_reader import recognize
 from bigan_cli.datasets._folder_recipe import recipe_for_folder
+from bigan_cli.datasets._folder_words import Role
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl

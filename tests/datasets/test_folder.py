@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,12 @@ def test_unknown_options_are_refused() -> None:
         Folder.Options.model_validate({"layout": "mvtec"})
     with pytest.raises(ValidationError):
         Folder.Options.model_validate({"lay_out": "auto"})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.timeout(30)
+def test_the_recipe_does_not_wait_for_a_named_pipe(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / "1.png")
+    os.mkfifo(tmp_path / "2.png")
+    _, reason = Folder.preset_for(tmp_path, None)
+    assert "photographs (about 100 pixels wide)" in reason

@@ -114,6 +114,29 @@ TELLING = [
     (("1.png", "2.png", "masks/x.png"), "name of its image"),
     (("Test/good/1.png",), "train"),
     (("train/good/1.png", "Train/good/1.png"), "leave one"),
+    (("MT_Free/1.png", "MT_Crack/1.png", "MT_Blowhole/1.png"), "normal=NAME"),
+    # Other languages
+    (("良品/1.png", "不良品/1.png"), "layout=defects"),
+    (("正常/1.png", "异常/1.png"), "layout=defects"),
+    (("合格/1.png", "不合格/1.png"), "layout=defects"),
+    (("无缺陷/1.png", "缺陷/1.png"), "layout=defects"),
+    (("양품/1.png", "불량/1.png"), "layout=defects"),
+    (("Gutteile/1.png", "Schlechtteile/1.png"), "layout=defects"),
+    (("in_ordnung/1.png", "nicht_in_ordnung/1.png"), "layout=defects"),
+    (("sans_défaut/1.png", "avec_défaut/1.png"), "layout=defects"),
+    (("a/1.png", "Kratzer/1.png"), "normal=a"),
+    (("годные/1.png", "брак/1.png"), "layout=defects"),
+    # Opposites
+    (("yes/1.png", "no/1.png"), "normal=NAME"),
+    (("0/1.png", "1/1.png"), "normal=NAME"),
+    (("sealed/1.png", "unsealed/1.png"), "normal=NAME"),
+    (("x/with_cap/1.png", "x/without_cap/1.png"), "normal=NAME"),
+    (("a/closed/1.png", "a/not closed/1.png", "b/1.png"), "normal=NAME"),
+    # Names of files
+    (("ok_1.png", "ng_1.png"), "layout=normal"),
+    (("a/cast_def_0_1.png", "a/cast_0_2.png"), "layout=normal"),
+    (("缺陷_1.png", "2.png"), "layout=normal"),
+    (("train/1.png", "train/scratch_1.png", "test/good/1.png"), "layout=normal"),
 ]
 
 
@@ -160,6 +183,53 @@ def test_masks_are_no_class(tmp_path: Path, layout: str) -> None:
     data = folder(tmp_path, layout=layout)
     assert sorted(data.classes()) == ["crack", "good"]
     assert "Masks: 1 mask" in data.describe()
+
+
+@pytest.mark.parametrize(
+    ("files", "described"),
+    [
+        (
+            ("train/ok/1.png", "test/ok/1.png", "test/ko/1.png"),  # BTAD
+            "train: ok 1 normal; test: ko 1 anomalous, ok 1 normal",
+        ),
+        (
+            ("train/a/1.png", "valid/a/2.png", "test/a/3.png"),  # Roboflow
+            "train: a 1 normal; valid: a 1 normal (normal ones added to train); test: a 1 normal",
+        ),
+        (
+            ("train/good/1.png", "holdout/good/1.png", "holdout/bad/1.png"),
+            "train: good 1 normal; holdout: bad 1 anomalous, good 1 normal (used as test)",
+        ),
+        (
+            ("訓練/良品/1.png", "テスト/不良/1.png", "テスト/良品/1.png"),
+            "訓練: 良品 1 normal; テスト: 不良 1 anomalous, 良品 1 normal",
+        ),
+        (
+            ("Training/gut/1.png", "Test/fehlerfrei/1.png", "Test/Riss/1.png"),
+            "Training: gut 1 normal; Test: fehlerfrei 1 normal, Riss 1 anomalous",
+        ),
+    ],
+)
+def test_names_of_other_collections_and_languages(
+    tmp_path: Path, files: Sequence[str], described: str
+) -> None:
+    write(tmp_path, *files)
+    assert folder(tmp_path).describe() == described
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("camera 1/1.png", "camera 2/1.png", "camera 10/1.png"),
+        ("2024-01-01/1.png", "2024-01-02/1.png"),
+        ("station/1.png", "nation/1.png"),
+        ("DSC_0001.png", "IMG_0002.png", "part-03.png"),
+        ("test tube/1.png", "chip rack/1.png"),
+    ],
+)
+def test_names_without_a_meaning_are_all_normal(tmp_path: Path, files: Sequence[str]) -> None:
+    write(tmp_path, *files)
+    assert len(folder(tmp_path).train_items()) == len(files)
 
 
 E_ACUTE = unicodedata.normalize("NFC", "é")
