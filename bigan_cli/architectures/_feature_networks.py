@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  its usual name
@@ -16,22 +18,27 @@ _LEAST_DEVIATION = 1e-3
 class FeatureExtractor(nn.Module):
     """A frozen backbone whose layers are pooled, joined on one grid, and standardised.
 
-    Feature maps of several layers are smoothed by 3x3 average pooling and brought to the grid of
-    the first, as in PatchCore (Roth et al. 2022, arXiv 2106.08265). :meth:`fit` sets mean and
-    standard deviation of each channel over training images. The channels stay correlated: D is
-    to learn which of them go together.
+    Feature maps of several layers are smoothed by 3x3 average pooling and brought to one grid, as
+    in PatchCore (Roth et al. 2022, arXiv 2106.08265): finer ones are averaged, coarser ones
+    interpolated. :meth:`fit` sets mean and standard deviation of each channel over training
+    images. The channels stay correlated: D is to learn which of them go together.
 
     Args:
-        backbone: RGB ``[N, 3, H, W]``, 0 to 255 -> maps ``[N, R_i, h_i, w_i]``.
-        channels: K, the channels of all maps together.
+        backbone: RGB ``[N, 3, H, W]``, 0 to 255 -> maps ``[N, R_i, h_i, w_i]``, finest first.
+        layer_channels: R_i, the channels of each map; together K.
+        stride: Pixels from one position of the map to the next: the grid is the finest among the
+            layers' with at least this stride, else the coarsest.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, backbone: nn.Module, channels: int) -> None:
+    def __init__(self, backbone: nn.Module, layer_channels: Sequence[int], stride: int) -> None:
         super().__init__()
         self.backbone = backbone
+        self.layer_channels = tuple(layer_channels)
+        self._stride = stride
+        channels = sum(layer_channels)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
 
@@ -40,11 +47,13 @@ class FeatureExtractor(nn.Module):
         colours = x if x.shape[1] == 3 else x[:, :3].expand(-1, 3, -1, -1)
         maps: list[Tensor] = self.backbone((colours + 1) * 127.5)
         smooth = [F.avg_pool2d(m, 3, 1, padding=1, count_include_pad=False) for m in maps]
-        grid = smooth[0].shape[2:]
-        others = [
-            F.interpolate(m, size=grid, mode="bilinear", align_corners=False) for m in smooth[1:]
-        ]
-        return torch.cat([smooth[0], *others], dim=1)
+        grid = self._grid(x.shape[2], [(m.shape[2], m.shape[3]) for m in maps])
+        return torch.cat([_on_grid(m, grid) for m in smooth], dim=1)
+
+    def _grid(self, height: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """Return the size of the map among those of the layers."""
+        coarse = [size for size in sizes if round(height / size[0]) >= self._stride]
+        return max(coarse) if coarse else min(sizes)
 
     def fit(self, raw: Tensor) -> None:
         """Set mean and deviation from feature vectors ``[M, K]`` of training images."""
@@ -59,6 +68,15 @@ class FeatureExtractor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature map ``[N, K, h, w]`` of images ``[N, C, H, W]`` in [-1, 1]."""
         return self.normalise(self.raw(x))
+
+
+def _on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return maps ``[N, R, h, w]`` at the size *grid*."""
+    if maps.shape[2:] == grid:
+        return maps
+    if maps.shape[2] > grid[0]:
+        return F.adaptive_avg_pool2d(maps, grid)
+    return F.interpolate(maps, size=grid, mode="bilinear", align_corners=False)
 
 
 class PositionwiseMLP(nn.Module):

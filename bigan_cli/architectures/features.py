@@ -35,9 +35,14 @@ class FeaturesOptions(Options):
         examples=["wide_resnet50.safetensors"],
     )
     layers: tuple[int, ...] = Field(
-        (10, 14),
-        description="Blocks or stages of the backbone whose outputs are joined, ascending; the "
-        "grid is that of the first.",
+        (4, 10, 14),
+        description="Blocks or stages of the backbone whose outputs are joined, ascending.",
+    )
+    stride: int = Field(
+        16,
+        ge=1,
+        description="Pixels between positions: the grid of the feature map is the finest of the "
+        "layers' with at least this stride, else the coarsest.",
     )
     width: int = Field(128, ge=8, le=4096, description="Units of each hidden layer of E, G and D.")
     decoder_width: int = Field(
@@ -84,7 +89,7 @@ class Features(Architecture):
                 "reconstruction",
             ],
             # What D learns adversarially differs most from seed to seed.
-            "weights": {"discriminator": 0.5, "distortion": 0.5},
+            "weights": {"discriminator": 0.5, "distortion": 1.0, "patch_mahalanobis": 2.0},
         },
         "output": {"save_interval": 2},
     }
@@ -102,8 +107,7 @@ class Features(Architecture):
         )
         with torch.no_grad():
             maps = backbone.eval()(torch.zeros(1, 3, image_shape.height, image_shape.width))
-        channels = sum(each.shape[1] for each in maps)
-        return FeatureExtractor(backbone, channels)
+        return FeatureExtractor(backbone, [each.shape[1] for each in maps], options.stride)
 
     def build(
         self, image_shape: ImageShape, latent_dim: int

@@ -70,7 +70,9 @@ class Architecture(ABC):
 
         The module maps x ``[N, C, H, W]`` in [-1, 1] to a feature map ``[N, K, h, w]``, by two
         methods: ``normalise(raw(x))``, both of that shape. Its method ``fit(vectors)`` estimates
-        the normalisation from what ``raw`` returns for training images, ``[M, K]``.
+        the normalisation from what ``raw`` returns for training images, ``[M, K]``. An attribute
+        ``layer_channels``, ints that add up to K, may say how many channels come from which layer
+        of the network, finest first; by default all are of one layer.
 
         Args:
             image_shape: Shape of the images.

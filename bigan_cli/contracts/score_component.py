@@ -23,6 +23,8 @@ class NetworkOutputs(Protocol):
         images: The images ``[N, C, H, W]`` in [-1, 1].
         on_feature_map: Whether the networks work at every position of a feature map.
         x: The inputs of E and D: the images, or their feature maps.
+        layer_channels: How many channels of a feature map come from each layer of the extractor,
+            finest first.
         inside: bool ``[N, h, w]``, or ``[1, h, w]`` for all images alike: which positions of x
             are in the region of interest. Values of images are to come from these alone; outside
             of them maps are set to 0. None without a region.
@@ -44,6 +46,8 @@ class NetworkOutputs(Protocol):
     def on_feature_map(self) -> bool: ...
     @property
     def x(self) -> Tensor: ...
+    @property
+    def layer_channels(self) -> tuple[int, ...]: ...
     @property
     def inside(self) -> Tensor | None: ...
     @property

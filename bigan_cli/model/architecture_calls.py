@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bigan_cli.contracts import Architecture, ImageShape
+from bigan_cli.formatting import one_line
 from bigan_cli.plugins.faults import plugin_fault, plugin_faults, returned
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def feature_shape(
     if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != 1 or not maps.numel():
         raise plugin_fault(
             architecture, f"its feature extractor returned {returned(maps)}, not [1, K, h, w]"
+        )
+    layers: Any = getattr(extractor, "layer_channels", (maps.shape[1],))
+    if not isinstance(layers, tuple) or sum(layers) != maps.shape[1]:
+        raise plugin_fault(
+            architecture,
+            f"layer_channels of its feature extractor is {one_line(repr(layers))}, not numbers "
+            f"that add up to its {maps.shape[1]} channels",
         )
     return ImageShape(*maps.shape[1:])
 

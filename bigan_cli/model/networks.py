@@ -59,6 +59,12 @@ class Networks(nn.Module):
         self.latent_dim = latent_dim
 
     @property
+    def layer_channels(self) -> tuple[int, ...]:
+        """How many channels of the inputs come from each layer of the extractor, finest first."""
+        channels: tuple[int, ...] | None = getattr(self.extractor, "layer_channels", None)
+        return channels or (self.input_shape.channels,)
+
+    @property
     def on_feature_map(self) -> bool:
         """Whether the networks work at every position of a feature map."""
         return self.extractor is not None

@@ -56,6 +56,7 @@ class InferenceNetworks:
         # Whatever the format in training: the same arithmetic as after loading from a model file.
         copied.to(memory_format=self.layout)
         self.on_feature_map = copied.on_feature_map
+        self.layer_channels = copied.layer_channels
         self.extractor = copied.extractor
         self.decoder = copied.decoder
         self.encoder = copied.encoder

@@ -40,6 +40,7 @@ class LazyNetworkOutputs:
             assert images is not None  # noqa: S101  one of the two is given
             features = networks.inputs(images)
         self.x = features
+        self.layer_channels = networks.layer_channels
         networks.begin(self.x)
 
     @property

@@ -101,7 +101,35 @@ def test_another_backbone_from_a_local_file(tmp_path) -> None:
     file = tmp_path / "resnet18.pth"
     torch.save(resnet18(weights=None).state_dict(), file)
     built = networks(backbone="torchvision:resnet18", weights=file, layers=(5, 6))
-    assert built.input_shape == ImageShape(128 + 256, 8, 8)
+    assert built.input_shape == ImageShape(128 + 256, 4, 4)
+
+
+@pytest.mark.parametrize(("stride", "side"), [(1, 16), (4, 16), (8, 8), (16, 4), (64, 4)])
+def test_the_grid_is_that_of_a_layer(stride: int, side: int) -> None:
+    built = networks(layers=(2, 4, 10), stride=stride)
+    assert built.input_shape == ImageShape(24 + 40 + 112, side, side)
+    assert built.layer_channels == (24, 40, 112)
+
+
+def test_finer_layers_are_averaged_on_the_grid() -> None:
+    """Not sampled: a defect smaller than a position must not fall between positions."""
+    maps = [torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 4, 4)]
+    maps[0][0, 0, 5, 6] = 9
+    extractor = FeatureExtractor(_Maps(maps), (1, 1), stride=16)
+    joined = extractor.raw(torch.zeros(1, 3, 64, 64))
+    assert joined.shape == (1, 2, 4, 4)
+    assert float(joined[0, 0].sum()) == pytest.approx(9 / 16)
+
+
+class _Maps(nn.Module):
+    """A backbone that returns the same maps for every image."""
+
+    def __init__(self, maps: list[torch.Tensor]) -> None:
+        super().__init__()
+        self._maps = maps
+
+    def forward(self, _: torch.Tensor) -> list[torch.Tensor]:
+        return self._maps
 
 
 def test_features_are_standardised_over_training_images() -> None:
