@@ -14,6 +14,8 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
 # What drives a browser in the tests of HTML reports, 50 MB.
 BROWSER_STAMP := $(VENV)/.bigan-browser-installed
+# What builds the documentation site, 30 MB.
+DOCS_STAMP := $(VENV)/.bigan-docs-installed
 
 # What `make demo` learns as normal; the other digits are anomalies. It scores images of the
 # test split, which it has not seen.
@@ -32,13 +34,14 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesse
 # three times as long in every process of the demo and the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test test-all lint options benchmark clean
+.PHONY: help install demo test test-all lint docs options benchmark clean
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
 	@echo "make test     run the quick tests, about three minutes on two cores"
 	@echo "make test-all run all tests, those marked slow included, about twelve minutes on two cores"
 	@echo "make lint     run ruff, mypy and import-linter"
+	@echo "make docs     build the documentation site, site/index.html"
 	@echo "make options  write the options of bigan train anew from config/schema.py"
 	@echo "make install  only make $(VENV)"
 	@echo "make benchmark NAME=startup  run one of benchmarks/"
@@ -84,6 +87,15 @@ $(BROWSER_STAMP): $(STAMP)
 	fi
 	@touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	@echo "installing mkdocs"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --editable '.[docs]'; \
+	else \
+		$(BIN)/python -m pip install --editable '.[docs]'; \
+	fi
+	@touch $@
+
 demo: install
 	$(BIN)/bigan train --dataset digits $(DEMO_NORMAL) --save-dir $(DEMO_RUN) --overwrite
 	$(BIN)/python examples/digits_to_png.py $(DEMO_IMAGES) --split test
@@ -111,6 +123,10 @@ lint: $(PLUGINS_STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Material for MkDocs announces its successor at every start.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 NAME ?= startup
 options: $(STAMP)
 	@$(BIN)/python -m bigan_cli.cli.generate_options
@@ -119,5 +135,5 @@ benchmark: install
 	$(BIN)/python benchmarks/$(NAME).py
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

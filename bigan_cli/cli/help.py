@@ -50,7 +50,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the options, and those of the plugins that are named."""
-        _write_parameters(self, ctx, formatter)
+        write_sections(parameter_sections(self, ctx), formatter)
         flags = {*_SELECTORS, "--plugin"} & set(_long_options(self))
         named = _values_of(ctx.meta.get(_WORDS, ()), flags)
         if named.keys() & _SELECTORS:
@@ -70,7 +70,7 @@ class Group(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""
-        _write_parameters(self, ctx, formatter)
+        write_sections(parameter_sections(self, ctx), formatter)
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -225,7 +225,10 @@ def _panel(item: Any) -> str:
     return panel if isinstance(panel, str) else ""
 
 
-def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
+def parameter_sections(
+    command: TyperCommand | TyperGroup, ctx: Any
+) -> dict[str, list[tuple[str, str]]]:
+    """Return heading -> (name, meaning) of the arguments and options of a command."""
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for parameter in command.get_params(ctx):
         if parameter.metavar is None:
@@ -238,7 +241,7 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: Any, formatter: A
             sections.setdefault(_panel(parameter) or usual, []).append((name, record[1]))
     # Options of every command come last.
     sections["Options"] = sections.pop("Options")
-    write_sections(sections, formatter)
+    return {heading: rows for heading, rows in sections.items() if rows}
 
 
 def _values_of(words: Sequence[str], flags: set[str]) -> dict[str, list[str]]:

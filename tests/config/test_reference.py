@@ -70,23 +70,6 @@ def test_the_docs_list_every_key_as_it_is() -> None:
     assert text.endswith(markdown(load_registry())), written
 
 
-def test_the_commands_and_the_run_file_in_the_docs_are_right(
-    tmp_path: Path, bigan: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    text = DOCS.read_text(encoding="utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    Path("run.toml").write_text(block, encoding="utf-8")
-    load_config(file=Path("run.toml"))
-    Path("run.toml").unlink()
-    (commands,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    lines = [shlex.split(line, comments=True)[1:] for line in commands.splitlines()]
-    configs = [line for line in lines if line[0] == "config"]
-    assert [line[1] for line in configs] == ["init", "show", "check", "keys"]
-    for line in configs:
-        assert bigan(*line).code == 0
-
-
 # The template
 
 

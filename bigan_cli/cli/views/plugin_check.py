@@ -77,7 +77,7 @@ def check_plugins(terminal: Terminal, request: Request) -> None:
         whose = join_words(dict.fromkeys(target.title for target, _ in failed))
         raise GateFailed(
             f"{whose}: {len(failed)} of {count(len(found), 'check')} failed",
-            "docs/plugins.md describes the contract",
+            "docs/contracts.md describes the contract",
         )
 
 
