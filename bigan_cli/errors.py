@@ -63,6 +63,8 @@ class BiganError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback ends with it
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default, unpickling calls the constructor with ``args``, which are not its parameters.

@@ -1,4 +1,5 @@
 import pickle
+from traceback import format_exception_only
 
 import pytest
 
@@ -11,6 +12,7 @@ from bigan_cli.errors import (
     InputTypeError,
     RunDirectoryError,
     TrainingError,
+    UsageError,
     did_you_mean,
 )
 
@@ -64,3 +66,9 @@ def test_errors_are_caught_as_built_in_ones_and_survive_pickling(error, builtin)
     copied = pickle.loads(pickle.dumps(error))
     assert type(copied) is type(error)
     assert (str(copied), vars(copied)) == (str(error), vars(error))
+
+
+def test_a_traceback_ends_with_the_hint():
+    text = "".join(format_exception_only(UsageError("no such run", "pass 'overwrite=True'")))
+    assert text.splitlines()[-1] == "hint: pass 'overwrite=True'"
+    assert len(format_exception_only(UsageError("no such run"))) == 1

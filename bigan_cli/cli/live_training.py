@@ -1,4 +1,4 @@
-"""Training with live progress on the terminal, which a signal stops after saving."""
+"""Training with its progress on the terminal, which a signal stops after saving."""
 
 from __future__ import annotations
 
@@ -9,38 +9,48 @@ from dataclasses import replace
 from bigan_cli.cli.callbacks import plain_callbacks
 from bigan_cli.cli.signals import stop_on_signals
 from bigan_cli.cli.terminal import Terminal
-from bigan_cli.cli.views.training import resume_command
-from bigan_cli.cli.views.training_progress import TrainingDisplay
+from bigan_cli.cli.views.training import show_interrupted_at_once
+from bigan_cli.cli.views.training_live import LiveTraining
+from bigan_cli.cli.views.training_log import TrainingLog
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.workflows.train import TrainingResult
 from bigan_cli.workflows.train import train as run_training
 
 
 def train_live(terminal: Terminal, loaded: LoadedConfig, **options: bool) -> TrainingResult:
-    """Train with live progress; from the first step on, a signal asks it to save and stop."""
+    """Train and show the progress; from the first step on, a signal asks it to save and stop."""
     train, save_dir = loaded.config.train, loaded.config.output.save_dir
+    show = LiveTraining if terminal.interactive else TrainingLog
     with ExitStack() as stack:
-        display = stack.enter_context(TrainingDisplay(terminal, train.epochs, train.members))
+        progress = stack.enter_context(show(terminal, train.epochs, train.members, train.selection))
         stops: list[threading.Event] = []
+        announced = False
 
         def on_member(number: int, epoch: int) -> None:
             if not stops:
                 stops.append(stack.enter_context(stop_on_signals()))
-            display.member(number, epoch)
+            progress.on_member(number, epoch)
+
+        def should_stop() -> bool:
+            nonlocal announced
+            stopped = bool(stops) and stops[0].is_set()
+            if stopped and not announced:
+                announced = True
+                terminal.note("stopping after a save; interrupt again to stop at once")
+            return stopped
 
         callbacks = replace(
             plain_callbacks(terminal),
-            on_progress=display.preparation,
+            on_progress=progress.on_progress,
             on_member=on_member,
-            on_step=display.step,
-            on_epoch=display.epoch,
-            should_stop=lambda: bool(stops) and stops[0].is_set(),
+            on_fold=progress.on_fold,
+            on_step=progress.on_step,
+            on_epoch=progress.on_epoch,
+            should_stop=should_stop,
         )
         try:
             return run_training(loaded, callbacks=callbacks, **options)
         except KeyboardInterrupt:
-            if display.started:
-                terminal.note("stopped at once, without saving: work after the last save is lost")
-            if display.started or options["resume"]:
-                terminal.note(f"hint: continue with: {resume_command(save_dir)}")
+            if progress.started or options["resume"]:
+                show_interrupted_at_once(terminal, save_dir)
             raise

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from bigan_cli.cli.column_widths import column_widths
 from bigan_cli.cli.flags import as_flags
+from bigan_cli.cli.wrapping import wrap, wrap_command
 from bigan_cli.errors import BiganError, ConfigError
 from bigan_cli.formatting import CONTROL_ESCAPES, count, json_document
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.live import Live
     from rich.progress import Progress, ProgressColumn
 
 LOADING = "loading PyTorch ..."
@@ -77,10 +79,15 @@ class Terminal:
             return 80
 
     @property
+    def unicode(self) -> bool:
+        """Whether standard error is a terminal that shows block and box characters."""
+        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        return encoding.lower().startswith("utf") and _is_live(sys.stderr)
+
+    @property
     def block(self) -> str:
         """The character that bars are made of: a block, or # where there may be none."""
-        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-        return "█" if encoding.lower().startswith("utf") and _is_live(sys.stderr) else "#"
+        return "█" if self.unicode else "#"
 
     def result(self, text: str) -> None:
         """Print one line of the result on standard output, never wrapped.
@@ -126,9 +133,23 @@ class Terminal:
         console.print(table)
 
     def note(self, text: str) -> None:
-        """Tell something worth knowing on standard error; silent with ``--quiet``."""
+        """Print something worth knowing on standard error; silent with ``--quiet``.
+
+        On a terminal its lines are broken between words.
+        """
         if not self.quiet:
-            _write(sys.stderr, as_flags(text).translate(CONTROL_ESCAPES))
+            _write(sys.stderr, self._fitted(as_flags(text).translate(CONTROL_ESCAPES)))
+
+    def suggest(self, label: str, *words: str) -> None:
+        """Print ``label: command`` on standard error, to be copied; silent with ``--quiet``.
+
+        Args:
+            label: What the command is for.
+            words: The command and its arguments, unquoted.
+        """
+        if not self.quiet:
+            width = self.width if self.stderr_is_terminal else None
+            _write(sys.stderr, wrap_command(label, words, width).translate(CONTROL_ESCAPES))
 
     def announce(self, text: str) -> None:
         """Print at once what begins, where someone watches: the first result may take a while."""
@@ -136,16 +157,16 @@ class Terminal:
             self.note(text)
 
     def detail(self, text: str) -> None:
-        """Tell a detail on standard error; only with ``--verbose``."""
+        """Print a detail on standard error; only with ``--verbose``."""
         if self.verbose and not self.quiet:
             _write(sys.stderr, text.translate(CONTROL_ESCAPES))
 
     def warn(self, text: str) -> None:
-        """Tell on standard error what may be wrong."""
+        """Print on standard error what may be wrong."""
         self._labelled("warning", _BOLD_YELLOW, as_flags(text))
 
     def fail(self, error: BiganError) -> None:
-        """Tell on standard error what went wrong and what to do, each on its line, unwrapped."""
+        """Print on standard error what went wrong and what to do, each on a line of its own."""
         problems = (
             error.problems if isinstance(error, ConfigError) else [(error.message, error.hint)]
         )
@@ -188,9 +209,29 @@ class Terminal:
             transient=transient,
         )
 
+    def live(self, renderable: RenderableType, per_second: float) -> Live:
+        """Return a display on standard error that draws *renderable* in place.
+
+        What is printed meanwhile appears above it. It disappears when it ends.
+        """
+        from rich.live import Live
+
+        return Live(
+            renderable,
+            console=self._console(sys.stderr),
+            refresh_per_second=per_second,
+            transient=True,
+        )
+
     def _labelled(self, label: str, style: str, text: str) -> None:
-        head = f"{style}{label}:{_RESET}" if self._has_color(sys.stderr) else f"{label}:"
-        _write(sys.stderr, f"{head} {_within_a_screen(text).translate(CONTROL_ESCAPES)}")
+        line = self._fitted(f"{label}: {_within_a_screen(text).translate(CONTROL_ESCAPES)}")
+        if self._has_color(sys.stderr):
+            line = line.replace(f"{label}:", f"{style}{label}:{_RESET}", 1)
+        _write(sys.stderr, line)
+
+    def _fitted(self, text: str) -> str:
+        """Return *text* as lines that fit the terminal on standard error, where there is one."""
+        return wrap(text, self.width) if self.stderr_is_terminal else text
 
     def _has_color(self, stream: TextIO | None) -> bool:
         if not self.color or os.environ.get("NO_COLOR"):

@@ -140,16 +140,12 @@ def calibration_method(*, cross_fitted: bool) -> str:
 
 
 def calibration_promise(*, cross_fitted: bool) -> str:
-    """Return what holds for the false-positive rate, in one sentence."""
+    """Return what holds for the false-positive rate, as in "the rate is ..."."""
     if not cross_fitted:
-        return (
-            "at most the requested rate, on average over calibration sets, whatever the networks: "
-            "split conformal"
-        )
+        return "at most the requested rate, on average over calibration sets (split conformal)"
     return (
-        "about the requested rate, as long as leaving out a fold of the images changes scores "
-        "little; without a bound for the worst case, which held-out images have and CV+ (twice "
-        "the rate) would have with the networks of all folds"
+        "about the requested rate, but without a guarantee; images that are held out for "
+        "calibration alone would give one"
     )
 
 

@@ -16,6 +16,10 @@ class BiganWarning(UserWarning):
     """Something may be wrong with the data, the training or the result."""
 
 
+class TrainingStopped(Exception):  # noqa: N818  no error: it was asked for
+    """``should_stop`` ended work that cannot be continued later, such as cross-fitting."""
+
+
 def _warn(text: str) -> None:
     # 3: past this function and the workflow, to the public function that was called.
     warnings.warn(text, BiganWarning, stacklevel=3)
@@ -39,6 +43,8 @@ class Callbacks:
         warn: Receives one line about what may be wrong; a :class:`BiganWarning` by default.
         on_progress: Receives (what is being done, how many are done, how many in all or None).
         on_step: Receives (epoch, step, steps of the epoch) after every training step.
+        on_fold: Receives (fold from 0, folds, step, steps of the fold) after every training step
+            of cross-fitting.
         on_member: Receives (number of the ensemble member from 0, epochs it already has) before
             its training starts.
         on_epoch: Receives the record of each finished epoch.
@@ -50,6 +56,7 @@ class Callbacks:
     warn: Callable[[str], None] = _warn
     on_progress: Callable[[str, int, int | None], None] = _ignore
     on_step: Callable[[int, int, int], None] = _ignore
+    on_fold: Callable[[int, int, int, int], None] = _ignore
     on_member: Callable[[int, int], None] = _ignore
     on_epoch: Callable[[EpochRecord], None] = _ignore
     should_stop: Callable[[], bool] = _never

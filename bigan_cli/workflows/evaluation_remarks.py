@@ -23,8 +23,9 @@ def remarks(result: Evaluation) -> Iterator[str]:
     point = result.operating_point
     if point.calibration == "cross-fitting":
         yield (
-            f"calibrated by cross-fitting on {count(point.calibration_images, 'image')}; the "
-            f"false-positive rate is {point.promise}"
+            f"threshold set by cross-fitting on {count(point.calibration_images, 'image')}: each "
+            "was scored by networks that were trained without it. The false-positive rate is "
+            f"{point.promise}"
         )
     if result.trained.auroc is not None:
         if _gained_nothing(result) and result.trained.auroc.value >= _SOLVED:
@@ -55,7 +56,8 @@ def metric_warnings(result: Evaluation) -> Iterator[str]:
         kind = ("anomaly", "anomalies") if few == result.anomalies else ("normal image",)
         yield (
             f"there {'is' if few == 1 else 'are'} only {count(few, *kind)} to test with: the "
-            "intervals of AUROC and average precision are too narrow"
+            "intervals of AUROC and average precision are narrower than they should be; add test "
+            f"images, at least {_FEW} of each kind, before you compare runs by them"
         )
     point, expected = result.operating_point, result.operating_point.expected_fpr
     if point.surprising and point.observed_fpr is not None:

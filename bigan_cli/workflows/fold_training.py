@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from bigan_cli.model.feature_extraction import vectors_of
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.scoring.cross_fitting import CrossFittedMaps, fold_maps
 from bigan_cli.scoring.inference_networks import batch_size_for
+from bigan_cli.workflows.callbacks import TrainingStopped
 from bigan_cli.workflows.training_setup import TrainingSetup
 
 # A channel with little variance is not scaled up.
@@ -40,6 +41,9 @@ class FoldTraining:
 
         For an epoch that the run does not save by itself (it was interrupted there) they are
         those of the last one before that it does.
+
+        Raises:
+            TrainingStopped: ``should_stop`` ended it.
         """
         if seed not in self._of_seed:
             self._of_seed[seed] = self._train(seed)
@@ -52,23 +56,31 @@ class FoldTraining:
         epochs = self._setup.config.train.epochs
         parts: dict[int, dict[int, dict[str, Tensor]]] = {}
         for number, fold in enumerate(numbers):
-            for epoch, maps in self._train_fold(seed, fold):
+
+            def on_step(epoch: int, step: int, steps: int, number: int = number) -> None:
+                done, total = (epoch - 1) * steps + step, epochs * steps
+                self._setup.callbacks.on_fold(number, len(numbers), done, total)
+
+            for epoch, maps in self._train_fold(seed, fold, on_step):
                 if maps is not None:
                     parts.setdefault(epoch, {})[fold] = maps
-                done, total = number * epochs + epoch, len(numbers) * epochs
-                self._setup.callbacks.on_progress("cross-fitting", done, total)
         return {epoch: CrossFittedMaps.join(each, self._folds) for epoch, each in parts.items()}
 
-    def _train_fold(self, seed: int, fold: int) -> Iterator[tuple[int, dict[str, Tensor] | None]]:
+    def _train_fold(
+        self, seed: int, fold: int, on_step: Callable[[int, int, int], None]
+    ) -> Iterator[tuple[int, dict[str, Tensor] | None]]:
         """Yield each epoch with the maps of the fold's images; None in epochs not saved."""
         setup = self._setup
         fit, held_out = self._features(fold)
-        trainer = setup.fold_trainer(seed - setup.config.train.seed, fit, held_out)
+        member = seed - setup.config.train.seed
+        trainer = setup.fold_trainer(member, fit, held_out, on_step)
         yield 0, self._fold_maps(trainer, fit, held_out, seed)
         for record in trainer.epochs():
             saved = self._is_saved(record.epoch)
             maps = self._fold_maps(trainer, fit, held_out, seed) if saved else None
             yield record.epoch, maps
+        if trainer.epoch < setup.config.train.epochs:
+            raise TrainingStopped
 
     def _is_saved(self, epoch: int) -> bool:
         config = self._setup.config

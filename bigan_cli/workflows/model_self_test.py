@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bigan_cli.data.prepare import open_dataset, reopen_normals
@@ -24,7 +25,9 @@ from bigan_cli.workflows.self_test import (
 from bigan_cli.workflows.training_setup import TrainingSetup
 
 
-def test_finished_run(run: RunDirectory, setup: TrainingSetup) -> SelfTest | None:
+def test_finished_run(
+    run: RunDirectory, setup: TrainingSetup, callbacks: Callbacks
+) -> SelfTest | None:
     """Test the best model of a run that is trained, and write the result.
 
     None for networks on pixels, for many tiles, or where a model file is missing.
@@ -41,6 +44,7 @@ def test_finished_run(run: RunDirectory, setup: TrainingSetup) -> SelfTest | Non
         read_header(run.best_model).sha256,
         trained=trained,
         untrained=untrained,
+        on_progress=partial(callbacks.on_progress, "self-test"),
     )
     write_self_test(run, test)
     return test
@@ -64,7 +68,7 @@ def find_self_test(
         root: Where the data are now, if they were moved.
         device: Where the untrained networks are compared.
         plugins: Plugin files to load besides those of the run.
-        callbacks: Receive a warning where the images cannot be read.
+        callbacks: Receive progress, and a warning where the images cannot be read.
 
     Returns:
         None for networks on pixels, for many tiles, and without images or the model file of the
@@ -98,4 +102,5 @@ def find_self_test(
         trained=model.detector,
         untrained=load_model(untrained, device, plugins, callbacks).detector,
         fpr=fpr,
+        on_progress=partial(callbacks.on_progress, "self-test"),
     )

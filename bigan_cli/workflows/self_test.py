@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -120,6 +121,7 @@ def self_test(
     trained: Detector,
     untrained: Detector,
     fpr: float | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> SelfTest:
     """Paint defects on normal images and count those found.
 
@@ -133,6 +135,7 @@ def self_test(
         trained: The detector to test.
         untrained: That of the networks at initialisation.
         fpr: The false-positive rate; by default the detector's.
+        on_progress: Called with (images scored, total) by the two detectors.
     """
     rng = np.random.default_rng(0)
     side = min(calibration.shape[2:])
@@ -145,14 +148,13 @@ def self_test(
         ]
     )
     rate = trained.default_fpr if fpr is None else fpr
-    found, before, pca = (
-        anomalous.reshape(len(cells), _EACH).sum(axis=1).tolist()
-        for anomalous in (
-            trained.predict(painted, rate),
-            untrained.predict(painted, rate),
-            _found_by_pca(normals, painted, rate),
-        )
-    )
+    flags = []
+    on_progress(0, 2 * len(painted))
+    for done, detector in enumerate((trained, untrained), 1):
+        flags.append(detector.predict(painted, rate))
+        on_progress(done * len(painted), 2 * len(painted))
+    flags.append(_found_by_pca(normals, painted, rate))
+    found, before, pca = (each.reshape(len(cells), _EACH).sum(axis=1).tolist() for each in flags)
     rows = tuple(
         FoundDefects(kind, size, found[i], before[i], pca[i], _EACH)
         for i, (kind, size) in enumerate(cells)

@@ -41,8 +41,10 @@ class TrainingResult:
 
     Attributes:
         run: The run directory.
-        status: ``"done"``, or ``"interrupted"`` where ``should_stop`` ended it; all work is
-            saved, and the run can be resumed.
+        status: ``"done"``, or ``"interrupted"`` where ``should_stop`` ended it; the run can be
+            resumed.
+        all_saved: Whether a resumed run continues at the step where it was interrupted; else
+            from the last save, or from the start.
         epochs: Epochs trained by this call, over all ensemble members.
         refitted: Model files to which a changed score was fitted.
         seconds: What the call took.
@@ -57,6 +59,7 @@ class TrainingResult:
     refitted: int
     seconds: float
     info: Mapping[str, Any]
+    all_saved: bool = True
     profile: tuple[ProfileRow, ...] = ()
     self_test: SelfTest | None = None
 
@@ -174,7 +177,7 @@ def train(
             with plugin_faults(setup.architecture, "training", own_code=True):
                 finished = session.train()
             rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
-            found = test_finished_run(run, setup) if finished and self_test else None
+            found = test_finished_run(run, setup, callbacks) if finished and self_test else None
     return TrainingResult(
         run=run.path,
         status="done" if finished else "interrupted",
@@ -182,6 +185,7 @@ def train(
         refitted=refitted,
         seconds=time.monotonic() - started,
         info=run.info(),
+        all_saved=session.all_saved,
         profile=tuple(rows),
         self_test=found,
     )

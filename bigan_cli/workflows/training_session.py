@@ -22,7 +22,7 @@ from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import TrainingProvenance
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state, write_training_state
-from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.callbacks import Callbacks, TrainingStopped
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.run_pictures import RunPictures
 
@@ -45,6 +45,9 @@ class TrainingSession:
         models: Fits and writes the model files.
         make_trainer: Returns a new trainer for a member, counted from 0.
         callbacks: Receive members, epochs and warnings.
+
+    Attributes:
+        all_saved: Whether a resumed run continues at the step where this one stopped.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class TrainingSession:
         self.models = models
         self.pictures = RunPictures(run, data)
         self.trained_epochs = 0
+        self.all_saved = True
         self._make_trainer = make_trainer
         self._callbacks = callbacks
         info = run.info()
@@ -129,6 +133,11 @@ class TrainingSession:
                 self._save_untrained()
             for record in trainer.epochs():
                 self._finish_epoch(record)
+        except TrainingStopped:
+            # Stopped in the folds of cross-fitting, which a save of this epoch needs: resuming
+            # continues from the state before.
+            self.all_saved = False
+            return False
         except TrainingError as error:
             self._write_status("failed")
             raise self._with_checkpoint(error) from error
@@ -155,6 +164,7 @@ class TrainingSession:
 
     def save(self, epoch: int) -> None:
         """Write the models, pictures and curves of *epoch*, then the training state."""
+        self._callbacks.on_progress(f"saving epoch {epoch}", 0, None)
         file, keep = self.run.epoch_model(epoch), self.config.output.keep_models
         # Later members join the first one in the files that were kept.
         kept = keep != 0 if self.number == 0 else file.exists()
@@ -216,7 +226,8 @@ class TrainingSession:
         self.save_state()
         # Members that were not trained at all are no part of an ensemble with trained ones.
         if self.trainer.epoch or self.number == 0:
-            self.save_models(self.trainer.epoch)
+            with suppress(TrainingStopped):  # a resumed run would train all folds again for this
+                self.save_models(self.trainer.epoch)
 
     def _provenance(
         self, epoch: int, diagnostics: TrainingDiagnostics | None

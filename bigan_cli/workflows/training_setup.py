@@ -131,7 +131,11 @@ class TrainingSetup:
         )
 
     def fold_trainer(
-        self, member: int, fit: NDArray[np.float16], held_out: NDArray[np.float16]
+        self,
+        member: int,
+        fit: NDArray[np.float16],
+        held_out: NDArray[np.float16],
+        on_step: Callable[[int, int, int], None] | None = None,
     ) -> Trainer:
         """Return a new trainer of cross-fitting: as :meth:`trainer`, on *fit* and without pictures.
 
@@ -139,13 +143,20 @@ class TrainingSetup:
             member: The ensemble member, counted from 0.
             fit: Feature maps of all normal images but those of one fold, ``[N, h, w, K]``.
             held_out: Feature maps of that fold.
+            on_step: As of :class:`Trainer`.
         """
         train = self.config.train
         train = train.model_copy(update={"seed": train.seed + member})
         networks = self._build(train.seed)
         inside = self.inside[0]
         return Trainer(
-            networks, train, as_samples(fit, inside), as_samples(held_out, inside), self.device
+            networks,
+            train,
+            as_samples(fit, inside),
+            as_samples(held_out, inside),
+            self.device,
+            should_stop=self.callbacks.should_stop,
+            on_step=on_step,
         )
 
     @cached_property

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.cli.views.self_test import show_self_test
 from bigan_cli.formatting import count, human_time
 from bigan_cli.model.profile import ProfileRow
 from bigan_cli.plugins.names import join_words
+from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.train import TrainingPlan, TrainingResult
-
-
-def resume_command(save_dir: Path) -> str:
-    """Return the command that resumes the run in *save_dir*."""
-    return f"bigan train --resume --save-dir {shlex.quote(str(save_dir))}"
 
 
 def show_plan(terminal: Terminal, plan: TrainingPlan) -> None:
@@ -36,9 +30,27 @@ def show_interrupted(terminal: Terminal, result: TrainingResult) -> None:
     """Show where training was stopped, and how to resume it."""
     info = result.info
     which = f" of member {info['member']}" if info["members_wanted"] > 1 else ""
-    terminal.note(
-        f"stopped in epoch {info['epoch'] + 1} of {info['epochs']}{which}; all work is saved\n"
-        f"hint: continue with: {resume_command(result.run)}"
+    where = f"stopped in epoch {info['epoch'] + 1} of {info['epochs']}{which}"
+    if result.all_saved:
+        terminal.note(f"{where}; all work is saved")
+    else:
+        terminal.note(f"{where}, in cross-fitting; work after the last save is lost")
+    _suggest_continuing(terminal, result.run)
+
+
+def show_interrupted_at_once(terminal: Terminal, save_dir: Path) -> None:
+    """Show what is left of a run that was interrupted without a save, and how to continue."""
+    terminal.note("stopped at once, without saving: work after the last save is lost")
+    _suggest_continuing(terminal, save_dir)
+
+
+def _suggest_continuing(terminal: Terminal, save_dir: Path) -> None:
+    again = "continue"
+    if not RunDirectory(save_dir).training_state(0).exists():
+        terminal.note("nothing of it was saved before: training will begin again")
+        again = "start again"
+    terminal.suggest(
+        f"hint: {again} with", "bigan", "train", "--resume", "--save-dir", str(save_dir)
     )
 
 
@@ -63,18 +75,27 @@ def show_result(
         terminal.result(str(result.run))
         if result.profile:
             _show_profile(terminal, result.profile)
-        _show_epochs(terminal, result, "last" if selection == "last" else "best")
-        for line in _outcome(result.info.get("data") or {}):
+        for line in (*_learned(result, selection), *_known_quality(result)):
             terminal.note(line)
         if result.self_test is not None:
             show_self_test(terminal, result.self_test)
     for warning in result.warnings:
         terminal.warn(warning)
     if not as_json:
-        terminal.note(f"next: bigan evaluate --run {shlex.quote(str(result.run))}")
+        _suggest_next(terminal, result)
 
 
-def _show_epochs(terminal: Terminal, result: TrainingResult, chosen: str) -> None:
+def _learned(result: TrainingResult, selection: str) -> Iterator[str]:
+    """Yield what was learned, from what, and how training went."""
+    data = result.info.get("data") or {}
+    images, classes = data.get("images", {}), data.get("normal_classes", [])
+    if classes and images.get("train"):
+        noun = "class" if len(classes) == 1 else "classes"
+        yield (
+            f"learned how normal images of {data.get('dataset')} look ({noun} "
+            f"{join_words(classes)}), from {count(images['train'], 'image')}"
+        )
+    chosen = "last" if selection == "last" else "best"
     best = [
         f"{chosen} epoch {member['best_epoch']} (validation {member['best_validation']:.4f})"
         for member in result.members
@@ -85,38 +106,37 @@ def _show_epochs(terminal: Terminal, result: TrainingResult, chosen: str) -> Non
         if result.epochs < epochs:
             total = f"{count(epochs, 'epoch')} in all"
             trained = f"{total}, {trained}" if result.epochs else total
-        terminal.note(f"{trained}; {best[0]}")
+        yield f"{trained}; {best[0]}"
         return
     each = f"{len(best)} members of {count(epochs, 'epoch')} each"
-    terminal.note(f"{trained}; {each}" if result.epochs else each)
+    yield f"{trained}; {each}" if result.epochs else each
     for number, text in enumerate(best, 1):
-        terminal.note(f"member {number}: {text}")
+        yield f"member {number}: {text}"
 
 
-def _outcome(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was learned, for which rates it is calibrated, and what is not known yet.
-
-    Args:
-        data: The table ``data`` of run.json.
-    """
-    images, classes = data.get("images", {}), data.get("normal_classes", [])
-    if classes and images.get("train"):
-        noun = "class" if len(classes) == 1 else "classes"
-        yield (
-            f"learned how normal images of {data.get('dataset')} look ({noun} "
-            f"{join_words(classes)}), from {count(images['train'], 'image')}"
-        )
+def _known_quality(result: TrainingResult) -> Iterator[str]:
+    """Yield which false-positive rates are possible, and what is not known yet."""
+    data = result.info.get("data") or {}
     calibration = data.get("calibration") or {}
     number = calibration.get("images", 0)
     if number:
-        how = "by cross-fitting on" if calibration.get("method") == "cross-fitting" else "on"
+        how = " by cross-fitting" if calibration.get("method") == "cross-fitting" else ""
         yield (
-            f"calibrated {how} {count(number, 'normal image')}, for false-positive rates of "
-            f"{1 / (number + 1):.2g} and more"
+            f"threshold set{how} on {count(number, 'normal image')}: false-positive rates from "
+            f"{1 / (number + 1):.2g} up are possible"
         )
-    test = images.get("test", 0)
+    test = data.get("images", {}).get("test", 0)
     missing = f"{count(test, 'test image')} not evaluated yet" if test else "no test images"
     yield f"how well it finds anomalies is not known: {missing}"
+
+
+def _suggest_next(terminal: Terminal, result: TrainingResult) -> None:
+    """Show the command that comes next: an evaluation, or scores where nothing can be tested."""
+    run = str(result.run)
+    if (result.info.get("data") or {}).get("images", {}).get("test", 0):
+        terminal.suggest("next", "bigan", "evaluate", "--run", run)
+    else:
+        terminal.suggest("next", "bigan", "score", "FOLDER", "--run", run)
 
 
 def _show_profile(terminal: Terminal, profile: Sequence[ProfileRow]) -> None:
