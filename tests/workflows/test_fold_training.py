@@ -100,7 +100,7 @@ def test_what_cannot_be_cross_fitted_is_refused(tmp_path, setting, words):
 def test_a_run_that_is_stopped_in_a_fold_stops_at_once_and_can_be_resumed(trained, tmp_path):
     _, whole = trained
     folds = []
-    settings = {"data.dataset": "folder", "data.root": str(whole.with_name("few"))}
+    settings = {"data.dataset": "folder", "data.root": str(whole.with_name("few0"))}
     tables = {"data": ("image_size", "folds"), "model": ("architecture",)}
     for name, value in SMALL.items():
         table = next((t for t, names in tables.items() if name in names), "train")
