@@ -73,7 +73,8 @@ class DataConfig(Table):
     ] = Field(
         None,
         description="Image size in pixels. A side, or [height, width]; with tile, a side is the "
-        "shorter one, and more than 1024 is possible. By default the dataset's own.",
+        "shorter one, and more than 1024 is possible; with keep_aspect it is the shorter one, too. "
+        "By default the dataset's own.",
         examples=[64],
         json_schema_extra={"words": "a side or [height, width], each from 8 to 16384"},
     )
@@ -90,6 +91,11 @@ class DataConfig(Table):
         None,
         description="Channels: 1 grey, 3 RGB or 4 RGBA. By default the dataset's own.",
         examples=[3],
+    )
+    keep_aspect: bool = Field(
+        False,
+        description="Whether an image of another aspect ratio is fitted into the image size and "
+        "mirrored at its borders, instead of stretched. The default of a folder of photographs.",
     )
     max_megapixels: int = Field(
         200,

@@ -57,7 +57,7 @@ def files_key(
     Raises:
         OSError: One of the files cannot be read.
     """
-    settings = [PREPROCESSING, str(shape), options.sample_bits]
+    settings = [PREPROCESSING, str(shape), options.sample_bits, options.keep_aspect]
     described = hashlib.sha256(json.dumps(settings).encode())
     pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
     try:

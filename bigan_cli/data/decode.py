@@ -37,7 +37,7 @@ PREPROCESSING = {
     "invisible": "black where alpha is 0",
     "grey": "ITU-R 601 luma",
     "resize": "bilinear with the support scaled to the reduction (antialiased)",
-    "aspect": "not kept",
+    "aspect": "kept by mirrored padding if data.keep_aspect is set, otherwise not",
     "jpeg": "decoded at a reduced scale while at least 3 times the wanted size",
 }
 """The preprocessing from file to networks; part of every model file."""
@@ -95,7 +95,7 @@ def read_with_format(
         return read_file(raw, shape, options)
     if isinstance(raw, np.ndarray):
         raster = _array_raster(raw, options.sample_bits)
-        return _prepared(raster, shape, 1 if raw.ndim == 2 else raw.shape[2])
+        return _prepared(raster, shape, 1 if raw.ndim == 2 else raw.shape[2], options)
     try:
         source = PillowImage(raw)
         return _decoded(source, shape, options)
@@ -129,15 +129,15 @@ def _decoded(
     raster = source.decode(options.sample_bits)
     if raster.orientation >= 5:
         width, height = height, width
-    pixels = raster.pixels(shape)
+    pixels = raster.pixels(shape, keep_aspect=options.keep_aspect)
     return pixels, SourceFormat(channels, height, width, (*more, *raster.remarks()))
 
 
 def _prepared(
-    raster: Raster, shape: ImageShape, channels: int
+    raster: Raster, shape: ImageShape, channels: int, options: DecodeOptions
 ) -> tuple[NDArray[np.uint8], SourceFormat]:
     width, height = raster.size
-    pixels = raster.pixels(shape)
+    pixels = raster.pixels(shape, keep_aspect=options.keep_aspect)
     return pixels, SourceFormat(channels, height, width, raster.remarks())
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SIDE = 64
 _SAMPLE = 64
+_MULTIPLE = 16
 # Number of headers read in search of colour; takes a few seconds.
 _SEARCHED = 20_000
 _CHUNK = 64
@@ -87,6 +88,32 @@ def find_tiled_shape(
     scale = size / min(height, width) if size else 1.0
     found = [max(round(side * scale), SMALLEST_SIDE) for side in (height, width)]
     return find_shape(items, (found[0], found[1]), channels, options)
+
+
+def find_aspect_shape(
+    items: Items,
+    size: int,
+    channels: int | None = None,
+    options: DecodeOptions = DEFAULTS,
+) -> ImageShape:
+    """Return the shape with *size* as the shorter side, in the aspect ratio of the images.
+
+    The longer side is rounded to a multiple of 16, a position of the feature maps of photographs.
+
+    Args:
+        items: Images of any kind; at least one.
+        size: The shorter side, in pixels.
+        channels: 1, 3 or 4, where given; else as :func:`find_shape`.
+        options: Settings of the run.
+
+    Raises:
+        UnreadableImage: None of the sampled images can be read.
+    """
+    looks = _sample_looks(items, options, upright=True)
+    aspect = statistics.median(look[1] / look[0] for look in looks)
+    longer = max(size, round(size * max(aspect, 1 / aspect) / _MULTIPLE) * _MULTIPLE)
+    wanted = (size, longer) if aspect >= 1 else (longer, size)
+    return find_shape(items, wanted, channels, options)
 
 
 def sample_sizes(items: Items, options: DecodeOptions = DEFAULTS) -> list[tuple[int, int]]:

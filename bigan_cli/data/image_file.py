@@ -37,15 +37,19 @@ class DecodeOptions:
         max_megapixels: Larger images are refused (``data.max_megapixels``).
         sample_bits: Bits used by the samples of 16-bit files (``data.sample_bits``); None
             for all 16, or as many as the file declares.
+        keep_aspect: Whether images of another aspect ratio are padded instead of stretched
+            (``data.keep_aspect``).
     """
 
     max_megapixels: int = 200
     sample_bits: int | None = None
+    keep_aspect: bool = False
 
     @classmethod
     def of(cls, config: DataConfig, max_megapixels: int | None = None) -> DecodeOptions:
         """Return the settings of a run, with another limit if one is given."""
-        return cls(max_megapixels or config.max_megapixels, config.sample_bits)
+        limit = max_megapixels or config.max_megapixels
+        return cls(limit, config.sample_bits, config.keep_aspect)
 
 
 DEFAULTS = DecodeOptions()

@@ -15,7 +15,7 @@ from bigan_cli.config.schema import LARGEST_INPUT, DataConfig, RunConfig
 from bigan_cli.contracts import Dataset, ImageShape, Items
 from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING
-from bigan_cli.data.find_shape import find_shape, find_tiled_shape
+from bigan_cli.data.find_shape import find_aspect_shape, find_shape, find_tiled_shape
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.image_pool import ImagePool, Progress
 from bigan_cli.data.image_set import ImageSet
@@ -258,7 +258,9 @@ def _shape(dataset: Dataset, config: DataConfig, train: Items) -> ImageShape:
     native = dataset.image_shape
     if config.tile is not None and not isinstance(size, tuple):
         return find_tiled_shape(train, size, channels, DecodeOptions.of(config))
-    if native is None:
+    if native is None and config.keep_aspect and isinstance(size, int):
+        shape = find_aspect_shape(train, size, channels, DecodeOptions.of(config))
+    elif native is None:
         shape = find_shape(train, size, channels, DecodeOptions.of(config))
     else:
         own = (native.height, native.width)
@@ -297,7 +299,9 @@ def _written_in(
     """Return *config* with the settings found here; given settings are unchanged."""
     given = config.data
     size = shape.height if shape.height == shape.width else (shape.height, shape.width)
-    found_here = given.image_size is None or given.tile is not None
+    found_here = not isinstance(given.image_size, tuple) and (
+        given.image_size is None or given.tile is not None or given.keep_aspect
+    )
     normal = tuple(class_names[k] for k in splits.normal_classes)
     found = {
         "protocol": splits.protocol,

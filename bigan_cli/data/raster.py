@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.padding import Placement, pad, placement
 from bigan_cli.data.unreadable import UnreadableImage
 
 if TYPE_CHECKING:
@@ -72,16 +73,24 @@ class Raster:
             )
         return tuple(said)
 
-    def pixels(self, shape: ImageShape) -> Pixels:
-        """Return the pixels upright, as uint8 ``[C, H, W]`` of *shape*."""
+    def pixels(self, shape: ImageShape, *, keep_aspect: bool = False) -> Pixels:
+        """Return the pixels upright, as uint8 ``[C, H, W]`` of *shape*.
+
+        Args:
+            shape: The shape wanted.
+            keep_aspect: Whether to pad an image of another aspect ratio instead of stretching it.
+        """
         width, height = self.size if self.orientation < 5 else self.size[::-1]
+        frame = (shape.width, shape.height)
+        place = placement((width, height), frame) if keep_aspect else Placement(0, 0, *frame)
         if width * height < 2 * _BAND:
             image = self._upright(None, shape.channels)
-            if image.size != (shape.width, shape.height):
-                image = _resized(image, shape.width, shape.height)
+            if image.size != (place.width, place.height):
+                image = _resized(image, place.width, place.height)
         else:
-            image = self._by_bands(width, height, shape)
-        array = np.asarray(image)
+            target = ImageShape(shape.channels, place.height, place.width)
+            image = self._by_bands(width, height, target)
+        array = np.asarray(pad(image, place, frame))
         out = array[None].copy() if array.ndim == 2 else array.transpose(2, 0, 1).copy()
         return hide_invisible(out)
 

@@ -56,8 +56,8 @@ def recipe_for(
     """Return config tables that suit *images*, and the reason in one line.
 
     Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
-    they get the architecture ``features`` and keep their aspect ratio. They are reduced to a
-    short side of 256 pixels, unless they are cut into tiles.
+    they get the architecture ``features``. They are reduced to a short side of 256 pixels in the
+    most common aspect ratio, and others are padded, unless they are cut into tiles.
 
     Args:
         images: Unreadable ones are left out.
@@ -77,7 +77,7 @@ def recipe_for(
     if tile is not None:
         return _TILES, "" if architecture else f"{photographs} on tiles of {tile} pixels"
     height, width = _resized(statistics.median(width / height for width, height in sizes))
-    tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width]}}
+    tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width], "keep_aspect": True}}
     reason = (
         f"{photographs}, by default at {width}x{height} pixels; 'model.architecture' and "
         "'data.image_size' choose otherwise"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bigan_cli.data.padding import placement
 from bigan_cli.data.region_of_interest import RegionOfInterest
 
 Heatmap = NDArray[np.float32]
@@ -38,14 +39,30 @@ class Region:
 
 
 def resize_heatmap(
-    heat: Heatmap, height: int, width: int, roi: RegionOfInterest | None = None
+    heat: Heatmap,
+    height: int,
+    width: int,
+    roi: RegionOfInterest | None = None,
+    *,
+    keep_aspect: bool = False,
 ) -> Heatmap:
     """Return a heatmap ``[h, w]`` at the size ``[height, width]`` of the input image.
 
-    Images are resized to the networks' size without keeping their aspect ratio, so a map is
-    resized back the same way. Every value of the result is a weighted mean of values of the map:
-    none is larger than its peak. Outside of the region of interest it is 0.
+    A map is resized back as the image was resized to the networks' size. Every value of the result
+    is a weighted mean of values of the map: none is larger than its peak. Outside of the region of
+    interest it is 0.
+
+    Args:
+        heat: Of the image at the networks' size.
+        height: Of the image.
+        width: Of the image.
+        roi: The region of interest, if there is one.
+        keep_aspect: Whether the image was padded instead of stretched, see
+            :mod:`bigan_cli.data.padding`. The padding is cut off.
     """
+    if keep_aspect:
+        place = placement((width, height), (heat.shape[1], heat.shape[0]))
+        heat = heat[place.top : place.top + place.height, place.left : place.left + place.width]
     if heat.shape != (height, width):
         low, high = float(heat.min()), float(heat.max())
         resized = Image.fromarray(np.ascontiguousarray(heat, np.float32)).resize(

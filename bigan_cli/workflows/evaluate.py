@@ -175,18 +175,19 @@ def evaluate(
     else:
         test = _external_test(model, dataset, data_root, inlier, outlier, sets, callbacks)
     masks = find_masks(test.images)
+    keep_aspect = model.header.config.data.keep_aspect
     scores = score_test(detector, test, partial(callbacks.on_progress, "scoring"))
     untrained_scores = untrained = None
     before = _untrained(directory, model, test, device, plugins, callbacks)
     if before is not None:
         progress = partial(callbacks.on_progress, "scoring untrained")
         untrained_scores = score_test(before, test, progress)
-        untrained = with_pixels(untrained_scores, before, test, masks)
+        untrained = with_pixels(untrained_scores, before, test, masks, keep_aspect=keep_aspect)
     metrics = detector_evaluation.evaluate(
         test.images.outlier,
         test.images.labels,
         test.class_names,
-        with_pixels(scores, detector, test, masks),
+        with_pixels(scores, detector, test, masks, keep_aspect=keep_aspect),
         detector.predict(scores, fpr),
         detector.calibration,
         fpr,

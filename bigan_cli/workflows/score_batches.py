@@ -173,7 +173,7 @@ def _with_regions(
     if files is None and not anomalous_pixels(heat).any():
         return replace(row, regions=())  # a resized map has no larger values
     size = (image.found.height, image.found.width)
-    heat = resize_heatmap(heat, *size, roi)
+    heat = resize_heatmap(heat, *size, roi, keep_aspect=options.keep_aspect)
     regions = find_regions(heat)
     if files is not None:
         try:

@@ -64,16 +64,31 @@ def score_test(
 
 
 def with_pixels(
-    scores: Scores, detector: Detector, test: TestSet, masks: Masks | None
+    scores: Scores,
+    detector: Detector,
+    test: TestSet,
+    masks: Masks | None,
+    *,
+    keep_aspect: bool = False,
 ) -> TestScores:
-    """Return *scores* with the metrics of the heatmaps of images with masks, if there are any."""
+    """Return *scores* with the metrics of the heatmaps of images with masks, if there are any.
+
+    Args:
+        scores: Of the test images.
+        detector: The detector that scored them.
+        test: The images.
+        masks: Their ground truth, or None.
+        keep_aspect: Whether the images were padded instead of stretched.
+    """
     pixels = None
     if masks is not None and detector.has_heatmaps:
-        pixels = _pixel_metrics(detector, test, masks)
+        pixels = _pixel_metrics(detector, test, masks, keep_aspect=keep_aspect)
     return TestScores(scores.score, scores.components, pixels, scores.members)
 
 
-def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetrics:
+def _pixel_metrics(
+    detector: Detector, test: TestSet, masks: Masks, *, keep_aspect: bool
+) -> PixelMetrics:
     """Return the metrics of the heatmaps, each at the size of its image in the dataset."""
     histograms = PixelHistograms()
     chunk = 1 if detector.is_tiled else _MAPS_TOGETHER * detector.batch_size
@@ -86,6 +101,8 @@ def _pixel_metrics(detector: Detector, test: TestSet, masks: Masks) -> PixelMetr
             anomalous = masks.anomalous(image)
             height, width = anomalous.shape
             inside = None if detector.roi is None else detector.roi.at_size(height, width)
-            heat_of_image = resize_heatmap(heat, height, width, detector.roi)
+            heat_of_image = resize_heatmap(
+                heat, height, width, detector.roi, keep_aspect=keep_aspect
+            )
             histograms.add(heat_of_image, anomalous, inside)
     return histograms.metrics()

@@ -70,6 +70,19 @@ def test_defects_are_found_where_they_are(photographs, tmp_path):
     check_localisation(tmp_path / "run", photographs, least_auroc=0.95, nearest=16)
 
 
+@pytest.mark.parametrize("size", [[480, 640], [640, 480]])
+def test_one_number_is_the_shorter_side_of_photographs(bigan, tmp_path, size):
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for i in range(20):
+        noise = np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}.jpg")
+    words = ("--dataset", "folder", "--data-root", folder, "--image-size", 96)
+    shown = bigan("train", "--dry-run", *words)
+    assert shown.code == 0, shown.err
+    assert f"3x{'x'.join(str(96 * side // 480) for side in size)}" in shown.err + shown.out
+
+
 def test_it_is_evaluated_and_scored_like_any_run(bigan, run, photographs):
     evaluated = bigan("evaluate", "--run", run, "--json")
     assert evaluated.code == 0, evaluated.err

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Image.open(root / "05.png") as image:
         image.resize((40, 32)).save(root / "small.png")
         image.save(root / "near.jpg", quality=95)
-    (root / "broken.png").write_bytes(b"no image")
+    (root / "unreadable.png").write_bytes(b"no image")
     noise = rng.integers(0, 255, (64, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(root / "noise.png")
     return root
@@ -46,11 +46,11 @@ def checked(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dat
 
 def test_what_is_wrong_is_found(checked):
     images = {image.path: image for image in checked[0].images}
-    assert images["broken.png"].issue.startswith("unreadable")
+    assert images["unreadable.png"].issue.startswith("unreadable")
     assert (images["more/copy.png"].issue, images["more/copy.png"].like) == ("copy", "03.png")
     assert "40x32 pixels" in images["small.png"].issue
     assert (images["near.jpg"].issue, images["near.jpg"].like) == ("nearly a copy", "05.png")
-    odd = {"broken.png", "near.jpg", "more/copy.png", "small.png", "noise.png"}
+    odd = {"unreadable.png", "near.jpg", "more/copy.png", "small.png", "noise.png"}
     assert {image.path for image in checked[0].issues} <= odd
 
 
@@ -80,7 +80,7 @@ def _prepared(folder: Path, exclude: Path):
 
 def test_ticked_rows_are_left_out(checked, folder, tmp_path):
     rows = _rows(checked[1])
-    ticked = {"broken.png", "noise.png", "more/copy.png"}
+    ticked = {"unreadable.png", "noise.png", "more/copy.png"}
     table = tmp_path / "images.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0])
@@ -96,7 +96,7 @@ def test_ticked_rows_are_left_out(checked, folder, tmp_path):
 
 def test_a_list_of_paths_is_left_out_however_they_are_written(folder, tmp_path):
     listed = tmp_path / "list.txt"
-    listed.write_text(f"# not these\nbroken.png\n\n{folder / 'noise.png'}\nno-such.png\n")
+    listed.write_text(f"# not these\nunreadable.png\n\n{folder / 'noise.png'}\nno-such.png\n")
     data = _prepared(folder, listed)
     assert len(data.train) + len(data.validation) + len(data.calibration) == 17
     assert any("no-such.png" in warning for warning in data.warnings)

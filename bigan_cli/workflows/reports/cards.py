@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,10 +165,14 @@ def _card(look: _Look, source: ImageSource, brightest: float) -> Card:
     shown = display_pixels(raw, *picture_size(height, width), source.options)
     heatmap, boxes, peak = "", tuple[Box, ...](), None
     if look.heat is not None:
-        heat = resize_heatmap(look.heat, shown.shape[0], shown.shape[1], look.roi)
+        keep_aspect = source.options.keep_aspect
+        heat = resize_heatmap(
+            look.heat, shown.shape[0], shown.shape[1], look.roi, keep_aspect=keep_aspect
+        )
         heatmap = data_uri(np.asarray(overlay(shown, _compressed(heat, brightest))))
-        boxes = _boxes(resize_heatmap(look.heat, height, width, look.roi))
-        peak = _peak(look.heat) if boxes else None
+        full = resize_heatmap(look.heat, height, width, look.roi, keep_aspect=keep_aspect)
+        boxes = _boxes(full)
+        peak = _peak(full) if boxes else None
     return Card(
         index=look.index,
         width=width,
@@ -218,7 +222,8 @@ def _peak(heat: Heatmap) -> tuple[float, float]:
 
 def display_pixels(raw: RawImage, height: int, width: int, options: DecodeOptions) -> Pixels:
     """Return an image in colour at another size, uint8 ``[H, W, 3]``."""
-    pixels = read_image(raw, ImageShape(3, height, width), options)
+    stretched = replace(options, keep_aspect=False)
+    pixels = read_image(raw, ImageShape(3, height, width), stretched)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
