@@ -16,6 +16,9 @@ Heatmap = NDArray[np.float32]
 THRESHOLD = 1.0
 """The per-pixel threshold, in the unit of calibrated heatmaps."""
 
+_OF_PEAK = 0.5
+_TOUCHING = np.ones((3, 3), np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -74,12 +77,29 @@ def resize_heatmap(
 
 
 def anomalous_pixels(heat: Heatmap, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
-    """Return which pixels of a heatmap exceed *threshold*, bool of the same shape."""
-    return heat > threshold
+    """Return which pixels of a heatmap are anomalous, bool of the same shape.
+
+    They exceed *threshold*, and half of the peak of their region. The map of a strong defect
+    exceeds the threshold far around it, since every position of a feature map sees a
+    neighbourhood; at the edge of a blurred defect the map is at half of its height.
+
+    Args:
+        heat: float32 ``[H, W]``; 0 is an ordinary pixel.
+        threshold: Values above it are anomalous.
+    """
+    above = heat > threshold
+    if not above.any():
+        return above
+    from scipy import ndimage  # takes 0.1 s to import; most images have no region
+
+    labels, count = ndimage.label(above, structure=_TOUCHING)
+    peaks = ndimage.maximum(heat, labels, np.arange(count + 1))
+    anomalous: NDArray[np.bool_] = above & (heat > _OF_PEAK * np.asarray(peaks)[labels])
+    return anomalous
 
 
 def find_regions(heat: Heatmap, threshold: float = THRESHOLD) -> tuple[Region, ...]:
-    """Return the regions above *threshold*, the one with the largest peak first.
+    """Return the regions of :func:`anomalous_pixels`, the one with the largest peak first.
 
     Pixels that touch at a side or a corner belong to the same region.
 
@@ -90,9 +110,9 @@ def find_regions(heat: Heatmap, threshold: float = THRESHOLD) -> tuple[Region, .
     anomalous = anomalous_pixels(heat, threshold)
     if not anomalous.any():
         return ()
-    from scipy import ndimage  # takes 0.1 s to import; most images have no region
+    from scipy import ndimage
 
-    labels, _ = ndimage.label(anomalous, structure=np.ones((3, 3), np.int64))
+    labels, _ = ndimage.label(anomalous, structure=_TOUCHING)
     boxes = ndimage.find_objects(labels)
     regions = []
     for label, (rows, columns) in enumerate(boxes, 1):

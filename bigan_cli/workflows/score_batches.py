@@ -20,7 +20,7 @@ from bigan_cli.data.stream import DecodedImage, map_batches
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import one_line, path_text
-from bigan_cli.scoring.regions import anomalous_pixels, find_regions, resize_heatmap
+from bigan_cli.scoring.regions import THRESHOLD, find_regions, resize_heatmap
 from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import MapFiles
@@ -170,7 +170,7 @@ def _with_regions(
     """Return the row with the regions of the image, and write the files of its heatmap."""
     if heat is None or image.found is None:
         return row
-    if files is None and not anomalous_pixels(heat).any():
+    if files is None and not (heat > THRESHOLD).any():
         return replace(row, regions=())  # a resized map has no larger values
     size = (image.found.height, image.found.width)
     heat = resize_heatmap(heat, *size, roi, keep_aspect=options.keep_aspect)

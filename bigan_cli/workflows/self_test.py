@@ -21,7 +21,7 @@ from bigan_cli.storage.run_directory import RunDirectory
 
 # Lengths of the defects, as shares of the short side.
 _SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
-_EACH = 3
+_EACH = 8
 # A size counts as found if this share of its defects is.
 _FOUND = 2 / 3
 _FOLDS = 4
@@ -93,8 +93,8 @@ class SelfTest:
         if found <= untrained:
             lines.append(
                 f"training gained nothing: {found} of {total} found, {untrained} by the untrained "
-                "networks, whose distances of pretrained features do the work; try more "
-                "'train.epochs'"
+                "networks. The pretrained features do the work here; a larger 'data.image_size' "
+                "or more images help more than 'train.epochs'"
             )
         if found <= pca:
             lines.append(

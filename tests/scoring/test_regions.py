@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import uniform_filter
 
-from bigan_cli.scoring.regions import Region, find_regions, resize_heatmap
+from bigan_cli.scoring.regions import Region, anomalous_pixels, find_regions, resize_heatmap
 
 
 def heat_of(rows):
@@ -30,6 +31,32 @@ def test_regions_have_a_box_an_area_and_a_peak_the_highest_first():
         Region(left=4, top=1, width=1, height=1, area=1, peak=1.5),
     )
     assert [region.peak for region in find_regions(heat, 2.5)] == [5, 3]
+
+
+def test_the_halo_of_a_strong_defect_is_not_part_of_its_region():
+    """A square blurred by what a position sees: its frame is about the square again."""
+    heat = np.zeros((80, 80), np.float32)
+    heat[30:50, 20:40] = 12
+    blurred = uniform_filter(uniform_filter(heat, 15), 9)
+    assert (blurred > 1)[24, 30]
+    (region,) = find_regions(blurred)
+    assert (region.left, region.top) == pytest.approx((20, 30), abs=2)
+    assert (region.width, region.height) == pytest.approx((20, 20), abs=4)
+    assert anomalous_pixels(blurred).sum() == region.area
+
+
+def test_two_defects_in_one_halo_have_a_region_each():
+    heat = np.zeros((60, 90), np.float32)
+    heat[20:40, 15:35] = heat[20:40, 50:70] = 20
+    assert len(find_regions(uniform_filter(heat, 17))) == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float32, (5, 6), elements=st.floats(-3, 9, width=32)))
+def test_an_image_has_a_region_if_any_pixel_exceeds_the_threshold(heat):
+    assert bool(find_regions(heat)) == bool((heat > 1).any())
+    assert all(region.peak > 1 for region in find_regions(heat))
+    assert not (anomalous_pixels(heat) & (heat <= 1)).any()
 
 
 def test_pixels_that_touch_at_a_corner_are_one_region():
