@@ -83,7 +83,7 @@ def main(words: list[str] | None = None) -> int:
     with sweep.scratch() as folder:
         run = folder / "whole"
         done = sweep.fresh("-q", "train", *sweep.SMALL, "--save-dir", run, timeout=600)
-        if done.code:
+        if done.code != 0:
             raise SystemExit(done.err)
         pictures = folder / "pictures"
         sweep.write_digits(pictures, 3)

@@ -26,6 +26,7 @@ import sweep
 _TOGETHER = 40
 _TIMEOUT = 120
 _LONGEST_REASON = 400
+_KEPT = 10**7  # bytes of a file that is kept to be looked at
 _FORMATS = {
     "png": ({}, ("L", "RGB", "RGBA", "P", "1", "I;16", "LA")),
     "jpg": ({"quality": 80}, ("L", "RGB", "CMYK")),
@@ -84,7 +85,8 @@ def _score(run: Path, images: Path, batch: list[tuple[str, Path]], tally: sweep.
                 _score(run, images, [case], tally)
     else:
         kind, path = batch[0]
-        kept = shutil.copy(path, "/tmp") if path.is_file() else path
+        small = path.is_file() and path.stat().st_size < _KEPT
+        kept = shutil.copy(path, "/tmp") if small else path
         what = problem or f"{len(rows)} rows"
         tally.add(kind, what, f"{kept}: {done.err[-500:]}", fault=True)
 

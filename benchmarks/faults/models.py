@@ -69,7 +69,7 @@ class _Models:
         from bigan_cli.errors import BiganError
 
         signal.signal(signal.SIGALRM, _too_late)
-        signal.alarm(_SECONDS)
+        signal.alarm(int(sweep.patient(_SECONDS)))
         try:
             scores = self._score(data)
         except BiganError as error:

@@ -75,7 +75,7 @@ def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -
         lambda: read_header(directory.best_model),
         lambda: read_header(directory.last_model),
     ):
-        signal.alarm(_SECONDS)
+        signal.alarm(int(sweep.patient(_SECONDS)))
         try:
             read()
         except BiganError as error:

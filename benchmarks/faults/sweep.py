@@ -28,9 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; forks
 ROOT = Path(__file__).resolve().parents[2]
 SCREEN = 4000  # characters of a message
 _SHOWN = 5
+_PATIENCE = float(os.environ.get("FAULTS_PATIENCE", "1"))  # more on a busy machine
 _MEMORY = 6_000_000_000  # bytes of address space that a case may use beyond the warmed parent's
-
-Value = object
 
 
 @dataclass
@@ -94,6 +93,11 @@ def cases(options: argparse.Namespace) -> Iterator[tuple[int, random.Random]]:
             return
         # For one case alone: its number and the seed say all.
         yield number, random.Random(f"{options.seed} {number}")
+
+
+def patient(seconds: float) -> float:
+    """Return the time after which a case of *seconds* counts as hung."""
+    return seconds * _PATIENCE
 
 
 @contextlib.contextmanager
@@ -195,7 +199,7 @@ def here(*words: object, timeout: int = 60) -> Ended:
     out, err, started = io.StringIO(), io.StringIO(), time.monotonic()
     code: int | None = None
     signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(timeout)
+    signal.alarm(int(patient(timeout)))
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([str(word) for word in words])
@@ -231,7 +235,7 @@ def forked(
             pid = os.fork()
             if not pid:
                 _child(function, (source.fileno(), out.fileno(), err.fileno()))
-        code = _wait(pid, started, timeout, kill_after)
+        code = _wait(pid, started, patient(timeout), kill_after)
         texts = []
         for stream in (out, err):
             stream.seek(0)
@@ -285,7 +289,7 @@ def fresh(*words: object, timeout: float = 120, **options: object) -> Ended:
             [sys.executable, "-P", "-m", "bigan_cli", *map(str, words)],
             capture_output=True,
             check=False,
-            timeout=timeout,
+            timeout=patient(timeout),
             **options,  # type: ignore[call-overload]
         )
     except subprocess.TimeoutExpired:
@@ -306,8 +310,8 @@ SMALL = (
 def train_small(folder: Path, *words: object) -> Path:
     """Train a small run in *folder*."""
     done = bigan("-q", "train", *SMALL, *words, "--save-dir", folder, timeout=300)
-    if done.code:
-        raise SystemExit(f"the sweep cannot be set up: {done.err}")
+    if done.code != 0:
+        raise SystemExit(f"the sweep cannot be set up: {done.err or 'it takes too long'}")
     return folder
 
 

@@ -43,6 +43,7 @@ PREPROCESSING = {
 """The preprocessing from file to networks; part of every model file."""
 
 _MORE_PAGES = "with more pages or frames, of which only the first was read"
+_MORE_CHANNELS = "with more channels than colour and alpha, which were not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def read_file(
 def _decoded(
     source: PillowImage | TiffPage, shape: ImageShape, options: DecodeOptions
 ) -> tuple[NDArray[np.uint8], SourceFormat]:
-    more = (_MORE_PAGES,) if source.has_more_pages else ()
+    more = (_MORE_PAGES,) * source.has_more_pages + (_MORE_CHANNELS,) * source.has_more_channels
     channels, (width, height) = source.channels, source.size
     raster = source.decode(options.sample_bits)
     if raster.orientation >= 5:

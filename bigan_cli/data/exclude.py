@@ -15,6 +15,8 @@ from bigan_cli.errors import DataError
 from bigan_cli.regular_files import read_regular_file
 
 _PATH, _EXCLUDE = "path", "exclude"
+_LARGEST = 1_000_000_000  # bytes
+_DELIMITERS = ",;\t"  # spreadsheet programs write the semicolon in many countries
 
 
 def read_exclusions(file: Path) -> tuple[str, ...]:
@@ -28,20 +30,49 @@ def read_exclusions(file: Path) -> tuple[str, ...]:
     Raises:
         DataError: It cannot be read.
     """
+    lines = _lines(file)
+    rows = _rows(file, lines)
+    if rows is not None:
+        return tuple(
+            row[_PATH] for row in rows if row[_PATH] and (row.get(_EXCLUDE, "x") or "").strip()
+        )
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def read_marks(file: Path) -> dict[str, str]:
+    """Return path -> mark of the marked rows of a CSV with the columns ``path`` and ``exclude``.
+
+    Raises:
+        DataError: It cannot be read, or is no such CSV.
+    """
+    rows = _rows(file, _lines(file))
+    if rows is None or any(_EXCLUDE not in row for row in rows):
+        raise DataError(f"{file} is no CSV with the columns {_PATH} and {_EXCLUDE}")
+    return {row[_PATH]: row[_EXCLUDE] for row in rows if row[_PATH] and row[_EXCLUDE]}
+
+
+def _lines(file: Path) -> list[str]:
     try:
-        lines = read_regular_file(file).decode("utf-8-sig").splitlines()
+        return read_regular_file(file, _LARGEST).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DataError(
             f"cannot read {file}: {why}", "'data.exclude' is a list or a CSV"
         ) from error
-    header = next(csv.reader(lines[:1]), [])
-    if _PATH in header:
-        rows = csv.DictReader(lines)
-        return tuple(
-            row[_PATH] for row in rows if row[_PATH] and (row.get(_EXCLUDE, "x") or "").strip()
-        )
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def _rows(file: Path, lines: list[str]) -> list[dict[str, str]] | None:
+    """Return the rows of a CSV with the column ``path``; None for another text."""
+    try:
+        for delimiter in _DELIMITERS:
+            header = next(csv.reader(lines[:1], delimiter=delimiter), [])
+            if _PATH in header:
+                return list(csv.DictReader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(
+            f"cannot read {file}: {error}", "'data.exclude' is a list or a CSV"
+        ) from error
+    return None
 
 
 def leave_out(

@@ -66,7 +66,8 @@ def open_image(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[ImageF
     with open_source(path, options) as source:
         if not isinstance(source, PillowImage) or not isinstance(source.image, ImageFile.ImageFile):
             raise UnreadableImage("a kind of TIFF that is not read here: save it as PNG")
-        yield source.image
+        with source.loadable():
+            yield source.image
 
 
 @contextmanager

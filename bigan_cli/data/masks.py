@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.data.image_file import open_image
 from bigan_cli.data.image_set import ImageSet
-from bigan_cli.data.source_size import source_size
+from bigan_cli.data.mask_file import read_marked
+from bigan_cli.data.source_size import same_aspect_ratio, source_size
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 from bigan_cli.mask_pixels import anomalous_pixels
 
@@ -31,12 +31,14 @@ class Masks:
             ones, which have no anomalous pixel.
         without: Number of anomalous images without a mask.
         blank: Names of the anomalous images whose masks mark no pixel.
+        stretched: Names of the images whose masks have another aspect ratio.
     """
 
     images: ImageSet
     index: NDArray[np.int64]
     without: int
     blank: tuple[str, ...]
+    stretched: tuple[str, ...] = ()
 
     def anomalous(self, image: int) -> NDArray[np.bool_]:
         """Return which pixels of an image are anomalous, bool ``[H, W]`` at its own size.
@@ -69,6 +71,11 @@ class Masks:
                 f"the masks of {len(self.blank)} anomalous images mark nothing, for instance "
                 f"that of {self.blank[0]}"
             )
+        if self.stretched:
+            found.append(
+                f"the masks of {len(self.stretched)} images have another aspect ratio than their "
+                f"image and are stretched to it, for instance that of {self.stretched[0]}"
+            )
         return tuple(found)
 
 
@@ -88,28 +95,29 @@ def find_masks(images: ImageSet, workers: int = 0) -> Masks | None:
     if masks is None:
         return None
 
-    def marks(i: int) -> bool | None:
+    def look(i: int) -> tuple[bool, bool] | None:
         mask = masks[i]
-        return None if mask is None else _marks(mask)
+        if mask is None:
+            return None
+        marked = [_anomalous(each) for each in (mask if isinstance(mask, tuple) else (mask,))]
+        size = None if images.sources is None else source_size(images.sources[i])
+        fits = all(size is None or same_aspect_ratio(each.shape, size) for each in marked)
+        return any(bool(each.any()) for each in marked), fits
 
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(marks, range(len(images))))
-    if all(marked is None for marked in found):
+        looked = list(pool.map(look, range(len(images))))
+    if all(one is None for one in looked):
         return None
+    found = [None if one is None else one[0] for one in looked]
     outlier = images.outlier.tolist()
     index = np.flatnonzero(
         [marked is not None or not out for marked, out in zip(found, outlier, strict=True)]
     )
     blank = tuple(images.names[i] for i in index.tolist() if outlier[i] and not found[i])
-    return Masks(images, index, len(images) - len(index), blank)
-
-
-def _marks(mask: Mask | tuple[Mask, ...]) -> bool:
-    """Return whether any pixel of *mask* is anomalous."""
-    if isinstance(mask, tuple):
-        parts = [_marks(each) for each in mask]  # every file is read
-        return any(parts)
-    return bool(_anomalous(mask).any())
+    stretched = tuple(
+        images.names[i] for i, one in enumerate(looked) if one is not None and not one[1]
+    )
+    return Masks(images, index, len(images) - len(index), blank, stretched)
 
 
 def read_mask(mask: Mask | tuple[Mask, ...], height: int, width: int) -> NDArray[np.bool_]:
@@ -151,7 +159,6 @@ def _anomalous(mask: Mask) -> NDArray[np.bool_]:
     try:
         if not isinstance(mask, Path):
             return anomalous_pixels(mask)
-        with open_image(mask) as image:
-            return anomalous_pixels(image)
+        return read_marked(mask)
     except Exception as error:  # Pillow raises various exceptions for damaged files
         raise UnreadableImage(why_unreadable(error), path) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,13 @@ from PIL import BmpImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugi
 from bigan_cli.data.colour_profile import srgb_of
 from bigan_cli.data.deep_colour import decode_deep, is_split, rawmode
 from bigan_cli.data.raster import ALPHA_MODES, Box, DeepSamples, Raster
-from bigan_cli.data.tiff import grey_scale, has_more_pages
+from bigan_cli.data.tiff import (
+    grey_scale,
+    has_more_channels,
+    has_more_pages,
+    not_mapped,
+    upright_size,
+)
 from bigan_cli.data.unreadable import UnreadableImage
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -36,20 +43,21 @@ class PillowImage:
 
     Attributes:
         image: As given.
-        size: (width, height), as stored.
+        size: (width, height), as stored; of a TIFF upright.
     """
 
     def __init__(self, image: Image.Image, profile: bytes | None = None) -> None:
         self.image = image
-        self.size = image.size
+        self.size = upright_size(image) if _is_tiff(image) else image.size
         self._profile = image.info.get("icc_profile") if profile is None else profile
         self._orientation: int | None = None
 
     @property
     def orientation(self) -> int:
-        """EXIF orientation, from 1 (upright) to 8."""
+        """EXIF orientation of the decoded pixels, from 1 (upright) to 8."""
         if self._orientation is None:
-            self._orientation = _orientation(self.image)
+            # Pillow rotates TIFF images when it loads them, and no others.
+            self._orientation = 1 if _is_tiff(self.image) else _orientation(self.image)
         return self._orientation
 
     @property
@@ -67,10 +75,15 @@ class PillowImage:
     @property
     def has_more_pages(self) -> bool:
         """Whether the file has pages or frames after the first."""
-        if isinstance(self.image, TiffImagePlugin.TiffImageFile):
+        if _is_tiff(self.image):
             return has_more_pages(self.image)
         # An MPO file has several views of one image.
         return self.image.format in _ANIMATED and bool(getattr(self.image, "is_animated", False))
+
+    @property
+    def has_more_channels(self) -> bool:
+        """Whether the file has channels that are neither colour nor alpha."""
+        return _is_tiff(self.image) and has_more_channels(self.image)
 
     @property
     def decoding_bytes(self) -> int:
@@ -100,6 +113,14 @@ class PillowImage:
             UnreadableImage: Its values have no agreed range.
             Exception: Pillow's exceptions for damaged files.
         """
+        with self.loadable():
+            return self._decode(sample_bits)
+
+    def loadable(self) -> AbstractContextManager[None]:
+        """Return a context in which the image can be loaded."""
+        return not_mapped(self.image) if _is_tiff(self.image) else nullcontext()
+
+    def _decode(self, sample_bits: int | None) -> Raster:
         image = self.image
         to_srgb, damaged = None, False
         if self._profile is not None:
@@ -115,6 +136,10 @@ class PillowImage:
             samples = _deep_grey(image, sample_bits)
         eight_bit = _reader(image) if samples is None else samples.eight_bit
         return Raster(image.size, eight_bit, self.orientation, to_srgb, samples, damaged)
+
+
+def _is_tiff(image: Image.Image) -> TypeGuard[TiffImagePlugin.TiffImageFile]:
+    return isinstance(image, TiffImagePlugin.TiffImageFile)
 
 
 def _profile_mode(image: Image.Image) -> Literal["L", "RGB", "CMYK"]:
@@ -133,7 +158,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _deep_grey(image: Image.Image, sample_bits: int | None) -> DeepSamples:
     white, inverted = 65535, False
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+    if _is_tiff(image):
         white, inverted = grey_scale(image)
     image.load()
     if image.mode == "I":  # valid if the values fit in 16 bits

@@ -125,6 +125,14 @@ class Raster:
         return (width - bottom, 0, width - top, height)
 
 
+def turned(marked: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
+    """Return bool ``[H, W]``, stored with an EXIF orientation, upright."""
+    turn = _TURNS.get(orientation)
+    if turn is None:
+        return marked
+    return np.asarray(Image.fromarray(marked.astype(np.uint8)).transpose(turn)).astype(np.bool_)
+
+
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR)
 

@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw
 
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.find_shape import sample_sizes
-from bigan_cli.data.image_file import DecodeOptions, open_image
+from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.mask_file import read_marked
 from bigan_cli.data.region_of_interest import RegionOfInterest
+from bigan_cli.data.source_size import same_aspect_ratio
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.mask_pixels import anomalous_pixels
 
 Polygons = Sequence[Sequence[tuple[float, float]]]
 Size = tuple[int, int]
@@ -63,8 +64,7 @@ def read_region(
 
 def _read_mask(path: Path, options: DecodeOptions) -> NDArray[np.bool_]:
     try:
-        with open_image(path, options) as image:
-            return anomalous_pixels(image)
+        return read_marked(path, options)
     except Exception as error:  # Pillow raises various exceptions for damaged files
         raise DataError(
             f"cannot read the region of interest {path}: {why_unreadable(error)}",
@@ -74,10 +74,8 @@ def _read_mask(path: Path, options: DecodeOptions) -> NDArray[np.bool_]:
 
 def _check_size(path: Path, mask: Size, sizes: Sequence[Size]) -> None:
     """Refuse a mask of another aspect ratio, up to a pixel of rounding."""
-    height, width = mask
     for size in sizes:
-        same = abs(width * size[0] - height * size[1]) <= max(*mask, *size)
-        if not same:
+        if not same_aspect_ratio(mask, size):
             raise DataError(
                 f"the region of interest {path} is {_text(mask)}, but images are {_text(size)}",
                 "draw the mask on one of the images, at its size or another of the same shape",

@@ -37,3 +37,8 @@ def source_size(raw: RawImage, options: DecodeOptions = DEFAULTS) -> tuple[int, 
 def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     width, height = size
     return (width, height) if orientation >= 5 else (height, width)
+
+
+def same_aspect_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two (height, width) have one aspect ratio, up to a pixel of rounding."""
+    return abs(one[1] * other[0] - one[0] * other[1]) <= max(*one, *other)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 import numpy as np
@@ -15,7 +17,8 @@ from bigan_cli.data.libtiff_messages import silence
 from bigan_cli.data.raster import Box, DeepSamples, Raster
 from bigan_cli.data.unreadable import UnreadableImage
 
-_BITS, _PHOTOMETRIC, _PLANAR, _MAX_SAMPLE, _FORMAT = 258, 262, 284, 281, 339
+_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
+_SAMPLES, _MAX_SAMPLE, _PLANAR, _FORMAT = 277, 281, 284, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _TWO_PLANES = 2
@@ -47,6 +50,32 @@ def open_tiff(stream: IO[bytes], name: str) -> ImageFile.ImageFile | TiffPage:
     return image
 
 
+def _is_turned(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Return whether the stored rows are columns of the upright image."""
+    return image.tag_v2.get(_ORIENTATION, 1) in (5, 6, 7, 8)
+
+
+@contextmanager
+def not_mapped(image: TiffImagePlugin.TiffImageFile) -> Iterator[None]:
+    """Keep Pillow from mapping the file of a turned image while it is loaded.
+
+    Pillow 13.0 maps it with its sides exchanged, which garbles it. A file is mapped by its name.
+    """
+    name = image.filename
+    if _is_turned(image):
+        image.filename = ""
+    try:
+        yield
+    finally:
+        image.filename = name
+
+
+def upright_size(image: TiffImagePlugin.TiffImageFile) -> tuple[int, int]:
+    """Return (width, height) of *image* once it is loaded, which rotates it."""
+    width, height = int(image.tag_v2.get(_WIDTH, 0)), int(image.tag_v2.get(_LENGTH, 0))
+    return (height, width) if _is_turned(image) else image.size
+
+
 def depth(image: TiffImagePlugin.TiffImageFile) -> int:
     """Return the bits of a sample."""
     return int(max(image.tag_v2.get(_BITS, (1,))))
@@ -62,6 +91,12 @@ def grey_scale(image: TiffImagePlugin.TiffImageFile) -> tuple[int, bool]:
 def has_more_pages(image: TiffImagePlugin.TiffImageFile) -> bool:
     """Return whether another page follows the first."""
     return bool(image.tag_v2.next)
+
+
+def has_more_channels(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Return whether it has channels that Pillow does not read."""
+    read = 3 if image.mode == "RGBX" else len(image.getbands())
+    return int(image.tag_v2.get(_SAMPLES, 1)) > read
 
 
 def _white(full: int, declared: object) -> int:
@@ -82,6 +117,7 @@ class TiffPage:
         is_grey: Whether it has no colour, transparent or not.
         orientation: EXIF orientation, 1 to 8.
         has_more_pages: Whether another page follows.
+        has_more_channels: Whether it has channels that are neither colour nor alpha.
         decoding_bytes: The approximate memory for decoding.
 
     Raises:
@@ -112,6 +148,7 @@ class TiffPage:
         ):
             raise UnreadableImage(_refusal(int(page.sampleformat), int(page.bitspersample)))
         self.channels = 4 if self._alpha else self._colours
+        self.has_more_channels = int(page.samplesperpixel) > self._colours + self._alpha
         self.is_grey = self._colours == 1
         orientation = _number(page, "Orientation", 1)
         self.orientation = orientation if 1 <= orientation <= 8 else 1

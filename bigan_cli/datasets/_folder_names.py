@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from bigan_cli.datasets._folder_words import (
     ANY_WORD,
+    IN_FILE_NAMES,
     NEGATIONS,
     NEUTRAL,
     OPPOSITE_PREFIXES,
@@ -83,9 +84,9 @@ def suggests_anomaly(path: PurePath) -> bool:
 
 @lru_cache(maxsize=4096)
 def _mentions_anomaly(stem: str) -> bool:
-    words = _words_of(stem)
-    roles = {_role(word, ANY_WORD) for word in words} | _roles_of_parts(normalized(stem))
-    return bool(roles & SUSPECT) and bool(roles_of(stem) & SUSPECT)
+    mentions = bool(IN_FILE_NAMES.intersection(_words_of(stem)))
+    mentions = mentions or bool(_roles_of_parts(normalized(stem)) & SUSPECT)
+    return mentions and bool(roles_of(stem) & SUSPECT)
 
 
 def may_be_validation(name: str) -> bool:

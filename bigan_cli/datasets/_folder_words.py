@@ -37,6 +37,11 @@ ANY_WORD: Mapping[Role, frozenset[str]] = {
         "pass passed acceptable accepted goods"
     ),
 }
+# The words that count in names of files, where "broken" may well mean the file.
+IN_FILE_NAMES = _words(
+    "bad defect defects defective def abnormal anomalous anomaly anomalies ng nok nio ko faulty "
+    "scratch scratches scratched crack cracks cracked mask masks gt groundtruth"
+)
 # These count only if all words of the name are known: "test_set", but not "test_tube".
 # Accents are removed.
 WHOLE_NAME: Mapping[Role, frozenset[str]] = {

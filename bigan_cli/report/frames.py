@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import read_file
-from bigan_cli.data.image_file import open_image
+from bigan_cli.data.source_size import source_size
 from bigan_cli.report.drawing import (
     BACKGROUND,
     MUTED,
@@ -27,7 +27,6 @@ from bigan_cli.report.drawing import (
 )
 from bigan_cli.report.epoch_folders import PictureFolder
 
-_EXIF_ORIENTATION = 0x0112
 _LONGEST_NAME = 220
 
 
@@ -150,14 +149,9 @@ def _scaled(size: Size, scale: float) -> Size:
 
 
 def _upright_size(path: Path) -> Size:
-    """Return the displayed width and height of an image, from its header if possible."""
-    try:
-        with open_image(path) as image:
-            sideways = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-            return (image.height, image.width) if sideways else image.size
-    except Exception:  # noqa: BLE001  Pillow raises various exceptions for damaged files
-        found = read_file(path, ImageShape(3, 8, 8))[1]
-        return found.width, found.height
+    """Return the displayed width and height of an image, from its header."""
+    height, width = source_size(path)
+    return width, height
 
 
 def _read(path: Path, size: Size) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The schemas of run.json and metrics.jsonl: what is read from them has these types and ranges.
+"""The schemas of run.json, metrics.jsonl and self_test.json: types and ranges of what is read.
 
 Keys that a schema does not name are kept, and nothing reads them.
 """
@@ -87,6 +87,32 @@ class _EpochRecord(_Strict):
     validation: FiniteFloat
     best: bool
     extra: dict[str, FiniteFloat] = Field(default_factory=dict)
+
+
+class _FoundDefects(_Strict):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    kind: str
+    pixels: Natural
+    found: Count
+    untrained: Count
+    pca: Count
+    total: Count
+
+
+class _SelfTest(_Strict):
+    model_sha256: str
+    fpr: Annotated[FiniteFloat, Field(gt=0, lt=1)]
+    defects: list[_FoundDefects]
+
+
+def parse_self_test(data: bytes) -> dict[str, Any]:
+    """Return the contents of a self_test.json.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    return _parse(data, _SelfTest)
 
 
 def parse_run_info(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from bigan_cli.atomic import write_text
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import SourceFormat, read_with_format
+from bigan_cli.data.exclude import read_marks
 from bigan_cli.data.leakage import content_digests
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import spreadsheet_path
-from bigan_cli.image_files import walk_images
+from bigan_cli.image_files import UnlistableFolder, walk_all
 from bigan_cli.workflows.callbacks import Callbacks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_TABLE, _SHEET = "images.csv", "strangest.png"
 # What the images are compared at.
 _SIDE = 192
 # Sizes or channels that this share of the images has are the usual ones.
@@ -42,7 +44,7 @@ class CheckedImage:
 
     Attributes:
         path: Relative to the folder.
-        exclude: Empty; for the user to fill in.
+        exclude: For the user to fill in; kept when the folder is checked again.
         issue: What is wrong or odd; empty where nothing is.
         like: The image that it is a copy of, or nearly; empty otherwise.
         strangeness: How unlike the others it is, 1 being ordinary; None where unreadable.
@@ -99,7 +101,7 @@ def check_folder(folder: Path, output: Path | None, callbacks: Callbacks) -> Dat
 
     Raises:
         DataError: There are fewer than two images that can be read.
-        UsageError: *output* is inside *folder*.
+        UsageError: *output* is inside *folder*, or holds other files of the same names.
     """
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}")
@@ -108,8 +110,11 @@ def check_folder(folder: Path, output: Path | None, callbacks: Callbacks) -> Dat
             f"the output folder {output} is inside {folder}",
             "its picture would be taken for one of the images; name a folder elsewhere",
         )
-    paths = list(walk_images(folder))
+    marks = {} if output is None else _marks(output)
+    found = list(walk_all(folder))
+    paths = [each for each in found if isinstance(each, Path)]
     pixels, formats, unreadable = _read(paths, callbacks)
+    unreadable |= {each.path: each.reason for each in found if isinstance(each, UnlistableFolder)}
     readable = [path for path in paths if path in formats]
     if len(readable) < 2:
         raise DataError(f"{folder} has {len(readable)} images that can be read; at least 2 needed")
@@ -120,11 +125,35 @@ def check_folder(folder: Path, output: Path | None, callbacks: Callbacks) -> Dat
         CheckedImage(path.relative_to(folder).as_posix(), issue=f"unreadable: {why}")
         for path, why in unreadable.items()
     ]
-    images = (*bad, *(checked[i] for i in order))
+    images = tuple(
+        replace(image, exclude=marks.get(spreadsheet_path(image.path), ""))
+        for image in (*bad, *(checked[i] for i in order))
+    )
     files: tuple[Path, ...] = ()
     if output is not None:
         files = _write(output, images, pixels[order[:_ON_THE_SHEET]])
     return DataCheck(folder, images, files)
+
+
+def _marks(output: Path) -> dict[str, str]:
+    """Return path -> what the user wrote into the column ``exclude`` of an earlier check.
+
+    Raises:
+        UsageError: *output* holds files that are not of a check.
+    """
+    table, sheet = output / _TABLE, output / _SHEET
+    if table.exists():
+        try:
+            return read_marks(table)
+        except DataError as error:
+            raise UsageError(
+                f"{error.message}: it is not replaced", "name another folder"
+            ) from error
+    if sheet.exists():
+        raise UsageError(
+            f"{sheet} exists, without {_TABLE}: it is not replaced", "name another folder"
+        )
+    return {}
 
 
 def _read(
@@ -219,7 +248,7 @@ def _write(
     from bigan_cli.report.grids import sample_grid
 
     output.mkdir(parents=True, exist_ok=True)
-    table, sheet = output / "images.csv", output / "strangest.png"
+    table, sheet = output / _TABLE, output / _SHEET
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(
         stream, [field.name for field in fields(CheckedImage)], lineterminator="\n"

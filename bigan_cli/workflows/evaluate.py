@@ -154,7 +154,8 @@ def evaluate(
         callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: There is no such run, or the data do not fit the model.
+        UsageError: There is no such run, the data do not fit the model, or *output* holds
+            files of the same names that no evaluation wrote.
         DataError: Images are missing, or there are too few calibration images for *fpr*.
         OSError: *output* cannot be created.
     """
@@ -166,6 +167,7 @@ def evaluate(
     directory = run_of(source, run, "pass 'run=DIR'")
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
+        EvaluationFiles(directory, output).check_free()
     model = load_model(source.file, device, plugins, callbacks)
     detector = model.detector
     fpr = detector.default_fpr if fpr is None else fpr

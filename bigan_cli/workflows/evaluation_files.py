@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bigan_cli.atomic import write_text
 from bigan_cli.data.prepare import TestSet
+from bigan_cli.errors import RunDirectoryError, UsageError
 from bigan_cli.evaluation.detector_evaluation import Evaluation
 from bigan_cli.evaluation.metrics import Estimate, Floats, Rate
 from bigan_cli.formatting import json_document, path_text
 from bigan_cli.scoring.detector import Detector, Scores
+from bigan_cli.storage.evaluation_record import read_evaluation
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow, csv_format, score_table
 
@@ -34,7 +37,23 @@ class EvaluationFiles:
 
     def existing(self) -> tuple[Path, ...]:
         """Return the files that exist."""
-        return tuple(path for path in self._all() if path.exists())
+        return tuple(path for path in self._all() if path.exists() or path.is_symlink())
+
+    def check_free(self) -> None:
+        """Refuse to replace files that no evaluation wrote.
+
+        Raises:
+            UsageError: There is such a file.
+        """
+        found = self.existing()
+        if not found:
+            return
+        with suppress(RunDirectoryError):
+            read_evaluation(self.evaluation)
+            return
+        raise UsageError(
+            f"{found[0]} exists, and no evaluation wrote it", "name another folder for the results"
+        )
 
     def _all(self) -> tuple[Path, ...]:
         return (self.evaluation, self.scores, self.roc, self.precision_recall, self.histogram)

@@ -77,8 +77,8 @@ def find_self_test(
     untrained = run.epoch_model(0)
     if model.header.epoch == 0 or not can_be_tested(model.detector) or not untrained.is_file():
         return None
-    stored = read_self_test(run, model.header.sha256, fpr)
-    if stored is not None:
+    stored = read_self_test(run)
+    if stored is not None and (stored.model_sha256, stored.fpr) == (model.header.sha256, fpr):
         return stored
     # The other notes on the data are those of the test images.
     config = data_config(run, model, root, Callbacks())

@@ -15,9 +15,11 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.evaluation.pixel_pca import PixelPCA
 from bigan_cli.evaluation.synthetic_defects import KINDS, Kind, paint
+from bigan_cli.regular_files import read_regular_file
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.storage.run_schema import parse_self_test
 
 # Lengths of the defects, as shares of the short side.
 _SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
@@ -27,6 +29,7 @@ _FOUND = 2 / 3
 _FOLDS = 4
 # Attempts to paint a defect into the region of interest.
 _ATTEMPTS = 30
+_LARGEST = 16_000_000  # bytes of a stored self-test
 # Normal images looked at: enough for PCA and for a threshold, and bounded in memory.
 _SAMPLE, _LEAST_SAMPLE, _SAMPLE_BYTES = 200, 20, 2**27
 # Images of more tiles would take minutes.
@@ -177,15 +180,14 @@ def write_self_test(run: RunDirectory, test: SelfTest) -> None:
     write_text(file, json.dumps(test.as_dict(), indent=2) + "\n")
 
 
-def read_self_test(run: RunDirectory, model_sha256: str, fpr: float) -> SelfTest | None:
-    """Return the stored self-test of a model at a rate; None if there is none that is whole."""
+def read_self_test(run: RunDirectory) -> SelfTest | None:
+    """Return the stored self-test of a run; None if there is none that is whole."""
     try:
-        stored = json.loads(run.self_test_file.read_text(encoding="utf-8"))
-        rows = tuple(FoundDefects(**row) for row in stored["defects"])
-        test = SelfTest(stored["model_sha256"], stored["fpr"], rows)
-    except (OSError, ValueError, KeyError, TypeError):
+        stored = parse_self_test(read_regular_file(run.self_test_file, _LARGEST))
+    except (OSError, ValueError):
         return None
-    return test if (test.model_sha256, test.fpr) == (model_sha256, fpr) else None
+    rows = tuple(FoundDefects(**row) for row in stored["defects"])
+    return SelfTest(stored["model_sha256"], stored["fpr"], rows)
 
 
 def images_looked_at(shape: ImageShape) -> int:

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data import raster
 from bigan_cli.data.decode import read_image, read_with_format
 from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.mask_file import read_marked
+from bigan_cli.data.source_size import source_size
 from bigan_cli.data.unreadable import UnreadableImage
 
 Writer = Callable[[np.ndarray, Path], None]
@@ -66,6 +69,48 @@ def deep_png(picture: np.ndarray, path: Path) -> None:
 
 
 deep_png.suffix = ".png"  # type: ignore[attr-defined]
+
+
+def interlaced_png(picture: np.ndarray, path: Path, *, depth: int) -> None:
+    """Write a PNG in the seven passes of Adam7."""
+    values = picture if depth == 8 else wide(picture)
+    height, width = values.shape[:2]
+    channels = values.shape[2] if values.ndim == 3 else 1
+    content = b""
+    for x, y, right, down in (
+        *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+        *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+    ):
+        for row in values[y::down, x::right]:
+            content += b"\0" + row.astype(f">u{depth // 8}").tobytes() if row.size else b""
+    header = struct.pack(">IIBBBBB", width, height, depth, (0, 4, 2, 6)[channels - 1], 0, 0, 1)
+    path.with_suffix(".png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(content))
+        + chunk(b"IEND", b"")
+    )
+
+
+def interlaced(depth: int) -> Writer:
+    write = partial(interlaced_png, depth=depth)
+    write.suffix = ".png"  # type: ignore[attr-defined]
+    return write
+
+
+def turned(convert: Callable = lambda picture: picture, **options: object) -> Writer:
+    """Write a TIFF whose rows are columns of the upright image."""
+    tag = [(274, 3, 1, 6, True)]
+    return tiff(lambda p: np.rot90(convert(p)).copy(), extratags=tag, **options)
+
+
+def ascii_netpbm(picture: np.ndarray, path: Path) -> None:
+    kind = 2 if picture.ndim == 2 else 3
+    head = f"P{kind}\n{picture.shape[1]} {picture.shape[0]}\n255\n"
+    path.with_suffix(".pnm").write_text(head + " ".join(map(str, picture.ravel())) + "\n")
+
+
+ascii_netpbm.suffix = ".pnm"  # type: ignore[attr-defined]
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -127,6 +172,19 @@ grey_alpha = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
 GREY: Mapping[str, Writer] = {
     "png": pillow(".png"),
     "png 16": deep_png,
+    "png interlaced": interlaced(8),
+    "png 16 interlaced": interlaced(16),
+    "pgm as text": ascii_netpbm,
+    "tiff predictor": tiff(photometric="minisblack", compression="zlib", predictor=2),
+    "tiff 16 predictor": tiff(wide, photometric="minisblack", compression="zlib", predictor=2),
+    "tiff lzw predictor": pillow(".tif", compression="tiff_lzw", tiffinfo={317: 2}),
+    "tiff tiled": tiff(photometric="minisblack", tile=(16, 16)),
+    "tiff 16 tiled": tiff(wide, photometric="minisblack", tile=(16, 16)),
+    "bigtiff": tiff(photometric="minisblack", bigtiff=True),
+    "bigtiff 16": tiff(wide, photometric="minisblack", bigtiff=True),
+    "tiff turned": turned(photometric="minisblack"),
+    "tiff 16 turned": turned(wide, photometric="minisblack"),
+    "tiff turned, deflate": turned(photometric="minisblack", compression="zlib"),
     "bmp": pillow(".bmp"),
     "dib": pillow(".dib"),
     "gif": pillow(".gif"),
@@ -157,6 +215,17 @@ GREY: Mapping[str, Writer] = {
 COLOUR: Mapping[str, Writer] = {
     "png": pillow(".png"),
     "png 16": deep_png,
+    "png interlaced": interlaced(8),
+    "png 16 interlaced": interlaced(16),
+    "ppm as text": ascii_netpbm,
+    "tiff 16 predictor": tiff(wide, photometric="rgb", compression="zlib", predictor=2),
+    "tiff 16 tiled": tiff(wide, photometric="rgb", tile=(16, 16)),
+    "bigtiff 16": tiff(wide, photometric="rgb", bigtiff=True),
+    "tiff turned": turned(photometric="rgb"),
+    "tiff 16 turned": turned(wide, photometric="rgb"),
+    "tiff with a fourth channel": tiff(
+        lambda p: np.dstack([p, p[..., 0]]), photometric="rgb", extrasamples=["unspecified"]
+    ),
     "bmp": pillow(".bmp"),
     "bmp 32 with unused alpha": bmp_without_alpha,
     "ppm": pillow(".ppm"),
@@ -217,6 +286,89 @@ def test_a_picture_is_the_same_in_every_container(
             assert np.array_equal(read_image(wide(picture), shape), wanted)
 
     check()
+
+
+BILEVEL: Mapping[str, Writer] = {
+    **{
+        f"{suffix} {name}": pillow(
+            suffix, lambda picture: Image.fromarray(picture).convert("1"), **options
+        )
+        for suffix, name, options in (
+            (".png", "", {}),
+            (".bmp", "", {}),
+            (".pbm", "", {}),
+            (".tif", "", {}),
+            (".tif", "group 3", {"compression": "group3"}),
+            (".tif", "group 4", {"compression": "group4"}),
+            (".tif", "packbits", {"compression": "packbits"}),
+        )
+    },
+    "gif": pillow(".gif"),
+}
+
+
+@pytest.mark.parametrize("name", BILEVEL)
+def test_one_bit_is_black_and_white_in_every_container(tmp_path: Path, name: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 2, (12, 20), np.uint8) * 255
+    path, write = tmp_path / "x", BILEVEL[name]
+    write(picture, path)
+    got = read_image(path.with_suffix(write.suffix), ImageShape(1, 12, 20))  # type: ignore[attr-defined]
+    assert np.array_equal(got[0], picture)
+
+
+@pytest.mark.parametrize("name", ["png", "bmp", "gif", "tif"])
+def test_a_palette_is_its_colours_in_every_container(tmp_path: Path, name: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    image = Image.fromarray(picture).quantize(64)
+    path = tmp_path / f"x.{name}"
+    image.save(path)
+    got = read_image(path, ImageShape(3, 12, 20))
+    assert np.array_equal(got, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_turned_tiff_is_upright(
+    tmp_path: Path, orientation: int, deep: bool, compression: str | None
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 20), np.uint8)
+    as_stored = {
+        1: picture,
+        2: picture[:, ::-1],
+        3: picture[::-1, ::-1],
+        4: picture[::-1],
+        5: picture.T,
+        6: np.rot90(picture),
+        7: picture[::-1, ::-1].T,
+        8: np.rot90(picture, -1),
+    }
+    stored = as_stored[orientation].copy()
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(
+        path,
+        wide(stored) if deep else stored,
+        photometric="minisblack",
+        compression=compression,
+        extratags=[(274, 3, 1, orientation, True)],
+    )
+    pixels, found = read_with_format(path, ImageShape(1, 12, 20))
+    assert (found.height, found.width) == source_size(path) == (12, 20)
+    assert np.array_equal(pixels[0], picture)
+    with Image.open(path) as opened:
+        assert np.array_equal(read_image(opened, ImageShape(1, 12, 20)), pixels)
+    assert np.array_equal(read_marked(path), picture > 127)
+
+
+def test_channels_that_are_not_read_are_mentioned(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    for values in (np.uint8, np.uint16):
+        bands = np.ones((8, 8, 5), values)
+        extra = ["unspecified"] * 4
+        tifffile.imwrite(
+            path, bands, photometric="minisblack", planarconfig="contig", extrasamples=extra
+        )
+        assert "more channels" in read_with_format(path, ImageShape(1, 8, 8))[1].remarks[0]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

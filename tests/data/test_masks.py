@@ -170,3 +170,23 @@ def test_arrays_serve_as_masks_and_what_marks_nothing_is_named() -> None:
     assert masks.blank == ("2",)
     assert masks.without == 1
     assert len(masks.warnings()) == 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_turned_mask_is_upright(tmp_path: Path, suffix: str) -> None:
+    marked = np.zeros((8, 16), np.uint8)
+    marked[:4, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"mask.{suffix}"
+    Image.fromarray(np.rot90(marked).copy()).save(path, exif=exif)
+    assert np.array_equal(read_mask(path, 8, 16), marked > 0)
+
+
+def test_masks_of_another_aspect_ratio_are_named(tmp_path: Path) -> None:
+    whole, half, other = np.ones((4, 6), bool), np.ones((2, 3), bool), np.ones((6, 4), bool)
+    sources = [np.zeros((4, 6), np.uint8)] * 3
+    masks = find_masks(image_set([True] * 3, [whole, half, other], sources))
+    assert masks is not None
+    assert masks.stretched == ("2",)
+    assert "another aspect ratio" in masks.warnings()[0]

@@ -223,7 +223,7 @@ def test_names_of_other_collections_and_languages(
         ("camera 1/1.png", "camera 2/1.png", "camera 10/1.png"),
         ("2024-01-01/1.png", "2024-01-02/1.png"),
         ("station/1.png", "nation/1.png"),
-        ("DSC_0001.png", "IMG_0002.png", "part-03.png"),
+        ("DSC_0001.png", "IMG_0002.png", "part-03.png", "broken.png", "no_defect_1.png"),
         ("test tube/1.png", "chip rack/1.png"),
     ],
 )

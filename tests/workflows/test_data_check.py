@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,45 @@ def test_the_output_is_not_among_the_images(folder: Path) -> None:
         with pytest.raises(UsageError, match="is inside"):
             check_folder(folder, output, Callbacks())
     assert not (folder / "strangest.png").exists()
+
+
+def test_marks_are_kept_when_a_folder_is_checked_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png", "c.png"):
+        path = tmp_path / "good" / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (16, 16), np.uint8)).save(path)
+    output = tmp_path / "check"
+    check_folder(path.parent, output, Callbacks())
+    table = output / "images.csv"
+    # As a spreadsheet program of many countries saves it.
+    lines = table.read_text().replace(",", ";").splitlines()
+    marked = [line.replace("b.png;", "b.png;x") for line in lines]
+    table.write_text("\ufeff" + "\r\n".join(marked), encoding="utf-8")
+    assert read_exclusions(table) == ("b.png",)
+    check_folder(path.parent, output, Callbacks())
+    assert read_exclusions(table) == ("b.png",)
+
+
+@pytest.mark.parametrize("name", ["images.csv", "strangest.png"])
+def test_files_of_others_are_not_replaced(tmp_path: Path, folder: Path, name: str) -> None:
+    (tmp_path / name).write_text("path,price\nmine,3\n")
+    with pytest.raises(UsageError, match="not replaced"):
+        check_folder(folder, tmp_path, Callbacks())
+    assert "mine" in (tmp_path / name).read_text()
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = check_folder(folder, None, Callbacks())
+    (row,) = [image for image in found.images if image.path == "more"]
+    assert "cannot list this folder: permission denied" in row.issue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_remarks import member_diagnostics, member_warnings
 from bigan_cli.workflows.models import LoadedModel, data_config
+from bigan_cli.workflows.self_test import read_self_test
 
 _SAMPLES, _STRANGEST = 24, 8
 _THUMBNAIL = 160
@@ -64,6 +64,7 @@ def training_of(
         samples = tuple(_thumbnail(training, i) for i in range(len(training)))
         strangest = _strangest(model, calibration)
     warnings = tuple(member_warnings(model.header))
+    tested = read_self_test(run)
     health = "Training shows no sign of collapse, of a saturated discriminator, or of divergence."
     cross_fitted = model.detector.calibration.cross_fitted
     return Training(
@@ -79,7 +80,7 @@ def training_of(
         chosen_epoch=model.header.members[0].epoch,
         health=sentence("; ".join(warnings)) if warnings else health,
         diagnostics=member_diagnostics(model.header)[0]["values"],
-        self_test=_self_test(run),
+        self_test=None if tested is None else tested.as_dict(),
         samples=samples,
         strangest=strangest,
         strangest_of="training images" if cross_fitted else "calibration images",
@@ -98,16 +99,3 @@ def _strangest(model: LoadedModel, normals: ImageSet) -> tuple[Thumbnail, ...]:
 def _thumbnail(images: ImageSet, index: int, score: float | None = None) -> Thumbnail:
     picture = data_uri(to_rgb(np.asarray(images.pixels[index])), longest=_THUMBNAIL)
     return Thumbnail(picture, Path(images.names[index]).name, score)
-
-
-def _self_test(run: RunDirectory) -> Mapping[str, Any] | None:
-    """Return the contents of ``self_test.json``; None if there is none, or it is damaged."""
-    try:
-        found: dict[str, Any] = json.loads(run.self_test_file.read_text(encoding="utf-8"))
-        rows = [
-            {key: row[key] for key in ("kind", "pixels", "found", "untrained", "pca", "total")}
-            for row in found["defects"]
-        ]
-        return {"fpr": float(found["fpr"]), "defects": rows}
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
