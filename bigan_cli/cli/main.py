@@ -76,6 +76,11 @@ COMMANDS: Entries = {
         ),
     },
     "Deployment": {
+        "monitor": entry(
+            "Test whether newly scored images are still like those that the model was calibrated "
+            "on.",
+            "bigan monitor scores.csv --run results",
+        ),
         "recalibrate": entry(
             "Set the scales and thresholds of a model for other normal images, without training.",
             "bigan recalibrate --normals good-camera-2/ --output camera-2.safetensors",

@@ -30,7 +30,7 @@ from bigan_cli.errors import DataError
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.calibration import Calibration
-from bigan_cli.scoring.detector import Detector, mean
+from bigan_cli.scoring.detector import Detector, mean, mean_of_components
 from bigan_cli.scoring.ensemble_member import (
     CrossFittedScores,
     EnsembleMember,
@@ -198,7 +198,8 @@ def calibrate_cross_fitted(
     peaks = mean([each.peaks for each in scores])
     medians = mean([each.medians for each in scores])
     maps = calibrate_maps([MapStatistics(peaks, medians)])
-    return Detector(members, calibration, fpr, batch_size, maps)
+    components = mean_of_components([each.components for each in scores])
+    return Detector(members, calibration, fpr, batch_size, maps, components)
 
 
 def _standardised(
@@ -234,6 +235,7 @@ def _scores(
     """
     folds = held_out.folds
     scores, peaks, medians = (np.empty(len(folds)) for _ in range(3))
+    standardised = {c.name: np.empty(len(folds)) for c in components}
     for fold in np.unique(folds):
         others = folds != fold
         fitted = [
@@ -250,6 +252,7 @@ def _scores(
                 counted = None if inside is None else inside_of(inside, raw)
                 value = raw[:, 0, 0] if each.map_scale is None else image_value(heat, counted)
                 standard = (value.double().numpy() - each.location) / each.scale
+                standardised[each.component.name][index] = standard
                 values.append(each.weight / total * standard)
                 if each.map_scale is not None:
                     maps.append(zero_outside(heat, counted))
@@ -259,4 +262,4 @@ def _scores(
                 combined = combine_maps(maps, map_weights, size).numpy()
                 found = MapStatistics.of(combined, None if roi is None else roi.inside)
                 peaks[index], medians[index] = found.peaks, found.medians
-    return CrossFittedScores(scores, peaks, medians)
+    return CrossFittedScores(scores, peaks, medians, standardised)

@@ -51,6 +51,8 @@ class Detector:
         default_fpr: The false-positive rate used where none is given.
         batch_size: Images per forward pass.
         map_calibration: Sets the unit of the heatmaps; None if no component has heatmaps.
+        component_calibration: Name -> standardised values of the calibration images, float64
+            ``[n]``, with which those of new images are compared when these are monitored.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Detector:
         default_fpr: float,
         batch_size: int,
         map_calibration: MapCalibration | None = None,
+        component_calibration: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> None:
         self.members = tuple(members)
         self.calibration = calibration
         self.default_fpr = default_fpr
         self.batch_size = batch_size
         self.map_calibration = map_calibration
+        self.component_calibration = dict(component_calibration or {})
 
     @property
     def has_heatmaps(self) -> bool:
@@ -126,7 +130,7 @@ class Detector:
             self.members, self.filled(pixels), self.batch_size, heatmaps=calibration is not None
         )
         score = mean(members)
-        means = {name: mean([each[name] for each in components]) for name in components[0]}
+        means = mean_of_components(components)
         broken = ~np.isfinite(score)
         if broken.any():
             if not allow_nan:
@@ -254,6 +258,13 @@ def member_scores(
         maps += [] if heat is None else [heat]
     scores = [m.combine(found) for m, found in zip(members, components, strict=True)]
     return components, scores, mean(maps) if maps else None
+
+
+def mean_of_components(
+    components: Sequence[Mapping[str, NDArray[F]]],
+) -> dict[str, NDArray[F]]:
+    """Return the mean over the members of each component's values, by its name."""
+    return {name: mean([each[name] for each in components]) for name in components[0]}
 
 
 def mean(rows: Sequence[NDArray[F]]) -> NDArray[F]:

@@ -106,11 +106,13 @@ class CrossFittedScores:
         scores: The member's score of each normal image, by networks fitted without the image.
         peaks: The largest value of each image's heatmap.
         medians: The median of each image's heatmap.
+        components: Name -> standardised value of the component.
     """
 
     scores: NDArray[np.float64]
     peaks: NDArray[np.float64]
     medians: NDArray[np.float64]
+    components: Mapping[str, NDArray[np.float64]]
 
 
 class EnsembleMember:

@@ -17,7 +17,7 @@ from bigan_cli.contracts import ScoreComponent
 from bigan_cli.model.networks import Networks
 from bigan_cli.scoring import component_calls
 from bigan_cli.scoring.calibration import Calibration
-from bigan_cli.scoring.detector import Detector, mean, member_scores
+from bigan_cli.scoring.detector import Detector, mean, mean_of_components, member_scores
 from bigan_cli.scoring.ensemble_member import (
     EnsembleMember,
     TrainingProvenance,
@@ -129,6 +129,7 @@ def calibrate(
         DataError: A score is not finite.
     """
     chunks: list[NDArray[np.float64]] = []
+    component_chunks: list[dict[str, NDArray[np.float64]]] = []
     statistics: list[MapStatistics] = []
     roi = members[0].roi
     inside = None if roi is None else roi.inside
@@ -136,12 +137,18 @@ def calibrate(
     together = _READ_TOGETHER * batch_size if normals.tiling is None else 1
     for start in range(0, len(normals.calibration), together):
         chunk = normals.calibration[start : start + together]
-        _, scores, maps = member_scores(members, chunk, batch_size, heatmaps=True)
+        components, scores, maps = member_scores(members, chunk, batch_size, heatmaps=True)
         chunks.append(mean(scores))
+        component_chunks.append(mean_of_components(components))
         statistics += [] if maps is None else [MapStatistics.of(maps, inside)]
     calibration = Calibration(np.concatenate(chunks) if chunks else np.empty(0))
     map_calibration = calibrate_maps(statistics) if statistics else None
-    return Detector(members, calibration, fpr, batch_size, map_calibration)
+    component_calibration = {
+        name: np.concatenate([each[name] for each in component_chunks])
+        for name in members[0].components
+        if component_chunks
+    }
+    return Detector(members, calibration, fpr, batch_size, map_calibration, component_calibration)
 
 
 def _draw(

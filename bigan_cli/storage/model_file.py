@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -119,7 +120,14 @@ def _write(path: Path, detector: Detector, header: ModelHeader) -> None:
         if scores is not None:
             rows = np.stack([scores.scores, scores.peaks, scores.medians])
             tensors[f"members.{number}.cross_fitting"] = torch.from_numpy(rows)
+            if scores.components:
+                tensors[f"members.{number}.cross_fitted_components"] = torch.from_numpy(
+                    np.stack([scores.components[name] for name in member.components])
+                )
     tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
+    if detector.component_calibration:
+        values = np.stack([detector.component_calibration[n] for n in detector.component_names])
+        tensors["calibration.components"] = torch.from_numpy(values)
     if detector.roi is not None:
         tensors |= roi_tensors(detector.roi)
     maps = detector.map_calibration
@@ -199,8 +207,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
     architecture = make_architecture(registry, header.config.model)
     tensors = _tensors(file)
     calibration = Calibration(
-        _calibration_tensor(path, tensors, "scores").numpy(),
-        cross_fitted=header.is_cross_fitted,
+        _calibration_tensor(path, tensors, "scores").numpy(), cross_fitted=header.is_cross_fitted
     )
     map_calibration = _map_calibration(path, tensors)
     roi = load_roi(path, tensors, header.image_shape)
@@ -212,7 +219,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
         components = _load_components(stored, number, header, tensors, device, registry)
-        cross_fitted = _cross_fitted(path, tensors.get(f"members.{number}.cross_fitting"))
+        cross_fitted = _cross_fitted(path, tensors, number, list(components))
         members.append(
             make_member(
                 networks,
@@ -223,7 +230,43 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
                 roi=roi,
             )
         )
-    return Detector(members, calibration, header.default_fpr, header.batch_size, map_calibration)
+    return Detector(
+        members,
+        calibration,
+        header.default_fpr,
+        header.batch_size,
+        map_calibration,
+        _components_table(path, tensors, "calibration.components", list(members[0].components)),
+    )
+
+
+def load_calibration(file: ModelFile) -> tuple[Calibration, dict[str, NDArray[np.float64]]]:
+    """Return the calibration scores of a model file, and its components' values by their names.
+
+    No plugin is needed.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    tensors = _tensors(file)
+    scores = _calibration_tensor(file.path, tensors, "scores")
+    names = list(file.header.members[0].components)
+    return (
+        Calibration(scores.numpy(), cross_fitted=file.header.is_cross_fitted),
+        _components_table(file.path, tensors, "calibration.components", names),
+    )
+
+
+def _components_table(
+    path: Path, tensors: Mapping[str, Tensor], name: str, components: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the values of each component of normal images, ``[n]``; empty if not stored."""
+    values = tensors.get(name)
+    if values is None:
+        return {}
+    if values.dtype != torch.float64 or values.dim() != 2 or len(values) != len(components):
+        raise damaged(path, f"its {name} are no table of the components")
+    return dict(zip(components, values.numpy(), strict=True))
 
 
 def _tensors(file: ModelFile) -> dict[str, Tensor]:
@@ -258,12 +301,20 @@ def _calibration_tensor(path: Path, tensors: Mapping[str, Tensor], name: str) ->
     return values
 
 
-def _cross_fitted(path: Path, rows: Tensor | None) -> CrossFittedScores | None:
+def _cross_fitted(
+    path: Path, tensors: Mapping[str, Tensor], number: int, components: Sequence[str]
+) -> CrossFittedScores | None:
+    """Return what calibration by cross-fitting kept of member *number*; None without it."""
+    rows = tensors.get(f"members.{number}.cross_fitting")
     if rows is None:
         return None
     if rows.dtype != torch.float64 or rows.dim() != 2 or len(rows) != 3:
         raise damaged(path, "its scores of cross-fitting are no table")
-    return CrossFittedScores(*rows.numpy())
+    of_components = _components_table(
+        path, tensors, f"members.{number}.cross_fitted_components", components
+    )
+    scores, peaks, medians = rows.numpy()
+    return CrossFittedScores(scores, peaks, medians, of_components)
 
 
 def _load_networks(

@@ -1,0 +1,51 @@
+"""How the outcome of ``bigan monitor`` looks."""
+
+from __future__ import annotations
+
+from bigan_cli.cli.terminal import Terminal
+from bigan_cli.errors import GateFailed
+from bigan_cli.formatting import count, one_line
+from bigan_cli.workflows.monitor import DriftReport
+
+_COLUMNS = ("value", "median", "calibration", "evidence", "alarm at")
+
+
+def show_drift(terminal: Terminal, report: DriftReport, *, as_json: bool) -> None:
+    """Print the score and its components, the most changed first, and what the test found."""
+    if as_json:
+        terminal.json(report.as_dict())
+    else:
+        terminal.table(
+            _COLUMNS,
+            [
+                (
+                    each.name,
+                    f"{each.median:.3f}",
+                    f"{each.calibration_median:.3f}",
+                    f"{each.evidence:.3g}",
+                    each.alarm,
+                )
+                for each in report.values
+            ],
+        )
+    skipped = f", {report.skipped:,} without a score" if report.skipped else ""
+    terminal.note(
+        f"{count(report.images, 'image')}{skipped}, compared with {report.calibration:,} "
+        f"calibration images; {report.flagged:.1%} flagged at a rate of {report.fpr:g}"
+    )
+    verdict = "no drift" if report.alarm is None else "drift"
+    terminal.note(f"{verdict}: an evidence of {report.limit:g} raises the alarm")
+
+
+def check_drift(report: DriftReport) -> None:
+    """Raise the error that sets the exit code, if there is an alarm.
+
+    Raises:
+        GateFailed: There is.
+    """
+    if report.alarm is not None:
+        raise GateFailed(
+            f"the images have drifted: alarm at image {report.alarm:,} of {report.images:,}, "
+            f"{one_line(report.alarm_path or '')}; most changed: {report.values[0].name}",
+            "check camera and light; if they are meant to be so, 'bigan recalibrate'",
+        )

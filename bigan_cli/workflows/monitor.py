@@ -1,0 +1,167 @@
+"""Monitoring: are newly scored images still like the calibration images of their model?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.evaluation.drift import detect_drift
+from bigan_cli.scoring.calibration import Calibration
+from bigan_cli.storage.read_scores import ReadScores, read_scores
+from bigan_cli.workflows.models import find_model
+
+# The images whose values are described.
+_RECENT = 200
+# Fewer rows may be in descending order by chance.
+_SURELY_SORTED = 20
+
+
+@dataclass(frozen=True)
+class TestedValue:
+    """The score, or one of its components, compared with the calibration images.
+
+    Attributes:
+        name: ``score``, or the component.
+        calibration_median: Of the calibration images.
+        median: Of the latest images, up to 200.
+        evidence: The capital won by betting against no drift, at its highest.
+        alarm: The number of the image at which the evidence reached the limit, from 1, or None.
+    """
+
+    name: str
+    calibration_median: float
+    median: float
+    evidence: float
+    alarm: int | None
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The outcome of monitoring.
+
+    Attributes:
+        images: How many rows have a score.
+        skipped: How many have none.
+        calibration: How many calibration images they are compared with.
+        false_alarm_rate: The probability that there is ever an alarm without drift.
+        limit: The evidence that raises an alarm: the number of tested values divided by
+            *false_alarm_rate*, by Bonferroni's inequality.
+        alarm: The number of the image that raised the first, from 1; None without an alarm.
+        alarm_path: That image.
+        fpr: The model's false-positive rate.
+        flagged: The share of images with a p-value of at most *fpr*.
+        values: The score and its components, the one with the most evidence first.
+    """
+
+    images: int
+    skipped: int
+    calibration: int
+    false_alarm_rate: float
+    limit: float
+    alarm: int | None
+    alarm_path: str | None
+    fpr: float
+    flagged: float
+    values: tuple[TestedValue, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain values for JSON."""
+        return {"drift": self.alarm is not None, **asdict(self)}
+
+
+def monitor(
+    scores: Path, *, run: Path, checkpoint: str = "best", false_alarm_rate: float = 0.01
+) -> DriftReport:
+    """Test whether scored images still come from the source of the calibration images.
+
+    Args:
+        scores: A .csv or .jsonl file of scores, in the order in which the images arrived. Most of
+            them should be normal.
+        run: The run directory or the model file that they were scored with.
+        checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
+        false_alarm_rate: The probability that there is ever an alarm without drift, however long
+            the file grows and however often it is tested.
+
+    Raises:
+        UsageError: The rows are sorted, or come from another model.
+        DataError: The file is no table of scores, or has none.
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise UsageError(f"'false_alarm_rate={false_alarm_rate:g}' is not between 0 and 1")
+    source = find_model(run, checkpoint)
+    rows = read_scores(scores)
+    if not len(rows.score):
+        raise DataError(f"{scores} has no scores yet")
+
+    from bigan_cli.storage.model_file import load_calibration
+    from bigan_cli.storage.model_header import read_model_file
+
+    model = read_model_file(source.file)
+    calibration, components = load_calibration(model)
+    _check_rows(scores, rows, source.file, calibration, model.header.members[0].components)
+    reference = {"score": calibration.scores, **components}
+    rate = false_alarm_rate / len(reference)
+    values = [
+        _test(name, normal, rows.score if name == "score" else rows.components[name], rate)
+        for name, normal in reference.items()
+    ]
+    alarm = min((each.alarm for each in values if each.alarm is not None), default=None)
+    fpr = model.header.default_fpr
+    return DriftReport(
+        images=len(rows.score),
+        skipped=rows.skipped,
+        calibration=calibration.n,
+        false_alarm_rate=false_alarm_rate,
+        limit=1 / rate,
+        alarm=alarm,
+        alarm_path=None if alarm is None else rows.paths[alarm - 1],
+        fpr=fpr,
+        flagged=float((rows.p_value <= fpr).mean()),
+        values=tuple(sorted(values, key=lambda each: -each.evidence)),
+    )
+
+
+def _test(
+    name: str, normal: NDArray[np.float64], new: NDArray[np.float64], false_alarm_rate: float
+) -> TestedValue:
+    found = detect_drift(normal, new, false_alarm_rate)
+    return TestedValue(
+        name,
+        calibration_median=float(np.median(normal)),
+        median=float(np.median(new[-_RECENT:])),
+        evidence=float(found.capital.max()),
+        alarm=None if found.alarm is None else found.alarm + 1,
+    )
+
+
+def _check_rows(
+    scores: Path,
+    rows: ReadScores,
+    model: Path,
+    calibration: Calibration,
+    components: Collection[str],
+) -> None:
+    if not all(np.isfinite(each).all() for each in (rows.score, *rows.components.values())):
+        raise DataError(f"{scores} has scores that are not finite")
+    if rows.components.keys() != set(components):
+        raise _other_model(scores, model)
+    # Rounding of a text is no difference, another calibration set is.
+    if not np.allclose(calibration.p_values(rows.score), rows.p_value, rtol=0, atol=1e-9):
+        raise _other_model(scores, model)
+    if len(rows.score) >= _SURELY_SORTED and (np.diff(rows.score) <= 0).all():
+        raise UsageError(
+            f"the rows of {scores} are sorted by score", "score without 'sort=True': order matters"
+        )
+
+
+def _other_model(scores: Path, model: Path) -> UsageError:
+    return UsageError(
+        f"the rows of {scores} were not scored with {model}",
+        "name the run or the model file that they were scored with: 'run=DIR'",
+    )

@@ -1,0 +1,113 @@
+"""``bigan monitor``: scored images that have drifted are noticed, others are not."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+
+@pytest.fixture(scope="module")
+def scored(build_once, trained):
+    """Return a folder with the normal test images' scores: ``same.csv``, ``bright.csv``."""
+    from bigan_cli.cli.main import main
+
+    def fill(base: Path) -> None:
+        evaluated = base / "evaluated"
+        words = ("--run", str(trained), "--device", "cpu")
+        assert main(["evaluate", *words, "--output", str(evaluated)]) == 0
+        with (evaluated / "scores.csv").open(encoding="utf-8", newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["outlier"] == "0"]
+        for name, shift in (("same", 0), ("bright", 25)):
+            (base / name).mkdir()
+            for row in rows:
+                number = int(row["name"].rpartition("/")[2])
+                pixels = np.round(load_images()[number] * 255 / 16) + shift
+                image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+                image.save(base / name / f"{number:04d}.png")
+            output = str(base / f"{name}.csv")
+            assert main(["score", str(base / name), *words, "--output", output]) == 0
+
+    return build_once("drift", fill)
+
+
+def load_images():
+    return load_digits().images
+
+
+def test_ten_per_cent_more_brightness_is_noticed_within_500_images(bigan, trained, scored):
+    done = bigan("monitor", scored / "bright.csv", "--run", trained, "--json")
+    report = json.loads(done.out)
+    assert done.code == 3
+    assert "have drifted: alarm at image" in done.err
+    assert report["drift"]
+    assert report["alarm"] <= 500
+    assert report["values"][0]["alarm"] is not None
+    assert report["alarm_path"].endswith(".png")
+
+
+def test_the_same_images_raise_no_alarm(bigan, trained, scored):
+    done = bigan("monitor", scored / "same.csv", "--run", trained)
+    assert done.code == 0, done.err
+    assert "no drift" in done.err
+    assert done.lines[0].split("\t")[0] == "value"
+    assert {line.split("\t")[0] for line in done.lines[1:]} >= {"score", "reconstruction"}
+
+
+def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_row(
+    bigan, trained, scored, tmp_path
+):
+    growing = tmp_path / "growing.csv"
+    text = (scored / "same.csv").read_text()
+    lines = text.splitlines(keepends=True)
+    growing.write_text("".join(lines[:100]) + lines[100][:20])
+    done = bigan("monitor", growing, "--run", trained, "--json")
+    assert json.loads(done.out)["images"] == 99
+
+
+def test_json_lines_give_the_same(bigan, trained, scored, tmp_path):
+    lines = tmp_path / "same.jsonl"
+    assert bigan("score", scored / "same", "--run", trained, "--output", lines).code == 0
+    reports = [
+        json.loads(bigan("monitor", file, "--run", trained, "--json").out)
+        for file in (scored / "same.csv", lines)
+    ]
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "message"),
+    [
+        ("a.txt", "", 2, "neither .csv nor .jsonl"),
+        ("a.csv", "", 1, "has no scores yet"),
+        ("a.csv", "colour,taste\nred,sweet\n", 1, "not a table of scores"),
+        ("a.jsonl", "{}\n", 1, "not a table of scores"),
+    ],
+)
+def test_what_is_no_table_of_scores_is_refused(
+    bigan, trained, tmp_path, name, content, code, message
+):
+    (tmp_path / name).write_text(content)
+    done = bigan("monitor", tmp_path / name, "--run", trained)
+    assert done.code == code, done.err
+    assert message in done.err
+
+
+def test_rows_of_another_model_or_in_sorted_order_are_refused(
+    bigan, trained, ensemble, scored, tmp_path
+):
+    done = bigan("monitor", scored / "same.csv", "--run", ensemble)
+    assert done.code == 2
+    assert "were not scored with" in done.err
+    ordered = tmp_path / "sorted.csv"
+    assert (
+        bigan("score", scored / "same", "--run", trained, "--sort", "--output", ordered).code == 0
+    )
+    done = bigan("monitor", ordered, "--run", trained)
+    assert done.code == 2
+    assert "sorted by score" in done.err
