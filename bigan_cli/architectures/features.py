@@ -89,7 +89,7 @@ class Features(Architecture):
                 "reconstruction",
             ],
             # What D learns adversarially differs most from seed to seed.
-            "weights": {"discriminator": 0.5, "distortion": 1.0, "patch_mahalanobis": 2.0},
+            "weights": {"discriminator": 0.5, "distortion": 0.5, "patch_mahalanobis": 2.0},
         },
         "output": {"save_interval": 2},
     }
