@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bigan_cli.model.cpu_threads import single_threaded_pool
 from bigan_cli.model.networks import Networks, to_model_range
 
 F = TypeVar("F", np.float16, np.float32)
@@ -65,12 +67,15 @@ def prepare_features(
     assert extractor is not None  # noqa: S101  checked by the caller
     extractor.to(device)
     total = sum(map(len, pixels))
+    raw_features: Callable[[Tensor], Tensor] = extractor.raw  # type: ignore[assignment]
+    if device.type == "cpu":
+        raw_features = partial(one_at_a_time, raw_features)
     raw: list[NDArray[np.float32]] = []
     done = 0
     for images in pixels:
         maps = np.empty((len(images), *_channels_last(networks)), np.float32)
         for start, batch in _batches(images, device):
-            found: Tensor = extractor.raw(batch)  # type: ignore[operator]
+            found: Tensor = raw_features(batch)
             maps[start : start + len(batch)] = found.movedim(1, -1).cpu().numpy()
             done += len(batch)
             on_progress(done, total)
@@ -90,6 +95,27 @@ def prepare_features(
     if len(normalised) == 1:
         return TrainingFeatures(state, train, train, train)
     return TrainingFeatures(state, train, *normalised[1:])
+
+
+def one_at_a_time(extract: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return the features of images ``[N, C, H, W]`` on a CPU, each computed by one thread.
+
+    The activations of several photographs do not fit into the caches, which doubles the time for
+    each. And the features of an image do not depend on the other images, to the bit.
+    """
+    if torch.compiler.is_compiling():  # a graph for any number of images
+        return extract(images)
+
+    @torch.no_grad()
+    def one(image: Tensor) -> Tensor:
+        return extract(image)
+
+    singles = images.split(1)
+    threads = min(torch.get_num_threads(), len(singles))
+    if threads == 1:
+        return torch.cat([one(image) for image in singles])
+    with single_threaded_pool(threads, "features") as pool:
+        return torch.cat(list(pool.map(one, singles)))
 
 
 def vectors_of(maps: NDArray[F], inside: NDArray[np.bool_] | None) -> NDArray[F]:

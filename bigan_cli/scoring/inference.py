@@ -85,7 +85,8 @@ def _batch(
     if chunk.dtype != np.uint8:
         return LazyNetworkOutputs(networks, features=x.movedim(-1, 1), inside=positions), count
     x = x.contiguous(memory_format=networks.layout)
-    return LazyNetworkOutputs(networks, x, inside=positions), count
+    features = networks.inputs(x, count)
+    return LazyNetworkOutputs(networks, x, features, inside=positions), count
 
 
 def _rows(inside: NDArray[np.bool_] | None, start: int, number: int) -> NDArray[np.bool_] | None:

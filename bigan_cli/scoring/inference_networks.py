@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import UsageError
 from bigan_cli.model.cpu_threads import run_single_threaded
+from bigan_cli.model.feature_extraction import one_at_a_time
 from bigan_cli.model.memory_format import supports_channels_last
 from bigan_cli.model.networks import Networks
 
@@ -74,12 +75,21 @@ class InferenceNetworks:
         self.heads = dict(copied.heads.items())
         self.cycle_discriminators = dict(copied.cycle_discriminators.items())
 
-    def inputs(self, images: Tensor) -> Tensor:
-        """Return the inputs of E and D for images ``[N, C, H, W]`` in [-1, 1]."""
+    def inputs(self, images: Tensor, count: int | None = None) -> Tensor:
+        """Return the inputs of E and D for images ``[N, C, H, W]`` in [-1, 1].
+
+        Args:
+            images: On the device of the networks.
+            count: If given, only so many images are real. On a CPU the others get the features
+                of the first.
+        """
         if self.extractor is None:
             return images
-        features: Tensor = self.extractor(images)
-        return features
+        if images.device.type != "cpu":
+            features: Tensor = self.extractor(images)
+            return features
+        found = one_at_a_time(self.extractor, images[:count])
+        return torch.cat([found, found[:1].expand(len(images) - len(found), -1, -1, -1)])
 
     def drawn(self, x: Tensor) -> Tensor:
         """Return images ``[N, C, H, W]`` in [-1, 1] decoded from inputs *x* of E and D.

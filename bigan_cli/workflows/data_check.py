@@ -224,6 +224,7 @@ def _pooled_features(pixels: NDArray[np.uint8], callbacks: Callbacks) -> NDArray
     import torch
 
     from bigan_cli.config.schema import ModelConfig
+    from bigan_cli.model.feature_extraction import one_at_a_time
     from bigan_cli.model.networks import to_model_range
     from bigan_cli.plugins import load_registry
     from bigan_cli.plugins.instances import make_architecture
@@ -236,7 +237,7 @@ def _pooled_features(pixels: NDArray[np.uint8], callbacks: Callbacks) -> NDArray
     with torch.no_grad():
         for start in range(0, len(pixels), _BATCH):
             batch = to_model_range(torch.from_numpy(pixels[start : start + _BATCH]))
-            rows.append(extractor.raw(batch).mean(dim=(2, 3)))
+            rows.append(one_at_a_time(extractor.raw, batch).mean(dim=(2, 3)))
             callbacks.on_progress("computing features", start + len(batch), len(pixels))
     vectors: NDArray[np.float32] = torch.cat(rows).numpy()
     return vectors

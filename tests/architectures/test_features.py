@@ -145,6 +145,20 @@ def test_features_are_standardised_over_training_images() -> None:
     np.testing.assert_allclose(seen, features.validation, atol=1e-3)
 
 
+def test_features_do_not_depend_on_the_number_of_threads_or_on_other_images() -> None:
+    built = networks()
+    images = parts(7, seed=0)
+    first = prepare_features(built, [images, images[:2], images[2:4]], 0, CPU)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        second = prepare_features(built, [images, images[:2], images[2:4]], 0, CPU)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(first.train, second.train)
+    np.testing.assert_array_equal(first.validation, second.validation)
+
+
 def test_positions_do_not_see_each_other() -> None:
     built = networks().eval()
     f = torch.randn(1, built.input_shape.channels, 4, 4)
