@@ -108,7 +108,7 @@ class Detector:
 
     def score(
         self,
-        pixels: NDArray[np.uint8],
+        inputs: Inputs,
         *,
         heatmaps: bool = False,
         fpr: float | None = None,
@@ -117,7 +117,8 @@ class Detector:
         """Score images.
 
         Args:
-            pixels: uint8 ``[N, C, H, W]`` of the detector's shape; N may be 0.
+            inputs: Images uint8 ``[N, C, H, W]`` of the detector's shape, or their
+                :meth:`features`; N may be 0.
             heatmaps: Whether to return the heatmaps, too, of the same forward pass.
             fpr: Sets the unit of the heatmaps; see :meth:`heatmaps`.
             allow_nan: Return NaN for scores that are not finite, with a p-value of 1.
@@ -127,7 +128,10 @@ class Detector:
         """
         calibration = self.map_calibration if heatmaps else None
         components, members, maps = member_scores(
-            self.members, self.filled(pixels), self.batch_size, heatmaps=calibration is not None
+            self.members,
+            self._filled_inputs(inputs),
+            self.batch_size,
+            heatmaps=calibration is not None,
         )
         score = mean(members)
         means = mean_of_components(components)
@@ -175,9 +179,24 @@ class Detector:
         self.calibration.check(fpr)
         return scores.p_value <= fpr
 
-    def reconstruct(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the first member's G(E(x)) of images uint8 ``[N, C, H, W]``, same shape."""
-        return self.filled(self.members[0].reconstruct(self.filled(pixels), self.batch_size))
+    def features(self, pixels: NDArray[np.uint8]) -> Inputs:
+        """Return images uint8 ``[N, C, H, W]`` as they may be given to other methods repeatedly.
+
+        They are float32 feature maps ``[N, h, w, K]``, which take most of the time, or the images
+        themselves where the networks work on pixels or on tiles.
+        """
+        if not self.on_feature_map or self.is_tiled or not len(pixels):
+            return pixels
+        return self.members[0].features(self.filled(pixels), self.batch_size)
+
+    def reconstruct(self, inputs: Inputs) -> NDArray[np.uint8]:
+        """Return the first member's G(E(x)), drawn as uint8 ``[N, C, H, W]``.
+
+        Args:
+            inputs: Images uint8 ``[N, C, H, W]``, or their :meth:`features`.
+        """
+        inputs = self._filled_inputs(inputs)
+        return self.filled(self.members[0].reconstruct(inputs, self.batch_size))
 
     def heatmaps(
         self, pixels: NDArray[np.uint8], fpr: float | None = None
@@ -212,6 +231,11 @@ class Detector:
             return pixels
         return self.roi.fill(pixels)
 
+    def _filled_inputs(self, inputs: Inputs) -> Inputs:
+        """Return :meth:`filled` of images; feature maps are unchanged."""
+        is_image = inputs.dtype == np.uint8
+        return self.filled(np.asarray(inputs, np.uint8)) if is_image else inputs
+
     def _in_units(
         self, maps: NDArray[np.float32], calibration: MapCalibration, fpr: float | None
     ) -> NDArray[np.float32]:
@@ -226,9 +250,9 @@ class Detector:
         """
         return self.filled(self.members[0].sample(z))
 
-    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the first member's E(x) of one or more images uint8 ``[N, C, H, W]``."""
-        return self.members[0].encode(self.filled(pixels), self.batch_size)
+    def encode(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Return the first member's E(x) of one or more images, or of their :meth:`features`."""
+        return self.members[0].encode(self._filled_inputs(inputs), self.batch_size)
 
 
 def member_scores(

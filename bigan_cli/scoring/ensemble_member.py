@@ -208,10 +208,19 @@ class EnsembleMember:
             [self.components[name].weight / total * values for name, values in components.items()]
         )
 
-    def reconstruct(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
-        """Return G(E(x)) of images uint8 ``[N, C, H, W]``, of the same type and shape."""
-        rebuilt = list(run_batches(self._inference, pixels, batch_size, self._draw))
-        return np.concatenate(rebuilt) if rebuilt else pixels.copy()
+    def features(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
+        """Return the inputs of E and D for one or more images, float32 ``[N, h, w, K]``."""
+
+        def extract(outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32]:
+            maps: NDArray[np.float32] = outputs.x[:count].movedim(1, -1).float().cpu().numpy()
+            return maps
+
+        return np.concatenate(list(run_batches(self._inference, pixels, batch_size, extract)))
+
+    def reconstruct(self, inputs: Inputs, batch_size: int) -> NDArray[np.uint8]:
+        """Return G(E(x)) of images, or of their feature maps, drawn as uint8 ``[N, C, H, W]``."""
+        rebuilt = list(run_batches(self._inference, inputs, batch_size, self._draw))
+        return np.concatenate(rebuilt) if rebuilt else np.array(inputs, np.uint8)
 
     def _draw(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.uint8]:
         """Return the reconstructions of a batch, uint8 ``[count, C, H, W]``."""

@@ -89,8 +89,9 @@ class TiledMember(EnsembleMember):
             [self._stitched(self._run_tiles(image, batch_size, self._locate)) for image in inputs]
         )
 
-    def reconstruct(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
+    def reconstruct(self, inputs: Inputs, batch_size: int) -> NDArray[np.uint8]:
         """Return G(E(x)) of images, or of tiles, uint8 ``[N, C, H, W]``; the same shape."""
+        pixels = np.asarray(inputs, np.uint8)
         if pixels.shape[2:] == (self.tiling.tile.height, self.tiling.tile.width):
             return super().reconstruct(pixels, batch_size)
         rebuilt = np.empty_like(pixels)

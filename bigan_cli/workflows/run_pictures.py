@@ -11,6 +11,7 @@ from bigan_cli.data.prepare import PreparedData
 from bigan_cli.data.tiles import VALIDATION_PIXELS, Tiles
 from bigan_cli.report.grids import comparison_grid, sample_grid, score_caption, test_grid
 from bigan_cli.scoring.detector import Detector
+from bigan_cli.scoring.inference import Inputs
 from bigan_cli.storage.run_directory import RunDirectory
 
 # Large images that are scored and reconstructed at each save, which takes seconds for each.
@@ -42,6 +43,7 @@ class RunPictures:
         self._tests = (data.test if len(data.test) else data.calibration).drawn(tests, rng)
         self._test_note = "" if len(data.test) else ": calibration images, as there is no test set"
         self._class_names = data.class_names
+        self._inputs: tuple[Inputs, Inputs] | None = None
         self._noise: NDArray[np.float32] = rng.standard_normal(
             (count, config.model.latent_dim), dtype=np.float32
         )
@@ -50,20 +52,23 @@ class RunPictures:
         """Draw the four pictures of *epoch*."""
         heading = "untrained" if epoch == 0 else f"epoch {epoch}"
         run = self.run
+        if self._inputs is None:  # the extractor is the same at every save
+            self._inputs = (detector.features(self._normals), detector.features(self._tests.pixels))
+        normals, tests = self._inputs
         comparison_grid(
             self._file(run.comparison, epoch),
             self._normals,
-            detector.reconstruct(self._normals),
+            detector.reconstruct(normals),
             heading=heading,
         )
-        generated = detector.sample(self._latents(detector))
+        generated = detector.sample(self._latents(detector, normals))
         sample_grid(self._file(run.fake, epoch), generated, heading=heading)
         sample_grid(self._file(run.true, epoch), self._normals, heading=heading)
-        scores = detector.score(self._tests.pixels)
+        scores = detector.score(tests)
         test_grid(
             self._file(run.test, epoch),
             self._tests.pixels,
-            detector.reconstruct(self._tests.pixels),
+            detector.reconstruct(tests),
             captions=[
                 score_caption(score, p, self._class_names[label])
                 for score, p, label in zip(
@@ -78,7 +83,7 @@ class RunPictures:
     def _file(self, folder: Path, epoch: int) -> Path:
         return self.run.claim(self.run.epoch_picture(folder, epoch))
 
-    def _latents(self, detector: Detector) -> NDArray[np.float32]:
+    def _latents(self, detector: Detector, normals: Inputs) -> NDArray[np.float32]:
         """Return the latents of generated images, from the same noise at every save.
 
         On feature maps, independent draws at every position would show no part. Latent maps are
@@ -87,7 +92,7 @@ class RunPictures:
         """
         if not detector.on_feature_map:
             return self._noise
-        encoded = detector.encode(self._normals)
+        encoded = detector.encode(normals)
         mean = encoded.mean(axis=0)
         deviations = (encoded - mean) / max(1, len(encoded) - 1) ** 0.5
         weights = np.resize(self._noise, (len(self._noise), len(encoded)))
