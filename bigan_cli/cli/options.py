@@ -154,6 +154,13 @@ PluginOption = Annotated[list[Path] | None, setting_option("plugins")]
 ThresholdOption = Annotated[
     float | None, typer.Option(help="Label images above this score anomalous, instead of --fpr.")
 ]
+ReviewFprOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Label images 'review' that are anomalous at this rate, larger than --fpr, only.",
+        metavar="SHARE",
+    ),
+]
 MaxMegapixelsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Skip images of more million pixels. [default: the run's]"),

@@ -40,12 +40,14 @@ class Header:
         threshold: The score above which an image is anomalous.
         components: The components' names, in the order of their columns.
         map_files: Which files of heatmaps each row has, and where; empty for none.
+        review: The score above which an image is to be reviewed; None without such a band.
     """
 
     model: str
     threshold: float
     components: Sequence[str]
     map_files: Mapping[str, str | None] = field(default_factory=dict)
+    review: float | None = None
 
     def line(self) -> str:
         """Return the first line of a partial output, with its line end."""
@@ -55,6 +57,7 @@ class Header:
             "threshold": self.threshold,
             "components": list(self.components),
             "map_files": dict(self.map_files),
+            "review": self.review,
         }
         return json.dumps(values) + "\n"
 
@@ -79,6 +82,11 @@ class Header:
                 f"{partial} was labelled with the threshold {found.get('threshold')}, not with "
                 f"{self.threshold}",
                 f"resume with the same 'score.fpr' or threshold, or {_START_OVER}",
+            )
+        if found.get("review") != self.review:
+            raise UsageError(
+                f"{partial} was labelled with another rate for a review",
+                f"resume with the same rate, or {_START_OVER}",
             )
         if found.get("map_files") != dict(self.map_files):
             raise UsageError(
@@ -169,21 +177,51 @@ def resume(output: Path, header: Header, row_format: RowFormat) -> CompletedInpu
         UsageError: The rows come from another model or threshold, or the file is damaged.
     """
     partial = partial_path(output)
+    with partial.open(encoding="utf-8", errors="replace", newline="") as old:
+        header.check(old.readline(), partial)
+    return copy_complete_rows(partial, output, row_format, len(header.components), head=header)
+
+
+def copy_complete_rows(
+    file: Path,
+    output: Path,
+    row_format: RowFormat,
+    components: int,
+    on_row: Callable[[str, str], object] | None = None,
+    *,
+    head: Header | None = None,
+) -> CompletedInputs:
+    """Rewrite *file* with its complete rows that have a score, and return their inputs.
+
+    Args:
+        file: A table of scores whose last line may be truncated.
+        output: Its suffix says how rows become lines.
+        row_format: Has the first line of a CSV file.
+        components: How many components a row has.
+        on_row: Called with the path and the label of each row.
+        head: What *file* begins with, before the table, if anything.
+
+    Raises:
+        UsageError: The file is damaged before its end.
+    """
     digests, anomalies = bytearray(), 0
     with (
-        atomic_write(partial, "w") as new,
-        partial.open(encoding="utf-8", errors="replace", newline="") as old,
+        atomic_write(file, "w") as new,
+        file.open(encoding="utf-8", errors="replace", newline="") as old,
     ):
-        header.check(old.readline(), partial)
-        new.write(header.line())
+        if head is not None:
+            old.readline()
+            new.write(head.line())
         if row_format.header is not None:
             old.readline()
             new.write(row_format.header + "\n")
         read_rows = _csv_rows if output.suffix.lower() == ".csv" else _json_rows
-        for path, anomaly, line in read_rows(old, partial, len(header.components)):
+        for path, label, line in read_rows(old, file, components):
             new.write(line + "\n")
             digests += _digest(path)
-            anomalies += anomaly
+            anomalies += label == ANOMALY
+            if on_row is not None:
+                on_row(path, label)
     return CompletedInputs(digests, anomalies)
 
 
@@ -255,8 +293,8 @@ def _finish(partial: Path, output: Path) -> None:
     partial.unlink()
 
 
-def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, bool, str]]:
-    """Yield (path, whether anomalous, line) of each complete row that has a score."""
+def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, label, line) of each complete row that has a score."""
     truncated = False
     lines = _CompleteLines(file)
     for cells in csv.reader(lines):
@@ -266,7 +304,7 @@ def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[s
             truncated = True  # allowed for the last line only
         elif cells[1]:
             path = without_spreadsheet_prefix(cells[0])
-            yield path, cells[3] == ANOMALY, csv_line(cells)
+            yield path, cells[3], csv_line(cells)
 
 
 class _CompleteLines:
@@ -282,8 +320,8 @@ class _CompleteLines:
             yield line
 
 
-def _json_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, bool, str]]:
-    """Yield (path, whether anomalous, line) of each complete row that has a score."""
+def _json_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, label, line) of each complete row that has a score."""
     truncated = False
     for line in file:
         if truncated:
@@ -292,7 +330,7 @@ def _json_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[
         if row is None or len(row["components"]) not in (0, components):
             truncated = True
         elif row["score"] is not None:
-            yield row["path"], row["label"] == ANOMALY, line.removesuffix("\n")
+            yield row["path"], row["label"] or "", line.removesuffix("\n")
 
 
 def _json_row(line: str) -> Mapping[str, Any] | None:

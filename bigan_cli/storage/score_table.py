@@ -16,7 +16,7 @@ from bigan_cli.formatting import spreadsheet_path
 if TYPE_CHECKING:
     from bigan_cli.scoring.regions import Region
 
-ANOMALY, NORMAL = "anomaly", "normal"
+ANOMALY, REVIEW, NORMAL = "anomaly", "review", "normal"
 SUFFIXES = (".csv", ".jsonl")
 
 
@@ -28,7 +28,7 @@ class ScoreRow:
         path: The image's path, or its name in a dataset.
         score: Higher is more anomalous; None for an input that could not be scored.
         p_value: How rare such a score is among normal images, or None.
-        label: ``anomaly``, ``normal``, or empty without a score.
+        label: ``anomaly``, ``review`` (in between), ``normal``, or empty without a score.
         components: Name -> standardised value of the component; empty without a score.
         error: Why there is no score; empty if there is one.
         truth: Name -> value of the columns that say what the image is, where that is known.

@@ -35,6 +35,7 @@ from bigan_cli.workflows.map_files import map_files
 from bigan_cli.workflows.models import LoadedModel, find_model, load_model, set_batch_size
 from bigan_cli.workflows.reports.facts import check_report_file
 from bigan_cli.workflows.reports.scored_files import ReportedRows
+from bigan_cli.workflows.score_arrangement import Arrangement
 from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
 
 OnRows = Callable[[Sequence[str], Sequence[ScoreRow]], object]
@@ -57,6 +58,8 @@ class ScoreResult:
         skipped: How many inputs could not be read or scored; each has a row.
         not_finite: How many of them have a score that is not finite, which no image should have.
         anomalies: How many images are labelled anomalous.
+        reviews: How many are labelled for a review, of those scored now.
+        fdr: The false discovery rate that the labels control, or None.
         conversions: Description of a conversion to the model's shape -> how many images.
         report: The HTML report that was written, or None.
     """
@@ -72,6 +75,8 @@ class ScoreResult:
     skipped: int
     not_finite: int
     anomalies: int
+    reviews: int
+    fdr: float | None
     conversions: Mapping[str, int]
     report: Path | None = None
 
@@ -86,12 +91,15 @@ def score_files(
     batch_size: int | None = None,
     fpr: float | None = None,
     threshold: float | None = None,
+    review_fpr: float | None = None,
+    fdr: float | None = None,
     max_megapixels: int | None = None,
     recursive: bool = True,
     strict: bool = False,
     output: Path | None = None,
     resume: bool = False,
     sort: bool = False,
+    top: int | None = None,
     maps: Path | None = None,
     map_format: str | None = None,
     masks: Path | None = None,
@@ -111,12 +119,16 @@ def score_files(
             that on a GPU.
         fpr: The false-positive rate of the threshold; by default the run's.
         threshold: Label images above this score anomalous, in place of *fpr*.
+        review_fpr: Label other images for a review that are anomalous at this larger rate.
+        fdr: Label the images by the Benjamini-Hochberg procedure, in place of *fpr*: of those
+            labelled anomalous, at most this share is normal on average. Keeps all rows in memory.
         max_megapixels: Images of more million pixels are not read; by default the run's limit.
         recursive: Whether folders are searched recursively.
         strict: Whether an unreadable input is an error.
         output: A .csv or .jsonl file to write the rows to; replaced where it exists.
         resume: Whether to continue an *output* that was stopped before its end.
         sort: Whether the most anomalous image comes first; keeps all rows in memory.
+        top: Give the rows of this many most anomalous images only, the most anomalous first.
         maps: A folder to write a heatmap of each image to; see :class:`MapFiles`.
         map_format: ``overlay`` (the default), ``png16`` or ``npy``.
         masks: A folder to write a mask of the anomalous pixels of each image to.
@@ -130,21 +142,22 @@ def score_files(
             few calibration images for *fpr*.
     """
     callbacks = callbacks or Callbacks()
-    _check_rule(fpr, threshold)
-    _check_output(output, resume=resume, sort=sort)
+    _check_rule(fpr, threshold, review_fpr, fdr)
+    arrangement = Arrangement(sort, top, fdr)
+    _check_output(output, resume=resume, whole=arrangement.of_all_rows)
     _check_report(report, resume=resume)
     files = map_files(inputs, maps, map_format, masks)
     source = find_model(run, checkpoint)
     found = _find(inputs, recursive=recursive)
     model = load_model(source.file, device, plugins, callbacks)
     set_batch_size(model, batch_size)
-    rule = Rule.of(model, fpr, threshold)
+    rule = Rule.of(model.detector, fpr, threshold, review_fpr)
     names = model.detector.component_names
     if files is not None:
         _check_heatmaps(model)
         files.create_folders()
     written = {} if files is None else files.as_dict()
-    header = Header(model.header.sha256, rule.limit, names, written)
+    header = Header(model.header.sha256, rule.limit, names, written, rule.review_limit)
     counts, status, reported = Counts(), "done", ReportedRows(wanted=report is not None)
     with nullcontext() if output is None else exclusive(output):
         earlier = CompletedInputs()
@@ -153,10 +166,13 @@ def score_files(
         counts.scored, counts.anomalies = earlier.scored, earlier.anomalies
         new = _without(earlier, found)
         options = DecodeOptions.of(model.header.config.data, max_megapixels)
-        batches = score_batches(model, new, rule, options, files, counts, callbacks, strict=strict)
+        batches: Iterable[list[ScoreRow]] = score_batches(
+            model, new, rule, options, files, counts, callbacks, strict=strict
+        )
         try:
-            with _writer(output, header, sort=sort, resume=resume) as write:
-                for rows in _sorted(batches) if sort else batches:
+            with _writer(output, header, whole=arrangement.of_all_rows, resume=resume) as write:
+                rule, batches = arrangement.apply(batches, rule, model.detector, counts, callbacks)
+                for rows in batches:
                     if on_rows is not None:
                         on_rows(names, rows)
                     write(rows)
@@ -183,6 +199,8 @@ def score_files(
         skipped=counts.skipped,
         not_finite=counts.not_finite,
         anomalies=counts.anomalies,
+        reviews=counts.reviews,
+        fdr=fdr,
         conversions=dict(counts.conversions),
         report=report if status == "done" and counts.scored else None,
     )
@@ -191,16 +209,25 @@ def score_files(
 # Arguments
 
 
-def _check_rule(fpr: float | None, threshold: float | None) -> None:
+def _check_rule(
+    fpr: float | None, threshold: float | None, review_fpr: float | None, fdr: float | None
+) -> None:
     if fpr is not None and threshold is not None:
         raise UsageError("'score.fpr' and a threshold exclude each other", "each decides the label")
-    if fpr is not None:
-        check_fpr(fpr)
+    if fdr is not None and not all(each is None for each in (fpr, threshold, review_fpr)):
+        raise UsageError(
+            "'fdr' excludes 'score.fpr', 'review_fpr' and a threshold", "each decides the label"
+        )
+    if fdr is not None and not 0 < fdr < 1:
+        raise UsageError(f"'fdr={fdr:g}' is not between 0 and 1")
+    for rate in (fpr, review_fpr):
+        if rate is not None:
+            check_fpr(rate)
     if threshold is not None and not math.isfinite(threshold):
         raise UsageError(f"'threshold={threshold}' is not a finite number")
 
 
-def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
+def _check_output(output: Path | None, *, resume: bool, whole: bool) -> None:
     if output is None:
         if resume:
             raise UsageError("there is no output to resume", "pass 'output=FILE' too")
@@ -209,11 +236,12 @@ def _check_output(output: Path | None, *, resume: bool, sort: bool) -> None:
         raise UsageError(f"{output} is a folder", "the output is a file")
     if output.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{output} is neither .csv nor .jsonl")
-    if resume and sort:
+    if resume and whole:
         raise UsageError(
-            "a sorted output cannot be resumed", "its rows are written when all are known"
+            "a sorted output cannot be resumed, nor one with 'top' or 'fdr'",
+            "its rows are written when all are known",
         )
-    if not resume and not sort and is_unfinished(output):
+    if not resume and not whole and is_unfinished(output):
         with exclusive(output):  # or another process is still writing these rows
             raise UsageError(
                 f"{partial_path(output)} holds the rows of a run that was stopped",
@@ -289,7 +317,7 @@ def _resume(output: Path, header: Header, callbacks: Callbacks) -> CompletedInpu
 
 @contextmanager
 def _writer(
-    output: Path | None, header: Header, *, sort: bool, resume: bool
+    output: Path | None, header: Header, *, whole: bool, resume: bool
 ) -> Iterator[Callable[[Sequence[ScoreRow]], object]]:
     """Yield a function that writes rows to *output*, which is complete at the end."""
     if output is None:
@@ -299,15 +327,7 @@ def _writer(
     resumed = resume and is_unfinished(output)
     with (
         score_table(output, row_format)
-        if sort
+        if whole
         else partial_output(output, header, row_format, resumed=resumed)
     ) as write:
         yield lambda rows: write(row_format.lines(rows))
-
-
-def _sorted(batches: Iterable[list[ScoreRow]]) -> Iterator[list[ScoreRow]]:
-    """Yield all rows as one batch; rows without a score come last."""
-    rows = [row for batch in batches for row in batch]
-    # The sort is stable.
-    rows.sort(key=lambda row: -math.inf if row.score is None else row.score, reverse=True)
-    yield rows

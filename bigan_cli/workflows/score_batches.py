@@ -18,17 +18,17 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.stream import DecodedImage, map_batches
 from bigan_cli.data.unreadable import UnreadableImage
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import one_line, path_text
 from bigan_cli.scoring.regions import THRESHOLD, find_regions, resize_heatmap
-from bigan_cli.storage.score_table import ANOMALY, NORMAL, ScoreRow
+from bigan_cli.storage.score_table import ANOMALY, NORMAL, REVIEW, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import MapFiles
 from bigan_cli.workflows.models import LoadedModel
 
 if TYPE_CHECKING:
     from bigan_cli.data.region_of_interest import RegionOfInterest
-    from bigan_cli.scoring.detector import Detector
+    from bigan_cli.scoring.detector import Detector, Scores
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
 _NOT_FINITE = "the score is not finite"
@@ -44,6 +44,7 @@ class Counts:
     skipped: int = 0
     not_finite: int = 0
     anomalies: int = 0
+    reviews: int = 0
     conversions: Counter[str] = field(default_factory=Counter)
 
 
@@ -59,19 +60,54 @@ class Rule:
         fpr: The false-positive rate, or None.
         threshold: A threshold in its place, or None.
         limit: The score above which an image is anomalous.
+        review_fpr: The false-positive rate above which an image is to be reviewed, if it is not
+            anomalous; None without such a band.
+        review_limit: The score for that rate.
     """
 
     fpr: float | None
     threshold: float | None
     limit: float
+    review_fpr: float | None = None
+    review_limit: float | None = None
 
     @classmethod
-    def of(cls, model: LoadedModel, fpr: float | None, threshold: float | None) -> Rule:
-        """Return the rule for the arguments of a call, *fpr* or *threshold* or neither."""
-        if threshold is not None:
-            return cls(None, threshold, threshold)
-        fpr = model.detector.default_fpr if fpr is None else fpr
-        return cls(fpr, None, model.detector.calibration.threshold(fpr))
+    def of(
+        cls,
+        detector: Detector,
+        fpr: float | None,
+        threshold: float | None,
+        review_fpr: float | None = None,
+    ) -> Rule:
+        """Return the rule for the arguments of a call, *fpr* or *threshold* or neither.
+
+        Raises:
+            UsageError: *review_fpr* marks no image that is not anomalous already.
+            DataError: There are too few calibration images for a rate.
+        """
+        calibration = detector.calibration
+        if threshold is None:
+            fpr = detector.default_fpr if fpr is None else fpr
+            limit = calibration.threshold(fpr)
+        else:
+            fpr, limit = None, threshold
+        review_limit = None if review_fpr is None else calibration.threshold(review_fpr)
+        if review_limit is not None and review_limit >= limit:
+            raise UsageError(
+                f"a review above {review_limit:.4g} leaves nothing below an anomaly above "
+                f"{limit:.4g}",
+                f"set 'review_fpr' above {fpr:g}" if fpr is not None else "set 'review_fpr' higher",
+            )
+        return cls(fpr, threshold, limit, review_fpr, review_limit)
+
+    def labels(self, detector: Detector, scores: Scores) -> list[str]:
+        """Return the label of each image."""
+        anomalous = detector.predict(scores, self.fpr, self.threshold)
+        odd = anomalous if self.review_fpr is None else detector.predict(scores, self.review_fpr)
+        return [
+            ANOMALY if is_anomalous else REVIEW if is_odd else NORMAL
+            for is_anomalous, is_odd in zip(anomalous.tolist(), odd.tolist(), strict=True)
+        ]
 
 
 def score_batches(
@@ -96,11 +132,11 @@ def score_batches(
 
     def work(batch: list[DecodedImage]) -> tuple[list[DecodedImage], list[ScoreRow]]:
         with turn:
-            scored = _score_batch(model, batch, rule)
+            scored = score_batch(model, batch, rule)
         for image in batch:
             image.pixels = None  # frees the memory
         located = [
-            _with_regions(row, image, heat, detector.roi, files, options)
+            with_regions(row, image, heat, detector.roi, files, options)
             for row, image, heat in scored
         ]
         return batch, located
@@ -121,16 +157,18 @@ def score_batches(
                 counts.conversions.update(_conversions(image, detector.shape))
         counts.scored += sum(row.score is not None for row in rows)
         counts.anomalies += sum(row.label == ANOMALY for row in rows)
+        counts.reviews += sum(row.label == REVIEW for row in rows)
         yield rows
         callbacks.on_progress("scoring images", counts.scored + counts.skipped, None)
         if callbacks.should_stop():
             raise StoppedError
 
 
-_Scored = tuple[ScoreRow, DecodedImage, NDArray[np.float32] | None]
+Scored = tuple[ScoreRow, DecodedImage, NDArray[np.float32] | None]
+"""The row of an image, the image, and its heatmap at the model's size if there is one."""
 
 
-def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -> list[_Scored]:
+def score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -> list[Scored]:
     """Return the row of each image, and its heatmap at the model's size if there is one."""
     detector = model.detector
     pixels = [image.pixels for image in batch if image.pixels is not None]
@@ -139,27 +177,26 @@ def _score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) 
             (ScoreRow(path_text(image.path), error=image.error), image, None) for image in batch
         ]
     scores = detector.score(np.stack(pixels), heatmaps=True, fpr=rule.fpr, allow_nan=True)
-    anomalous = detector.predict(scores, rule.fpr, rule.threshold)
+    labels = rule.labels(detector, scores)
     table = np.stack([scores.score, scores.p_value, *scores.components.values()], axis=1)
     maps = [None] * len(pixels) if scores.heatmaps is None else list(scores.heatmaps)
-    scored = zip(table.tolist(), anomalous.tolist(), maps, strict=True)
-    rows: list[_Scored] = []
+    scored = zip(table.tolist(), labels, maps, strict=True)
+    rows: list[Scored] = []
     for image in batch:
         path = path_text(image.path)
         if image.pixels is None:
             rows.append((ScoreRow(path, error=image.error), image, None))
             continue
-        (score, p_value, *values), anomaly, heat = next(scored)
+        (score, p_value, *values), label, heat = next(scored)
         if not all(map(math.isfinite, (score, *values))):
             rows.append((ScoreRow(path, error=_NOT_FINITE), image, None))
             continue
         components = dict(zip(scores.components, values, strict=True))
-        label = ANOMALY if anomaly else NORMAL
         rows.append((ScoreRow(path, score, p_value, label, components), image, heat))
     return rows
 
 
-def _with_regions(
+def with_regions(
     row: ScoreRow,
     image: DecodedImage,
     heat: NDArray[np.float32] | None,

@@ -21,6 +21,7 @@ from bigan_cli.cli.options import (
     PluginOption,
     RecursiveOption,
     ReportFileOption,
+    ReviewFprOption,
     ThresholdOption,
     setting_option,
 )
@@ -51,6 +52,15 @@ def score(
     ] = None,
     fpr: Annotated[float | None, setting_option("score.fpr", default="the run's own")] = None,
     threshold: ThresholdOption = None,
+    review_fpr: ReviewFprOption = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of normal images among those labelled anomalous, instead of --fpr "
+            "(Benjamini-Hochberg); keeps all rows in memory.",
+            metavar="SHARE",
+        ),
+    ] = None,
     max_megapixels: MaxMegapixelsOption = None,
     recursive: RecursiveOption = True,
     null: NullOption = False,
@@ -64,6 +74,10 @@ def score(
     sort: Annotated[
         bool, typer.Option("--sort", help="Most anomalous first; keeps all rows in memory.")
     ] = False,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the N most anomalous images, most anomalous first."),
+    ] = None,
     maps: MapsOption = None,
     map_format: MapFormatOption = None,
     masks: MasksOption = None,
@@ -98,12 +112,15 @@ def score(
             batch_size=batch_size,
             fpr=fpr,
             threshold=threshold,
+            review_fpr=review_fpr,
+            fdr=fdr,
             max_megapixels=max_megapixels,
             recursive=recursive,
             strict=strict,
             output=output,
             resume=resume,
             sort=sort,
+            top=top,
             maps=maps,
             map_format=map_format,
             masks=masks,

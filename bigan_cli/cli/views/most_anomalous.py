@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 
 from bigan_cli.formatting import one_line
-from bigan_cli.storage.score_table import ANOMALY, ScoreRow
+from bigan_cli.storage.score_table import NORMAL, ScoreRow
 
 _MOST = 10
 # Columns of the bar, the score and the label with the spaces between them.
@@ -59,5 +59,5 @@ def _line(row: ScoreRow, largest: float, bar: int, room: int, block: str) -> str
     name = one_line(row.path)
     if len(name) > room:
         name = "..." + name[len(name) - room + 3 :]
-    label = ANOMALY if row.label == ANOMALY else ""
+    label = "" if row.label == NORMAL else row.label
     return f"{drawn}{score:>{_SCORE}.4g} {label:<{_LABEL}}{name}"

@@ -78,11 +78,14 @@ def show_summary(terminal: Terminal, result: ScoreResult, most_anomalous: MostAn
         terminal.note(f"note: of {count(result.scored - result.resumed, 'image')}, {conversions}")
     before = f" ({result.resumed:,} before)" if result.resumed else ""
     rule = f"score above {result.threshold:g}"
-    if result.fpr is not None:
+    if result.fdr is not None:
+        rule += f", for a false discovery rate of {result.fdr:g}"
+    elif result.fpr is not None:
         rule = f"score above {result.threshold:.4g}, for a false-positive rate of {result.fpr:g}"
+    reviews = f", to review {result.reviews:,}" if result.reviews else ""
     terminal.note(
         f"scored {result.scored:,}{before}, skipped {result.skipped:,}, "
-        f"anomalies {result.anomalies:,} ({rule})"
+        f"anomalies {result.anomalies:,} ({rule}){reviews}"
     )
     if result.report is not None:
         terminal.note(f"report: {result.report}")
