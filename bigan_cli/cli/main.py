@@ -76,6 +76,11 @@ COMMANDS: Entries = {
         ),
     },
     "Deployment": {
+        "serve": entry(
+            "Score images sent by HTTP: POST /score, with a page at / to try it.",
+            "bigan serve --run results",
+            "curl -F image=@part.png http://127.0.0.1:8000/score",
+        ),
         "monitor": entry(
             "Test whether newly scored images are still like those that the model was calibrated "
             "on.",

@@ -6,6 +6,7 @@ the model file, so scoring uses images exactly as training does.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source, open_stream
 from bigan_cli.data.pillow_image import PillowImage
 from bigan_cli.data.pixel_budget import DECODING
 from bigan_cli.data.raster import DeepSamples, Raster, as_image
@@ -114,12 +115,36 @@ def read_file(
     """
     try:
         with open_source(path, options) as source:
-            # Three times in both directions, since the image may be rotated later.
-            source.shrink_while_decoding(3 * max(shape.height, shape.width))
-            with DECODING.reserve(source.decoding_bytes):
-                return _decoded(source, shape, options)
+            return _decoded_small(source, shape, options)
     except Exception as error:  # Pillow raises various exceptions for damaged files
         raise UnreadableImage(why_unreadable(error), path) from error
+
+
+def read_contents(
+    contents: bytes, shape: ImageShape, options: DecodeOptions = DEFAULTS
+) -> tuple[NDArray[np.uint8], SourceFormat]:
+    """Return as :func:`read_file` of a file with these contents.
+
+    Raises:
+        UnreadableImage: As :func:`read_image`.
+    """
+    if not contents:
+        raise UnreadableImage("empty file")
+    try:
+        source = open_stream(io.BytesIO(contents), options=options)
+        return _decoded_small(source, shape, options)
+    except Exception as error:
+        raise UnreadableImage(why_unreadable(error)) from error
+
+
+def _decoded_small(
+    source: PillowImage | TiffPage, shape: ImageShape, options: DecodeOptions
+) -> tuple[NDArray[np.uint8], SourceFormat]:
+    """Decode a file at a reduced scale where that is possible, as soon as there is memory."""
+    # Three times in both directions, since the image may be rotated later.
+    source.shrink_while_decoding(3 * max(shape.height, shape.width))
+    with DECODING.reserve(source.decoding_bytes):
+        return _decoded(source, shape, options)
 
 
 def _decoded(

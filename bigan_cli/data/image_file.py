@@ -80,14 +80,26 @@ def open_source(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[Pillo
     """
     _check_regular(path)
     with path.open("rb") as stream:
-        source = _identified(stream, os.fspath(path))
-        width, height = source.size
-        if width * height > options.max_megapixels * 1_000_000:
-            raise UnreadableImage(
-                f"{width} x {height} pixels are more than the limit of {options.max_megapixels} "
-                "megapixels ('data.max_megapixels')"
-            )
-        yield source
+        yield open_stream(stream, os.fspath(path), options)
+
+
+def open_stream(
+    stream: IO[bytes], name: str = "", options: DecodeOptions = DEFAULTS
+) -> PillowImage | TiffPage:
+    """Open the contents of an image file without decoding them; *stream* must stay open.
+
+    Raises:
+        OSError: They are no image.
+        UnreadableImage: As :func:`open_source`.
+    """
+    source = _identified(stream, name)
+    width, height = source.size
+    if width * height > options.max_megapixels * 1_000_000:
+        raise UnreadableImage(
+            f"{width} x {height} pixels are more than the limit of {options.max_megapixels} "
+            "megapixels ('data.max_megapixels')"
+        )
+    return source
 
 
 def _check_regular(path: Path) -> None:
