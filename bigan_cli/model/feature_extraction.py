@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ F = TypeVar("F", np.float16, np.float32)
 
 # Feature vectors that suffice to estimate a mean and a standard deviation.
 _MOST_VECTORS = 200_000
+# Images from which they come, and whose features are in memory in full precision at a time.
+_MOST_IMAGES = 1024
 # Pixels per forward pass of the extractor.
 _BATCH_PIXELS = 16 * 256 * 256
 
@@ -63,38 +65,84 @@ def prepare_features(
         inside: The positions of the images to train on that count, bool ``[h, w]`` or
             ``[N, h, w]``; by default all.
     """
-    extractor = networks.extractor
-    assert extractor is not None  # noqa: S101  checked by the caller
-    extractor.to(device)
-    total = sum(map(len, pixels))
-    raw_features: Callable[[Tensor], Tensor] = extractor.raw  # type: ignore[assignment]
-    if device.type == "cpu":
-        raw_features = partial(one_at_a_time, raw_features)
-    raw: list[NDArray[np.float32]] = []
-    done = 0
-    for images in pixels:
-        maps = np.empty((len(images), *_channels_last(networks)), np.float32)
-        for start, batch in _batches(images, device):
-            found: Tensor = raw_features(batch)
-            maps[start : start + len(batch)] = found.movedim(1, -1).cpu().numpy()
-            done += len(batch)
-            on_progress(done, total)
-        raw.append(maps)
-    extractor.cpu()
-    vectors = vectors_of(raw[0], inside)
+    assert networks.extractor is not None  # noqa: S101  checked by the caller
+    extraction = _Extraction(networks, device, sum(map(len, pixels)), on_progress)
+    train, others = pixels[0], pixels[1:]
+    # What the normalisation is estimated from; the images of a small folder are all of them.
+    order = np.random.default_rng([seed, len(train)]).permutation(len(train))
+    first, rest = np.sort(order[:_MOST_IMAGES]), np.sort(order[_MOST_IMAGES:])
+    raw = extraction.raw(train, first)
+    known = inside if inside is None or inside.ndim == 2 else inside[first]
+    vectors = vectors_of(raw, known)
     chosen = np.random.default_rng(seed).permutation(len(vectors))[:_MOST_VECTORS]
-    extractor.fit(torch.from_numpy(vectors[np.sort(chosen)]))  # type: ignore[operator]
-    normalise: Callable[[Tensor], Tensor] = extractor.normalise  # type: ignore[assignment]
-    normalised = [_normalised(maps, normalise) for maps in raw]
-    state = {
-        name: value.clone()
-        for name, value in extractor.state_dict().items()
-        if not name.startswith("backbone.")
-    }
-    train = normalised[0].astype(np.float16)
-    if len(normalised) == 1:
-        return TrainingFeatures(state, train, train, train)
-    return TrainingFeatures(state, train, *normalised[1:])
+    state = extraction.fit(torch.from_numpy(vectors[np.sort(chosen)]))
+    features = np.empty((len(train), *raw.shape[1:]), np.float16)
+    for index, each in zip(first, raw, strict=True):
+        features[index] = extraction.normalised(each)
+    # In parts: only half-precision features of all images are ever in memory.
+    for part in np.array_split(rest, -(-len(rest) // _MOST_IMAGES) or 1):
+        for index, each in zip(part, extraction.raw(train, part), strict=True):
+            features[index] = extraction.normalised(each)
+    if not others:
+        return TrainingFeatures(state, features, features, features)
+    exact = []
+    for images in others:
+        maps = extraction.raw(images, np.arange(len(images)))
+        for each in maps:
+            each[:] = extraction.normalised(each)
+        exact.append(maps)
+    return TrainingFeatures(state, features, *exact)
+
+
+class _Extraction:
+    """The extractor of *networks* at work, with its progress."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        device: torch.device,
+        total: int,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        self._shape = networks.input_shape
+        self._extractor: Any = networks.extractor
+        self._device = device
+        self._done, self._total, self._on_progress = 0, total, on_progress
+
+    def raw(self, pixels: NDArray[np.uint8], index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features of some images before normalisation, ``[n, h, w, K]``."""
+        shape = self._shape
+        maps = np.empty((len(index), shape.height, shape.width, shape.channels), np.float32)
+        self._extractor.to(self._device)
+        extract: Callable[[Tensor], Tensor] = self._extractor.raw
+        if self._device.type == "cpu":
+            extract = partial(one_at_a_time, extract)
+        size = max(1, _BATCH_PIXELS // (pixels.shape[2] * pixels.shape[3]))
+        for start in range(0, len(index), size):
+            images = to_model_range(
+                torch.from_numpy(pixels[index[start : start + size]]).to(self._device)
+            )
+            found = extract(images.contiguous(memory_format=torch.channels_last))
+            maps[start : start + size] = found.movedim(1, -1).cpu().numpy()
+            self._done += len(images)
+            self._on_progress(self._done, self._total)
+        self._extractor.cpu()
+        return maps
+
+    def fit(self, vectors: Tensor) -> dict[str, Tensor]:
+        """Estimate the normalisation from vectors ``[M, K]``; return its state."""
+        self._extractor.fit(vectors)
+        return {
+            name: value.clone()
+            for name, value in self._extractor.state_dict().items()
+            if not name.startswith("backbone.")
+        }
+
+    def normalised(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features ``[h, w, K]`` of an image, normalised."""
+        image = torch.from_numpy(maps).movedim(-1, 0)[None]
+        found: NDArray[np.float32] = self._extractor.normalise(image)[0].movedim(0, -1).numpy()
+        return found
 
 
 def one_at_a_time(extract: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -136,27 +184,3 @@ def as_samples(
     """Return :func:`vectors_of` as inputs of the networks, float16 ``[M, K, 1, 1]``."""
     vectors: NDArray[Any] = vectors_of(maps, inside)
     return vectors[:, :, None, None].astype(np.float16, copy=False)
-
-
-def _channels_last(networks: Networks) -> tuple[int, int, int]:
-    shape = networks.input_shape
-    return shape.height, shape.width, shape.channels
-
-
-def _normalised(
-    maps: NDArray[np.float32], normalise: Callable[[Tensor], Tensor]
-) -> NDArray[np.float32]:
-    """Normalise maps ``[N, h, w, K]`` in place, one image at a time; return them."""
-    for each in maps:
-        image = torch.from_numpy(each)
-        image.copy_(normalise(image.movedim(-1, 0)[None])[0].movedim(0, -1))
-    return maps
-
-
-def _batches(pixels: NDArray[np.uint8], device: torch.device) -> Iterator[tuple[int, Tensor]]:
-    size = max(1, _BATCH_PIXELS // (pixels.shape[2] * pixels.shape[3]))
-    for start in range(0, len(pixels), size):
-        # A copy: torch warns about arrays that are not writable, such as memory-mapped ones.
-        chunk = np.array(pixels[start : start + size])
-        images = to_model_range(torch.from_numpy(chunk).to(device))
-        yield start, images.contiguous(memory_format=torch.channels_last)

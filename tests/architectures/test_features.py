@@ -145,6 +145,22 @@ def test_features_are_standardised_over_training_images() -> None:
     np.testing.assert_allclose(seen, features.validation, atol=1e-3)
 
 
+def test_a_sample_of_a_large_folder_sets_the_normalisation(monkeypatch) -> None:
+    """The features of all images are those that the networks compute, in their order."""
+    monkeypatch.setattr("bigan_cli.model.feature_extraction._MOST_IMAGES", 4)
+    built = networks()
+    images = parts(9, seed=0)
+    progress: list[tuple[int, int]] = []
+    features = prepare_features(
+        built, [images, images[:1], images[:1]], 0, CPU, lambda *done: progress.append(done)
+    )
+    x = torch.from_numpy(images).float() / 127.5 - 1
+    with torch.no_grad():
+        seen = built.inputs(x).movedim(1, -1).numpy()
+    np.testing.assert_allclose(features.train, seen, atol=0.01)
+    assert progress[-1] == (11, 11)
+
+
 def test_features_do_not_depend_on_the_number_of_threads_or_on_other_images() -> None:
     built = networks()
     images = parts(7, seed=0)
