@@ -16,6 +16,8 @@ PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
 BROWSER_STAMP := $(VENV)/.bigan-browser-installed
 # What builds the documentation site, 30 MB.
 DOCS_STAMP := $(VENV)/.bigan-docs-installed
+# What runs the notebook in the tests; in a folder of its own, since bigan must do without it.
+NOTEBOOK_STAMP := $(VENV)/.bigan-notebook-installed
 
 # What `make demo` learns as normal; the other digits are anomalies. It scores images of the
 # test split, which it has not seen.
@@ -87,6 +89,15 @@ $(BROWSER_STAMP): $(STAMP)
 	fi
 	@touch $@
 
+$(NOTEBOOK_STAMP): $(STAMP)
+	@echo "installing nbclient and ipykernel"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --target $(VENV)/notebook nbclient ipykernel; \
+	else \
+		$(BIN)/python -m pip install --target $(VENV)/notebook nbclient ipykernel; \
+	fi
+	@touch $@
+
 $(DOCS_STAMP): $(STAMP)
 	@echo "installing mkdocs"
 	@if $(BIN)/uv --version >/dev/null 2>&1; then \
@@ -114,7 +125,7 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP)
+test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(NOTEBOOK_STAMP)
 	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)

@@ -1,23 +1,28 @@
 """Killed processes: what they leave is continued to the same files as of one that was not killed.
 
 ``train``, ``score`` and ``benchmark`` are killed with SIGKILL at a random moment and started again,
-until they end. Then pictures, statistics, weights and tables must be those of a whole run, and no
-temporary file may be left.
+until they end. Trainings are also killed once right before and right after each call that changes
+the file system, one after another. Then pictures, statistics, weights and tables must be those of
+a whole run, and no temporary file may be left.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sweep
 
 _MOST_KILLS = 4
+_CHANGES = ("replace", "unlink", "mkdir", "rmdir", "fsync", "link")  # functions of os
 _BENCHMARK = (
     *("benchmark", "--dataset", "digits", "--outlier", "8", "--seed", "0", "--seed", "1"),
     *("--device", "cpu", "--set", "train.epochs=2", "--set", "model.latent_dim=6"),
@@ -29,21 +34,37 @@ _BENCHMARK = (
 def main(words: list[str] | None = None) -> int:
     """Run the sweep."""
     parser = sweep.arguments(__doc__, 100)
-    parser.add_argument("--kind", choices=("train", "score", "benchmark"), help="one kind alone")
+    parser.add_argument(
+        "--kind", choices=("train", "boundary", "score", "benchmark"), help="one kind alone"
+    )
     options = parser.parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("killed processes")
     with sweep.scratch() as folder:
         sweep.warm_up()
-        kinds = {"train": _Trainings, "score": _Scorings, "benchmark": _Benchmarks}
+        kinds = {
+            "train": _Trainings,
+            "boundary": _Boundaries,
+            "score": _Scorings,
+            "benchmark": _Benchmarks,
+        }
         made: dict[str, Any] = {}
         for number, rng in sweep.cases(options):
             # A benchmark starts new interpreters, which takes far longer.
-            usual = "benchmark" if number % 20 == 19 else "score" if number % 4 == 3 else "train"
-            kind = options.kind or usual
+            usual = ("train", "boundary", "train", "score")[number % 4]
+            kind = options.kind or ("benchmark" if number % 20 == 19 else usual)
             if kind not in made:
                 made[kind] = kinds[kind](folder / kind)
             made[kind].run(rng, tally)
     return tally.report(options, started)
+
+
+def _kinds() -> dict[str, Any]:
+    return {
+        "train": _Trainings,
+        "boundary": _Boundaries,
+        "score": _Scorings,
+        "benchmark": _Benchmarks,
+    }
 
 
 class _Trainings:
@@ -67,21 +88,92 @@ class _Trainings:
         for _ in range(rng.randrange(1, _MOST_KILLS + 1)):
             done = self._continue(run, rng.uniform(0, self.seconds * 0.8))
             kills += done.code == -9
-            if done.code != -9 and done.code:
+            if done.code not in (-9, 0):
                 tally.add("train", done.problem() or f"exit code {done.code}", done.err, fault=True)
                 return
+        self._end(run, f"train, {kills} kills", "", tally)
+
+    def _end(self, run: Path, kind: str, case: str, tally: sweep.Tally) -> None:
+        """Let a killed training end, and compare its files."""
         done = self._continue(run, None)
-        if done.code:
-            tally.add("train", "not continued", done.err, fault=True)
+        if done.code != 0:
+            tally.add(kind, "not continued", f"{case}: {done.err}", fault=True)
             return
         differing = differences(self.whole, contents(run))
         outcome = f"other files: {', '.join(differing)}" if differing else "same files"
-        tally.add(f"train, {kills} kills", outcome, "", fault=bool(differing))
+        tally.add(kind, outcome, case, fault=bool(differing))
 
-    def _continue(self, run: Path, kill_after: float | None) -> sweep.Ended:
+    def _continue(
+        self,
+        run: Path,
+        kill_after: float | None,
+        before: Callable[[], object] | None = None,
+    ) -> sweep.Ended:
         progress = (run / "models" / "training-state.pt").exists()
         words = ("-q", "train", "--resume") if progress else self.words
-        return sweep.bigan(*words, "--save-dir", run, kill_after=kill_after, timeout=600)
+        return sweep.bigan(
+            *words, "--save-dir", run, kill_after=kill_after, before=before, timeout=600
+        )
+
+
+class _Boundaries(_Trainings):
+    """Trainings that are killed at the next change of the file system, before it or after it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        counted = folder / "changes"
+        counted.touch()
+        self._continue(folder / "counted", None, _at_changes(lambda _: _write_byte(counted)))
+        self.changes = counted.stat().st_size
+        self.next = 0
+
+    def run(self, _: random.Random, tally: sweep.Tally) -> None:
+        """Kill a training once, let it end, and compare its files."""
+        run = self.folder / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        number, after = divmod(self.next % (2 * self.changes), 2)
+        self.next += 1
+        kill = _at_changes(lambda count: count == number and _kill(), after=bool(after))
+        done = self._continue(run, None, kill)
+        when = f"{'after' if after else 'before'} change {number + 1} of {self.changes}"
+        if done.code != -9:
+            tally.add("train, at a change", "not killed", f"{when}: {done.err}", fault=True)
+            return
+        self._end(run, "train, at a change", when, tally)
+
+
+def _at_changes(call: Callable[[int], object], *, after: bool = False) -> Callable[[], None]:
+    """Return a function after which *call* gets the number of each change of the file system."""
+
+    def wrap() -> None:
+        count = 0
+
+        def wrapped(change: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*words: Any, **named: Any) -> Any:
+                nonlocal count
+                number, count = count, count + 1
+                if not after:
+                    call(number)
+                result = change(*words, **named)
+                if after:
+                    call(number)
+                return result
+
+            return run
+
+        for name in _CHANGES:
+            setattr(os, name, wrapped(getattr(os, name)))
+
+    return wrap
+
+
+def _write_byte(file: Path) -> None:
+    with file.open("ab") as stream:
+        stream.write(b".")
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Scorings:

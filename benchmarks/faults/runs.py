@@ -24,9 +24,12 @@ FILES = (
     *("run.json", "config.toml", "files.txt", "stats/metrics.jsonl", "stats/evaluation.json"),
     *("models/training-state.pt", "models/best.safetensors", "models/epoch-0000.safetensors"),
     *("models/last.safetensors", "reconstruction/comparison/epoch-0001.png"),
+    *("stats/scores.csv", "stats/self_test.json"),
 )
 _SECONDS, _TIMEOUT = 20, 120
 _WHOLE = 40  # one case in so many is a whole command
+_SELF_TEST = """{"model_sha256": "x", "fpr": 0.05, "defects": [
+{"kind": "stain", "pixels": 2, "found": 1, "untrained": 0, "pca": 0, "total": 3}]}"""
 KINDS = ("bytes", "value", "pipe", "folder", "link to nothing", "link to itself", "removed", "huge")
 
 
@@ -39,6 +42,8 @@ def main(words: list[str] | None = None) -> int:
         sweep.warm_up()
         whole = sweep.train_small(folder / "whole")
         sweep.bigan("evaluate", "--run", whole)
+        (whole / "stats" / "self_test.json").write_text(_SELF_TEST, encoding="utf-8")
+        other = Path(shutil.copytree(whole, folder / "other"))
         longer = Path(shutil.copytree(whole, folder / "longer"))
         sweep.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
         (picture,) = sweep.write_digits(folder / "pictures", 1)
@@ -47,11 +52,11 @@ def main(words: list[str] | None = None) -> int:
             run = folder / "run"
             shutil.rmtree(run, ignore_errors=True)
             shutil.copytree(whole, run)
-            name = rng.choice(FILES[:6] if rng.random() < 0.8 else FILES)
+            name = rng.choice(FILES[:6] if rng.random() < 0.7 else FILES[6:])
             kind = rng.choice(KINDS[2:]) if rng.random() < 0.15 else rng.choice(KINDS[:2])
             what = f"{name} {_damage(run / name, kind, rng)}"
             if number % _WHOLE == _WHOLE - 1:
-                _command_case(run, (name, kind, what), picture, expected, rng, tally)
+                _command_case(run, (name, kind, what), (picture, other), expected, rng, tally)
             else:
                 _read_case(run, name, kind, what, tally)
     return tally.report(options, started)
@@ -60,9 +65,11 @@ def main(words: list[str] | None = None) -> int:
 def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -> None:
     """Call all that reads the files of a run."""
     from bigan_cli.errors import BiganError
+    from bigan_cli.storage.evaluation_record import read_evaluation, read_scores
     from bigan_cli.storage.model_header import read_header
     from bigan_cli.storage.run_directory import RunDirectory
     from bigan_cli.storage.training_state import read_training_state
+    from bigan_cli.workflows.self_test import read_self_test
 
     directory = RunDirectory(run)
     refused = 0
@@ -74,6 +81,9 @@ def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -
         lambda: read_training_state(directory.training_state(0)),
         lambda: read_header(directory.best_model),
         lambda: read_header(directory.last_model),
+        lambda: read_evaluation(directory.evaluation_file),
+        lambda: read_scores(directory.scores_file),
+        lambda: read_self_test(directory),
     ):
         signal.alarm(int(sweep.patient(_SECONDS)))
         try:
@@ -99,7 +109,7 @@ def _too_late(*_: object) -> None:
 def _command_case(
     run: Path,
     damage: tuple[str, str, str],
-    picture: Path,
+    whole: tuple[Path, Path],
     expected: dict[bool, dict[str, bytes]],
     rng: random.Random,
     tally: sweep.Tally,
@@ -107,7 +117,7 @@ def _command_case(
     """Run a command."""
     name, kind, what = damage
     path = run / name
-    command = _command(run, picture, rng)
+    command = _command(run, *whole, rng)
     done = sweep.bigan(*command, timeout=_TIMEOUT)
     case = f"{what}: {' '.join(map(str, command))}\n{done.err[-700:]}"
     outcome = done.problem()
@@ -122,13 +132,16 @@ def _command_case(
     tally.add(f"{name}, {kind}", good.get(outcome, outcome), case, fault=outcome not in good)
 
 
-def _command(run: Path, picture: Path, rng: random.Random) -> tuple[object, ...]:
+def _command(run: Path, picture: Path, other: Path, rng: random.Random) -> tuple[object, ...]:
     return rng.choice(
         (
             ("-q", "train", "--resume", "--epochs", 3, "--save-dir", run),
             ("-q", "train", "--resume", "--save-dir", run),
             ("-q", "train", *sweep.SMALL, "--save-dir", run),
             ("-q", "evaluate", "--run", run),
+            ("-q", "report", "--run", run),
+            ("-q", "compare", run, other),
+            ("-q", "compare", other, run),
             ("-q", "animate", "--run", run),
             ("-q", "reconstruct", "--run", run),
             ("-q", "score", picture, "--run", run),

@@ -107,6 +107,8 @@ def scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bigan-faults-") as name:
         folder = Path(name).resolve()
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        # Else every sweep would make the list of fonts anew.
+        os.environ.setdefault("MPLCONFIGDIR", str(Path(name).with_name("bigan-faults-fonts")))
         os.chdir(folder)
         try:
             yield folder

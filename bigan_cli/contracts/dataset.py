@@ -58,7 +58,10 @@ class Items:
     def __post_init__(self) -> None:
         import numpy as np
 
-        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        labels = np.asarray(self.labels)
+        if labels.size and labels.dtype.kind not in "biu":
+            raise TypeError(f"labels are {labels.dtype}, not integers")
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
 
     def __len__(self) -> int:
         return len(self.labels)

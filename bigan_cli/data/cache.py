@@ -2,7 +2,8 @@
 
 There is one ``.npy`` file for each list of image files. Its name is a hash of the contents of the
 files, the shape and the preprocessing. Paths, sizes and times do not count, since an archive may
-restore other images with the same ones. The most recently used files within a limit are kept.
+restore other images with the same ones. The SHA-256 of its contents is at its end; a file that is
+damaged is created again. The most recently used files within a limit are kept.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 
 LIMIT_BYTES = 20 * 2**30
 _DAY = 86_400
+_DIGEST_BYTES = 32
+_BLOCK = 2**24
 
 Pixels = NDArray[np.uint8]
 
@@ -94,7 +97,7 @@ def cached(
     """
     folder = folder or cache_root() / "images"
     path = folder / f"{key}.npy"
-    stored = _load(path, shape)
+    stored = _load(path, shape) if _is_whole(path) else None
     if stored is not None:
         with suppress(OSError):  # a read-only cache is usable
             os.utime(path)  # counts as used, see _prune
@@ -109,6 +112,7 @@ def cached(
         fill(array)
         array.flush()
         del array
+        _append_digest(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -125,6 +129,30 @@ def _reserve(path: Path) -> None:
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
+def _append_digest(path: Path) -> None:
+    with path.open("r+b") as stream:
+        digest = hashlib.file_digest(stream, "sha256").digest()
+        stream.seek(0, os.SEEK_END)
+        stream.write(digest)
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether the file at *path* ends with the digest of what is before it."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            left = os.fstat(stream.fileno()).st_size - _DIGEST_BYTES
+            while left > 0:
+                block = stream.read(min(left, _BLOCK))
+                if not block:
+                    return False
+                digest.update(block)
+                left -= len(block)
+            return stream.read() == digest.digest()
+    except OSError:
+        return False
 
 
 def _load(path: Path, shape: tuple[int, ...]) -> Pixels | None:

@@ -31,13 +31,7 @@ def items(dataset: Dataset, method: Literal["train_items", "test_items"]) -> Ite
         raise plugin_fault(dataset, f"{method}() returned {returned(found)}, not Items")
     if found.labels.ndim != 1:
         raise plugin_fault(dataset, f"{method}() has labels {returned(found.labels)}, not [N]")
-    lengths = {"images": found.images, "masks": found.masks, "names": found.names}
-    for what, sequence in lengths.items():
-        if sequence is not None and len(sequence) != len(found.labels):
-            raise plugin_fault(
-                dataset,
-                f"{method}() returned {len(sequence)} {what} for {len(found.labels)} labels",
-            )
+    _check_lengths(dataset, method, found)
     images: Any = found.images
     if isinstance(images, np.ndarray):
         deep = images.ndim == 4 and images.shape[3] in CHANNELS
@@ -52,6 +46,22 @@ def items(dataset: Dataset, method: Literal["train_items", "test_items"]) -> Ite
     if masks is not None:
         masks = _Checked(dataset, f"{method}().masks", masks, optional=True)
     return replace(found, images=images, masks=masks)
+
+
+def _check_lengths(dataset: Dataset, method: str, found: Items) -> None:
+    lengths = {"images": found.images, "masks": found.masks, "names": found.names}
+    for what, sequence in lengths.items():
+        if sequence is None:
+            continue
+        if not hasattr(sequence, "__len__") or not hasattr(sequence, "__getitem__"):
+            raise plugin_fault(
+                dataset, f"{method}() has {what} {returned(sequence)}, not a sequence"
+            )
+        if len(sequence) != len(found.labels):
+            raise plugin_fault(
+                dataset,
+                f"{method}() returned {len(sequence)} {what} for {len(found.labels)} labels",
+            )
 
 
 def check_labels(dataset: Dataset, found: Items, classes: int) -> None:

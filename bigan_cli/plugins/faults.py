@@ -65,7 +65,7 @@ def plugin_faults(plugin: Instance, calling: str, *, own_code: bool = False) -> 
         yield
     except BiganError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() would end the command without a word
         if is_out_of_memory(error) or (isinstance(error, OSError) and error.strerror):
             raise
         place = _place_in(type(plugin), error, own_code=own_code)

@@ -143,7 +143,7 @@ def fitted_component(
 
 def not_finite(component: ScoreComponent) -> TrainingError:
     """Return the error of a component that is not finite on normal images."""
-    return TrainingError(
-        f"score component '{component.name}' is not finite on normal images",
-        "the networks have diverged; lower 'train.lr'",
-    )
+    hint = "the networks have diverged; lower 'train.lr'"
+    if not type(component).__module__.startswith("bigan_cli."):
+        hint += f"; or its plugin is wrong: 'bigan plugins check {component.name}'"
+    return TrainingError(f"score component '{component.name}' is not finite on normal images", hint)

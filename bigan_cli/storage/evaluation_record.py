@@ -83,7 +83,7 @@ def read_scores(file: Path) -> EvaluatedImages:
     try:
         rows = list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
         return _parsed(rows)
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, csv.Error) as error:
         raise _damaged(file, f"{type(error).__name__}: {error}") from error
 
 

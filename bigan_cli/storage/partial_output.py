@@ -257,9 +257,13 @@ def partial_output(
             yield write
         _finish(partial, output)
     except BiganError as error:
-        if not resumed and not isinstance(error, _InUseError):
+        if not resumed and not isinstance(error, _InUseError | _InTheWayError):
             partial.unlink(missing_ok=True)
         raise
+
+
+class _InTheWayError(UsageError):
+    """Something that bigan did not write has the name of the partial file."""
 
 
 class _InUseError(UsageError):
@@ -280,6 +284,8 @@ def _open(partial: Path, *, resumed: bool) -> IO[str]:
     except FileNotFoundError as error:
         raise UsageError(f"cannot write {partial}: {error.strerror}") from error
     except FileExistsError as error:
+        if partial.is_symlink() or not partial.is_file():
+            raise _InTheWayError(f"{partial} is in the way: it is not a regular file") from error
         # It did not exist when this process started.
         raise _in_use(partial) from error
 

@@ -55,14 +55,14 @@ def read_scores(file: Path) -> ReadScores:
     if file.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{file} is neither .csv nor .jsonl")
     try:
-        text = read_file_or_pipe(file).decode()
+        text = read_file_or_pipe(file).decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _no_table(file) from error
     text = text[: text.rfind("\n") + 1]
-    rows = list(_csv_rows(text) if file.suffix.lower() == ".csv" else _json_rows(text))
     try:
+        rows = list(_csv_rows(text) if file.suffix.lower() == ".csv" else _json_rows(text))
         scored = [row for row in rows if row["score"] not in (None, "")]
         names = list(scored[0]["components"]) if scored else []
         return ReadScores(
@@ -73,7 +73,7 @@ def read_scores(file: Path) -> ReadScores:
             {n: np.array([float(row["components"][n]) for row in scored]) for n in names},
             len(rows) - len(scored),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise _no_table(file) from error
 
 

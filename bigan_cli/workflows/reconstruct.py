@@ -115,6 +115,7 @@ def reconstruct(
     callbacks = callbacks or Callbacks()
     source = find_model(run, checkpoint)
     output = _output(output, source, run, overwrite=overwrite)
+    _check_no_input(output, paths)
     model = load_model(source.file, device, plugins, callbacks)
     if paths:
         selection = _from_files(model, paths, number, callbacks)
@@ -161,6 +162,14 @@ def _output(output: Path | None, source: ModelSource, run: Path, *, overwrite: b
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", "'overwrite=True' replaces it")
     return output
+
+
+def _check_no_input(output: Path, paths: Sequence[str | Path]) -> None:
+    """Refuse to replace one of the images to reconstruct."""
+    target = output.resolve()
+    inputs = [Path(path).resolve() for path in paths]
+    if output.exists() and any(target == each or each in target.parents for each in inputs):
+        raise UsageError(f"the output {output} is one of the inputs", "name another file")
 
 
 def _from_files(

@@ -234,6 +234,8 @@ def _check_output(output: Path | None, *, resume: bool, whole: bool) -> None:
         return
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "the output is a file")
+    if output.exists() and not output.is_file():
+        raise UsageError(f"{output} is not a regular file", "without 'output' rows are printed")
     if output.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{output} is neither .csv nor .jsonl")
     if resume and whole:

@@ -134,3 +134,15 @@ def test_a_model_file_without_its_run(bigan, trained, pictures, tmp_path):
     needs_run = bigan("reconstruct", *words, "--output", tmp_path / "other.png")
     assert needs_run.code == 2
     assert "a model file alone does not know its test images" in needs_run.err
+
+
+@pytest.mark.parametrize("named", ["image", "folder"])
+def test_an_input_is_never_overwritten(reconstruct, pictures, tmp_path, named):
+    image = tmp_path / "input.png"
+    image.write_bytes(min(pictures.glob("*.png")).read_bytes())
+    content = image.read_bytes()
+    given = image if named == "image" else tmp_path
+    done = reconstruct(given, "--output", image, "--overwrite")
+    assert done.code == 2
+    assert done.err == f"error: the output {image} is one of the inputs\nhint: name another file\n"
+    assert image.read_bytes() == content

@@ -319,3 +319,29 @@ def test_what_does_not_go_together_is_told(score, pictures, words, said):
     assert done.code == 2
     assert said in done.err
     assert done.err.count("error:") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_in_place_of_the_rows_is_in_the_way(score, pictures, tmp_path, kind):
+    output = tmp_path / "scores.csv"
+    partial = tmp_path / "scores.csv.partial"
+    if kind == "pipe":
+        os.mkfifo(partial)
+    elif kind == "folder":
+        partial.mkdir()
+    else:
+        partial.symlink_to(tmp_path / "nowhere")
+    outcome = score(pictures, "--output", output)
+    assert outcome.code == 2
+    assert f"{partial} is in the way: it is not a regular file" in outcome.err
+    assert os.path.lexists(partial)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_named_pipe_is_not_replaced(score, pictures, tmp_path):
+    os.mkfifo(tmp_path / "scores.csv")
+    outcome = score(pictures, "--output", tmp_path / "scores.csv")
+    assert "scores.csv is not a regular file" in outcome.err
+    assert (tmp_path / "scores.csv").is_fifo()

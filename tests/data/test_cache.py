@@ -51,6 +51,17 @@ def test_file_that_lost_its_end_is_made_again(tmp_path: Path) -> None:
     assert cached("key", SHAPE, fill, tmp_path)[2, 0, 7, 7] == 191
 
 
+@pytest.mark.parametrize("place", [0, 60, 130, 200, -1])
+def test_file_with_a_flipped_bit_is_made_again(tmp_path: Path, place: int) -> None:
+    whole = cached("key", SHAPE, fill, tmp_path).copy()
+    path = tmp_path / "key.npy"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert np.array_equal(cached("key", SHAPE, fill, tmp_path), whole)
+    assert np.array_equal(cached("key", SHAPE, never, tmp_path), whole)
+
+
 def test_file_of_another_shape_is_made_again(tmp_path: Path) -> None:
     cached("key", (5, 1, 8, 8), fill, tmp_path)
     assert cached("key", SHAPE, fill, tmp_path).shape == SHAPE

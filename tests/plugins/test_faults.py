@@ -150,6 +150,14 @@ DATASETS = {
     "items-none": ("return Items(Stored(0), np.zeros(200, int))", "return None", "returned None"),
     "items-raise": ("return Items(Stored(0)", "return Item(Stored(0)", "NameError: name 'Item'"),
     "labels-column": ("np.zeros(200, int)", "np.zeros((200, 1), int)", "has labels"),
+    "labels-float": ("np.zeros(200, int)", "np.full(200, 0.5)", "labels are float64, not integers"),
+    "generator": ("Items(Stored(0), ", "Items((x for x in Stored(0)), ", "not a sequence"),
+    "names-map": (
+        "np.zeros(200, int))",
+        "np.zeros(200, int), names=map(str, range(200)))",
+        "not a sequence",
+    ),
+    "exit": ("return self.pixels[i]", "raise SystemExit(3)", "SystemExit: 3"),
     "floats": (
         "Items(Stored(0), ",
         "Items(Stored(0).pixels / 255, ",
