@@ -125,7 +125,7 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(NOTEBOOK_STAMP)
+test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP)
 	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)

@@ -89,6 +89,22 @@ def bigan_process() -> Callable[..., Outcome]:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a headless Chromium; ``BIGAN_CHROMIUM`` names another than that of the system."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: pip install .[browser]"
+    )
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    found = os.environ.get("BIGAN_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip("no Chromium found: .ci/install-chromium installs one")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
 def rewrite_model() -> Callable[..., None]:
     """Change a model file and give it a valid checksum: ``rewrite_model(path, change)``.
 

@@ -95,19 +95,11 @@ RUN = [
     if any(block.reason is None and block.language != "text" for block in blocks_of(page))
 ]
 
-# Options that make a training short, added where the page does not set them itself.
-PIXELS = {
-    "--epochs": "2",
-    "--save-interval": "2",
-    "--device": "cpu",
-    "--latent-dim": "8",
-    "--feature-maps-gen": "4",
-    "--feature-maps-disc": "4",
-}
-PHOTOGRAPHS = {"--save-interval": "2", "--device": "cpu", "--fpr": "0.2"}
-# These replace those of the page.
+# Options that make a training short. They replace those of the page.
+FEW_EPOCHS = ("--epochs", "2", "--save-interval", "2", "--device", "cpu")
+SMALL_NETWORKS = ("--latent-dim", "8", "--feature-maps-gen", "4", "--feature-maps-disc", "4")
 FEW_STEPS = (
-    *("--epochs", "2", "--image-size", "96"),
+    *("--image-size", "96", "--fpr", "0.2", "--no-self-test"),
     *("--set", "train.min_epoch_steps=4", "--set", "train.max_epoch_steps=4"),
     *("--set", "data.folds=2", "--set", "output.preview_images=2"),
 )
@@ -194,7 +186,7 @@ def site_packages(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore::bigan_cli.workflows.callbacks.BiganWarning")
 @pytest.mark.parametrize("page", RUN)
 def test_the_blocks_of_a_page_run_in_order(page, here, site_packages, bigan):
@@ -260,9 +252,7 @@ def shortened(words: list[str]) -> list[str]:
         return words
     if any(word.endswith("/config.toml") for word in words):
         return words  # of a run that was short
-    folder = "folder" in words or ("--data-root" in words and "--plugin" not in words)
-    usual = PHOTOGRAPHS if folder else PIXELS
     if "--architecture" in words:
-        usual = {"--epochs": "1", "--device": "cpu"}
-    added = [w for flag, value in usual.items() if flag not in words for w in (flag, value)]
-    return [*words, *added, *(FEW_STEPS if folder else ())]
+        return [*words, *FEW_EPOCHS]
+    photographs = "folder" in words or ("--data-root" in words and "--plugin" not in words)
+    return [*words, *FEW_EPOCHS, *(FEW_STEPS if photographs else SMALL_NETWORKS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 
@@ -10,27 +9,12 @@ import pytest
 
 from bigan_cli.cli.main import main
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="no playwright: pip install .[browser]"
-)
+pytest.importorskip("playwright.sync_api", reason="no playwright: pip install .[browser]")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Return a Chromium; ``BIGAN_CHROMIUM`` names another than that of the system."""
-    found = os.environ.get("BIGAN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium found: .ci/install-chromium installs one")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
