@@ -15,8 +15,8 @@ _SIZE = re.compile(r"(\d{1,9})\s*[x,]\s*(\d{1,9})", re.IGNORECASE)
 _SETTING = re.compile(r"'((?:data|model|train|score|output)(?:\.\w+)+|plugins)(?:=([^'\n]*))?'")
 # 'overwrite=True' and 'checkpoint=last': arguments of a workflow that a flag has the name of.
 _ARGUMENT = re.compile(
-    r"'(resume|overwrite|strict|checkpoint|run|output|threshold|maps|mode|dirs|image_dir|fps|scale)"
-    r"=([^'\n]*)'"
+    r"'(resume|overwrite|strict|checkpoint|run|output|threshold|maps|mode|dirs|image_dir|fps|scale"
+    r"|review_fpr|fdr|sort|poll|flagged|host|port|false_alarm_rate)=([^'\n]*)'"
 )
 
 

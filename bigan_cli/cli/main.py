@@ -81,6 +81,10 @@ COMMANDS: Entries = {
             "bigan serve --run results",
             "curl -F image=@part.png http://127.0.0.1:8000/score",
         ),
+        "watch": entry(
+            "Score image files as they arrive in a folder, and append their rows to a file.",
+            "bigan watch camera/ --run results --output scores.csv --flagged flagged/",
+        ),
         "monitor": entry(
             "Test whether newly scored images are still like those that the model was calibrated "
             "on.",

@@ -216,7 +216,8 @@ def _check_rule(
         raise UsageError("'score.fpr' and a threshold exclude each other", "each decides the label")
     if fdr is not None and not all(each is None for each in (fpr, threshold, review_fpr)):
         raise UsageError(
-            "'fdr' excludes 'score.fpr', 'review_fpr' and a threshold", "each decides the label"
+            "a false discovery rate excludes 'score.fpr', a rate for a review and a threshold",
+            "each decides the label",
         )
     if fdr is not None and not 0 < fdr < 1:
         raise UsageError(f"'fdr={fdr:g}' is not between 0 and 1")
@@ -240,7 +241,7 @@ def _check_output(output: Path | None, *, resume: bool, whole: bool) -> None:
         raise UsageError(f"{output} is neither .csv nor .jsonl")
     if resume and whole:
         raise UsageError(
-            "a sorted output cannot be resumed, nor one with 'top' or 'fdr'",
+            "an output that is sorted or labelled as a whole cannot be resumed",
             "its rows are written when all are known",
         )
     if not resume and not whole and is_unfinished(output):

@@ -96,7 +96,7 @@ class Rule:
             raise UsageError(
                 f"a review above {review_limit:.4g} leaves nothing below an anomaly above "
                 f"{limit:.4g}",
-                f"set 'review_fpr' above {fpr:g}" if fpr is not None else "set 'review_fpr' higher",
+                "set 'review_fpr=SHARE' higher" + (f" than {fpr:g}" if fpr is not None else ""),
             )
         return cls(fpr, threshold, limit, review_fpr, review_limit)
 

@@ -73,7 +73,7 @@ def test_top_gives_the_most_anomalous_images_of_all(score, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--fdr", "0.1", "--fpr", "0.1"), "--fdr' excludes"),
+        (("--fdr", "0.1", "--fpr", "0.1"), "a false discovery rate excludes --fpr"),
         (("--fdr", "1.5"), "not between 0 and 1"),
         (("--fpr", "0.2", "--review-fpr", "0.1"), "leaves nothing below"),
         (("--threshold", "-99", "--review-fpr", "0.1"), "leaves nothing below"),
@@ -83,7 +83,7 @@ def test_top_gives_the_most_anomalous_images_of_all(score, pictures, tmp_path):
 def test_rules_that_contradict_each_other_are_refused(score, pictures, tmp_path, words, message):
     done = score(pictures, *[word.format(tmp=tmp_path) for word in words])
     assert done.code == 2, done.err
-    assert message.replace("--fdr'", "fdr") in done.err.replace("'fdr'", "fdr")
+    assert message in done.err
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=40), st.floats(0.01, 0.9))

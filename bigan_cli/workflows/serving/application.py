@@ -107,7 +107,7 @@ class Application:
             raise Refused(400, "map=png is for one image")
         if len(uploads) > queue.capacity:
             raise Refused(413, f"at most {queue.capacity} images at a time")
-        if not queue.has_room(len(uploads)):
+        if not queue.reserve(len(uploads)):
             raise Refused(429, "too many images are waiting")
         try:
             scored = await asyncio.gather(*(queue.score(upload, draw=draw) for upload in uploads))

@@ -91,9 +91,12 @@ class ScoringQueue:
         self._thread = threading.Thread(target=self._score_batches, name="model", daemon=True)
         self._thread.start()
 
-    def has_room(self, images: int) -> bool:
-        """Return whether *images* more can be taken now."""
-        return self.images + images <= self.capacity
+    def reserve(self, images: int) -> bool:
+        """Return whether there is room for *images*, which is taken until each is scored."""
+        if self.images + images > self.capacity:
+            return False
+        self.images += images
+        return True
 
     def close(self) -> None:
         """Stop the thread, after the images that wait."""
@@ -101,8 +104,7 @@ class ScoringQueue:
         self._thread.join()
 
     async def score(self, upload: Upload, *, draw: bool = False) -> ScoredUpload:
-        """Return the score of an image, and its overlay if *draw*."""
-        self.images += 1
+        """Return the score of an image that has a reserved place, and its overlay if *draw*."""
         try:
             loop = asyncio.get_running_loop()
             image = await loop.run_in_executor(self._decoders, self._decode, upload)
@@ -137,7 +139,7 @@ class ScoringQueue:
         assert image.found is not None  # noqa: S101  it was decoded
         size = (image.found.height, image.found.width)
         roi = self.model.detector.roi
-        heat = resize_heatmap(heat, *size, roi)
+        heat = resize_heatmap(heat, *size, roi, keep_aspect=self._options.keep_aspect)
         # Again, since the networks' copy is smaller.
         pixels, _ = read_contents(upload.contents, ImageShape(3, *size), self._options)
         shown = dimmed(to_rgb(pixels), None if roi is None else roi.at_size(*size))

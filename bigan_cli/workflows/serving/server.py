@@ -35,7 +35,8 @@ def open_socket(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"cannot listen on {host}, port {port}: {reason}", "choose another 'host' or 'port'"
+            f"cannot listen on {host}, port {port}: {reason}",
+            "choose another 'host=ADDRESS' or 'port=N'",
         ) from error
 
 

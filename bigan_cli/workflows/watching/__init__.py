@@ -1,0 +1,1 @@
+"""Watching a folder: finding complete files, and what is done with the flagged ones."""
