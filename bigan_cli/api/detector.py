@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from bigan_cli.storage.model_file import make_header, save_like
 from bigan_cli.storage.model_header import ModelHeader
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.models import load_model
+
+if TYPE_CHECKING:
+    from bigan_cli.workflows.export import ExportResult
 
 PathText = str | os.PathLike[str]
 
@@ -203,6 +207,50 @@ class Detector:
         The file is written whole or not at all.
         """
         save_like(Path(path), self._detector, self._header)
+
+    def export(
+        self,
+        path: PathText,
+        images: ImageInputs | None = None,
+        *,
+        fpr: float | None = None,
+        runner: bool = False,
+    ) -> ExportResult:
+        """Write the detector as one file that runs without bigan.
+
+        The file takes uint8 images ``[N, H, W, C]`` of :attr:`image_shape` and returns score,
+        p_value, label, components and heatmap; see :class:`bigan_cli.export.graph.DetectorGraph`.
+        Nothing is written if it differs from the detector on *images*: by more than 1e-4 in a
+        score, relative to max(1, score), or in any label.
+
+        Args:
+            path: A ``.onnx`` file, which needs the extra ``export``, or ``.pt2`` of torch.export.
+            images: Normal images to compare the two on, see the class; at most 1,000 are used. By
+                default the calibration images, read again from where the run found them.
+            fpr: The false-positive rate of the labels and of the heatmaps' unit; by default
+                :attr:`fpr`.
+            runner: Whether to write programs that run the ONNX file next to it.
+
+        Raises:
+            UsageError: A package is missing, or the model cannot be exported.
+            DataError: The exported model differs from the detector, or there are no images to
+                compare the two on.
+        """
+        from bigan_cli.workflows.export import export_model
+
+        with tempfile.TemporaryDirectory() as folder:
+            # As a model file, which is loaded onto the CPU: that is where it is exported.
+            file = Path(folder, "model.safetensors")
+            self.save(file)
+            return export_model(
+                run=Path(folder),
+                checkpoint=os.fspath(file),
+                plugins=self._plugins,
+                output=Path(path),
+                fpr=fpr,
+                images=images,
+                runner=runner,
+            )
 
     def _batches(self, images: ImageInputs) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
         shape, nothing = self.image_shape, True

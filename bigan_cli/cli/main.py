@@ -70,6 +70,10 @@ COMMANDS: Entries = {
             "bigan report --run results",
             "bigan score photos/ --report photos.html",
         ),
+        "export": entry(
+            "Write a trained model as one file that runs without bigan: ONNX, or torch.export.",
+            "bigan export --run results --output model.onnx --runner",
+        ),
         "reconstruct": entry(
             "Show images next to their reconstructions, the differences and the heatmaps.",
             "bigan reconstruct photos/odd.png",

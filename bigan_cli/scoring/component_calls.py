@@ -45,7 +45,7 @@ def embed(component: ScoreComponent, outputs: LazyNetworkOutputs) -> Tensor | No
     with plugin_faults(component, "embed()"):
         points: Any = component.embed(outputs)
     if points is not None:
-        count = len(outputs.x)
+        count = outputs.x.shape[0]
         if not isinstance(points, Tensor) or points.ndim < 2 or len(points) != count:
             raise plugin_fault(
                 component,
@@ -83,7 +83,7 @@ def score(
     """Return the component's value of each image, ``[N]``."""
     with plugin_faults(component, "score()"), _misfits(component):
         values: Any = component.score(outputs, fitted)
-    count = len(outputs.x)
+    count = outputs.x.shape[0]
     good = isinstance(values, Tensor) and tuple(values.shape) == (count,)
     if not good or not values.is_floating_point():
         raise plugin_fault(
@@ -101,8 +101,10 @@ def heatmap(
     with plugin_faults(component, "heatmap()"), _misfits(component):
         heat: Any = component.heatmap(outputs, fitted)
     if heat is not None:
-        count = len(outputs.x)
-        good = isinstance(heat, Tensor) and heat.ndim == 3 and len(heat) == count and heat.numel()
+        count = outputs.x.shape[0]
+        good = (
+            isinstance(heat, Tensor) and heat.ndim == 3 and heat.shape[0] == count and heat.numel()
+        )
         if not good or not heat.is_floating_point():
             raise plugin_fault(
                 component,

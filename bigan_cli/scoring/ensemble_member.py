@@ -26,6 +26,7 @@ from bigan_cli.scoring.positions import zero_outside
 
 F = TypeVar("F", np.float32, np.float64)
 T = TypeVar("T")
+A = TypeVar("A", NDArray[np.float64], Tensor)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class FittedComponent:
     scale: float
     weight: float
     map_scale: MapScale | None = None
+
+    def standardise(self, values: A) -> A:
+        """Return values on the scale of normal images."""
+        return (values - self.location) / self.scale
 
     def value(self, outputs: LazyNetworkOutputs) -> Tensor:
         """Return the component's value of each image before standardisation, ``[N]``."""
@@ -190,23 +195,49 @@ class EnsembleMember:
         self, outputs: LazyNetworkOutputs, count: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return :meth:`_values` and :meth:`_locate` of a batch."""
+        values, heat = self._values_and_map(outputs)
+        return _on_host(values, count), _map_on_host(heat, count)
+
+    def _values_and_map(self, outputs: LazyNetworkOutputs) -> tuple[list[Tensor], Tensor | None]:
         found = [c.value_and_map(outputs) for c in self.components.values()]
-        values = _on_host([value for value, _ in found], count)
-        return values, self._combine_maps(outputs, [heat for _, heat in found], count)
+        heat = self._combine_maps(outputs, [heat for _, heat in found])
+        return [value for value, _ in found], heat
+
+    def forward(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return each component's standardised value, and the heatmaps, as tensors.
+
+        It is what :meth:`scores_and_heatmaps` computes, in single precision and for any number of
+        images; it is what an exported model consists of.
+
+        Args:
+            images: ``[N, C, H, W]`` in [-1, 1].
+
+        Returns:
+            Name -> ``[N]``, and ``[N, H, W]`` or None.
+        """
+        inside = None if self._inside is None else torch.from_numpy(self._inside)[None]
+        outputs = LazyNetworkOutputs(self._inference, images, inside=inside)
+        values, heat = self._values_and_map(outputs)
+        named = zip(self.components.items(), values, strict=True)
+        return {name: fitted.standardise(value.float()) for (name, fitted), value in named}, heat
 
     def _standardised(self, rows: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
         columns = np.concatenate([np.empty((len(self.components), 0)), *rows], axis=1)
         return {
-            name: (column - fitted.location) / fitted.scale
+            name: fitted.standardise(column)
             for (name, fitted), column in zip(self.components.items(), columns, strict=True)
         }
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Name -> weight of each component in the score; they add up to 1."""
+        total = sum(fitted.weight for fitted in self.components.values())
+        return {name: fitted.weight / total for name, fitted in self.components.items()}
+
     def combine(self, components: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return the weighted mean of standardised components, float64 ``[N]``."""
-        total = sum(fitted.weight for fitted in self.components.values())
-        return add_up(
-            [self.components[name].weight / total * values for name, values in components.items()]
-        )
+        weights = self.weights
+        return add_up([weights[name] * values for name, values in components.items()])
 
     def features(self, pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
         """Return the inputs of E and D for one or more images, float32 ``[N, h, w, K]``."""
@@ -238,12 +269,12 @@ class EnsembleMember:
     def _locate(self, outputs: LazyNetworkOutputs, count: int) -> NDArray[np.float32] | None:
         """Return the heatmaps of a batch, float32 ``[count, H, W]``."""
         maps = [c.map(outputs) for c in self.components.values()]
-        return self._combine_maps(outputs, maps, count)
+        return _map_on_host(self._combine_maps(outputs, maps), count)
 
     def _combine_maps(
-        self, outputs: LazyNetworkOutputs, maps: Sequence[Tensor | None], count: int
-    ) -> NDArray[np.float32] | None:
-        """Return the mean of the components' maps at the size of the images."""
+        self, outputs: LazyNetworkOutputs, maps: Sequence[Tensor | None]
+    ) -> Tensor | None:
+        """Return the mean of the components' maps at the size of the images, ``[N, H, W]``."""
         components = zip(self.components.values(), maps, strict=True)
         found = [(c.weight, heat) for c, heat in components if heat is not None]
         if not found:
@@ -251,11 +282,8 @@ class EnsembleMember:
         # Only on feature maps are all on one scale.
         weights = [weight if outputs.on_feature_map else 1.0 for weight, _ in found]
         shape = self.networks.image_shape
-        combined = combine_maps(
-            [heat[:count].float() for _, heat in found], weights, (shape.height, shape.width)
-        )
-        heat: NDArray[np.float32] = combined.cpu().numpy()
-        return heat
+        maps_found = [heat.float() for _, heat in found]
+        return combine_maps(maps_found, weights, (shape.height, shape.width))
 
     def _joined(self, rows: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
         found = [heat for heat in rows if heat is not None]
@@ -293,7 +321,7 @@ def combine_maps(maps: Sequence[Tensor], weights: Sequence[float], size: tuple[i
 
     Where all weights are 0 it is their plain mean.
     """
-    if len({heat.shape for heat in maps}) > 1:  # of several resolutions
+    if len({heat.shape[1:] for heat in maps}) > 1:  # of several resolutions
         maps = [_at_size(heat, size) for heat in maps]
     stacked = torch.stack(list(maps))
     if any(weights) and len(set(weights)) > 1:
@@ -323,6 +351,14 @@ def _on_host(values: Sequence[Tensor], count: int) -> NDArray[np.float64]:
     # One copy to the host for all, and only there to float64, which Metal does not have.
     stacked = torch.stack([value[:count].detach().float() for value in values])
     table: NDArray[np.float64] = stacked.cpu().numpy().astype(np.float64)
+    return table
+
+
+def _map_on_host(heat: Tensor | None, count: int) -> NDArray[np.float32] | None:
+    """Return the first *count* of heatmaps ``[N, H, W]``."""
+    if heat is None:
+        return None
+    table: NDArray[np.float32] = heat[:count].cpu().numpy()
     return table
 
 

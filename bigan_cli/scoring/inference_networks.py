@@ -89,6 +89,8 @@ class InferenceNetworks:
             features: Tensor = self.extractor(images)
             return features
         found = one_at_a_time(self.extractor, images[:count])
+        if count is None:  # also while the networks are exported, for any number of images
+            return found
         return torch.cat([found, found[:1].expand(len(images) - len(found), -1, -1, -1)])
 
     def drawn(self, x: Tensor) -> Tensor:

@@ -46,12 +46,16 @@ class MapCalibration:
                 small for the number of calibration images is replaced by the smallest that they
                 can guarantee.
         """
-        limit = self.peaks.threshold(max(fpr, self.peaks.smallest_fpr))
-        unit = max(limit - self.location, _LEAST_UNIT)
+        limit, unit = self.limit_and_unit(fpr)
         scaled = (heatmaps.astype(np.float64) - self.location) / unit
         # Rounding must not lift a value at the threshold above it.
         scaled[(heatmaps <= limit) & (scaled > 1)] = 1
         return scaled.astype(np.float32)
+
+    def limit_and_unit(self, fpr: float) -> tuple[float, float]:
+        """Return the threshold of raw heatmaps, and the difference that becomes 1."""
+        limit = self.peaks.threshold(max(fpr, self.peaks.smallest_fpr))
+        return limit, max(limit - self.location, _LEAST_UNIT)
 
 
 @dataclass(frozen=True, eq=False)

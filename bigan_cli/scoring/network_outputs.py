@@ -127,7 +127,8 @@ class LazyNetworkOutputs:
         # Both pairs in one pass.
         first, second = torch.cat([self.x, self.x]), torch.cat([self.x, self.reconstruction])
         _, features = self._networks.cycle_discriminators[IMAGE](first, second)
-        return features[: len(self.x)], features[len(self.x) :]
+        count = self.x.shape[0]
+        return features[:count], features[count:]
 
     @cached_property
     def image_features(self) -> Tensor:

@@ -97,7 +97,7 @@ class PatchMahalanobis(ScoreComponent):
         # One product for each position, of all images: [L, N, k] by [L, k, k].
         whitened = centred @ fitted["whitening"].float()
         distances = whitened.square().sum(dim=2).sqrt()
-        return distances.T.reshape(len(vectors), *vectors.shape[2:])
+        return distances.T.reshape(vectors.shape[0], *vectors.shape[2:])
 
 
 @hookimpl

@@ -72,7 +72,7 @@ class PatchNeighbours(ScoreComponent):
         lengths = pad(memory.square().sum(dim=1), (0, -len(memory) % WIDTH), value=float("inf"))
         products = times(positions, pad(memory, (0, 0, 0, -len(memory) % WIDTH)).T)
         squared = positions.square().sum(dim=1) + (lengths - 2 * products).amin(dim=1)
-        return squared.clamp_min(0).sqrt().view(len(f), *f.shape[2:])
+        return squared.clamp_min(0).sqrt().view(f.shape[0], *f.shape[2:])
 
 
 @hookimpl

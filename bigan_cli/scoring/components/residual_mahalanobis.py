@@ -61,7 +61,7 @@ class ResidualMahalanobis(ScoreComponent):
         residuals = outputs.x - outputs.reconstruction
         centred = residuals.movedim(1, -1).flatten(0, 2) - fitted["mean"]
         distances = times(centred, fitted["whitening"]).square().sum(dim=1).sqrt()
-        return distances.view(len(residuals), *residuals.shape[2:])
+        return distances.view(residuals.shape[0], *residuals.shape[2:])
 
 
 @hookimpl

@@ -1,0 +1,1 @@
+"""Export of a detector as one graph that runs without bigan: ONNX, or a torch.export file."""

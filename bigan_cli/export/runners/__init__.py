@@ -1,0 +1,1 @@
+"""Programs that score images with an exported ONNX file; each is copied as it is."""
