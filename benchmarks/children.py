@@ -38,12 +38,14 @@ class Spent:
             those pages, which the system can take back at any time. NaN where that was not
             watched, or the system does not tell (Linux does).
         out: What it printed on standard output.
+        cpu_seconds: Of all its threads; unlike *seconds* hardly longer on a busy machine.
     """
 
     seconds: float
     peak_mib: float
     anonymous_mib: float
     out: str
+    cpu_seconds: float
 
     def figures(self) -> dict[str, Any]:
         """Return the JSON object that the process printed last."""
@@ -97,7 +99,9 @@ def run(
         if process.returncode not in accepted:
             words = " ".join(map(str, command))
             raise ChildError(f"{words} ended with {process.returncode}:\n{_text(err)[-2000:]}")
-        return Spent(seconds, usage.ru_maxrss * _MAXRSS_UNIT / 2**20, anonymous, _text(out))
+        peak = usage.ru_maxrss * _MAXRSS_UNIT / 2**20
+        cpu = usage.ru_utime + usage.ru_stime
+        return Spent(seconds, peak, anonymous, _text(out), cpu)
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:

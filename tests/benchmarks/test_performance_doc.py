@@ -16,7 +16,16 @@ RESULTS = [
     for path in sorted((BENCHMARKS / "results").glob("*.json"))
     if not path.name.startswith("detection-")  # test_results_page.py has those
 ]
-SCRIPTS = ("startup", "plugins_startup", "training", "epoch_end", "scoring", "memory", "precision")
+SCRIPTS = (
+    "startup",
+    "plugins_startup",
+    "training",
+    "epoch_end",
+    "scoring",
+    "latency",
+    "memory",
+    "precision",
+)
 
 
 @pytest.fixture
