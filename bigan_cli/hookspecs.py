@@ -1,4 +1,4 @@
-"""The hooks that provide datasets, architectures and score components.
+"""The hooks that provide datasets, architectures, score components and trackers.
 
 A plugin is a module (or object) named by an entry point of the group ``bigan``::
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
+    from bigan_cli.contracts import Architecture, Dataset, ScoreComponent, Tracker
 
 PROJECT = "bigan"
 API_VERSION = 1
@@ -58,4 +58,13 @@ def bigan_score_components() -> list[type[ScoreComponent]]:  # type: ignore[empt
     """Return the score-component classes of this plugin.
 
     Called once, before the configuration is read. Import torch inside the methods.
+    """
+
+
+@hookspec
+def bigan_trackers() -> list[type[Tracker]]:  # type: ignore[empty-body]
+    """Return the tracker classes of this plugin.
+
+    Called once, before the configuration is read. Import the tracker's library inside the
+    methods: they are called only by a training that the user told to use it.
     """

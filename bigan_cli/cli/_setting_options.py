@@ -66,4 +66,6 @@ ROWS: tuple[tuple[str, str, str, str, str, bool, tuple[str, ...], str, str, str]
      'Run directory.'),
     ('output.save_interval', '--save-interval', 'Results', '', 'int', False, (), '10', '',
      'Epochs between two saves of images and models.'),
+    ('output.trackers', '--tracker', 'Results', 'NAME', 'str', True, (), '', '',
+     'Tracker that the training is reported to, such as tensorboard or mlflow. Repeatable.'),
 )

@@ -29,6 +29,7 @@ from bigan_cli.config.resolve import (
     find_architecture,
     find_components,
     find_dataset,
+    find_trackers,
     is_leave_one_out,
     owner_of,
     resolve_options,
@@ -142,7 +143,9 @@ def load_config(
 
     architecture = find_architecture(registry, merged, problems)
     components = find_components(registry, merged, problems).values()
-    owners = [owner_of(cls) for cls in (dataset, architecture, *components) if cls is not None]
+    trackers = find_trackers(registry, merged, problems).values()
+    classes = (dataset, architecture, *components, *trackers)
+    owners = [owner_of(cls) for cls in classes if cls is not None]
     config = _validated(merged, owners, problems)
     return LoadedConfig(config, registry, _sources(config, merged), tuple(notes))
 

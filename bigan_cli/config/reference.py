@@ -29,6 +29,9 @@ from bigan_cli.plugins import Registry
 
 _WIDTH = 92
 
+# Tables with the options of any number of plugins.
+_OF_MANY = (("score", "options"), ("output", "tracker_options"))
+
 
 @dataclass(frozen=True)
 class Key:
@@ -71,7 +74,7 @@ def tables_of(plugins: Iterable[AnyPlugin]) -> Iterator[TableOfKeys]:
     """Yield every table of a config file in order, with the options of *plugins*."""
     owners = [owner_of(cls) for cls in plugins if cls.Options.model_fields]
     for keys, title, model in _sections(RunConfig):
-        rows = tuple(key for key in keys_of(model, keys) if key.keys[-1] != "options")
+        rows = tuple(key for key in keys_of(model, keys) if not key.keys[-1].endswith("options"))
         yield TableOfKeys(keys, title, rows)
         for owner in owners:
             if owner.table[:1] == keys:
@@ -81,7 +84,7 @@ def tables_of(plugins: Iterable[AnyPlugin]) -> Iterator[TableOfKeys]:
 
 def all_tables(registry: Registry) -> Iterator[TableOfKeys]:
     """Yield every table of a config file in order, with the options of every plugin."""
-    kinds = (registry.datasets, registry.architectures, registry.components)
+    kinds = (registry.datasets, registry.architectures, registry.components, registry.trackers)
     yield from tables_of(provided.cls for kind in kinds for provided in kind.values())
 
 
@@ -131,7 +134,7 @@ def template(
     """Return a config file with every key, its default for *dataset*, and what it means.
 
     Args:
-        registry: The options of all its score components are shown.
+        registry: The options of all its score components and trackers are shown.
         dataset: Its preset and options are written.
         architecture: Its options are written.
         plugins: Local plugin files to name.
@@ -142,9 +145,10 @@ def template(
     ]
     values = {**_values(dataset, architecture), "plugins": [*plugins]}
     components = [provided.cls for provided in registry.components.values()]
-    for table in tables_of([dataset, architecture, *components]):
-        # Which components are combined is not known here: their options are shown, not set.
-        mark = "# " if table.keys[:2] == ("score", "options") else ""
+    trackers = [provided.cls for provided in registry.trackers.values()]
+    for table in tables_of([dataset, architecture, *components, *trackers]):
+        # Which of them are used is not known here: their options are shown, not set.
+        mark = "# " if table.keys[:2] in _OF_MANY else ""
         lines += ["", *_comment(table.title)] if table.title else []
         lines += [f"{mark}[{'.'.join(table.keys)}]"] if table.keys else []
         for row in table.rows:

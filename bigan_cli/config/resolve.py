@@ -23,19 +23,20 @@ from bigan_cli.config.sources import (
     without,
 )
 from bigan_cli.config.validation_errors import problems_of
-from bigan_cli.contracts import Architecture, Dataset, Options, ScoreComponent
+from bigan_cli.contracts import Architecture, Dataset, Options, ScoreComponent, Tracker
 from bigan_cli.errors import PluginError
 from bigan_cli.plugins import Registry
 
 DATASET: Keys = ("data", "dataset")
 ARCHITECTURE: Keys = ("model", "architecture")
 COMPONENTS: Keys = ("score", "components")
+TRACKERS: Keys = ("output", "trackers")
 _INLIER, _OUTLIER, _PROTOCOL = ("data", "inlier"), ("data", "outlier"), ("data", "protocol")
 DEFAULT_DATASET: str = DataConfig.model_fields["dataset"].default
 DEFAULT_ARCHITECTURE: str = ModelConfig.model_fields["architecture"].default
 
-AnyPlugin = type[Dataset] | type[Architecture] | type[ScoreComponent]
-P = TypeVar("P", Dataset, Architecture, ScoreComponent)
+AnyPlugin = type[Dataset] | type[Architecture] | type[ScoreComponent] | type[Tracker]
+P = TypeVar("P", Dataset, Architecture, ScoreComponent, Tracker)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def find_components(
 
     Weights and options of a component that a higher source's list leaves out are dropped.
     """
-    listed, found = _listed_components(registry, merged, problems)
+    listed, found = _listed(registry.component, merged, COMPONENTS, problems)
     for kind in ("weights", "options"):
         for keys, entry in merged.under(("score", kind)).items():
             cls = _look_up(registry.component, keys[2], merged.place(keys)[0], problems)
@@ -185,23 +186,36 @@ def find_components(
     return found
 
 
-def _listed_components(
+def find_trackers(
     registry: Registry, merged: MergedConfig, problems: list[Problem]
-) -> tuple[bool, dict[str, type[ScoreComponent]]]:
-    """Return whether there is a list of components, and those on it that are known."""
-    names = merged.value(COMPONENTS)
+) -> dict[str, type[Tracker]]:
+    """Return the trackers that are listed or have options, by their exact names."""
+    _, found = _listed(registry.tracker, merged, TRACKERS, problems)
+    for keys in list(merged.under(("output", "tracker_options"))):
+        cls = _look_up(registry.tracker, keys[2], merged.place(keys)[0], problems)
+        if cls is not None:
+            merged.rename(keys, (*keys[:2], cls.name, *keys[3:]))
+            found[cls.name] = cls
+    return found
+
+
+def _listed(
+    find: Callable[[str], type[P]], merged: MergedConfig, key: Keys, problems: list[Problem]
+) -> tuple[bool, dict[str, type[P]]]:
+    """Return whether there is a list of names at *key*, and the classes on it that are known."""
+    names = merged.value(key)
     if not isinstance(names, list) or not names:
         return False, {}  # a value that is no list is reported by the schema
-    found: dict[str, type[ScoreComponent]] = {}
+    found: dict[str, type[P]] = {}
     for name in names:
-        cls = _look_up(registry.component, name, merged.place(COMPONENTS)[0], problems)
+        cls = _look_up(find, name, merged.place(key)[0], problems)
         if cls is not None and cls.name in found:
-            said = "".join(merged.place(COMPONENTS))
+            said = "".join(merged.place(key))
             problems.append((f"{said} lists '{cls.name}' twice", ""))
         elif cls is not None:
             found[cls.name] = cls
     if len(found) == len(names):
-        merged.replace(COMPONENTS, [*found])
+        merged.replace(key, [*found])
     return True, found
 
 
@@ -211,6 +225,9 @@ def owner_of(cls: AnyPlugin) -> OptionsTable:
         return OptionsTable(("data", "options"), f"dataset {cls.name}", cls.Options)
     if issubclass(cls, Architecture):
         return OptionsTable(("model", "options"), f"architecture {cls.name}", cls.Options)
+    if issubclass(cls, Tracker):
+        table = ("output", "tracker_options", cls.name)
+        return OptionsTable(table, f"tracker {cls.name}", cls.Options)
     return OptionsTable(("score", "options", cls.name), f"score component {cls.name}", cls.Options)
 
 

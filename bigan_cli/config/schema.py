@@ -352,6 +352,14 @@ class OutputConfig(Table):
         description="Number of the latest saved epochs whose model files are kept, or 'all'. The "
         "untrained network, the best and the last model are always kept.",
     )
+    trackers: Annotated[tuple[str, ...], Flag("--tracker", RESULTS, "NAME")] = Field(
+        (),
+        description="Tracker that the training is reported to, such as tensorboard or mlflow. "
+        "Its plugin must be installed; 'bigan plugins' lists them.",
+    )
+    tracker_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="A tracker's own options, by its name."
+    )
     preview_images: int = Field(
         32,
         ge=1,

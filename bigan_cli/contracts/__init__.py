@@ -1,4 +1,4 @@
-"""The contracts of datasets, architectures and score components: the API of plugins.
+"""The contracts of datasets, architectures, score components and trackers: the API of plugins.
 
 Plugins import this package, the hooks and the errors, and nothing else of bigan. It imports
 neither torch nor torchvision, so listing plugins and reading a configuration are fast.
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 from bigan_cli.contracts.architecture import Architecture
 from bigan_cli.contracts.dataset import DataLocation, Dataset, Items
+from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.contracts.images import CHANNELS, SMALLEST_SIDE, ImageShape
 from bigan_cli.contracts.options import Options
 from bigan_cli.contracts.score_component import NetworkOutputs, ScoreComponent
+from bigan_cli.contracts.tracker import TrackedResult, TrackedRun, Tracker
 
 if TYPE_CHECKING:
     from bigan_cli.contracts.images import Mask as Mask
@@ -31,9 +33,13 @@ __all__ = [
     "Architecture",
     "DataLocation",
     "Dataset",
+    "EpochRecord",
     "ImageShape",
     "Items",
     "NetworkOutputs",
     "Options",
     "ScoreComponent",
+    "TrackedResult",
+    "TrackedRun",
+    "Tracker",
 ]

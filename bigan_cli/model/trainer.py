@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.config.schema import TrainConfig
+from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.errors import TrainingError, UsageError, first_line, is_out_of_memory
 from bigan_cli.model.batches import Samples, images_at_once, make_batches
 from bigan_cli.model.compile import compile_networks, is_compile_error
@@ -25,7 +26,6 @@ from bigan_cli.model.cuda_graph import WARMUP_STEPS, RecordedStep
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import autocast, resolve_precision
 from bigan_cli.model.diagnostics import DiagnosticsProbe, TrainingDiagnostics
-from bigan_cli.model.epoch_record import EpochRecord
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.memory_format import supports_channels_last, to_channels_last
 from bigan_cli.model.networks import Networks, to_model_range

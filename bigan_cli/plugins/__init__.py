@@ -1,4 +1,4 @@
-"""Finds datasets, architectures and score components, one plugin at a time.
+"""Finds datasets, architectures, score components and trackers, one plugin at a time.
 
 A plugin is a built-in module, an installed package with an entry point of the group ``bigan``,
 or a file that the user names. A file that only a config file, a run or a model names is not run:
@@ -25,6 +25,7 @@ from bigan_cli.plugins.registry import (
     COMPONENT,
     DATASET,
     KINDS,
+    TRACKER,
     BrokenPlugin,
     Disabled,
     Kind,
@@ -158,6 +159,7 @@ class _Found:
             datasets=first[DATASET.hook],
             architectures=first[ARCHITECTURE.hook],
             components=first[COMPONENT.hook],
+            trackers=first[TRACKER.hook],
             plugins=tuple(self._plugins),
             broken=tuple(self.broken),
             clashes={

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from bigan_cli.atomic import expanded
-from bigan_cli.contracts import Architecture, DataLocation, Dataset, Options, ScoreComponent
+from bigan_cli.contracts import (
+    Architecture,
+    DataLocation,
+    Dataset,
+    Options,
+    ScoreComponent,
+    Tracker,
+)
 from bigan_cli.errors import PluginError, UsageError
 from bigan_cli.plugins.faults import plugin_faults
-from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, Kind, Registry
+from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, TRACKER, Kind, Registry
 
 if TYPE_CHECKING:
-    from bigan_cli.config.schema import DataConfig, ModelConfig, ScoreConfig
+    from bigan_cli.config.schema import DataConfig, ModelConfig, OutputConfig, ScoreConfig
 
-T = TypeVar("T", Dataset, Architecture, ScoreComponent)
+T = TypeVar("T", Dataset, Architecture, ScoreComponent, Tracker)
 
 
 def make_dataset(registry: Registry, config: DataConfig, cache: Path) -> Dataset:
@@ -66,6 +73,17 @@ def make_components(
 ) -> list[ScoreComponent]:
     """Return the score components *names*; as :func:`make_component`."""
     return [make_component(registry, name, config) for name in names]
+
+
+def make_tracker(registry: Registry, name: str, config: OutputConfig) -> Tracker:
+    """Return the tracker *name* with the options in *config*.
+
+    Raises:
+        PluginError: There is no such tracker, or its options are wrong.
+    """
+    cls = registry.tracker(name)
+    options = _options(cls, TRACKER, config.tracker_options.get(cls.name, {}))
+    return _made(registry, TRACKER, cls, options)
 
 
 def _made(registry: Registry, kind: Kind, cls: type[T], *arguments: Any) -> T:

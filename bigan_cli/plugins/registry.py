@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from bigan_cli.contracts import Architecture, Dataset, ScoreComponent
+from bigan_cli.contracts import Architecture, Dataset, ScoreComponent, Tracker
 from bigan_cli.errors import PluginError, did_you_mean
 from bigan_cli.plugins.names import SWITCH, join_words, normalize
 from bigan_cli.plugins.versions import PluginVersion
@@ -24,7 +24,7 @@ class Provided(Generic[T]):
     """One plugin class and the package that provides it.
 
     Attributes:
-        cls: The dataset, architecture or score component.
+        cls: The dataset, architecture, score component or tracker.
         plugin: Name of the entry point or built-in module, or the path of a local file.
         distribution: Name of the package; ``"bigan-cli"`` for built-ins, the path of a local file.
         version: Version of the package; empty for a local file.
@@ -123,7 +123,8 @@ class Kind:
 DATASET = Kind("bigan_datasets", "dataset", Dataset, "bigan datasets")
 ARCHITECTURE = Kind("bigan_architectures", "architecture", Architecture, "bigan architectures")
 COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "bigan components")
-KINDS = (DATASET, ARCHITECTURE, COMPONENT)
+TRACKER = Kind("bigan_trackers", "tracker", Tracker, "bigan plugins")
+KINDS = (DATASET, ARCHITECTURE, COMPONENT, TRACKER)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class Registry:
         datasets: Datasets by name; of two with one name the first.
         architectures: Likewise.
         components: Score components, likewise.
+        trackers: Trackers, likewise.
         plugins: Every plugin that works.
         broken: Every plugin that does not.
         clashes: Hook -> name -> all classes of that name, if there are several.
@@ -159,6 +161,7 @@ class Registry:
     datasets: Mapping[str, Provided[Dataset]]
     architectures: Mapping[str, Provided[Architecture]]
     components: Mapping[str, Provided[ScoreComponent]]
+    trackers: Mapping[str, Provided[Tracker]] = field(default_factory=dict)
     plugins: tuple[PluginInfo, ...] = ()
     broken: tuple[BrokenPlugin, ...] = ()
     clashes: Mapping[str, Mapping[str, tuple[Provided[Any], ...]]] = field(default_factory=dict)
@@ -180,6 +183,7 @@ class Registry:
             DATASET.hook: self.datasets,
             ARCHITECTURE.hook: self.architectures,
             COMPONENT.hook: self.components,
+            TRACKER.hook: self.trackers,
         }
         return found[kind.hook]
 
@@ -194,6 +198,10 @@ class Registry:
     def component(self, name: str) -> type[ScoreComponent]:
         """Return the score component *name*; as :meth:`dataset`."""
         return self._find(COMPONENT, self.components, name)
+
+    def tracker(self, name: str) -> type[Tracker]:
+        """Return the tracker *name*; as :meth:`dataset`."""
+        return self._find(TRACKER, self.trackers, name)
 
     def _find(self, kind: Kind, known: Mapping[str, Provided[T]], name: str) -> type[T]:
         normalized = normalize(name)

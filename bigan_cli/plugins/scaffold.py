@@ -15,9 +15,14 @@ from pathlib import Path
 
 from bigan_cli import __version__
 from bigan_cli.errors import UsageError
-from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, Kind
+from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, TRACKER, Kind
 
-KINDS = {"dataset": DATASET, "architecture": ARCHITECTURE, "score": COMPONENT}
+KINDS = {
+    "dataset": DATASET,
+    "architecture": ARCHITECTURE,
+    "score": COMPONENT,
+    "tracker": TRACKER,
+}
 """What the command line calls each kind of plugin."""
 
 _TEMPLATES = Path(__file__).with_name("templates")

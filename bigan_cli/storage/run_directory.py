@@ -39,8 +39,8 @@ class RunDirectory:
         self._files = RunFiles(path)
         self.run_file = path / "run.json"
         self.config_file = path / "config.toml"
-        self.animation_file = path / "animation.gif"
-        self.multi_animation_file = path / "multi_animation.gif"
+        self.animation_file = self.animation_of("single")
+        self.multi_animation_file = self.animation_of("multi")
         self.models = path / "models"
         self.reconstruction = path / "reconstruction"
         self.comparison = self.reconstruction / "comparison"
@@ -266,6 +266,20 @@ class RunDirectory:
             folder: As :meth:`evaluation_folder` returns it.
         """
         return (self.path if folder == self.stats else folder) / "report.html"
+
+    def animation_of(self, mode: str) -> Path:
+        """Return the file of ``bigan animate`` in *mode*."""
+        return self.path / ("animation.gif" if mode == "single" else f"{mode}_animation.gif")
+
+    def tracker_folder(self, name: str) -> Path:
+        """Return the folder for files of the tracker *name*."""
+        return self.path / "trackers" / name
+
+    def claim_tracker_files(self, name: str) -> None:
+        """Record the files that the tracker *name* has written into its folder."""
+        for path in self.tracker_folder(name).glob("**/*"):
+            if path.is_file() and not path.is_symlink():
+                self.claim(path)
 
     def training_state(self, member: int) -> Path:
         """Return the file that continues the training of *member*, counted from 0."""

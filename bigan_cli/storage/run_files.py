@@ -28,9 +28,10 @@ _BY_TRAINING = re.compile(
     r"|stats/(metrics\.jsonl|losses\.png|profile\.json|self_test\.json)"
 )
 _BY_OTHERS = re.compile(
-    r"reconstruction/reconstruct\.png|(multi_)?animation\.gif"
+    r"reconstruction/reconstruct\.png|((multi|latent|scores|heatmaps)_)?animation\.gif"
     r"|stats/([^/]+/){0,2}(evaluation\.json|scores\.csv|roc\.png|pr\.png|histogram\.png)"
     r"|(stats/([^/]+/){1,2})?report\.html"
+    r"|trackers/([^/]+/){1,8}[^/]+"
 )
 
 

@@ -66,6 +66,7 @@ class _RunInfo(_Strict):
     data: _Data | None = None
     members: list[_Member] = Field(default_factory=list)
     plugin_versions: list[_PluginVersion] = Field(default_factory=list)
+    trackers: dict[str, dict[str, str]] = Field(default_factory=dict)
     seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     folder: str = ""
 

@@ -9,7 +9,8 @@ In the tests of a plugin, one class is enough::
         dataset = Frogs
 
 pytest then runs every check as a separate test. Without pytest, :func:`dataset_checks`,
-:func:`architecture_checks` and :func:`score_component_checks` return the same checks;
+:func:`architecture_checks`, :func:`score_component_checks` and :func:`tracker_checks` return the
+same checks;
 :func:`run` returns their results, and :func:`assert_conforms` raises an error if one fails.
 ``bigan plugins check NAME`` prints the results.
 
@@ -22,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent
+from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent, Tracker
 from bigan_cli.testing._checks import (
     Check,
     ContractViolation,
@@ -35,6 +36,7 @@ from bigan_cli.testing._conformance import (
     ArchitectureConformance,
     DatasetConformance,
     ScoreComponentConformance,
+    TrackerConformance,
 )
 
 __all__ = [
@@ -46,11 +48,13 @@ __all__ = [
     "NotApplicable",
     "Result",
     "ScoreComponentConformance",
+    "TrackerConformance",
     "architecture_checks",
     "assert_conforms",
     "dataset_checks",
     "run",
     "score_component_checks",
+    "tracker_checks",
 ]
 
 SHAPES: tuple[ImageShape, ...] = tuple(
@@ -130,3 +134,15 @@ def score_component_checks(
     from bigan_cli.testing._component import ComponentKit
 
     return ComponentKit(cls, options).checks()
+
+
+def tracker_checks(cls: type[Tracker], options: Mapping[str, Any] | None = None) -> list[Check]:
+    """Return the checks of a tracker: it is given a training that is interrupted and resumed.
+
+    Args:
+        cls: The tracker.
+        options: Its options, as in a config file; of one that reports to a server, a local place.
+    """
+    from bigan_cli.testing._tracker import TrackerKit
+
+    return TrackerKit(cls, options).checks()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent
+from bigan_cli.contracts import Architecture, Dataset, ImageShape, ScoreComponent, Tracker
 from bigan_cli.testing._checks import Check
 
 
@@ -96,3 +96,21 @@ class ScoreComponentConformance(_Conformance):
         from bigan_cli.testing import score_component_checks
 
         return score_component_checks(cls.component, cls.options)
+
+
+class TrackerConformance(_Conformance):
+    """The conformance tests of a tracker.
+
+    Class attributes:
+        tracker: The tracker.
+        options: Its options, as in a config file; of one that reports to a server, a local place.
+    """
+
+    tracker: ClassVar[type[Tracker]]
+
+    @classmethod
+    def conformance_checks(cls) -> list[Check]:
+        """Return the checks of :func:`bigan_cli.testing.tracker_checks`."""
+        from bigan_cli.testing import tracker_checks
+
+        return tracker_checks(cls.tracker, cls.options)

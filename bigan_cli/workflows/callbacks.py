@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bigan_cli.model.epoch_record import EpochRecord
+from bigan_cli.contracts.epoch_record import EpochRecord
 
 _LOGGER = logging.getLogger("bigan_cli")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.prepare import PreparedData
@@ -97,7 +98,7 @@ class RunModels:
         save_detector(
             path,
             detector,
-            config=self.config,
+            config=_without_trackers(self.config),
             class_names=self._data.class_names,
             normal_classes=self._data.normal_classes,
             preprocessing=PREPROCESSING,
@@ -116,3 +117,9 @@ class RunModels:
             detector = calibrate_cross_fitted(members, fpr, self._batch_size)
         self._single = detector if len(members) == 1 else None
         return detector
+
+
+def _without_trackers(config: RunConfig) -> RunConfig:
+    """Return what a model file holds of *config*: addresses of servers do not belong there."""
+    output = config.output.model_copy(update={"trackers": (), "tracker_options": {}})
+    return config.model_copy(update={"output": output})

@@ -27,6 +27,7 @@ from bigan_cli.workflows.run_info import initial_run_info
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.score_config import plugin_versions_of
 from bigan_cli.workflows.self_test import SelfTest
+from bigan_cli.workflows.trackers import Trackers
 from bigan_cli.workflows.training_session import TrainingSession
 from bigan_cli.workflows.training_setup import TrainingSetup, prepare_training
 from bigan_cli.workflows.training_summary import advice_on_steps, describe
@@ -152,6 +153,7 @@ def train(
         )
         # Made before the run directory, so that what cannot be trained leaves nothing behind.
         trainers = {0: make_trainer(0)}
+        trackers = Trackers(setup.config, loaded.registry, callbacks)
         models = _run_models(setup, loaded)
         time_needed = "" if resume else expected_time(setup)
         with write_lock(run.path):
@@ -165,19 +167,25 @@ def train(
                 run.write_info(status="running", **initial_run_info(setup))
                 _announce(setup, trainers[0].steps_per_epoch, time_needed, callbacks)
             run.write_config(setup.config)
-            run.write_info(plugin_versions=[each.as_dict() for each in models.plugin_versions])
+            versions = (*models.plugin_versions, *trackers.versions)
+            run.write_info(plugin_versions=[each.as_dict() for each in versions])
             run.remove_stale_temporaries()
+            trackers.start(run)
             session = TrainingSession(
                 run,
                 setup.data,
                 models,
                 lambda member: trainers.pop(member, None) or make_trainer(member),
                 callbacks,
+                trackers,
             )
-            with plugin_faults(setup.architecture, "training", own_code=True):
-                finished = session.train()
-            rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
-            found = test_finished_run(run, setup, callbacks) if finished and self_test else None
+            try:
+                with plugin_faults(setup.architecture, "training", own_code=True):
+                    finished = session.train()
+                rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
+                found = test_finished_run(run, setup, callbacks) if finished and self_test else None
+            finally:
+                trackers.end(run)
     return TrainingResult(
         run=run.path,
         status="done" if finished else "interrupted",

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.data.prepare import PreparedData
 from bigan_cli.errors import RunDirectoryError, TrainingError, first_line
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
-from bigan_cli.model.epoch_record import EpochRecord
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.report.figures import losses as draw_losses
@@ -25,6 +25,7 @@ from bigan_cli.storage.training_state import read_training_state, write_training
 from bigan_cli.workflows.callbacks import Callbacks, TrainingStopped
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.run_pictures import RunPictures
+from bigan_cli.workflows.trackers import Trackers
 
 # However rarely models are saved, a killed process loses no more work than this.
 _AUTOSAVE_SECONDS = 60.0
@@ -45,6 +46,7 @@ class TrainingSession:
         models: Fits and writes the model files.
         make_trainer: Returns a new trainer for a member, counted from 0.
         callbacks: Receive members, epochs and warnings.
+        trackers: Receive epochs and pictures.
 
     Attributes:
         all_saved: Whether a resumed run continues at the step where this one stopped.
@@ -57,6 +59,7 @@ class TrainingSession:
         models: RunModels,
         make_trainer: Callable[[int], Trainer],
         callbacks: Callbacks,
+        trackers: Trackers,
     ) -> None:
         self.run = run
         self.config = data.config
@@ -66,6 +69,7 @@ class TrainingSession:
         self.all_saved = True
         self._make_trainer = make_trainer
         self._callbacks = callbacks
+        self._trackers = trackers
         info = run.info()
         self._members: list[dict[str, Any]] = list(info.get("members", []))
         self._started = time.monotonic() - float(info.get("seconds", 0.0))
@@ -159,6 +163,7 @@ class TrainingSession:
         elif time.monotonic() - self._state_written > _AUTOSAVE_SECONDS:
             self.save_state()
         self._write_status("running")
+        self._trackers.epoch(record, self.number + 1)
         self._callbacks.on_epoch(record)
         self._warn()
 
@@ -176,6 +181,7 @@ class TrainingSession:
         self.save_state()
         if self.number == 0:
             self._remove_earlier_models()
+            self._report_pictures(epoch)
 
     def _remove_earlier_models(self) -> None:
         keep = self.config.output.keep_models
@@ -219,6 +225,8 @@ class TrainingSession:
         if self.number == 0:
             self.pictures.save(0, detector)
         self.save_state()
+        if self.number == 0:
+            self._report_pictures(0)
 
     def _save_interrupted(self) -> None:
         """Write the training state and the models of a member that was stopped in an epoch."""
@@ -228,6 +236,13 @@ class TrainingSession:
         if self.trainer.epoch or self.number == 0:
             with suppress(TrainingStopped):  # a resumed run would train all folds again for this
                 self.save_models(self.trainer.epoch)
+
+    def _report_pictures(self, epoch: int) -> None:
+        run = self.run
+        folders = {"comparison": run.comparison, "fake": run.fake, "true": run.true}
+        folders["test"] = run.test
+        pictures = {name: run.epoch_picture(folder, epoch) for name, folder in folders.items()}
+        self._trackers.pictures(epoch, {**pictures, "losses": run.losses_file})
 
     def _provenance(
         self, epoch: int, diagnostics: TrainingDiagnostics | None

@@ -16,7 +16,7 @@ import pytest
 
 from bigan_cli.cli.views.text_graphics import bar, sparkline
 from bigan_cli.cli.views.training_progress import TrainingProgress
-from bigan_cli.model.epoch_record import EpochRecord
+from bigan_cli.contracts.epoch_record import EpochRecord
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
 pyte = pytest.importorskip("pyte")
@@ -28,7 +28,7 @@ import os
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.cli.views.training_live import LiveTraining
 from bigan_cli.cli.views.training_log import TrainingLog
-from bigan_cli.model.epoch_record import EpochRecord
+from bigan_cli.contracts.epoch_record import EpochRecord
 
 terminal = Terminal()
 show = LiveTraining if terminal.interactive else TrainingLog

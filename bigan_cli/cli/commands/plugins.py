@@ -1,4 +1,4 @@
-"""``bigan plugins``: what provides datasets, architectures and score components, and new ones."""
+"""``bigan plugins``: lists plugins with what they provide, and writes and checks new ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="What to call it, as in tree-frogs.", metavar="NAME")],
     kind: Annotated[
-        str, typer.Option(help="dataset, architecture or score.", metavar="KIND")
+        str, typer.Option(help="dataset, architecture, score or tracker.", metavar="KIND")
     ] = "dataset",
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to make the folder.", metavar="DIR")
@@ -49,14 +49,16 @@ def check(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="A dataset, architecture or score component. [all that --plugin provides]",
+            help="A dataset, architecture, score component or tracker. "
+            "[all that --plugin provides]",
             metavar="NAME",
         ),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="dataset, architecture or score, where several have the name.", metavar="KIND"
+            help="dataset, architecture, score or tracker, where several have the name.",
+            metavar="KIND",
         ),
     ] = None,
     plugin: PluginOption = None,
@@ -73,7 +75,7 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check whether a dataset, architecture or score component keeps its contract."""
+    """Check whether a dataset, architecture, score component or tracker keeps its contract."""
     from bigan_cli.cli.views.plugin_check import Request, check_plugins
 
     request = Request(name, kind, plugin or [], set_ or [], data_root, download, as_json)

@@ -14,7 +14,7 @@ from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.plugins import Provided, Registry, load_registry
 from bigan_cli.plugins.names import join_words, normalize
-from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, Kind
+from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, TRACKER, Kind
 from bigan_cli.plugins.scaffold import kind_named
 from bigan_cli.plugins.sources import absolute
 from bigan_cli.testing import (
@@ -24,6 +24,7 @@ from bigan_cli.testing import (
     dataset_checks,
     run,
     score_component_checks,
+    tracker_checks,
 )
 
 
@@ -99,7 +100,7 @@ def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> It
     if not request.files:
         raise UsageError(
             "nothing to check",
-            "name a dataset, an architecture or a score component, or a file with --plugin",
+            "name a dataset, architecture, score component or tracker, or a file with --plugin",
         )
     files = {absolute(path) for path in request.files}
     for kind in kinds:
@@ -117,6 +118,8 @@ def _checks(target: Target, request: Request) -> list[Check]:
         return dataset_checks(cls, options, root, download=request.download)
     if target.kind is ARCHITECTURE:
         return architecture_checks(cls, options)
+    if target.kind is TRACKER:
+        return tracker_checks(cls, options)
     return score_component_checks(cls, options)
 
 
@@ -131,6 +134,8 @@ def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
         flags["data.dataset"] = name
     elif target.kind is ARCHITECTURE:
         flags["model.architecture"] = name
+    elif target.kind is TRACKER:
+        flags["output.trackers"] = [name]
     else:
         sets.append(f'score.components=["{name}"]')
     config = load_config(sets=sets, settings=flags).config
@@ -138,6 +143,8 @@ def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
         return config.data.options
     if target.kind is ARCHITECTURE:
         return config.model.options
+    if target.kind is TRACKER:
+        return config.output.tracker_options.get(name)
     return config.score.options.get(name)
 
 

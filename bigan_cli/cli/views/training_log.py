@@ -6,8 +6,8 @@ import time
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.cli.views.training_progress import TrainingProgress
+from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.formatting import human_time
-from bigan_cli.model.epoch_record import EpochRecord
 
 # Work that takes longer than the first gets a line, and another each time that the second passed.
 _FIRST_LINE, _NEXT_LINE = 5.0, 30.0

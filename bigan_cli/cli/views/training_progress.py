@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from bigan_cli.model.epoch_record import EpochRecord
+from bigan_cli.contracts.epoch_record import EpochRecord
 
 
 @dataclass

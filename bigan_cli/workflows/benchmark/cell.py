@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from bigan_cli.atomic import write_lock
 from bigan_cli.config.load import LoadedConfig
+from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.errors import BiganError, DataError, RunDirectoryError, UsageError
-from bigan_cli.model.epoch_record import EpochRecord
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows import run_config
 from bigan_cli.workflows.benchmark.grid import Cell, SharedSettings

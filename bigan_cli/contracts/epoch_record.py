@@ -1,4 +1,4 @@
-"""The record of one epoch of training; imports no torch."""
+"""The record of one epoch of training."""
 
 from __future__ import annotations
 
