@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from bigan_cli.report.drawing import BACKGROUND, RULE, fit, line_height, write
 
@@ -15,6 +19,10 @@ LARGEST_TILE = 256
 MARGIN = 16
 GAP = 14
 HEADING = 16
+
+# Key of a PNG file's text: how many of its rows hold nothing but the epoch.
+_HEADING_ROWS = "bigan:heading_rows"
+_EPOCH_ALONE = re.compile(r"epoch \d+|untrained")
 
 _NARROWEST = 288
 _WANTED_ASPECT = 1.4
@@ -124,3 +132,23 @@ class GridLayout:
             MARGIN + column * (self.cell_size[0] + self.gaps[0]),
             self.top + row * (self.cell_size[1] + self.gaps[1]),
         )
+
+
+def heading_info(heading: str) -> PngInfo:
+    """Return the text of a PNG file for a grid with this heading, see :func:`heading_rows`."""
+    info = PngInfo()
+    if _EPOCH_ALONE.fullmatch(heading):
+        info.add_text(_HEADING_ROWS, str(MARGIN + line_height(HEADING)))
+    return info
+
+
+def heading_rows(info: Mapping[Any, Any], height: int) -> int:
+    """Return how many upper rows of a picture hold nothing but its epoch; 0 if that is unknown.
+
+    Args:
+        info: What Pillow read besides the pixels.
+        height: Of the picture.
+    """
+    text = info.get(_HEADING_ROWS)
+    rows = int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 4 else 0
+    return rows if rows < height else 0

@@ -32,7 +32,7 @@ from bigan_cli.report.drawing import (
     to_rgb,
     write,
 )
-from bigan_cli.report.grid_layout import GAP, MARGIN, GridLayout, Tile
+from bigan_cli.report.grid_layout import GAP, MARGIN, GridLayout, Tile, heading_info
 from bigan_cli.report.heatmap import overlay
 
 Pixels = NDArray[np.uint8]
@@ -109,7 +109,7 @@ def comparison_grid(
             write(draw, (left + inset, down), text, _TEXT)
     middle = page.height - MARGIN - line_height(_SMALL) - line_height(_TEXT) // 2
     _difference_legend(draw, (MARGIN, middle))
-    _save(path, canvas)
+    _save(path, canvas, heading)
 
 
 def sample_grid(path: Path, images: Pixels, heading: str = "") -> None:
@@ -129,7 +129,7 @@ def sample_grid(path: Path, images: Pixels, heading: str = "") -> None:
     canvas, draw = page.start(heading)
     for i, image in enumerate(images):
         tile.paste(canvas, draw, to_rgb(image), page.cell(i))
-    _save(path, canvas)
+    _save(path, canvas, heading)
 
 
 def test_grid(
@@ -183,7 +183,7 @@ def test_grid(
         frame = RULE if verdicts[i] is None else ANOMALY if verdicts[i] else NORMAL
         pair.draw(canvas, draw, page.cell(i), (one, other), lines[i], frame, outlier[i])
     _draw_legend(draw, legend, (MARGIN, page.height - MARGIN - line_height(_TEXT) // 2))
-    _save(path, canvas)
+    _save(path, canvas, heading)
 
 
 def score_caption(score: float, p_value: float, label: str = "") -> str:
@@ -306,7 +306,7 @@ def _check_alike(originals: Pixels, reconstructions: Pixels) -> None:
         )
 
 
-def _save(path: Path, canvas: Image.Image) -> None:
+def _save(path: Path, canvas: Image.Image, heading: str) -> None:
     with atomic_write(path) as stream:
         # A grid of photographs takes 5 s at Pillow's own level, and is an eighth smaller.
-        canvas.save(stream, format="PNG", compress_level=1)
+        canvas.save(stream, format="PNG", compress_level=1, pnginfo=heading_info(heading))

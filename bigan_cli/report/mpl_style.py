@@ -24,7 +24,7 @@ TEXT, MUTED, RULE = _hex(drawing.TEXT), _hex(drawing.MUTED), _hex(drawing.RULE)
 ANOMALY, NORMAL = _hex(drawing.ANOMALY), _hex(drawing.NORMAL)
 # Okabe and Ito's palette, in an order that keeps neighbours apart.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_STYLE = {
+STYLE = {
     "figure.constrained_layout.h_pad": 0.1,
     "figure.constrained_layout.w_pad": 0.1,
     "font.size": 10,
@@ -55,7 +55,7 @@ def figure(
     path: Path, size: tuple[float, float], dpi: int, columns: int = 1
 ) -> Iterator[list[Axes]]:
     """Yield empty axes and write the figure on success; settings apply within the block only."""
-    with style.context(["default", _STYLE]):
+    with style.context(["default", STYLE]):
         drawn = Figure(figsize=size, dpi=dpi, layout="constrained")
         FigureCanvasAgg(drawn)
         yield list(drawn.subplots(1, columns, squeeze=False)[0])

@@ -27,12 +27,14 @@ class EvaluatedImages:
 
     Attributes:
         names: In the order of the test set.
+        classes: The class of each.
         outlier: bool ``[N]``, the truth.
         score: float64 ``[N]``.
         anomalous: bool ``[N]``, the label at the threshold.
     """
 
     names: tuple[str, ...]
+    classes: tuple[str, ...]
     outlier: NDArray[np.bool_]
     score: NDArray[np.float64]
     anomalous: NDArray[np.bool_]
@@ -94,6 +96,7 @@ def _parsed(rows: list[dict[str, str]]) -> EvaluatedImages:
         raise ValueError("a row has no score or no label")
     return EvaluatedImages(
         tuple(row["name"] for row in rows),
+        tuple(row["class"] for row in rows),
         np.array([{"0": False, "1": True}[row["outlier"]] for row in rows], np.bool_),
         score,
         np.array([label == ANOMALY for label in labels], np.bool_),

@@ -1,4 +1,7 @@
-"""Animation of a run's pictures, epoch by epoch."""
+"""Animations of a run: its pictures epoch by epoch, or what its models show.
+
+Nothing here imports torch; the modes that need models import it when they are chosen.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,23 @@ from typing import Any
 from bigan_cli.errors import DataError, UsageError, did_you_mean
 from bigan_cli.formatting import count
 from bigan_cli.image_files import subfolders
-from bigan_cli.report.animation import check_request, save_animation
+from bigan_cli.report.animation import (
+    Frames,
+    check_request,
+    check_still,
+    save_animation,
+    save_still,
+)
 from bigan_cli.report.epoch_folders import PictureFolder, find_pictures
 from bigan_cli.report.frames import FrameSequence
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 
-MODES = ("single", "multi")
+MODES = ("single", "multi", "latent", "scores", "heatmaps")
+_OF_PICTURES = MODES[:2]
 _SMALLEST, _LARGEST = 0.1, 8.0
+# A walk is smooth.
+_FRAMES_PER_STEP = 5
 
 
 @dataclass(frozen=True)
@@ -26,27 +38,34 @@ class AnimationResult:
 
     Attributes:
         output: The file.
-        epochs: The epoch of each frame.
-        folders: The folders with the pictures, in the order of the panels.
+        epochs: The epochs that are shown, in their order.
+        frames: The number of frames.
+        folders: The folders with the pictures, in the order of the panels; none in modes that
+            show what models do.
         width: In pixels.
         height: In pixels.
+        still: The file with the last frame; None if none was asked for.
         seconds: The duration.
         size: The size of the file in bytes.
     """
 
     output: Path
     epochs: tuple[int, ...]
+    frames: int
     folders: tuple[PictureFolder, ...]
     width: int
     height: int
     seconds: float
     size: int
+    still: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values."""
         return {
             "output": self.output,
+            "still": self.still,
             "epochs": list(self.epochs),
+            "frames": self.frames,
             "folders": [
                 {"name": f.name, "path": f.path, "epochs": list(f.pictures)} for f in self.folders
             ],
@@ -65,59 +84,88 @@ def animate(
     image_dir: Path | None = None,
     output: Path | None = None,
     fps: float = 2.0,
-    scale: float = 1.0,
+    scale: float | None = None,
+    still: Path | None = None,
+    between: tuple[Path, Path] | None = None,
+    data_root: Path | None = None,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
     overwrite: bool = False,
     callbacks: Callbacks | None = None,
 ) -> AnimationResult:
-    """Write an animation of epoch-numbered pictures.
+    """Write an animation.
 
     Args:
         run: The run directory.
-        mode: ``single`` for one folder, ``multi`` for several side by side.
+        mode: ``single`` for the pictures of one folder, ``multi`` for those of several;
+            ``latent`` for a walk through the latent space, ``scores`` for the histograms and
+            ``heatmaps`` for the heatmaps of test images, by the model of every saved epoch.
         dirs: Folders, each by its name below the run's reconstruction folder or by its path; by
             default ``comparison``, and in multi mode ``fake`` and ``true`` too.
         image_dir: A single folder, in place of *dirs*.
         output: The file to write, .gif, .webp or .mp4; by default a file of the run, which is
             replaced.
-        fps: Epochs shown per second.
-        scale: Factor by which the pictures are enlarged.
-        overwrite: Whether *output* may be replaced.
-        callbacks: Receive a note about each folder.
+        fps: Epochs shown per second; in mode ``latent`` five frames for each.
+        scale: Factor by which pictures are enlarged; by default 1, or less where the file would
+            be large.
+        still: A PNG file for the last frame.
+        between: In mode ``latent``, the images where the walk begins and ends; by default it
+            follows the principal directions of the normal images' latents.
+        data_root: Where the data are now, if they were moved, for modes that need images.
+        device: Where models run.
+        plugins: Plugin files to run, for modes that need models.
+        overwrite: Whether *output* and *still* may be replaced.
+        callbacks: Receive a note about each folder, and progress.
 
     Raises:
         UsageError: An argument is out of range, *output* exists, or there is no such folder.
         DataError: There are no pictures, or one of them is damaged.
     """
     callbacks = callbacks or Callbacks()
-    if mode not in MODES:
-        raise UsageError(
-            f"unknown mode '{mode}'", did_you_mean(mode, MODES) or "it is single or multi"
-        )
-    if not _SMALLEST <= scale <= _LARGEST:
-        raise UsageError(
-            f"'scale={scale:g}' is out of range", f"it is from {_SMALLEST:g} to {_LARGEST:g}"
-        )
+    _check_arguments(mode, scale, between)
     directory = RunDirectory(run)
     folders = _folders(directory, mode, dirs, image_dir)
+    for file in filter(None, (output, still)):
+        _check_free(file, overwrite=overwrite)
+    if still is not None:
+        check_still(still)
     of_run = output is None
-    if output is None:
-        output = directory.animation_file if mode == "single" else directory.multi_animation_file
-    else:
-        _check_free(output, overwrite=overwrite)
+    output = output or directory.animation_of(mode)
     check_request(output, fps)
     if of_run and directory.run_file.exists():
         directory.claim(output)
     found = [find_pictures(path, name, leave_out=output) for name, path in folders]
     for folder in found:
         callbacks.note(_summary(folder))
-    frames = FrameSequence(found, scale)
+    epochs: Sequence[int]
+    frames: Frames
+    if mode in _OF_PICTURES:
+        pictures = FrameSequence.reduced(found) if scale is None else FrameSequence(found, scale)
+        epochs, frames = pictures.epochs, pictures
+    else:
+        from bigan_cli.workflows.animate_models import model_frames
+
+        epochs, frames = model_frames(
+            RunDirectory.open(run),
+            mode,
+            between=between,
+            data_root=data_root,
+            device=device,
+            plugins=plugins,
+            scale=scale or 1.0,
+            callbacks=callbacks,
+        )
     if len(frames) == 1:
         callbacks.warn("there is only one epoch, so nothing moves")
-    seconds = save_animation(output, frames, fps)
+    seconds = save_animation(output, frames, fps * _FRAMES_PER_STEP if mode == "latent" else fps)
+    if still is not None:
+        save_still(still, frames)
     width, height = frames.size
     return AnimationResult(
         output=output,
-        epochs=tuple(frames.epochs),
+        still=still,
+        epochs=tuple(epochs),
+        frames=len(frames),
         folders=tuple(found),
         width=width,
         height=height,
@@ -126,10 +174,28 @@ def animate(
     )
 
 
+def _check_arguments(mode: str, scale: float | None, between: tuple[Path, Path] | None) -> None:
+    """Raise UsageError if there is no such mode, or an argument does not suit it."""
+    if mode not in MODES:
+        raise UsageError(
+            f"unknown mode '{mode}'", did_you_mean(mode, MODES) or f"modes: {', '.join(MODES)}"
+        )
+    if scale is not None and not _SMALLEST <= scale <= _LARGEST:
+        raise UsageError(
+            f"'scale={scale:g}' is out of range", f"it is from {_SMALLEST:g} to {_LARGEST:g}"
+        )
+    if between is not None and mode != "latent":
+        raise UsageError("two images are given, and the mode is no walk", "use 'mode=latent'")
+
+
 def _folders(
     run: RunDirectory, mode: str, dirs: Sequence[str], image_dir: Path | None
 ) -> list[tuple[str | None, Path]]:
     """Return name and path of each folder to show; None is the folder's own name."""
+    if mode not in _OF_PICTURES:
+        if dirs or image_dir:
+            raise UsageError(f"mode {mode} shows no folders", "use 'mode=single' or 'mode=multi'")
+        return []
     if image_dir is not None:
         if mode == "multi" or dirs:
             raise UsageError(

@@ -18,6 +18,8 @@ from bigan_cli.storage.evaluation_record import (
     read_scores,
 )
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.reports.facts import check_report_file
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,30 @@ class _Evaluated:
     images: EvaluatedImages
 
 
-def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
+def compare(
+    runs: Sequence[Path],
+    *,
+    seed: int = 0,
+    output: Path | None = None,
+    data_root: Path | None = None,
+    plugins: Sequence[Path] = (),
+    overwrite: bool = False,
+    callbacks: Callbacks | None = None,
+) -> Comparison:
     """Compare runs by their evaluations, each with the first one.
 
     Args:
         runs: Two or more run directories, evaluated on the same test images.
         seed: Seed of the bootstrap.
+        output: An HTML file to write the comparison to, with the images on which runs differ.
+        data_root: Where the data of the first run are now, if they were moved; for *output*.
+        plugins: Plugin files to run, to read the images for *output*.
+        overwrite: Whether *output* may be replaced.
+        callbacks: Receive progress and warnings.
 
     Raises:
-        UsageError: There are fewer than two runs, or one is given twice.
+        UsageError: There are fewer than two runs, or one is given twice, or *output* exists or is
+            no HTML file.
         RunDirectoryError: A run is not there, or was not evaluated.
         DataError: Their test images differ, or are all of one kind, or a run has another model
             than it had when it was evaluated.
@@ -93,6 +110,10 @@ def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
         raise UsageError("a comparison needs two or more runs")
     if len({run.resolve() for run in runs}) < len(runs):
         raise UsageError("a run is given twice")
+    if output is not None:
+        check_report_file(output)
+        if output.exists() and not overwrite:
+            raise UsageError(f"{output} exists", "pass 'overwrite=True', or another 'output=FILE'")
     found = [_read(run) for run in runs]
     first = found[0]
     for other in found[1:]:
@@ -103,7 +124,19 @@ def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
         raise DataError(f"the test images of {first.run.path} have no {kind} to compare on")
     compared = tuple(_compared(each, first, seed) for each in found)
     anomalies = int(outlier.sum())
-    return Comparison(len(outlier) - anomalies, anomalies, seed, compared)
+    result = Comparison(len(outlier) - anomalies, anomalies, seed, compared)
+    if output is not None:
+        from bigan_cli.workflows.reports.comparison import write_comparison_page
+
+        write_comparison_page(
+            output,
+            result,
+            [each.images for each in found],
+            data_root=data_root,
+            plugins=plugins,
+            callbacks=callbacks or Callbacks(),
+        )
+    return result
 
 
 def _read(path: Path) -> _Evaluated:

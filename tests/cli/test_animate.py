@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -271,3 +272,54 @@ def test_help_of_animate_imports_nothing_heavy():
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+class TestModels:
+    """Modes that show what the models of a run do."""
+
+    def test_scores_by_epoch(self, bigan, run_of_digits, tmp_path):
+        still = tmp_path / "last.png"
+        words = ("animate", "--run", run_of_digits, "--device", "cpu")
+        done = bigan(*words, "--mode", "scores", "--still", still, "--json")
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        assert (found["epochs"], found["frames"]) == ([0, 2], 2)
+        assert found["output"] == str(run_of_digits / "scores_animation.gif")
+        assert frames(run_of_digits / "scores_animation.gif") == 2
+        with Image.open(still) as last:
+            assert last.size == (found["width"], found["height"])
+        assert "scores_animation.gif" in (run_of_digits / "files.txt").read_text()
+        again = bigan(*words, "--mode", "scores", "--still", still)
+        assert (again.code, "--overwrite" in again.err) == (2, True)
+
+    def test_heatmaps_by_epoch(self, bigan, run_of_digits):
+        done = bigan("animate", "--run", run_of_digits, "--device", "cpu", "--mode", "heatmaps")
+        assert done.code == 0, done.err
+        assert frames(run_of_digits / "heatmaps_animation.gif") == 2
+
+    def test_walks_through_the_latent_space(self, bigan, run_of_digits, write_digits, tmp_path):
+        words = ("animate", "--run", run_of_digits, "--device", "cpu", "--mode", "latent")
+        assert bigan(*words).code == 0
+        assert frames(run_of_digits / "latent_animation.gif") > 20
+        ends = write_digits(tmp_path / "ends", 0, 2)
+        done = bigan(*words, "--between", *ends, "--output", tmp_path / "walk.webp")
+        assert done.code == 0, done.err
+        assert frames(tmp_path / "walk.webp") == 40
+        missing = bigan(*words, "--between", ends[0], tmp_path / "none.png")
+        assert missing.code != 0
+        assert "none.png" in missing.err
+
+    def test_what_does_not_fit_a_mode_is_refused(self, bigan, run_of_digits, tmp_path):
+        words = ("animate", "--run", run_of_digits, "--mode")
+        folders = bigan(*words, "scores", "--dirs", "fake")
+        assert (folders.code, "shows no folders" in folders.err) == (2, True)
+        walk = bigan(*words, "scores", "--between", "a.png", "b.png")
+        assert (walk.code, "--mode latent" in walk.err) == (2, True)
+        still = bigan(*words, "single", "--still", tmp_path / "last.gif")
+        assert (still.code, "a still ends in .png" in still.err) == (2, True)
+
+
+@pytest.fixture
+def run_of_digits(trained, tmp_path):
+    """Return a copy of a trained run."""
+    return Path(shutil.copytree(trained, tmp_path / "digits"))

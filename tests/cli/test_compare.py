@@ -5,11 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+
+from bigan_cli.errors import DataError
+from bigan_cli.storage.evaluation_record import read_scores
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.compare import compare
+from bigan_cli.workflows.reports.comparison import write_comparison_page
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +92,56 @@ def test_what_cannot_be_compared_is_refused(bigan, evaluated, run, tmp_path):
     assert "is damaged" in bigan("compare", evaluated / "a", other).err
     shutil.copy(other / "models" / "epoch-0000.safetensors", other / "models" / "best.safetensors")
     assert "another model" in bigan("compare", evaluated / "a", other).err
+
+
+def test_the_page_says_which_is_better_and_shows_what_they_disagree_on(bigan, evaluated, tmp_path):
+    page = tmp_path / "compared.html"
+    words = ("compare", evaluated / "b", evaluated / "a", "--output", page)
+    done = bigan(*words)
+    assert done.code == 0, done.err
+    assert f"comparison: {page}" in done.err
+    text = page.read_text(encoding="utf-8")
+    found = json.loads(bigan("compare", evaluated / "b", evaluated / "a", "--json").out)
+    _, second = found["runs"]
+    gain = second["difference"]["auroc"]["value"]
+    assert f"a is better than b by {gain:.3f}: AUROC {second['auroc']['value']:.3f}" in text
+    rows = table(evaluated / "a")
+    assert text.count('<th scope="row"') == 2 + len({row["class"] for row in rows})
+    assert f"a is right and b is wrong: {len(second['only_right'])} images" in text
+    shown = min(24, len(second["only_right"])) + min(24, len(second["only_wrong"]))
+    assert text.count('src="data:image/') == shown
+    assert text.count("<circle") == len(rows)
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    again = bigan(*words)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
+    assert bigan(*words, "--overwrite").code == 0
+    other = bigan(*words[:3], "--output", tmp_path / "compared.txt")
+    assert (other.code, "not an .html file" in other.err) == (2, True)
+
+
+def test_a_page_without_the_images_has_no_pictures(bigan, evaluated, tmp_path, monkeypatch):
+    def missing(*_args, **_options):
+        raise DataError("the folder is gone")
+
+    monkeypatch.setattr("bigan_cli.workflows.reports.comparison.open_test", missing)
+    page = tmp_path / "compared.html"
+    done = bigan("compare", evaluated / "a", evaluated / "b", "--output", page)
+    assert done.code == 0, done.err
+    assert "warning: the page has no pictures: the folder is gone" in done.err
+    assert "<img" not in page.read_text(encoding="utf-8")
+
+
+def test_names_on_the_page_are_text(evaluated, tmp_path):
+    images = read_scores(evaluated / "a" / "stats" / "scores.csv")
+    hostile = replace(images, names=("<script>alert(1)</script>", *images.names[1:]))
+    result = compare([evaluated / "a", evaluated / "b"])
+    write_comparison_page(
+        tmp_path / "page.html",
+        result,
+        [hostile, hostile],
+        data_root=None,
+        plugins=(),
+        callbacks=Callbacks(),
+    )
+    assert "<script>" not in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -46,7 +46,12 @@ def test_every_attribute_and_method_of_a_contract_is_explained(cls):
 
 
 def test_methods_are_shown_with_their_arguments():
-    for cls in (contracts.Dataset, contracts.Architecture, contracts.ScoreComponent):
+    for cls in (
+        contracts.Dataset,
+        contracts.Architecture,
+        contracts.ScoreComponent,
+        contracts.Tracker,
+    ):
         for name, method in inspect.getmembers(cls, inspect.isfunction):
             if name in vars(cls) and not name.startswith("_"):
                 arguments = [a for a in inspect.signature(method).parameters if a != "self"]

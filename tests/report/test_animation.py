@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,16 @@ from bigan_cli.report.animation import (
     LAST_FRAME_HELD,
     SLOWEST,
     _durations,
+    _ffmpeg,
     check_request,
     save_animation,
+    save_still,
 )
+from bigan_cli.report.drawing import line_height
 from bigan_cli.report.epoch_folders import epoch_of, find_pictures
 from bigan_cli.report.frames import FrameSequence
+from bigan_cli.report.grid_layout import HEADING, MARGIN
+from bigan_cli.report.grids import sample_grid
 from bigan_cli.report.palette import MOST_COLOURS, shared_palette
 
 Colour = tuple[int, int, int]
@@ -391,23 +398,61 @@ def test_frames_too_large_for_the_format_are_refused(tmp_path: Path) -> None:
         save_animation(tmp_path / "film.gif", film)
 
 
-def test_a_film_can_be_written_as_video_where_pyav_is_installed(tmp_path: Path) -> None:
-    av = pytest.importorskip("av", reason="PyAV is not installed")
+def test_a_film_can_be_written_as_video_where_there_is_ffmpeg(tmp_path: Path) -> None:
+    if not _ffmpeg():
+        pytest.skip("there is no ffmpeg")
     film = film_of(folder_of(tmp_path / "true", {1: RED, 2: GREEN}, (301, 201)))
     assert save_animation(tmp_path / "film.mp4", film, fps=2) == 2
-    with av.open(str(tmp_path / "film.mp4")) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     width, height = film.size
-    assert [frame.shape for frame in frames] == [(height + height % 2, width + width % 2, 3)] * 4
+    shape = (height + height % 2, width + width % 2, 3)
+    command = [_ffmpeg(), "-i", tmp_path / "film.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    decoded = subprocess.run(command, capture_output=True, check=True).stdout
+    frames = np.frombuffer(decoded, np.uint8).reshape(-1, *shape)
+    assert len(frames) == 4
     for shown, wanted in zip(frames, [*film, film.frame(1), film.frame(1)], strict=True):
         assert np.abs(shown[:height, :width].astype(int) - wanted).mean() < 8
 
 
-def test_without_pyav_video_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "imageio.plugins.pyav", None)
-    with pytest.raises(UsageError, match="PyAV") as caught:
+def test_without_ffmpeg_video_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(UsageError, match="no ffmpeg") as caught:
         check_request(Path("film.mp4"), 2)
-    assert "pip install av" in caught.value.hint
+    assert "pip install imageio-ffmpeg" in caught.value.hint
+
+
+def test_a_still_is_the_last_frame(tmp_path: Path) -> None:
+    film = film_of(folder_of(tmp_path / "true", {1: RED, 2: GREEN}, (30, 20)))
+    save_still(tmp_path / "last.png", film)
+    with Image.open(tmp_path / "last.png") as still:
+        assert np.array_equal(np.asarray(still), film.frame(1))
+    with pytest.raises(UsageError, match=r"ends in \.png"):
+        save_still(tmp_path / "last.jpg", film)
+
+
+def test_the_heading_of_a_grid_is_cut_off_as_the_frame_has_the_epoch(tmp_path: Path) -> None:
+    images = np.full((4, 1, 16, 16), 90, np.uint8)
+    (tmp_path / "fake").mkdir()
+    for epoch, heading in ((0, "untrained"), (3, "epoch 3"), (4, "epoch 4: calibration images")):
+        sample_grid(tmp_path / "fake" / f"epoch-{epoch:04d}.png", images, heading=heading)
+    folder = find_pictures(tmp_path / "fake")
+    with Image.open(folder.pictures[3]) as grid:
+        rows = grid.height
+    film = FrameSequence([folder])
+    cut = FrameSequence([replace(folder, pictures={3: folder.pictures[3]})])
+    assert film.size[1] - cut.size[1] == MARGIN + line_height(HEADING)  # epoch 4 says more
+    assert cut.size[1] < rows + 40
+
+
+@pytest.mark.parametrize(("count", "side"), [(1, 4000), (40, 600)])
+def test_frames_of_large_pictures_are_reduced(tmp_path: Path, count: int, side: int) -> None:
+    colours = dict.fromkeys(range(count), RED)
+    paths = [folder_of(tmp_path / name, colours, (side, side // 2)) for name in ("a", "b", "c")]
+    film = FrameSequence.reduced([find_pictures(path) for path in paths])
+    assert max(film.size) <= 1600
+    assert film.size[0] * film.size[1] * count <= 10_000_000 or film.size[0] <= 800
+    small = find_pictures(folder_of(tmp_path / "small", {1: RED}, (60, 40)))
+    assert FrameSequence.reduced([small]).size == FrameSequence([small]).size
 
 
 def test_no_folders_are_a_defect_of_the_caller() -> None:

@@ -1,4 +1,4 @@
-"""``bigan animate``: animates the pictures of a run, epoch by epoch."""
+"""``bigan animate``: animates a run epoch by epoch, or a walk through its latent space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bigan_cli.cli import completion
-from bigan_cli.cli.options import JsonOption, RunOption
+from bigan_cli.cli.options import DeviceOption, JsonOption, PluginOption, RunOption, setting_option
+from bigan_cli.cli.terminal import LOADING
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -19,9 +20,11 @@ def animate(
     mode: Annotated[
         str,
         typer.Option(
-            help="single: one folder; multi: several side by side.",
+            help="single: pictures of one folder; multi: of several side by side; latent: a walk "
+            "through the latent space; scores: histograms of the test images' scores; heatmaps: "
+            "of test images.",
             metavar="MODE",
-            autocompletion=completion.words("single", "multi"),
+            autocompletion=completion.words("single", "multi", "latent", "scores", "heatmaps"),
         ),
     ] = "single",
     run: RunOption = Path("results"),
@@ -41,43 +44,74 @@ def animate(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Output file; .gif, .webp or, with PyAV installed, .mp4. "
-            "[default: animation.gif or multi_animation.gif in the run]",
+            help="Output file; .gif, .webp or, with ffmpeg, .mp4. "
+            "[default: animation.gif, or MODE_animation.gif, in the run]",
             metavar="FILE",
         ),
     ] = None,
+    still: Annotated[
+        Path | None, typer.Option(help="Write the last frame, too; .png.", metavar="FILE")
+    ] = None,
     fps: Annotated[float, typer.Option(help="Epochs shown per second.")] = 2.0,
-    scale: Annotated[float, typer.Option(help="Factor by which pictures are enlarged.")] = 1.0,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor by which pictures are enlarged. [default: 1, or less where frames would "
+            "be large]"
+        ),
+    ] = None,
+    between: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Two images to walk between in mode latent. [default: along the principal "
+            "directions of normal images]",
+            metavar="FILE FILE",
+        ),
+    ] = None,
+    data_root: Annotated[Path | None, setting_option("data.root", default="as in training")] = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace --output where it exists.")
+        bool, typer.Option("--overwrite", help="Replace --output and --still where they exist.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Animate the image grids of a run from epoch to epoch.
+    """Animate a run from epoch to epoch, or a walk through its latent space.
 
     Epochs are in numerical order. Their number is read from the file names: the number after
     'epoch', else the first one (epoch-0010.png, 10.png, fake_10_3.png). In multi mode a folder
     without a picture of an epoch keeps showing its latest one. The last frame is shown a second
     longer. Without --output the run's animation is replaced.
+
+    The modes latent, scores and heatmaps load models: of every epoch that has a model file, and in
+    mode latent the best one.
     """
-    from bigan_cli.cli.callbacks import plain_callbacks
+    from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.formatting import count, human_size
     from bigan_cli.workflows.animate import animate as make_animation
 
     terminal: Terminal = ctx.obj
-    result = make_animation(
-        run=run,
-        mode=mode,
-        dirs=dirs or (),
-        image_dir=image_dir,
-        output=output,
-        fps=fps,
-        scale=scale,
-        overwrite=overwrite,
-        callbacks=plain_callbacks(terminal),
-    )
+    if mode in ("latent", "scores", "heatmaps"):
+        terminal.announce(LOADING)
+    with progress_callbacks(terminal) as callbacks:
+        result = make_animation(
+            run=run,
+            mode=mode,
+            dirs=dirs or (),
+            image_dir=image_dir,
+            output=output,
+            still=still,
+            fps=fps,
+            scale=scale,
+            between=between,
+            data_root=data_root,
+            device=device,
+            plugins=plugin or (),
+            overwrite=overwrite,
+            callbacks=callbacks,
+        )
     terminal.note(
-        f"{count(len(result.epochs), 'frame')} of {result.width}x{result.height} pixels, "
+        f"{count(result.frames, 'frame')} of {result.width}x{result.height} pixels, "
         f"{result.seconds:.1f}s, {human_size(result.size)}"
     )
     if as_json:

@@ -38,13 +38,13 @@ def render(page: Page) -> str:
     """Return the report as an HTML document."""
     found, start = stops(page.images, page.calibration, page.fpr, page.threshold)
     axis = _score_axis(page, found)
-    script = _text("page.js")
+    script = template_text("page.js")
     document = (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             page=page,
-            style=Markup(_text("style.css")),  # noqa: S704  our own file
+            style=Markup(template_text("style.css")),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  likewise
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             data=_data(page, found, start, axis),
@@ -67,7 +67,8 @@ def render(page: Page) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates, which escape every text."""
     environment = Environment(
         loader=PackageLoader("bigan_cli.report.html"),
         autoescape=True,
@@ -87,7 +88,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _text(name: str) -> str:
+def template_text(name: str) -> str:
+    """Return the text of a file beside the templates."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 

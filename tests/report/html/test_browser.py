@@ -35,6 +35,18 @@ def scored(trained, pictures, tmp_path_factory):
     return folder / "report.html"
 
 
+@pytest.fixture(scope="module")
+def compared(trained, tested, tmp_path_factory):
+    """Return the comparison of that run with one of its untrained networks."""
+    folder = tmp_path_factory.mktemp("compared")
+    other = shutil.copytree(trained, folder / "untrained")
+    shutil.copy(other / "models" / "epoch-0000.safetensors", other / "models" / "best.safetensors")
+    assert main(["evaluate", "--run", str(other), "--device", "cpu"]) == 0
+    page = folder / "compared.html"
+    assert main(["compare", str(other), str(tested.parent), "--output", str(page)]) == 0
+    return page
+
+
 @contextmanager
 def opened(browser, file, *, width=1440, scheme="light"):
     """Open a report; at the end there must have been no message and no request but its own."""
@@ -164,15 +176,25 @@ def test_pointing_at_the_latent_space_shows_the_image(browser, tested):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("which", ["tested", "scored"])
+@pytest.mark.parametrize("which", ["tested", "scored", "compared"])
 def test_it_fits_the_screen_and_is_accessible(browser, request, which, width, scheme):
     file = request.getfixturevalue(which)
     with opened(browser, file, width=width, scheme=scheme) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.click("summary")
+        if which != "compared":
+            page.click("summary")
         found = axe.Axe().run(page).response["violations"]
         serious = [each for each in found if each["impact"] in ("serious", "critical")]
         assert not serious, [(each["id"], each["nodes"][0]["html"][:200]) for each in serious]
+
+
+def test_a_comparison_is_printed_in_light_colours(browser, compared):
+    with opened(browser, compared, scheme="dark") as page:
+        page.emulate_media(media="print")
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == "rgb(255, 255, 255)"
+        assert not page.is_visible("nav")
+        assert page.is_visible("circle")
 
 
 def test_it_prints_without_controls(browser, tested):
