@@ -74,7 +74,7 @@ def test_an_option_can_be_set_and_is_checked(bigan, tmp_path, animals_source):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("frogs",), "unknown dataset, architecture or score component 'frogs'"),
+        (("frogs",), "unknown dataset, architecture, score component or tracker 'frogs'"),
         (("digits", "--kind", "score"), "unknown score component 'digits'"),
         (
             ("digits", "--kind", "model"),
@@ -96,7 +96,7 @@ def test_why_a_broken_plugin_cannot_be_checked_is_told(install, bigan):
     assert outcome.code == 2
     assert "plugin 'frogs' (bigan-frogs 1.2) is broken: ModuleNotFoundError" in outcome.err
     assert outcome.err.startswith(
-        "error: unknown dataset, architecture or score component 'frogs': "
+        "error: unknown dataset, architecture, score component or tracker 'frogs': "
     )
 
 

@@ -73,7 +73,7 @@ def test_a_training_is_a_run_and_a_resumed_one_continues_it(client, tmp_path, ca
         "epoch-0002.png",
         "epoch-0003.png",
     ]
-    assert "tracker" not in (folder / "models/best.safetensors").read_bytes().decode("latin-1")
+    assert "mlflow" not in (folder / "models/best.safetensors").read_bytes().decode("latin-1")
 
 
 def test_a_server_that_is_not_there_is_named_before_training(tmp_path, capsys, monkeypatch):
