@@ -125,14 +125,15 @@ class _Boundaries(_Trainings):
         counted.touch()
         self._continue(folder / "counted", None, _at_changes(lambda _: _write_byte(counted)))
         self.changes = counted.stat().st_size
-        self.next = 0
+        self.left: list[int] = []
 
-    def run(self, _: random.Random, tally: sweep.Tally) -> None:
+    def run(self, rng: random.Random, tally: sweep.Tally) -> None:
         """Kill a training once, let it end, and compare its files."""
         run = self.folder / "run"
         shutil.rmtree(run, ignore_errors=True)
-        number, after = divmod(self.next % (2 * self.changes), 2)
-        self.next += 1
+        # Every one comes before any comes again.
+        self.left = self.left or rng.sample(range(2 * self.changes), 2 * self.changes)
+        number, after = divmod(self.left.pop(), 2)
         kill = _at_changes(lambda count: count == number and _kill(), after=bool(after))
         done = self._continue(run, None, kill)
         when = f"{'after' if after else 'before'} change {number + 1} of {self.changes}"

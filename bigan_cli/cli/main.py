@@ -17,7 +17,7 @@ import typer
 from bigan_cli import __version__
 from bigan_cli.cli.help import explain, is_help
 from bigan_cli.cli.lazy import Entries, LazyGroup, entry
-from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.terminal import Terminal, flush_stdout
 from bigan_cli.errors import INTERRUPTED, BiganError, is_out_of_memory
 
 BROKEN_PIPE = 128 + 13  # what the shell reports of a program that SIGPIPE ended
@@ -222,8 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     command.invoke(context)
             finally:
                 terminal = context.obj if isinstance(context.obj, Terminal) else terminal
-        if sys.stdout is not None:  # None if the caller closed it
-            sys.stdout.flush()
+        flush_stdout()
     except typer.Exit as stop:
         return stop.exit_code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that may

@@ -270,6 +270,28 @@ def _write(stream: TextIO | None, text: str) -> None:
         # A file name that this terminal has no letters for is no reason to fail.
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    except OSError as error:
+        if stream is sys.stdout:
+            raise _named(error) from error
+        raise
+
+
+def flush_stdout() -> None:
+    """Write what is buffered of the results; nothing if standard output is closed.
+
+    Raises:
+        OSError: It cannot be written; the error names standard output.
+    """
+    if sys.stdout is None:  # closed by whoever started the program
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise _named(error) from error
+
+
+def _named(error: OSError) -> OSError:
+    return OSError(error.errno, error.strerror, "standard output")
 
 
 def _within_a_screen(text: str) -> str:

@@ -18,8 +18,9 @@ from bigan_cli.data.image_pool import ImagePool, Progress
 from bigan_cli.data.leakage import content_digests
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Labels
+from bigan_cli.datasets.folder import refuse_anomalies
 from bigan_cli.errors import DataError
-from bigan_cli.image_files import IMAGE_SUFFIXES, UnlistableFolder, find_images
+from bigan_cli.image_files import IMAGE_SUFFIXES, UnlistableFolder, find_images, is_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +59,19 @@ def read_normal_folder(
         progress: Called with (images done, total).
 
     Raises:
-        DataError: There are no images, or one cannot be read; the message names it.
+        DataError: There are no images, or one cannot be read; or the name of a subfolder
+            mentions defects or masks. The message names it.
     """
     files: list[Path] = []
-    for found in find_images(folders):
-        if isinstance(found, UnlistableFolder):
-            raise found
-        files.append(found)
+    for folder in folders:
+        below = []
+        for found in find_images([folder]):
+            if isinstance(found, UnlistableFolder):
+                raise found
+            below.append(found)
+        if is_folder(folder):
+            refuse_anomalies(folder, below)
+        files += below
     if not files:
         where = ", ".join(map(str, folders))
         raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")

@@ -12,6 +12,7 @@ from pydantic import Field
 from bigan_cli.contracts import Dataset, Items, Options
 from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout
+from bigan_cli.datasets._folder_names import SUSPECT, roles_of
 from bigan_cli.datasets._folder_reader import recognize
 from bigan_cli.datasets._folder_recipe import recipe_for_folder
 from bigan_cli.datasets._folder_words import Role
@@ -200,6 +201,22 @@ class Folder(Dataset):
             masks=masks if any(masks) else None,
             names=[path.relative_to(self.location.root).as_posix() for path in paths],
         )
+
+
+def refuse_anomalies(folder: Path, images: Iterable[Path]) -> None:
+    """Refuse *images* below *folder*, meant to be normal, in subfolders named otherwise.
+
+    Raises:
+        DataError: The name of a subfolder mentions defects or masks.
+    """
+    for image in images:
+        for part in image.relative_to(folder).parts[:-1]:
+            if roles_of(part) & SUSPECT:
+                raise DataError(
+                    f"all images in {folder} would be taken as normal, but the name of the "
+                    f"subfolder {part} suggests anomalies or masks",
+                    "pass the folders of normal images alone",
+                )
 
 
 def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -278,7 +278,8 @@ class TestBrokenOutput:
     def test_a_full_disk_is_told(self):
         with Path("/dev/full").open("w") as full:
             done = run_with_stdout(full.fileno(), "datasets")
-        assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+        assert done.returncode == 1
+        assert done.stderr == "error: standard output: No space left on device\n"
 
     def test_a_closed_output_is_no_error(self):
         done = subprocess.run(

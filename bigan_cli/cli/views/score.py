@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bigan_cli.cli.terminal import Terminal
+from bigan_cli.cli.terminal import Terminal, flush_stdout
 from bigan_cli.cli.views.most_anomalous import MostAnomalous
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, none_readable, one_line
@@ -40,8 +39,7 @@ class RowPrinter:
             self._format = self._choose(components)
             lines = [] if self._format.header is None else [self._format.header]
         self._terminal.result("\n".join([*lines, self._format.lines(rows)]))
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush_stdout()
 
     def _choose(self, components: Sequence[str]) -> RowFormat:
         if self._as_json:
