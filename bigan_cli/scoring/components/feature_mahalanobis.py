@@ -48,11 +48,12 @@ class FeatureMahalanobis(MahalanobisComponent):
 
     def embed(self, outputs: NetworkOutputs) -> Tensor:
         """Return the mean of each channel over the positions that count, ``[N, K]``."""
+        # Over both axes: of flattened ones OpenVINO (2026.4) computes wrong means in a batch.
         if outputs.inside is None:
-            return outputs.x.float().flatten(2).mean(dim=2)
-        inside = outputs.inside[:, None].flatten(2)
-        counted = outputs.x.float().flatten(2).masked_fill(~inside, 0)
-        return counted.sum(dim=2) / inside.sum(dim=2)
+            return outputs.x.float().mean(dim=(2, 3))
+        inside = outputs.inside[:, None]
+        counted = outputs.x.float().masked_fill(~inside, 0)
+        return counted.sum(dim=(2, 3)) / inside.sum(dim=(2, 3))
 
     def fit(self, embedded: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the base class's tensors for standardised means, and their ``deviation``."""
