@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Sequence
 
@@ -27,6 +26,8 @@ def wrap_command(label: str, words: Sequence[str], width: int | None) -> str:
         width: Columns of the terminal; None for one line. A command that does not fit gets lines
             of its own, with a backslash at the end of each but the last.
     """
+    import shlex  # not needed for help
+
     quoted = [shlex.quote(word) for word in words]
     line = f"{label}: {' '.join(quoted)}"
     if width is None or len(line) <= width:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bigan_cli.atomic import write_text
+from bigan_cli.atomic import refuse_link, write_text
 from bigan_cli.errors import UsageError
 from bigan_cli.storage.partial_output import CompletedInputs, Header, copy_complete_rows
 from bigan_cli.storage.score_table import RowFormat
@@ -58,7 +58,12 @@ def continue_output(
 
 @contextmanager
 def growing_output(output: Path) -> Iterator[Callable[[str], None]]:
-    """Yield a function that appends the lines of a batch to *output*."""
+    """Yield a function that appends the lines of a batch to *output*; never through a link.
+
+    Raises:
+        OSError: It cannot be written, or is a link.
+    """
+    refuse_link(output)
     with output.open("a", encoding="utf-8", newline="") as stream:
 
         def write(lines: str) -> None:
