@@ -42,7 +42,7 @@ def main(words: list[str] | None = None) -> int:
         sweep.warm_up()
         whole = sweep.train_small(folder / "whole")
         sweep.bigan("evaluate", "--run", whole)
-        (whole / "stats" / "self_test.json").write_text(_SELF_TEST, encoding="utf-8")
+        _add_self_test(whole)
         other = Path(shutil.copytree(whole, folder / "other"))
         longer = Path(shutil.copytree(whole, folder / "longer"))
         sweep.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
@@ -60,6 +60,13 @@ def main(words: list[str] | None = None) -> int:
             else:
                 _read_case(run, name, kind, what, tally)
     return tally.report(options, started)
+
+
+def _add_self_test(run: Path) -> None:
+    from bigan_cli.storage.run_directory import RunDirectory
+
+    directory = RunDirectory(run)
+    directory.claim(directory.self_test_file).write_text(_SELF_TEST, encoding="utf-8")
 
 
 def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -> None:
