@@ -170,7 +170,7 @@ def heatmap_frames(
     """
     tile = Tile.of(images)
     width = 2 * MARGIN + len(images) * (tile.width + GAP) - GAP
-    top = MARGIN + line_height(HEADING) + line_height(_TEXT)
+    top = MARGIN + line_height(HEADING) + line_height(_TEXT) + 6
     height = top + 2 * (tile.height + GAP) + MARGIN
     frames = []
     for epoch, heats in heatmaps:
