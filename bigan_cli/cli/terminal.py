@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from bigan_cli.cli.column_widths import column_widths
 from bigan_cli.cli.flags import as_flags
-from bigan_cli.cli.wrapping import wrap, wrap_command
 from bigan_cli.errors import BiganError, ConfigError
 from bigan_cli.formatting import CONTROL_ESCAPES, count, json_document
 
@@ -148,6 +147,8 @@ class Terminal:
             words: The command and its arguments, unquoted.
         """
         if not self.quiet:
+            from bigan_cli.cli.wrapping import wrap_command
+
             width = self.width if self.stderr_is_terminal else None
             _write(sys.stderr, wrap_command(label, words, width).translate(CONTROL_ESCAPES))
 
@@ -231,7 +232,11 @@ class Terminal:
 
     def _fitted(self, text: str) -> str:
         """Return *text* as lines that fit the terminal on standard error, where there is one."""
-        return wrap(text, self.width) if self.stderr_is_terminal else text
+        if not self.stderr_is_terminal:
+            return text
+        from bigan_cli.cli.wrapping import wrap
+
+        return wrap(text, self.width)
 
     def _has_color(self, stream: TextIO | None) -> bool:
         if not self.color or os.environ.get("NO_COLOR"):
