@@ -45,6 +45,8 @@ def watching(trained, folder, output, *words):
     command += ["--run", str(trained), "--device", "cpu", *map(str, words)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
+            first = process.stderr.readline()  # from now on it hears signals
+            assert first.startswith("watching"), first + process.stderr.read()
             yield process
         finally:
             if process.poll() is None:

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bigan_cli.atomic import atomic_write
+from bigan_cli.atomic import atomic_write, remove_stale_temporaries
 from bigan_cli.storage.score_table import ANOMALY, REVIEW
 
 FLAGGED = (ANOMALY, REVIEW)
@@ -28,6 +28,16 @@ class FlaggedFiles:
     folder: Path
     base: Path
     move: bool
+
+    def create_folder(self) -> None:
+        """Create the folder, and remove temporary files that killed processes left.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for each in (self.folder, *self.folder.glob("**/")):
+            remove_stale_temporaries(each)
 
     def copy(self, image: Path) -> None:
         """Copy an image, whole or not at all.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,6 +182,8 @@ class _Watch:
             copies = FlaggedFiles(wanted.folder, folder, wanted.move)
         with ExitStack() as stack:
             stack.enter_context(exclusive(self.output))
+            if copies is not None:
+                copies.create_folder()
             earlier = continue_output(
                 self.output, header, row_format, None if copies is None else copies.finish
             )
@@ -194,20 +196,35 @@ class _Watch:
             self.callbacks.note(f"watching {folder}: {so_far} scored so far")
             write = stack.enter_context(growing_output(self.output))
             for rows, paths in self._scored(earlier):
-                flagged = [row for row in rows if row.label in FLAGGED]
-                # A kill between any two of these steps loses nothing: it is done again.
-                if copies is not None:
-                    for row in flagged:
-                        copies.copy(paths[row.path])
-                write(row_format.lines(rows))
-                if copies is not None:
-                    for row in flagged:
-                        copies.remove(paths[row.path])
-                if webhook is not None:
-                    for row in flagged:
-                        webhook.send(row.as_dict())
-                self._report(rows)
+                self._finish(
+                    rows, paths, lambda rows: write(row_format.lines(rows)), copies, webhook
+                )
         return earlier.scored
+
+    def _finish(
+        self,
+        rows: Sequence[ScoreRow],
+        paths: Mapping[str, Path],
+        write: Callable[[Sequence[ScoreRow]], None],
+        copies: FlaggedFiles | None,
+        webhook: Webhook | None,
+    ) -> None:
+        """Write the rows of a batch, and do what is wanted with its flagged images.
+
+        A kill between any two of these steps loses nothing: they are done again.
+        """
+        flagged = [row for row in rows if row.label in FLAGGED]
+        if copies is not None:
+            for row in flagged:
+                copies.copy(paths[row.path])
+        write(rows)
+        if copies is not None:
+            for row in flagged:
+                copies.remove(paths[row.path])
+        if webhook is not None:
+            for row in flagged:
+                webhook.send(row.as_dict())
+        self._report(rows)
 
     def _header(self) -> Header:
         rule, written = self.rule, {} if self.files is None else self.files.as_dict()
