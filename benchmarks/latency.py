@@ -54,6 +54,8 @@ def main() -> int:
         "round. Processes: from the command to the row of one image. CPU time is of all threads, "
         "and about the same on a busy machine."
     )
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    benchmark.note(f"Load average in the last minute: {load:.1f}, on {cores} cores.")
     return benchmark.finish()
 
 

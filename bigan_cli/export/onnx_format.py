@@ -71,7 +71,7 @@ def to_onnx(program: ExportedProgram, outputs: list[str], metadata: Mapping[str,
     if size >= _MOST_BYTES:
         raise UsageError(
             f"the model has {size / 1e9:.1f} GB of weights, and an ONNX file holds 2.1 GB at most",
-            "export fewer ensemble members, or '--format torch'",
+            "export fewer ensemble members, or write a '.pt2' file",
         )
     content: bytes = serde.serialize_model(model).SerializeToString()
     return content

@@ -213,10 +213,8 @@ def test_a_detector_from_python_with_a_region_of_interest(tmp_path: Path) -> Non
         epochs=1,
         device="cpu",
         roi=[[[2, 2], [13, 2], [13, 13], [2, 13]]],
-        architecture="dcgan",
         image_size=16,
-        feature_maps_gen=4,
-        feature_maps_disc=4,
+        model={"architecture": "dcgan", "options": {"feature_maps_gen": 4, "feature_maps_disc": 4}},
     )
     result = detector.export(tmp_path / "model.onnx")
     assert "calibration images" in result.compared_on

@@ -62,7 +62,7 @@ def export(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a trained model as one file that runs without bigan.
+    """Write a trained model as one file that runs without bigan: ONNX, or torch.export.
 
     The file takes uint8 images [N, H, W, C] of the model's size and returns score, p_value, label,
     components and heatmap. Networks, components, memories and calibration are inside. It is
