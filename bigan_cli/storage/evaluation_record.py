@@ -19,6 +19,7 @@ from bigan_cli.storage.score_table import ANOMALY, NORMAL
 from bigan_cli.storage.strict_json import parse_json
 
 _LARGEST = 256_000_000  # bytes
+_LONGEST = 200  # characters of a reason, which may quote what is damaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,5 +117,6 @@ def _read(file: Path) -> bytes:
 
 def _damaged(file: Path, reason: str) -> RunDirectoryError:
     return RunDirectoryError(
-        f"{file} is damaged ({one_line(reason)})", "evaluate the run again: bigan evaluate"
+        f"{file} is damaged ({one_line(reason)[:_LONGEST]})",
+        "evaluate the run again: bigan evaluate",
     )

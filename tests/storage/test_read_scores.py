@@ -69,3 +69,11 @@ def test_damage_anywhere_ends_in_an_error_of_ours_or_none(
             read(file)
         except BiganError as error:
             assert "\n" not in error.message  # noqa: PT017
+
+
+def test_a_long_damaged_value_is_not_quoted_whole(tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    file.write_text(EVALUATED.replace("1.5", "x" * 5000), encoding="utf-8")
+    with pytest.raises(BiganError, match="is damaged") as caught:
+        read_evaluated(file)
+    assert len(caught.value.message) < 500 + len(str(file))
