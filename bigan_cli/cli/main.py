@@ -41,7 +41,7 @@ COMMANDS: Entries = {
             "bigan train -c run.toml --resume",
         ),
         "animate": entry(
-            "Animate the image grids of a run from epoch to epoch.",
+            "Animate a run from epoch to epoch, or a walk through its latent space.",
             "bigan animate --mode multi --fps 4",
         ),
     },
