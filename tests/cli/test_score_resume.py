@@ -311,7 +311,10 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_scored(scor
     ("words", "said"),
     [
         (["--resume"], "no output to resume"),
-        (["--resume", "--sort", "--output", "x.csv"], "a sorted output cannot be resumed"),
+        (
+            ["--resume", "--sort", "--output", "x.csv"],
+            "an output that is sorted or labelled as a whole cannot be resumed",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_told(score, pictures, words, said):
