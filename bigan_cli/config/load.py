@@ -1,7 +1,8 @@
 """Merges all sources into one frozen :class:`RunConfig`, and reports all problems at once.
 
 From the lowest to the highest: the schema's defaults, the preset of leave-one-out where that
-protocol is used, the dataset's preset, the chosen preset, the config file, the environment
+protocol is used, the preset of the architecture, the dataset's (below that of an architecture that
+is asked for), the chosen preset, the config file, the environment
 (device and data folder, nothing else), ``--set``, the caller's settings. Tables are merged key
 by key; any list replaces the one below. Files named in ``plugins`` of the config file are not
 run: it may be somebody else's. They are run if the caller's settings name them, too.
@@ -195,7 +196,10 @@ def _presets(
     name = highest([*sources, *given], ARCHITECTURE, DEFAULT_ARCHITECTURE)
     with suppress(PluginError):  # reported when the architecture is looked up for the run
         architecture = registry.architecture(str(name))
-        sources.insert(0, preset_source(architecture.name, architecture.preset))
+        # A dataset's preset suits networks on pixels; an architecture that is asked for knows
+        # better, such as which tasks its discriminator can learn.
+        place = len(sources) if name == asked_for else 0
+        sources.insert(place, preset_source(architecture.name, architecture.preset))
     return [*sources, *effort_sources(effort, sources)]
 
 

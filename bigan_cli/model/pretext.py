@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy, softplus
 
 from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
-from bigan_cli.model.distortions import distort
+from bigan_cli.errors import UsageError
+from bigan_cli.model.distortions import DISTORTIONS, FEATURE_DISTORTIONS, distort
 from bigan_cli.model.networks import Networks, apply_head
 from bigan_cli.transformations import TRANSFORMATIONS, Transformation
 
@@ -38,6 +39,31 @@ def wanted_heads(config: TrainConfig, shape: ImageShape) -> dict[str, int]:
     """Return name -> outputs of the heads that *config* gives to D for images of *shape*."""
     outputs = {DISTORTION: 1, **{name: t.count(shape) for name, t in TRANSFORMATIONS.items()}}
     return {name: outputs[name] for name, weight in task_weights(config).items() if weight > 0}
+
+
+def check_tasks(config: TrainConfig, *, on_feature_map: bool) -> None:
+    """Check that D can learn its tasks: feature maps of single positions cannot be rotated.
+
+    Raises:
+        UsageError: A task, a distortion or an augmentation is of the other kind of networks.
+    """
+    weights, usable = task_weights(config), DISTORTIONS
+    if on_feature_map:
+        usable = FEATURE_DISTORTIONS
+        asked = [f"'train.{name}_weight'" for name in TRANSFORMATIONS if weights[name] > 0]
+        asked += ["'train.augmentations'"] if config.augmentations else []
+        if asked:
+            raise UsageError(
+                f"{', '.join(asked)}: only for networks on pixels, and these are on features",
+                "leave these settings out, or choose another 'model.architecture'",
+            )
+    wrong = [name for name in config.distortions if name not in usable]
+    if wrong and weights[DISTORTION] > 0:
+        raise UsageError(
+            f"'train.distortions' {', '.join(wrong)}: not for networks on "
+            f"{'features' if on_feature_map else 'pixels'}",
+            f"these are: {', '.join(usable)}",
+        )
 
 
 def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[str, Tensor]:

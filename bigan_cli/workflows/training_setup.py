@@ -22,7 +22,7 @@ from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
 from bigan_cli.model.feature_extraction import TrainingFeatures, as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
-from bigan_cli.model.pretext import wanted_heads
+from bigan_cli.model.pretext import check_tasks, wanted_heads
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
@@ -291,6 +291,7 @@ def prepare_training(
         names = score.components or DEFAULT_COMPONENTS
         components = make_components(loaded.registry, names, score)
         setup = TrainingSetup(data, architecture, components, device, loaded.registry, callbacks)
+        check_tasks(data.config.train, on_feature_map=setup.networks.on_feature_map)
         # Checked now: a score that cannot be computed is found before training, not after.
         usable_components(setup.networks, components, score.weights)
         if data.folds is not None:

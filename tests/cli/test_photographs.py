@@ -100,3 +100,27 @@ def test_it_is_evaluated_and_scored_like_any_run(bigan, run, photographs):
     rows = list(csv.DictReader(scored.lines))
     assert {row["label"] for row in rows} == {"anomaly"}
     assert bigan("reconstruct", "--run", run, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["train.rotation_weight=1"], "'train.rotation_weight': only for networks on pixels"),
+        (["train.distortions=['elastic_coarse']"], "elastic_coarse: not for networks on features"),
+        (["train.augmentations=['translation']"], "only for networks on pixels"),
+    ],
+)
+def test_tasks_of_pixels_are_refused_on_features(bigan, tmp_path, settings, said):
+    words = [word for setting in settings for word in ("--set", setting)]
+    features = ("--architecture", "features", "--image-size", 64)
+    done = bigan("train", "--dataset", "digits", *features, *words, "--save-dir", tmp_path / "run")
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_tasks_of_features_are_refused_on_pixels(bigan, tmp_path):
+    words = ("--set", "train.distortions=['feature_noise']", "--save-dir", tmp_path / "run")
+    done = bigan("train", "--dataset", "digits", *words)
+    assert done.code == 2
+    assert "feature_noise: not for networks on pixels" in done.err

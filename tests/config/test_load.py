@@ -152,6 +152,15 @@ def test_presets_scale_what_suits_the_data_set(preset: str, epochs: int, members
     ).config == (loaded.config)
 
 
+@pytest.mark.parametrize("dataset", ["fashion_mnist", "cifar10"])
+def test_an_architecture_that_is_asked_for_outranks_the_data_set(dataset: str) -> None:
+    """The tasks of these data sets are of pixels; on features no D can learn them."""
+    loaded = load_config(settings={"data.dataset": dataset, "model.architecture": "features"})
+    assert value_of(loaded, "train.distortions") == ["feature_noise"]
+    assert value_of(loaded, "train.rotation_weight") == 0
+    assert "patch_mahalanobis" in value_of(loaded, "score.components")
+
+
 def test_a_preset_needs_no_data_set_of_its_own() -> None:
     usual = load_config(settings={"data.dataset": "mnist"}).config.train
     fast = load_config(settings={"data.dataset": "mnist", "train.preset": "fast"})
