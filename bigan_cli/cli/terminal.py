@@ -276,9 +276,9 @@ def _write(stream: TextIO | None, text: str) -> None:
         encoding = stream.encoding or "ascii"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     except OSError as error:
+        # Messages are lost where nobody can see them, as in a closed terminal. Results are not.
         if stream is sys.stdout:
             raise _named(error) from error
-        raise
 
 
 def flush_stdout() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -146,9 +145,10 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     trained, photographs, mask, good, tmp_path, kind
 ):
     given = {"save_dir": tmp_path / "run", "roi": str(mask), **settings(kind)}
-    steps = count()
-    stopping = Callbacks(should_stop=lambda: next(steps) == 8)
+    metrics = tmp_path / "run/stats/metrics.jsonl"  # of the first epoch of two
+    stopping = Callbacks(should_stop=metrics.exists)
     bigan_cli.train(photographs / "train", callbacks=stopping, **given)
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "interrupted"
     resumed = bigan_cli.train(save_dir=tmp_path / "run", resume=True)
     whole = bigan_cli.load(trained(kind), device="cpu")
     assert np.array_equal(resumed.score([good]).score, whole.score([good]).score)

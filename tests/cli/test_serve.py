@@ -55,7 +55,10 @@ def port(trained, ensemble):
 def ask(port, path, body=None, headers=None, method=None):
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.request(method or ("GET" if body is None else "POST"), path, body, headers or {})
+        with suppress(BrokenPipeError):  # answered before the whole body was sent
+            connection.request(
+                method or ("GET" if body is None else "POST"), path, body, headers or {}
+            )
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
     finally:

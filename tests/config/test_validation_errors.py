@@ -39,7 +39,10 @@ KEYS_OF_DCGAN = (
         (
             "[output]\nqqq = 1",
             "unknown key 'qqq' in [output]",
-            "[output] takes save_dir, save_interval, keep_models, preview_images",
+            (
+                "[output] takes save_dir, save_interval, keep_models, trackers, tracker_options, "
+                "preview_images"
+            ),
         ),
         (
             "qqq = 1",

@@ -51,7 +51,7 @@ def test_near_miss_is_suggested() -> None:
 
 
 def test_listing_stays_short() -> None:
-    with pytest.raises(UsageError, match=r"of mnist \(0-9\)$"):
+    with pytest.raises(UsageError, match=r"(?m)of mnist \(0-9\)$"):
         resolve_classes((12,), DIGITS, "inlier", "mnist")
     with pytest.raises(UsageError) as caught:
         resolve_classes((900,), [f"kind {i}" for i in range(100)], "inlier", "many")

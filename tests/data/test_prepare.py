@@ -209,7 +209,7 @@ def test_unreadable_images_are_all_told_at_once(parts: Path) -> None:
 def test_single_unreadable_image_is_named(parts: Path) -> None:
     path = parts / "test" / "bent" / "3.png"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"^cannot read .*3\.png \(truncated file\)$"):
+    with pytest.raises(DataError, match=r"(?m)^cannot read .*3\.png \(truncated file\)$"):
         ready(dataset="folder", root=parts)
 
 
@@ -220,7 +220,7 @@ def test_one_image_is_too_few(tmp_path: Path) -> None:
 
 
 def test_unknown_class_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"^inlier 12 is not a class of digits \(0-9\)$"):
+    with pytest.raises(UsageError, match=r"(?m)^inlier 12 is not a class of digits \(0-9\)$"):
         ready(dataset="digits", inlier=(12,))
 
 

@@ -46,7 +46,8 @@ def test_the_notebook_runs_in_a_kernel_and_shows_its_pictures(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-c", EXECUTE, str(NOTEBOOK), "executed.ipynb"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(JUPYTER), "PATH": path},
+        env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+        | {"PYTHONPATH": str(JUPYTER), "PATH": path},
         capture_output=True,
         text=True,
         check=False,

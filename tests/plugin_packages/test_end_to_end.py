@@ -13,10 +13,12 @@ from PIL import Image
 
 PACKAGES = Path(__file__).parents[2] / "plugins"
 PROVIDED = {
-    "bigan-hf": ("datasets", {"hf"}),
-    "bigan-medmnist": ("datasets", {"medmnist"}),
-    "bigan-mvtec": ("datasets", {"mvtec", "visa"}),
-    "bigan-resnet": ("architectures", {"resnet"}),
+    "bigan-hf": ("dataset", {"hf"}),
+    "bigan-medmnist": ("dataset", {"medmnist"}),
+    "bigan-mvtec": ("dataset", {"mvtec", "visa"}),
+    "bigan-mlflow": ("tracker", {"mlflow"}),
+    "bigan-resnet": ("architecture", {"resnet"}),
+    "bigan-tensorboard": ("tracker", {"tensorboard"}),
 }
 SMALL = (
     *("--epochs", "2", "--latent-dim", "8", "--image-size", "16", "--device", "cpu"),
@@ -57,10 +59,10 @@ def plates(tmp_path_factory):
 
 def test_every_package_is_here_and_provides_what_it_says(bigan):
     assert PROVIDED.keys() == {path.parent.name for path in PACKAGES.glob("*/pyproject.toml")}
+    listed = json.loads(bigan("plugins", "--json").out)["plugins"]
     for package, (kind, names) in PROVIDED.items():
-        listed = json.loads(bigan(kind, "--json").out)[kind]
-        found = {each["name"] for each in listed if each["distribution"] == package}
-        assert found == names, package
+        own = [each["provides"] for each in listed if each["distribution"] == package]
+        assert {name for provided in own for name in provided.get(kind, ())} == names, package
     plugins = bigan("plugins")
     assert plugins.code == 0
     assert "broken" not in plugins.out + plugins.err
