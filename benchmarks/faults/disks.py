@@ -80,8 +80,10 @@ def _score(
         return
     (place / "filling").unlink(missing_ok=True)
     again = sweep.bigan(*words, "--resume")
-    same = (place / "scores.csv").read_bytes() == (folder / "whole.csv").read_bytes()
-    good = again.code == 0 and same
+    if again.code:
+        tally.add(kind, "not continued", f"{done.err}\n{again.err}", fault=True)
+        return
+    good = (place / "scores.csv").read_bytes() == (folder / "whole.csv").read_bytes()
     what = "reported, then the same table" if good else "another table"
     tally.add(kind, what, f"{done.err}\n{again.err}", fault=not good)
 

@@ -155,8 +155,8 @@ class RunDirectory:
     def _check_empty(self) -> None:
         """Refuse to write among files that are somebody's own."""
         found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
-        if found == [FILE_NAME] and self._files.listed():
-            return  # of a run that was killed at its very start
+        if found == [FILE_NAME] and (self._files.listed() or self._files.drop_if_cut_off()):
+            return  # of a run that ended at its very start
         if found:
             raise RunDirectoryError(
                 f"{self.path} holds other files ({found[0]}, ...), and no run",

@@ -65,6 +65,17 @@ class RunFiles:
         append(self.record, "".join(f"{each}\n" for each in (*new, name)).encode())
         self._listed.update((FILE_NAME, name))
 
+    def drop_if_cut_off(self) -> bool:
+        """Remove a record that a full disk cut off in its first line; return whether it was."""
+        try:
+            begun = read_regular_file(self.record, len(_HEADING))
+        except OSError:
+            return False
+        if not _HEADING.encode().startswith(begun):
+            return False
+        self.record.unlink()
+        return True
+
     def listed(self) -> list[Path]:
         """Return the files that the record lists and that a run may write, in no order."""
         return [
