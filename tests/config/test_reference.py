@@ -183,7 +183,11 @@ def test_a_setting_in_a_message_is_shown_as_its_flag(message: str, shown: str) -
 
 def test_there_is_an_example_for_every_data_set_and_for_own_folders() -> None:
     names = {path.stem for path in EXAMPLES}
-    assert names == {*DATASETS} - {"folder"} | {"own_folder", "own_folder_defects"}
+    assert names == {*DATASETS} - {"folder"} | {
+        "cifar10_features",
+        "own_folder",
+        "own_folder_defects",
+    }
     used = {load_config(file=path).config.data.dataset for path in EXAMPLES}
     assert used == set(DATASETS)
 
