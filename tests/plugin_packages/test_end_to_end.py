@@ -90,9 +90,10 @@ def test_a_readme_has_every_option(package):
     from bigan_cli.plugins import load_registry
 
     kind, names = PROVIDED[package]
+    find = getattr(load_registry(), kind)
     text = (PACKAGES / package / "README.md").read_text(encoding="utf-8")
     for name in names:
-        cls = getattr(load_registry(), kind)[name].cls
+        cls = find(name)
         for option in cls.Options.model_fields:
             assert f"| `{option}` |" in text, (name, option)
 
