@@ -20,8 +20,9 @@ _SAMPLE = 64
 _FILES = 4096
 # Images up to this side are trained on without resizing.
 _SMALL_SIDE = 64
-# The short side of a resized photograph, and the multiple of its sides.
-_PHOTOGRAPH_SIDE = 256
+# The short side of a resized photograph is between these: its own, down to a multiple. Small
+# defects are lost below, large ones take longer to find above, and so does everything else.
+_LEAST_SIDE, _MOST_SIDE = 256, 384
 _MULTIPLE = 16
 _LARGEST_SIDE = 1024
 
@@ -56,8 +57,9 @@ def recipe_for(
     """Return config tables that suit *images*, and the reason in one line.
 
     Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
-    they get the architecture ``features``. They are reduced to a short side of 256 pixels in the
-    most common aspect ratio, and others are padded, unless they are cut into tiles.
+    they get the architecture ``features``. Their short side is kept from 256 to 384 pixels, and
+    resized to these otherwise, in the most common aspect ratio; others are padded. Those that are
+    cut into tiles are not resized.
 
     Args:
         images: Unreadable ones are left out.
@@ -76,7 +78,8 @@ def recipe_for(
     photographs = f"photographs (about {found:.0f} pixels wide): features of a pretrained network"
     if tile is not None:
         return _TILES, "" if architecture else f"{photographs} on tiles of {tile} pixels"
-    height, width = _resized(statistics.median(width / height for width, height in sizes))
+    side = _side(short)
+    height, width = _resized(statistics.median(width / height for width, height in sizes), side)
     tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width], "keep_aspect": True}}
     reason = (
         f"{photographs}, by default at {width}x{height} pixels; 'model.architecture' and "
@@ -84,18 +87,23 @@ def recipe_for(
     )
     if short > _LARGE_SIDE:
         reason += (
-            f". Details of fewer than {round(short / _PHOTOGRAPH_SIDE)} of the original pixels are "
+            f". Details of fewer than {round(short / side)} of the original pixels are "
             "lost; 'data.tile=256' looks at the images in full size, which takes about "
-            f"{round((short / _PHOTOGRAPH_SIDE) ** 2)} times as long"
+            f"{round((short / side) ** 2)} times as long"
         )
     return tables, "" if architecture else reason
 
 
-def _resized(aspect: float) -> tuple[int, int]:
-    """Return (height, width) with a short side of 256 pixels for width / height = *aspect*."""
-    long = max(aspect, 1 / aspect) * _PHOTOGRAPH_SIDE
+def _side(short: float) -> int:
+    """Return the short side to resize to, for one of *short* pixels."""
+    return min(max(int(short) // _MULTIPLE * _MULTIPLE, _LEAST_SIDE), _MOST_SIDE)
+
+
+def _resized(aspect: float, side: int) -> tuple[int, int]:
+    """Return (height, width) with a short side of *side* pixels for width / height = *aspect*."""
+    long = max(aspect, 1 / aspect) * side
     long = min(round(long / _MULTIPLE) * _MULTIPLE, _LARGEST_SIDE)
-    return (_PHOTOGRAPH_SIDE, long) if aspect >= 1 else (long, _PHOTOGRAPH_SIDE)
+    return (side, long) if aspect >= 1 else (long, side)
 
 
 def _sample_sizes(images: Sequence[RawImage]) -> list[tuple[int, int]]:
