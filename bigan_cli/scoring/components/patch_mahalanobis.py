@@ -51,6 +51,8 @@ class PatchMahalanobis(ScoreComponent):
     Options = PatchMahalanobisOptions
     needs_feature_map = True
 
+    _kept: tuple[Tensor, Tensor] | None = None  # stored matrices, and the same in single precision
+
     def _vectors(self, outputs: NetworkOutputs) -> Tensor:
         """Return the channels used, spread evenly over the layers used, ``[N, k, h, w]``."""
         import torch
@@ -93,11 +95,18 @@ class PatchMahalanobis(ScoreComponent):
     def heatmap(self, outputs: NetworkOutputs, fitted: Mapping[str, Tensor]) -> Tensor:
         """Return the Mahalanobis distance of each position, ``[N, h, w]``."""
         vectors = self._vectors(outputs)
-        centred = vectors.flatten(2).permute(2, 0, 1) - fitted["mean"]
+        centred = vectors.flatten(2).permute(2, 0, 1).contiguous() - fitted["mean"]
         # One product for each position, of all images: [L, N, k] by [L, k, k].
-        whitened = centred @ fitted["whitening"].float()
+        whitened = centred @ self._matrices(fitted["whitening"])
         distances = whitened.square().sum(dim=2).sqrt()
         return distances.T.reshape(vectors.shape[0], *vectors.shape[2:])
+
+    def _matrices(self, stored: Tensor) -> Tensor:
+        """Return *stored* in single precision, cached while it is the same."""
+        kept = self._kept
+        if kept is None or kept[0] is not stored:
+            self._kept = kept = (stored, stored.float())
+        return kept[1]
 
 
 @hookimpl
