@@ -2,26 +2,24 @@
 
 Both write a new model file, with the same networks and with a record of what it was made from:
 
-* ``recalibrate`` sets the scales of the components and the thresholds. It suits another camera or
-  other light.
-* ``update`` also fits what the components keep of normal images (memories, Gaussians). It suits
-  normal images that look new: another batch of material, a new variant of the part.
+* A *recalibrated* model has new scales of the components and new thresholds. It suits another
+  camera or other light.
+* For an *updated* one, what the components keep of normal images (memories, Gaussians) is fitted,
+  too. It suits normal images that look new: another batch of material, a new variant of the part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bigan_cli.errors import DataError, UsageError
+from bigan_cli.errors import UsageError
 from bigan_cli.formatting import count
-from bigan_cli.scoring.calibration import check_fpr, images_needed
+from bigan_cli.scoring.calibration import check_fpr
+from bigan_cli.workflows.adapt_parts import divide, normal_images
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.models import LoadedModel, find_model, load_model
 
@@ -32,10 +30,6 @@ if TYPE_CHECKING:
     from bigan_cli.scoring.normal_images import NormalImages
 
 Kind = Literal["recalibrated", "updated"]
-Refit = Callable[["EnsembleMember", "NormalImages", int], "EnsembleMember"]
-
-# Fewer images give no usable scale of a component, nor a usable memory.
-_SMALLEST_PART = 8
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,8 @@ class AdaptedModel:
         return dict(vars(self))
 
 
-def recalibrate(
+def adapt_model(
+    kind: Kind,
     normals: Sequence[Path],
     *,
     output: Path,
@@ -94,10 +89,13 @@ def recalibrate(
 ) -> AdaptedModel:
     """Write a model with the scales and thresholds of new normal images.
 
-    A third of the images sets the scales, the others the thresholds, so the false-positive rate
-    is guaranteed as it is after training with held-out images.
+    Scales and thresholds are set on different images, so the false-positive rate is guaranteed
+    as it is after training with held-out images.
 
     Args:
+        kind: What to fit to the images: ``recalibrated`` or ``updated``. An update replaces what
+            the components kept of the earlier normal images, so *normals* must hold everything
+            that is normal now.
         normals: Folders of normal images that the model was not trained on.
         output: The ``.safetensors`` file to write; it must not exist.
         run: The run directory, or a model file.
@@ -111,79 +109,7 @@ def recalibrate(
         UsageError: *output* exists or has another suffix, or there is no such run.
         DataError: There are too few images, or one cannot be read.
     """
-    from bigan_cli.scoring.fit import restandardise_member
-
-    return _adapt(
-        "recalibrated",
-        restandardise_member,
-        normals,
-        output=output,
-        run=run,
-        checkpoint=checkpoint,
-        fpr=fpr,
-        device=device,
-        plugins=plugins,
-        callbacks=callbacks or Callbacks(),
-    )
-
-
-def update(
-    normals: Sequence[Path],
-    *,
-    output: Path,
-    run: Path,
-    checkpoint: str = "best",
-    fpr: float | None = None,
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    callbacks: Callbacks | None = None,
-) -> AdaptedModel:
-    """Write a model whose components are fitted to new normal images, and calibrated on others.
-
-    What the components kept of the earlier normal images is replaced: *normals* must hold
-    everything that is normal now. The arguments and errors are those of :func:`recalibrate`.
-    """
-    return _adapt(
-        "updated",
-        _refit_member,
-        normals,
-        output=output,
-        run=run,
-        checkpoint=checkpoint,
-        fpr=fpr,
-        device=device,
-        plugins=plugins,
-        callbacks=callbacks or Callbacks(),
-    )
-
-
-def _refit_member(member: EnsembleMember, normals: NormalImages, batch_size: int) -> EnsembleMember:
-    from bigan_cli.scoring.fit import fit_member
-
-    fitted = member.components.values()
-    return fit_member(
-        member.networks,
-        [each.component for each in fitted],
-        {each.component.name: each.weight for each in fitted},
-        normals,
-        batch_size,
-        member.provenance,
-    )
-
-
-def _adapt(
-    kind: Kind,
-    refit: Refit,
-    normals: Sequence[Path],
-    *,
-    output: Path,
-    run: Path,
-    checkpoint: str,
-    fpr: float | None,
-    device: str,
-    plugins: Sequence[Path],
-    callbacks: Callbacks,
-) -> AdaptedModel:
+    callbacks = callbacks or Callbacks()
     _check_output(output)
     if fpr is not None:
         check_fpr(fpr)
@@ -192,11 +118,11 @@ def _adapt(
     parent = model.detector
     fpr = parent.default_fpr if fpr is None else fpr
     folder = _read(normals, model, callbacks)
-    parts = _divide(len(folder), fpr, model.header.config.train.seed, train=kind == "updated")
+    parts = divide(len(folder), fpr, model.header.config.train.seed, train=kind == "updated")
     sets = {name: folder.pixels[index] for name, index in parts.items()}
-    images = _normal_images(parent, sets, model.header.config.train.seed)
+    images = normal_images(parent, sets, model.header.config.train.seed)
     callbacks.note(f"fitting the score to {count(len(folder), 'normal image')}")
-    adapted = _calibrated(model, refit, images, fpr)
+    adapted = _calibrated(kind, model, images, fpr)
     flagged = int(parent.predict(sets["calibration"]).sum())
     return AdaptedModel(
         kind=kind,
@@ -249,79 +175,27 @@ def _read(normals: Sequence[Path], model: LoadedModel, callbacks: Callbacks) -> 
     return folder
 
 
-def _divide(images: int, fpr: float, seed: int, *, train: bool) -> dict[str, NDArray[np.int64]]:
-    """Return the indices of each part, sorted: train (if wanted), validation, calibration.
-
-    Raises:
-        DataError: There are too few images for *fpr*; the message says how many are needed.
-    """
-    needed, others = images_needed(fpr), 2 if train else 1
-    least = needed + others * _SMALLEST_PART
-    if images < least:
-        raise DataError(
-            f"{count(images, 'normal image')} are too few: a false-positive rate of {fpr:g} needs "
-            f"{least}, of which {needed} set the threshold",
-            "add images, or set a larger 'score.fpr'",
-        )
-    sizes = {}
-    if train:
-        sizes["validation"] = max(_SMALLEST_PART, images // 8)
-        sizes["calibration"] = max(needed, images // 4)
-        sizes["train"] = images - sum(sizes.values())
-        while sizes["train"] < _SMALLEST_PART:  # the least number of images, or few more
-            sizes["validation"] -= 1
-            sizes["train"] += 1
-    else:
-        sizes["calibration"] = min(max(needed, images * 2 // 3), images - _SMALLEST_PART)
-        sizes["validation"] = images - sizes["calibration"]
-    order = np.random.default_rng(seed).permutation(images)
-    parts = np.split(order, np.cumsum(list(sizes.values()))[:-1])
-    return {name: np.sort(part) for name, part in zip(sizes, parts, strict=True)}
-
-
-def _normal_images(
-    detector: Detector, sets: dict[str, NDArray[np.uint8]], seed: int
-) -> NormalImages:
-    """Return the parts as the score is fitted to them: with tiles, and the positions inside."""
-    from bigan_cli.data.tiles import TRAINING_PIXELS, VALIDATION_PIXELS, Tiles
-    from bigan_cli.scoring.normal_images import NormalImages
-    from bigan_cli.scoring.tiled_member import TiledMember
-
-    member, roi = detector.members[0], detector.roi
-    shape = member.networks.input_shape
-    train = sets.get("train", sets["validation"][:0])
-    if not isinstance(member, TiledMember):
-        inside = None if roi is None else roi.positions(shape.height, shape.width)
-        return NormalImages(
-            train,
-            sets["validation"],
-            sets["calibration"],
-            roi=roi,
-            train_inside=inside,
-            validation_inside=inside,
-        )
-    tiling = member.tiling
-    tiles = Tiles(train, tiling).sample(TRAINING_PIXELS, seed)
-    validation = Tiles(sets["validation"], tiling).sample(VALIDATION_PIXELS, seed)
-    of_tiles = None if roi is None else roi.tile_positions(tiling, shape.height, shape.width)
-    return NormalImages(
-        tiles[:],
-        sets["validation"],
-        sets["calibration"],
-        tiling=tiling,
-        validation_tiles=validation[:],
-        roi=roi,
-        train_inside=None if of_tiles is None else of_tiles[tiles.numbers],
-        validation_inside=None if of_tiles is None else of_tiles[validation.numbers],
-    )
-
-
-def _calibrated(model: LoadedModel, refit: Refit, images: NormalImages, fpr: float) -> Detector:
-    from bigan_cli.scoring.fit import calibrate
+def _calibrated(kind: Kind, model: LoadedModel, images: NormalImages, fpr: float) -> Detector:
+    from bigan_cli.scoring.fit import calibrate, restandardise_member
 
     batch_size = model.header.batch_size
+    refit = _refit_member if kind == "updated" else restandardise_member
     members = [refit(member, images, batch_size) for member in model.detector.members]
     return calibrate(members, images, fpr, batch_size)
+
+
+def _refit_member(member: EnsembleMember, normals: NormalImages, batch_size: int) -> EnsembleMember:
+    from bigan_cli.scoring.fit import fit_member
+
+    fitted = member.components.values()
+    return fit_member(
+        member.networks,
+        [each.component for each in fitted],
+        {each.component.name: each.weight for each in fitted},
+        normals,
+        batch_size,
+        member.provenance,
+    )
 
 
 def _save(

@@ -44,10 +44,11 @@ def recalibrate(
     terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.cli.views.adapted_model import show_adapted_model
-    from bigan_cli.workflows import adapt
+    from bigan_cli.workflows.adapt import adapt_model
 
     with progress_callbacks(terminal) as callbacks:
-        result = adapt.recalibrate(
+        result = adapt_model(
+            "recalibrated",
             normals,
             output=output,
             run=run,
