@@ -15,7 +15,7 @@ _PRIOR_IMAGES = 10.0
 _COMMON_SHARE = 0.5
 _LEAST_SCALE = 1e-6
 # A defect covers a few positions.
-_EXTREME_PORTION = 0.03
+_EXTREME_PORTION = 0.01
 
 
 @dataclass(frozen=True, eq=False)
