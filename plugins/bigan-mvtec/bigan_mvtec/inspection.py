@@ -70,7 +70,7 @@ class InspectionDataset(Dataset):
     needs_root = True
     Options = InspectionOptions
     preset: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "data": {"image_size": 256},
+        "data": {"image_size": 384},
         "model": {"architecture": "features"},
     }
 
@@ -81,7 +81,7 @@ class InspectionDataset(Dataset):
         architecture: str | None,
         tile: int | None = None,
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-        """Return the recipe for photographs at 256 pixels, or for networks on pixels."""
+        """Return the recipe for photographs at 384 pixels, or for networks on pixels."""
         if architecture not in (None, "features"):
             return _ON_PIXELS, ""
         if tile is not None:

@@ -145,6 +145,6 @@ def test_masks_without_an_image_are_named(tmp_path: Path) -> None:
 
 def test_photographs_have_the_recipe_of_photographs() -> None:
     tables, _ = Mvtec.preset_for(None, None)
-    assert tables == {"data": {"image_size": 256}, "model": {"architecture": "features"}}
+    assert tables == {"data": {"image_size": 384}, "model": {"architecture": "features"}}
     assert "data" not in Mvtec.preset_for(None, None, 256)[0]
     assert Mvtec.preset_for(None, "dcgan")[0]["train"]["epochs"] == 200
