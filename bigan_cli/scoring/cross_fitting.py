@@ -34,12 +34,12 @@ from bigan_cli.scoring.detector import Detector, mean, mean_of_components
 from bigan_cli.scoring.ensemble_member import (
     CrossFittedScores,
     EnsembleMember,
-    FittedComponent,
     TrainingProvenance,
     add_up,
     combine_maps,
 )
 from bigan_cli.scoring.fit import fit_memories
+from bigan_cli.scoring.fitted_component import FittedComponent
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import prepare_for_inference
 from bigan_cli.scoring.map_calibration import MapStatistics, calibrate_maps

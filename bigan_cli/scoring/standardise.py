@@ -13,7 +13,7 @@ from bigan_cli.contracts import ScoreComponent
 from bigan_cli.data.tiles import Tiles
 from bigan_cli.errors import TrainingError
 from bigan_cli.scoring import component_calls
-from bigan_cli.scoring.ensemble_member import FittedComponent, raw_value
+from bigan_cli.scoring.fitted_component import FittedComponent, raw_value
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 from bigan_cli.scoring.map_scale import MapScale

@@ -15,9 +15,9 @@ from bigan_cli.model.networks import Networks
 from bigan_cli.scoring.ensemble_member import (
     CrossFittedScores,
     EnsembleMember,
-    FittedComponent,
     TrainingProvenance,
 )
+from bigan_cli.scoring.fitted_component import FittedComponent
 from bigan_cli.scoring.inference import Inputs, run_batches
 from bigan_cli.scoring.inference_networks import InferenceNetworks
 from bigan_cli.scoring.network_outputs import LazyNetworkOutputs

@@ -31,7 +31,8 @@ from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember, FittedComponent
+from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember
+from bigan_cli.scoring.fitted_component import FittedComponent
 from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.tiled_member import make_member
