@@ -43,6 +43,7 @@ class EvaluatedImages:
 
 class _OperatingPoint(BaseModel):
     fpr: FiniteFloat
+    threshold: FiniteFloat
 
 
 class EvaluationRecord(BaseModel):
@@ -51,7 +52,7 @@ class EvaluationRecord(BaseModel):
     Attributes:
         model_sha256: Checksum of the model file that was evaluated.
         test_fingerprint: Identifies the test images at the size of the networks.
-        operating_point: With the false-positive rate of the threshold.
+        operating_point: The threshold, and the false-positive rate that it was set for.
     """
 
     model_config = ConfigDict(frozen=True)

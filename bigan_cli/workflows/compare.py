@@ -29,6 +29,7 @@ class ComparedRun:
     Attributes:
         run: The run directory.
         fpr: The false-positive rate that its threshold was set for.
+        threshold: Scores above it are flagged.
         auroc: With a bootstrap interval.
         false_positives: Normal images that it flags.
         true_positives: Anomalies that it flags.
@@ -39,6 +40,7 @@ class ComparedRun:
 
     run: Path
     fpr: float
+    threshold: float
     auroc: Estimate
     false_positives: Rate | None
     true_positives: Rate | None
@@ -183,6 +185,7 @@ def _compared(each: _Evaluated, first: _Evaluated, seed: int) -> ComparedRun:
     return ComparedRun(
         run=each.run.path,
         fpr=each.record.operating_point.fpr,
+        threshold=each.record.operating_point.threshold,
         auroc=interval(area, drawn.auroc),
         false_positives=rate(images.anomalous[~outlier]),
         true_positives=rate(images.anomalous[outlier]),

@@ -11,7 +11,11 @@ from bigan_cli.errors import UsageError
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.evaluation_files import EvaluationFiles
 
-RECORD = {"model_sha256": "x", "test_fingerprint": None, "operating_point": {"fpr": 0.05}}
+RECORD = {
+    "model_sha256": "x",
+    "test_fingerprint": None,
+    "operating_point": {"fpr": 0.05, "threshold": 1.0},
+}
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "roc.png", "evaluation.json"])

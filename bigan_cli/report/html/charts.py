@@ -89,6 +89,11 @@ class ScoreAxis:
         share = (self._bent(np.asarray(scores, np.float64)) - self._low) / (self._high - self._low)
         return np.asarray(100 * share)
 
+    @property
+    def label(self) -> str:
+        """What the axis shows, and that it is not linear if it is not."""
+        return "score" if self._width is None else "score (logarithmic far from 0)"
+
     def ticks(self) -> tuple[Tick, ...]:
         """Return the marks of the axis."""
         if self._width is not None:
@@ -127,7 +132,7 @@ def histogram(
     y_ticks = tuple(
         Tick(100 * value / highest, f"{100 * value:.3g} %") for value in round_values(0, highest, 4)
     )
-    return Chart("", description, tuple(lines), axis.ticks(), y_ticks, "score")
+    return Chart("", description, tuple(lines), axis.ticks(), y_ticks, axis.label)
 
 
 def roc(outlier: NDArray[np.bool_], curves: Sequence[tuple[str, str, Floats]]) -> Chart:

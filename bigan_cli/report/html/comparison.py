@@ -27,6 +27,7 @@ class RunScores:
     Attributes:
         name: Short, and different from that of the others.
         fpr: The false-positive rate of its threshold.
+        threshold: Scores above it are flagged.
         auroc: With a 95 % interval.
         false_positives: Normal images that it flags.
         true_positives: Anomalies that it flags.
@@ -38,6 +39,7 @@ class RunScores:
 
     name: str
     fpr: float
+    threshold: float
     auroc: Estimate
     false_positives: Rate
     true_positives: Rate
@@ -125,6 +127,10 @@ class _Scatter:
     points: tuple[_Point, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    x_threshold: float
+    y_threshold: float
+    x_label: str
+    y_label: str
 
 
 def write_comparison(path: Path, page: ComparisonPage) -> None:
@@ -156,7 +162,9 @@ def _scatter(page: ComparisonPage, other: RunScores) -> _Scatter:
     first = page.runs[0]
     normal = ~page.outlier
     axes = [
-        ScoreAxis(run.score[normal] if normal.any() else run.score, run.score)
+        ScoreAxis(
+            run.score[normal] if normal.any() else run.score, np.append(run.score, run.threshold)
+        )
         for run in (first, other)
     ]
     xs, ys = (axis.at(run.score) for axis, run in zip(axes, (first, other), strict=True))
@@ -172,6 +180,10 @@ def _scatter(page: ComparisonPage, other: RunScores) -> _Scatter:
         ),
         axes[0].ticks(),
         axes[1].ticks(),
+        x_threshold=round(float(axes[0].at(first.threshold)), 2),
+        y_threshold=round(100 - float(axes[1].at(other.threshold)), 2),
+        x_label=axes[0].label,
+        y_label=axes[1].label,
     )
 
 

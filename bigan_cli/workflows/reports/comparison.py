@@ -64,6 +64,7 @@ def write_comparison_page(
         RunScores(
             name=name,
             fpr=run.fpr,
+            threshold=run.threshold,
             auroc=run.auroc,
             false_positives=_known(run.false_positives),
             true_positives=_known(run.true_positives),
