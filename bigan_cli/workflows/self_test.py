@@ -89,6 +89,11 @@ class SelfTest:
                 if size is None
                 else f"finds {kind} defects from {size} pixels on"
             )
+        return lines + self.shortcomings()
+
+    def shortcomings(self) -> list[str]:
+        """Return what training and the networks did not gain, and what to change."""
+        lines = []
         found, untrained, pca, total = (
             sum(getattr(row, name) for row in self.rows)
             for name in ("found", "untrained", "pca", "total")

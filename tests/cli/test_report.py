@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.reports.facts import training_command
+
 
 def data_of(file):
     text = Path(file).read_text(encoding="utf-8")
@@ -80,6 +83,12 @@ def test_it_says_how_the_run_was_trained_and_how_to_repeat_it(reported):
     assert info["data"]["fingerprint"] in text
     assert f"bigan report --run {reported}" in text
     assert "latent cycle" in text
+
+
+def test_the_command_that_repeats_the_training_replaces_nothing(run):
+    directory = RunDirectory.open(run)
+    directory.write_info(argv=["train", "--dataset", "digits", "--overwrite", "--seed", "3"])
+    assert training_command(directory).line == "bigan train --dataset digits --seed 3"
 
 
 def test_the_most_and_the_least_anomalous_images_have_pictures(reported):

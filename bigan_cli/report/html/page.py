@@ -97,7 +97,7 @@ class Training:
     """How the run was trained.
 
     Attributes:
-        dataset: Its name.
+        dataset: Its name, or that of its folder.
         protocol: ``one-class``, ``leave-one-out`` or ``folder``.
         normal_classes: Names of the classes that are normal.
         image_shape: As in ``3x256x256``.
@@ -108,6 +108,7 @@ class Training:
         records: One per epoch of the first member, as in ``metrics.jsonl``.
         chosen_epoch: The epoch that is scored with.
         health: What the diagnostics mean, in one sentence.
+        shortcomings: What training did not gain, in sentences.
         diagnostics: Name -> value at the end, as in ``evaluation.json``; None where unknown.
         self_test: Contents of ``self_test.json``, or None.
         samples: Some images that were trained on.
@@ -131,6 +132,7 @@ class Training:
     samples: tuple[Thumbnail, ...] = ()
     strangest: tuple[Thumbnail, ...] = ()
     strangest_of: str = ""
+    shortcomings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +200,8 @@ class Page:
         quality: None unless there are both normal images and anomalies with a known truth.
         cards: Pictures of the most and the least anomalous images, and of the worst mistakes.
         brightest: The value of the brightest colour of the heatmaps, in thresholds of a pixel.
+        decoded: Whether a decoder draws the reconstructions from features, and has no part in
+            the score.
         training: How the run was trained; None for a model file without its run.
         latent: None with fewer than three pictures.
         remarks: Explanations of the metrics.
@@ -219,6 +223,7 @@ class Page:
     quality: Quality | None
     cards: tuple[Card, ...]
     brightest: float
+    decoded: bool
     training: Training | None
     latent: LatentSpace | None
     remarks: tuple[str, ...]

@@ -38,6 +38,7 @@ def render(page: Page) -> str:
     """Return the report as an HTML document."""
     found, start = stops(page.images, page.calibration, page.fpr, page.threshold)
     axis = _score_axis(page, found)
+    rates = rate_rows(page.images, page.calibration, page.fpr)
     script = template_text("page.js")
     document = (
         environment()
@@ -54,7 +55,11 @@ def render(page: Page) -> str:
             classes=_classes(page),
             histogram=_histogram(page, axis),
             heat_scale=heat_colours(np.linspace(1, 4, 9, dtype=np.float32)[None])[0].tolist(),
-            rates=rate_rows(page.images, page.calibration, page.fpr),
+            rates=rates,
+            smallest_rate=wording.smallest_rate(page, rates),
+            p_value_note=wording.p_value_note(page),
+            split=[] if page.training is None else wording.split(page),
+            health=[] if page.training is None else wording.health(page),
             quality_charts=_quality_charts(page),
             training_charts=[]
             if page.training is None

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bigan_cli.evaluation.metrics import Estimate, Rate
 from bigan_cli.formatting import count, one_line
 from bigan_cli.report.html.page import Page
+from bigan_cli.report.html.thresholds import RateRow
+
+_PURPOSES = {
+    "train": "to train the networks",
+    "validation": "to choose the epoch",
+    "calibration": "to set the threshold",
+    "test": "to test, never seen",
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,12 @@ def explanation(page: Page) -> str:
         f"The threshold is set for a false-positive rate of {page.fpr:g} on "
         f"{count(page.calibration.n, 'normal calibration image')}."
     )
-    if not total or page.images.outlier is not None:
+    if not total:
         return rule
+    if page.images.outlier is not None:
+        flagged = int(page.images.anomalous.sum())
+        verb = "is" if flagged == 1 else "are"
+        return f"In all, {flagged:,} of {count(total, 'image')} {verb} flagged. {rule}"
     expected = page.fpr * total
     about = f"about {expected:,.0f}" if expected >= 0.95 else "fewer than one"
     return f"{rule} If all {count(total, 'image')} were normal, {about} would be flagged."
@@ -86,14 +99,70 @@ def figures(page: Page) -> list[Figure]:
     return found
 
 
+def split(page: Page) -> list[Figure]:
+    """Return the number of images in each set, and what they were used for."""
+    assert page.training is not None  # noqa: S101  the section is of a run
+    found = [
+        Figure(part, f"{number:,}", _PURPOSES.get(part, ""))
+        for part, number in page.training.images.items()
+    ]
+    if page.calibration.cross_fitted:
+        note = "the training images again, each scored by networks that were trained without it"
+        place = min(1, len(found))
+        found.insert(place, Figure("calibration", f"{page.calibration.n:,}", note))
+    return found
+
+
+def health(page: Page) -> list[str]:
+    """Return what the diagnostics, the self-test and the untrained networks say of training."""
+    assert page.training is not None  # noqa: S101  the section is of a run
+    found = [page.training.health, *page.training.shortcomings]
+    quality = page.quality
+    if quality is not None and quality.gain is not None and quality.gain.low <= 0:
+        gain = quality.gain
+        found.append(
+            "The trained networks are not clearly better than untrained ones on these test images: "
+            f"training changed the AUROC by {gain.value:+.3f} (95 % interval {gain.low:+.3f} to "
+            f"{gain.high:+.3f})."
+        )
+    return [text for text in found if text]
+
+
+def p_value_note(page: Page) -> str:
+    """Return what a p-value is, and why none is smaller than the smallest."""
+    n = page.calibration.n
+    return (
+        "The p-value says how rare such a score is among normal images: it is (1 + number of "
+        "calibration images with this score or a higher one) / (1 + number of calibration images). "
+        f"With {count(n, 'calibration image')} the smallest possible is 1/{n + 1:,} = "
+        f"{1 / (n + 1):.3g}, which every image has whose score is higher than all of theirs."
+    )
+
+
+def smallest_rate(page: Page, rows: Sequence[RateRow]) -> str:
+    """Return why the smallest rates are not possible, and what to do; empty if all are."""
+    missing = [row for row in rows if row.stop is None]
+    if not missing:
+        return ""
+    n, row = page.calibration.n, missing[0]
+    return (
+        f"A false-positive rate of {row.fpr:g} is one false alarm in {1 / row.fpr:,.0f} normal "
+        f"images. To set a threshold for it takes the scores of at least {row.needed:,} normal "
+        f"images; this model was calibrated with {n:,}, enough for one false alarm in {n + 1:,} at "
+        "best. For a smaller rate, train again with more normal images, or "
+        "keep the networks and set the threshold anew with normal images that they were not "
+        "trained on (bigan recalibrate)."
+    )
+
+
 def sentence(text: str) -> str:
     """Return a remark as a sentence of its own, on one line."""
     return one_line(f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}")
 
 
 def percent(share: float) -> str:
-    """Return a share for a reader: ``"4.2 %"``."""
-    return f"{share:.1%}".replace("%", " %")
+    """Return a share for a reader: ``"4.2 %"``, with a space that breaks no line."""
+    return f"{share:.1%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def interval(estimate: Estimate) -> str:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bigan_cli import __version__
+from bigan_cli.atomic import expanded
+from bigan_cli.config.schema import RunConfig
 from bigan_cli.errors import UsageError
 from bigan_cli.report.html.page import Command
 from bigan_cli.storage.run_directory import RunDirectory
@@ -32,12 +34,24 @@ def run_options(run: RunDirectory | None, file: Path) -> str:
 
 
 def training_command(run: RunDirectory) -> Command:
-    """Return the command line that trained the run, or one that does it again."""
+    """Return the command line that trained the run, or one that does it again.
+
+    It never replaces a run: ``--overwrite`` is left out.
+    """
     argv = run.info().get("argv")
     if isinstance(argv, list) and argv[:1] == ["train"]:
-        return Command("Trained with", f"bigan {shlex.join(map(str, argv))}")
+        words = [word for word in map(str, argv) if word != "--overwrite"]
+        return Command("Trained with", f"bigan {shlex.join(words)}")
     config = shlex.quote(str(run.config_file))
     return Command("Train it again", f"bigan train --config {config} --save-dir NEW_RUN")
+
+
+def dataset_name(config: RunConfig, dataset: str) -> str:
+    """Return the name of a dataset, or of the folder that its images are in."""
+    root = config.data.root
+    if dataset != "folder" or root is None:
+        return dataset
+    return expanded(root).resolve().name or dataset
 
 
 def environment_of(run: RunDirectory | None, file: Path, model: LoadedModel) -> Mapping[str, str]:
@@ -59,7 +73,7 @@ def environment_of(run: RunDirectory | None, file: Path, model: LoadedModel) -> 
         if isinstance(versions, Mapping):
             facts["trained with"] = ", ".join(f"{k} {v}" for k, v in versions.items())
         if info.get("started"):
-            facts["trained on"] = f"{info['started']}, {info.get('device', '')}".rstrip(", ")
+            facts["training started"] = f"{info['started']}, {info.get('device', '')}".rstrip(", ")
     return {name: value for name, value in facts.items() if value}
 
 

@@ -102,6 +102,7 @@ class ReportedRows:
             quality=None,
             cards=cards,
             brightest=brightest,
+            decoded=detector.on_feature_map,
             training=None if run is None else training_of(run, model, None, callbacks),
             latent=latent_space(detector, source, shown),
             remarks=(),

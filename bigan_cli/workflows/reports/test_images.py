@@ -15,7 +15,13 @@ from bigan_cli.report.html.render import write_page
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.reports.cards import ImageSource, make_cards
-from bigan_cli.workflows.reports.facts import environment_of, now, run_options, training_command
+from bigan_cli.workflows.reports.facts import (
+    dataset_name,
+    environment_of,
+    now,
+    run_options,
+    training_command,
+)
 from bigan_cli.workflows.reports.latent import latent_space
 from bigan_cli.workflows.reports.training import training_of
 from bigan_cli.workflows.scored_test import ScoredTest
@@ -77,8 +83,7 @@ def _page(
             metrics.trained, metrics.untrained, metrics.gain, metrics.classes, metrics.masked_images
         )
     cards, brightest = make_cards(model.detector, images, source, point.fpr, progress)
-    root = model.header.config.data.root
-    subject = root.name if result.dataset == "folder" and root is not None else result.dataset
+    subject = dataset_name(model.header.config, result.dataset)
     return Page(
         title=f"{subject}, normal: {', '.join(result.normal_classes)}",
         what="test images",
@@ -92,6 +97,7 @@ def _page(
         quality=quality,
         cards=cards,
         brightest=brightest,
+        decoded=model.detector.on_feature_map,
         training=training_of(run, model, data_root, callbacks),
         latent=latent_space(model.detector, source, np.arange(len(images))),
         remarks=result.remarks,

@@ -20,6 +20,7 @@ from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_remarks import member_diagnostics, member_warnings
 from bigan_cli.workflows.models import LoadedModel, data_config
+from bigan_cli.workflows.reports.facts import dataset_name
 from bigan_cli.workflows.self_test import read_self_test
 
 _SAMPLES, _STRANGEST = 24, 8
@@ -68,7 +69,7 @@ def training_of(
     health = "Training shows no sign of collapse, of a saturated discriminator, or of divergence."
     cross_fitted = model.detector.calibration.cross_fitted
     return Training(
-        dataset=str(data.get("dataset", config.data.dataset)),
+        dataset=dataset_name(config, str(data.get("dataset", config.data.dataset))),
         protocol=str(data.get("protocol", "")),
         normal_classes=tuple(data.get("normal_classes", ())),
         image_shape=str(model.detector.shape),
@@ -84,6 +85,9 @@ def training_of(
         samples=samples,
         strangest=strangest,
         strangest_of="training images" if cross_fitted else "calibration images",
+        shortcomings=()
+        if tested is None
+        else tuple(sentence(f"self-test: {text}") for text in tested.shortcomings()),
     )
 
 

@@ -100,6 +100,7 @@ def test_the_handle_recounts_by_keyboard_and_by_mouse(browser, tested, width):
         shows(stops[start - 1])
         page.keyboard.press("End")
         shows(stops[-1])
+        assert "the smallest that" in page.inner_text("#strictest")
         page.keyboard.press("Home")
         shows(stops[0])
         page.click("#reset")

@@ -10,7 +10,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from bigan_cli.report.html.page import Card, Command, LatentSpace, Page, ScoredImages, Training
+from bigan_cli.evaluation.detector_evaluation import Ranking
+from bigan_cli.evaluation.metrics import Estimate
+from bigan_cli.report.html.page import (
+    Card,
+    Command,
+    LatentSpace,
+    Page,
+    Quality,
+    ScoredImages,
+    Training,
+)
 from bigan_cli.report.html.pictures import SMALL, data_uri, outline_uri, sprite_uri
 from bigan_cli.report.html.render import render
 from bigan_cli.scoring.calibration import Calibration
@@ -85,6 +95,7 @@ def page_of(names, *, labels=True, cards=3, fpr=0.05):
             for i in range(min(cards, size))
         ),
         brightest=4.0,
+        decoded=False,
         training=Training(
             dataset=HOSTILE[1],
             protocol="folder",
@@ -188,3 +199,50 @@ def test_small_pictures_are_kept_exactly_and_large_ones_reduced():
     outline = np.asarray(decoded(outline_uri(mask, 50, 50)).convert("RGBA"))[..., 3] > 0
     assert outline.any()
     assert not outline[mask].any()
+
+
+def plain(page):
+    """Return the text of a page on one line."""
+    return " ".join(" ".join(text for _, text in Document(render(page)).texts).split())
+
+
+def test_sizes_of_a_cross_fitted_run_say_that_calibration_reuses_the_training_images():
+    page = page_of(["a.png"] * 5)
+    assert "the training images again" not in plain(page)
+    crossed = replace(page, calibration=Calibration(page.calibration.scores, cross_fitted=True))
+    assert "calibration 200 the training images again" in plain(crossed)
+
+
+@pytest.mark.parametrize(("low", "said"), [(-0.01, True), (0.01, False)])
+def test_training_that_gained_nothing_is_said_beside_the_health(low, said):
+    page = page_of(["a.png"] * 5)
+    area = Estimate(0.9, 0.8, 0.95)
+    ranking = Ranking(auroc=area, average_precision=area, components={"reconstruction": 0.9})
+    quality = Quality(ranking, ranking, Estimate(0.02, low, 0.05), (), 0)
+    text = plain(replace(page, quality=quality))
+    assert ("not clearly better than untrained" in text) is said
+
+
+@pytest.mark.parametrize("n", [60, 5000])
+def test_rates_that_are_too_small_are_explained(n):
+    page = page_of(["a.png"] * 5)
+    calibration = Calibration(np.random.default_rng(1).normal(size=n))
+    images = replace(page.images, p_value=calibration.p_values(page.images.score))
+    text = plain(replace(page, calibration=calibration, images=images))
+    assert ("one false alarm in" in text) is (n == 60)
+    assert f"the smallest possible is 1/{n + 1:,}" in text
+
+
+def test_the_axis_says_where_it_is_not_linear():
+    page = page_of(["a.png"] * 5)
+    assert "logarithmic" not in plain(page)
+    far = replace(page.images, score=np.array([0.0, 1.0, 2.0, 3.0, 5000.0]))
+    assert "score (logarithmic far from 0)" in plain(replace(page, images=far))
+
+
+def test_the_reader_learns_what_a_reconstruction_is():
+    page = page_of(["a.png"] * 5)
+    assert "G(E(x))" in plain(page)
+    text = plain(replace(page, decoded=True))
+    assert "plays no part in the score" in text
+    assert "G(E(x))" not in text

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const whole = (number) => number.toLocaleString("en-US");
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
   const short = (number) => String(Number(number.toPrecision(4)));
   document.documentElement.classList.add("js");
 
@@ -27,6 +27,13 @@
     });
     return best;
   };
+
+  // A line breaks between the words of a command only, not after a dash.
+  const words = (line) => line.split(" ").flatMap((word, i) => {
+    const element = document.createElement("span");
+    element.textContent = word;
+    return i ? [" ", element] : [element];
+  });
 
   const setText = (id, text) => {
     const element = byId(id);
@@ -65,6 +72,7 @@
       setText("cut-label", short(stop.threshold));
       setText("flagged", whole(stop.flagged));
       setText("fpr", stop.fpr === null ? "-" : percent(stop.fpr));
+      setText("strictest", stop.rank === 1 ? `, the smallest that ${whole(data.calibration)} calibration images allow` : "");
       if (data.known) {
         setText("false", whole(stop.false));
         setText("false-share", `of ${whole(data.normals)} normal flagged by mistake (${percent(stop.false / data.normals)})`);
@@ -72,7 +80,7 @@
         setText("true-share", `of ${whole(data.anomalies)} anomalies found (recall ${percent(stop.true / data.anomalies)})`);
       }
       const option = stop.fpr === null ? `--threshold ${stop.threshold}` : `--fpr ${stop.option}`;
-      setText("command", `${data.command} ${option}`);
+      byId("command").replaceChildren(...words(`${data.command} ${option}`));
       byId("reset").disabled = current === data.start;
       for (const dot of document.querySelectorAll(".dot")) {
         const recall = stop.true / data.anomalies;
