@@ -14,6 +14,8 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
 # What drives a browser in the tests of HTML reports, 50 MB.
 BROWSER_STAMP := $(VENV)/.bigan-browser-installed
+# What serves S3 in the tests of object stores, 60 MB.
+S3_STAMP := $(VENV)/.bigan-s3-installed
 # What builds the documentation site, 30 MB.
 DOCS_STAMP := $(VENV)/.bigan-docs-installed
 # What runs the notebook in the tests; in a folder of its own, since bigan must do without it.
@@ -89,6 +91,15 @@ $(BROWSER_STAMP): $(STAMP)
 	fi
 	@touch $@
 
+$(S3_STAMP): $(STAMP)
+	@echo "installing moto"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --editable '.[s3-tests]'; \
+	else \
+		$(BIN)/python -m pip install --editable '.[s3-tests]'; \
+	fi
+	@touch $@
+
 $(NOTEBOOK_STAMP): $(STAMP)
 	@echo "installing nbclient and ipykernel"
 	@if $(BIN)/uv --version >/dev/null 2>&1; then \
@@ -125,7 +136,7 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP)
+test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP) $(S3_STAMP)
 	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)

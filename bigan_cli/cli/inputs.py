@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bigan_cli.errors import DataError, UsageError
 
+if TYPE_CHECKING:
+    from bigan_cli.data.sources.find import Input
+
 STDIN = "-"
 NullOption = Annotated[bool, typer.Option("--null", "-0", help="The list of - is NUL-separated.")]
 
 
-def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[str | Path]:
+def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[Input]:
     """Return *paths*, with ``-`` replaced by the paths on standard input, as they arrive.
 
     Args:
-        paths: Files and folders, and at most one ``-``.
+        paths: Files, folders and URLs, and at most one ``-``.
         null: Whether the list on standard input is separated by NUL.
 
     Raises:
@@ -36,7 +38,7 @@ def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[str | Path]:
     return _with_stdin(paths, b"\0" if null else b"\n")
 
 
-def _with_stdin(paths: Sequence[str], separator: bytes) -> Iterator[str | Path]:
+def _with_stdin(paths: Sequence[str], separator: bytes) -> Iterator[Input]:
     from bigan_cli.data.stream import paths_from
 
     found = len(paths) > 1

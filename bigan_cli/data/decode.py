@@ -19,6 +19,13 @@ from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source, open
 from bigan_cli.data.pillow_image import PillowImage
 from bigan_cli.data.pixel_budget import DECODING
 from bigan_cli.data.raster import DeepSamples, Raster, as_image
+from bigan_cli.data.sources.image_source import (
+    LARGEST_CONTENTS,
+    TOO_LARGE,
+    ImageContents,
+    ImageSource,
+)
+from bigan_cli.data.sources.location import read_location
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 
 if TYPE_CHECKING:
@@ -103,6 +110,27 @@ def read_with_format(
         return _decoded(source, shape, options)
     except Exception as error:
         raise UnreadableImage(why_unreadable(error)) from error
+
+
+def read_source(
+    source: ImageSource, shape: ImageShape, options: DecodeOptions = DEFAULTS
+) -> tuple[NDArray[np.uint8], SourceFormat]:
+    """Return as :func:`read_file` of an image, wherever it is.
+
+    Raises:
+        UnreadableImage: As :func:`read_image`, or it cannot be reached.
+    """
+    if isinstance(source, Path):
+        return read_file(source, shape, options)
+    if isinstance(source, ImageContents):
+        return read_contents(source.contents, shape, options)
+    try:
+        contents = read_location(source, LARGEST_CONTENTS)
+    except OSError as error:
+        raise UnreadableImage(why_unreadable(error)) from error
+    if len(contents) > LARGEST_CONTENTS:
+        raise UnreadableImage(TOO_LARGE)
+    return read_contents(contents, shape, options)
 
 
 def read_file(

@@ -14,18 +14,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import SourceFormat, read_file
+from bigan_cli.data.decode import SourceFormat, read_source
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
+from bigan_cli.data.sources.find import Failed, Found
+from bigan_cli.data.sources.image_source import ImageContents, source_name
+from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
-from bigan_cli.image_files import UnlistableFolder, find_images
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ T = TypeVar("T")
 # but more than one, to balance the load.
 _SHARES = 2
 _AHEAD_BYTES = 256 * 2**20
+# A batch is complete with so many bytes of undecoded images, too: these are in memory.
+_BATCH_BYTES = 32 * 2**20
 
 
 @dataclass(slots=True)
@@ -40,20 +43,25 @@ class DecodedImage:
     """The pixels of one input, or the reason why there are none.
 
     Attributes:
-        path: The file, or a folder that cannot be listed.
+        source: The image, or an input that could not be read as far as an image.
         pixels: uint8 ``[C, H, W]``, or None.
         found: Format of the file before conversion and resizing, or None.
         error: Why there are no pixels, in a few words; empty if there are.
     """
 
-    path: Path
+    source: Found
     pixels: NDArray[np.uint8] | None = None
     found: SourceFormat | None = None
     error: str = ""
 
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+        return self.source.name if isinstance(self.source, Failed) else source_name(self.source)
 
-def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
-    r"""Yield the paths of a list read from an open file, each as soon as it arrives.
+
+def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Location]:
+    r"""Yield the paths and URLs of a list read from an open file, each as soon as it arrives.
 
     Args:
         descriptor: Read with ``os.read``, so that a reader waiting for more holds no lock.
@@ -81,24 +89,15 @@ def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Path]:
     yield from _as_paths([rest], separator)
 
 
-def _as_paths(entries: Iterable[bytes], separator: bytes) -> Iterator[Path]:
+def _as_paths(entries: Iterable[bytes], separator: bytes) -> Iterator[Location]:
     for entry in entries:
         name = entry.removesuffix(b"\r") if separator == b"\n" else entry
         if name:
-            yield Path(os.fsdecode(name))
-
-
-def find_inputs(paths: Iterable[Path], recursive: bool = True) -> Iterator[Path | DecodedImage]:
-    """Yield the images under *paths*, and a failed DecodedImage for an unreadable folder."""
-    for item in find_images(paths, recursive):
-        if isinstance(item, UnlistableFolder):
-            yield DecodedImage(item.path, error=item.reason)
-        else:
-            yield item
+            yield locate(os.fsdecode(name))
 
 
 def decode_ahead(
-    inputs: Iterable[Path | DecodedImage],
+    inputs: Iterable[Found],
     shape: ImageShape,
     batch_size: int,
     *,
@@ -119,7 +118,7 @@ def decode_ahead(
 
 
 def map_batches(
-    inputs: Iterable[Path | DecodedImage],
+    inputs: Iterable[Found],
     shape: ImageShape,
     batch_size: int,
     work: Callable[[list[DecodedImage]], T],
@@ -135,7 +134,7 @@ def map_batches(
     core is busy and none waits. An exception of *inputs* or *work* is raised here, in order.
 
     Args:
-        inputs: Paths to decode; a :class:`DecodedImage` is passed through.
+        inputs: Images to decode; of a failed input, its reason is passed through.
         shape: Shape of the decoded images.
         batch_size: Inputs per batch; fewer in the last one, and where *inputs* stall.
         work: Called from several threads at the same time.
@@ -156,7 +155,7 @@ def map_batches(
         pipeline.stop()
 
 
-Decode = Callable[[Path | DecodedImage], DecodedImage]
+Decode = Callable[[Found], DecodedImage]
 
 
 class _Pipeline(Generic[T]):
@@ -183,19 +182,25 @@ class _Pipeline(Generic[T]):
         self._work = work
         self._share = max(1, -(-batch_size // (_SHARES * workers)))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-        self._gathered: list[Path | DecodedImage] = []
+        self._gathered: list[Found] = []
+        self._gathered_bytes = 0
         self._lock = threading.Lock()
         self._order: queue.SimpleQueue[Future[T] | None] = queue.SimpleQueue()
         self._stopped = False
         self._slots = threading.Semaphore(ahead)
 
-    def feed(self, inputs: Iterable[Path | DecodedImage]) -> None:
+    def feed(self, inputs: Iterable[Found]) -> None:
         """Gather *inputs* into batches until they end or :meth:`stop` is called."""
         try:
             for item in inputs:
                 with self._lock:
                     self._gathered.append(item)
-                    full = len(self._gathered) >= self._batch_size
+                    if isinstance(item, ImageContents):
+                        self._gathered_bytes += len(item.contents)
+                    full = (
+                        len(self._gathered) >= self._batch_size
+                        or self._gathered_bytes >= _BATCH_BYTES
+                    )
                 if full:
                     self._dispatch(wait=True)
                 if self._stopped:
@@ -236,6 +241,7 @@ class _Pipeline(Generic[T]):
             return
         with self._lock:
             items, self._gathered = self._gathered, []
+            self._gathered_bytes = 0
             if not items or self._stopped:
                 self._slots.release()
                 return
@@ -251,7 +257,7 @@ class _Batch(Generic[T]):
 
     def __init__(
         self,
-        items: list[Path | DecodedImage],
+        items: list[Found],
         decode: Decode,
         work: Callable[[list[DecodedImage]], T],
     ) -> None:
@@ -281,11 +287,11 @@ def _identity(batch: list[DecodedImage]) -> list[DecodedImage]:
     return batch
 
 
-def _read(shape: ImageShape, options: DecodeOptions, item: Path | DecodedImage) -> DecodedImage:
-    if isinstance(item, DecodedImage):
-        return item
+def _read(shape: ImageShape, options: DecodeOptions, item: Found) -> DecodedImage:
+    if isinstance(item, Failed):
+        return DecodedImage(item, error=item.reason)
     try:
-        pixels, found = read_file(item, shape, options)
+        pixels, found = read_source(item, shape, options)
     except UnreadableImage as error:
         return DecodedImage(item, error=error.reason)
     return DecodedImage(item, pixels, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from bigan_cli.atomic import remove_stale_temporaries
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.decode import read_file
+from bigan_cli.data.decode import read_source
 from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.sources.find import Input
+from bigan_cli.data.sources.image_source import ImageSource
+from bigan_cli.data.sources.location import locate
 from bigan_cli.errors import UsageError
 from bigan_cli.report.drawing import to_rgb
 from bigan_cli.report.heatmap import dimmed, write_array, write_mask, write_overlay, write_png16
@@ -67,7 +71,7 @@ class MapFiles:
 
     def write(
         self,
-        path: Path,
+        source: ImageSource,
         heat: NDArray[np.float32],
         regions: Sequence[Region],
         options: DecodeOptions,
@@ -76,7 +80,7 @@ class MapFiles:
         """Write the files of one image.
 
         Args:
-            path: The image.
+            source: The image.
             heat: float32 ``[H, W]`` at the image's own size.
             regions: The regions of the heatmap.
             options: How the image is read, for an overlay.
@@ -87,40 +91,44 @@ class MapFiles:
             OSError: A file cannot be written.
         """
         if self.maps is not None:
-            self._write_map(self.maps, path, heat, regions, options, inside)
+            self._write_map(self.maps, source, heat, regions, options, inside)
         if self.masks is not None:
-            write_mask(self._path(self.masks, path, ".png"), anomalous_pixels(heat))
+            write_mask(self._path(self.masks, source, ".png"), anomalous_pixels(heat))
 
     def _write_map(
         self,
         folder: Path,
-        path: Path,
+        source: ImageSource,
         heat: NDArray[np.float32],
         regions: Sequence[Region],
         options: DecodeOptions,
         inside: NDArray[np.bool_] | None,
     ) -> None:
         if self.map_format == "npy":
-            write_array(self._path(folder, path, ".npy"), heat)
+            write_array(self._path(folder, source, ".npy"), heat)
         elif self.map_format == "png16":
-            write_png16(self._path(folder, path, ".png"), heat)
+            write_png16(self._path(folder, source, ".png"), heat)
         else:
             # Again, since the networks' copy is smaller.
-            pixels, _ = read_file(path, ImageShape(3, *heat.shape), options)
+            pixels, _ = read_source(source, ImageShape(3, *heat.shape), options)
             image = dimmed(to_rgb(pixels), inside)
-            write_overlay(self._path(folder, path, ".png"), image, heat, regions)
+            write_overlay(self._path(folder, source, ".png"), image, heat, regions)
 
-    def _path(self, folder: Path, image: Path, suffix: str) -> Path:
-        absolute = _absolute(image)
-        if absolute.is_relative_to(self.base):
-            relative = absolute.relative_to(self.base)
-        else:
-            relative = Path(_ELSEWHERE, *absolute.parts[1:])
+    def _path(self, folder: Path, source: ImageSource, suffix: str) -> Path:
+        relative = self._relative(source)
         return folder / relative.with_name(relative.name + suffix)
+
+    def _relative(self, source: ImageSource) -> Path:
+        if not isinstance(source, Path):
+            return Path(_ELSEWHERE, *_parts_of_url(str(source)))
+        absolute = _absolute(source)
+        if absolute.is_relative_to(self.base):
+            return absolute.relative_to(self.base)
+        return Path(_ELSEWHERE, *absolute.parts[1:])
 
 
 def map_files(
-    inputs: Iterable[str | Path],
+    inputs: Iterable[Input],
     maps: Path | None,
     map_format: str | None,
     masks: Path | None,
@@ -148,7 +156,8 @@ def map_files(
         raise UsageError("maps and masks go to the same folder", "name two folders")
     base = Path.cwd()
     if isinstance(inputs, Sequence):
-        paths = [_absolute(Path(item)) for item in inputs]
+        located = [locate(item) for item in inputs]
+        paths = [_absolute(each) for each in located if isinstance(each, Path)]
         for folder in folders:
             for path in paths:
                 if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
@@ -158,6 +167,16 @@ def map_files(
                     )
         base = _common_folder(paths)
     return MapFiles(maps, map_format or "overlay", masks, base)
+
+
+def _parts_of_url(url: str) -> list[str]:
+    """Return the parts of a path for a URL: that of an archive before those of its member.
+
+    Those that could lead out of a folder are left out.
+    """
+    paths = [each.rpartition("://")[2] for each in reversed(url.split("::"))]
+    parts = [part for path in paths for part in re.split(r"[/\\:]", path)]
+    return [part for part in parts if part not in ("", ".", "..")] or ["image"]
 
 
 def _absolute(path: Path) -> Path:

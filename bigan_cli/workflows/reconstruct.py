@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.stream import decode_ahead, find_inputs
+from bigan_cli.data.sources.find import find_inputs
+from bigan_cli.data.stream import decode_ahead
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.formatting import none_readable, path_text
+from bigan_cli.formatting import none_readable
 from bigan_cli.image_files import IMAGE_SUFFIXES
 from bigan_cli.report.grids import comparison_grid, score_caption
 from bigan_cli.scoring.detector import Scores
@@ -177,14 +178,14 @@ def _from_files(
 ) -> _Selection:
     """Return the first *number* images under *paths* that can be read."""
     selection = _Selection()
-    inputs = find_inputs(map(Path, paths))
+    inputs = find_inputs(paths)
     options = DecodeOptions.of(model.header.config.data)
     batches = decode_ahead(inputs, model.detector.shape, number, options=options)
     for image in chain.from_iterable(batches):
         if len(selection.pixels) == number:
             selection.truncated = True
             break
-        name = path_text(image.path)
+        name = image.name
         if image.pixels is None:
             selection.skipped += 1
             callbacks.warn(f"skipped {name}: {image.error}")

@@ -10,9 +10,10 @@ from itertools import chain
 from pathlib import Path
 
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.stream import DecodedImage, find_inputs
+from bigan_cli.data.sources.find import Failed, Found, Input, find_inputs
+from bigan_cli.data.sources.image_source import source_name
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.formatting import count, path_text
+from bigan_cli.formatting import count
 from bigan_cli.image_files import IMAGE_SUFFIXES
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.storage.partial_output import (
@@ -82,7 +83,7 @@ class ScoreResult:
 
 
 def score_files(
-    inputs: Iterable[str | Path],
+    inputs: Iterable[Input],
     *,
     run: Path,
     checkpoint: str = "best",
@@ -110,7 +111,8 @@ def score_files(
     """Score image files and the images in folders.
 
     Args:
-        inputs: Files and folders. An iterator is consumed as the work proceeds.
+        inputs: Files, folders, lists, archives and their URLs; see :func:`find_inputs`. An
+            iterator is consumed as the work proceeds.
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -273,9 +275,9 @@ def _check_heatmaps(model: LoadedModel) -> None:
 # Inputs
 
 
-def _find(inputs: Iterable[str | Path], *, recursive: bool) -> Iterator[Path | DecodedImage]:
+def _find(inputs: Iterable[Input], *, recursive: bool) -> Iterator[Found]:
     """Return the images of *inputs*; an error now if these are known and there are none."""
-    found = find_inputs(map(Path, inputs), recursive)
+    found = find_inputs(inputs, recursive)
     if not isinstance(inputs, Sequence):
         return found
     # Before torch is loaded.
@@ -285,7 +287,7 @@ def _find(inputs: Iterable[str | Path], *, recursive: bool) -> Iterator[Path | D
     return chain([first], found)
 
 
-def _no_images(inputs: Iterable[str | Path], *, recursive: bool) -> DataError:
+def _no_images(inputs: Iterable[Input], *, recursive: bool) -> DataError:
     where = "among the inputs"
     if isinstance(inputs, Sequence):
         where = f"under {', '.join(map(str, inputs))}"
@@ -293,14 +295,10 @@ def _no_images(inputs: Iterable[str | Path], *, recursive: bool) -> DataError:
     return DataError(f"no images {where} (looked for {' '.join(IMAGE_SUFFIXES)})", hint)
 
 
-def _without(
-    earlier: CompletedInputs, inputs: Iterable[Path | DecodedImage]
-) -> Iterator[Path | DecodedImage]:
+def _without(earlier: CompletedInputs, inputs: Iterable[Found]) -> Iterator[Found]:
     """Return the inputs that have no row yet."""
     return (
-        item
-        for item in inputs
-        if isinstance(item, DecodedImage) or not earlier.claim(path_text(item))
+        item for item in inputs if isinstance(item, Failed) or not earlier.claim(source_name(item))
     )
 
 

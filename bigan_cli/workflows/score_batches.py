@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.sources.find import Failed, Found
 from bigan_cli.data.stream import DecodedImage, map_batches
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
-from bigan_cli.formatting import one_line, path_text
+from bigan_cli.formatting import one_line
 from bigan_cli.scoring.regions import THRESHOLD, find_regions, resize_heatmap
 from bigan_cli.storage.score_table import ANOMALY, NORMAL, REVIEW, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
@@ -112,7 +112,7 @@ class Rule:
 
 def score_batches(
     model: LoadedModel,
-    inputs: Iterable[Path | DecodedImage],
+    inputs: Iterable[Found],
     rule: Rule,
     options: DecodeOptions,
     files: MapFiles | None,
@@ -173,9 +173,7 @@ def score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -
     detector = model.detector
     pixels = [image.pixels for image in batch if image.pixels is not None]
     if not pixels:
-        return [
-            (ScoreRow(path_text(image.path), error=image.error), image, None) for image in batch
-        ]
+        return [(ScoreRow(image.name, error=image.error), image, None) for image in batch]
     scores = detector.score(np.stack(pixels), heatmaps=True, fpr=rule.fpr, allow_nan=True)
     labels = rule.labels(detector, scores)
     table = np.stack([scores.score, scores.p_value, *scores.components.values()], axis=1)
@@ -183,7 +181,7 @@ def score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -
     scored = zip(table.tolist(), labels, maps, strict=True)
     rows: list[Scored] = []
     for image in batch:
-        path = path_text(image.path)
+        path = image.name
         if image.pixels is None:
             rows.append((ScoreRow(path, error=image.error), image, None))
             continue
@@ -205,7 +203,7 @@ def with_regions(
     options: DecodeOptions,
 ) -> ScoreRow:
     """Return the row with the regions of the image, and write the files of its heatmap."""
-    if heat is None or image.found is None:
+    if heat is None or image.found is None or isinstance(image.source, Failed):
         return row
     if files is None and not (heat > THRESHOLD).any():
         return replace(row, regions=())  # a resized map has no larger values
@@ -215,7 +213,7 @@ def with_regions(
     if files is not None:
         try:
             inside = None if roi is None else roi.at_size(*size)
-            files.write(image.path, heat, regions, options, inside)
+            files.write(image.source, heat, regions, options, inside)
         except UnreadableImage as error:  # since it was scored
             return ScoreRow(row.path, error=error.reason)
     return replace(row, regions=regions)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.stream import DecodedImage, decode_ahead, find_inputs, paths_from
+from bigan_cli.data.sources.find import Failed, find_inputs
+from bigan_cli.data.stream import decode_ahead, paths_from
 from bigan_cli.errors import DataError
 
 SHAPE = ImageShape(1, 8, 8)
@@ -38,7 +39,7 @@ def test_batches_keep_the_order_and_tell_of_what_is_unreadable(folder: Path) -> 
     batches = list(decode_ahead(inputs, SHAPE, 4, workers=3))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 4, 2]
     flat = [read for batch in batches for read in batch]
-    assert [read.path for read in flat] == inputs
+    assert [read.source for read in flat] == inputs
     for i, read in enumerate(flat):
         if i in (7, 25):
             assert read.pixels is None
@@ -85,10 +86,10 @@ def test_an_input_that_stalls_does_not_hold_back_what_is_there(folder: Path) -> 
     reading, writing = os.pipe()
     os.write(writing, os.fsencode(f"{folder / '1.png'}\n{folder / '2.png'}\n"))
     batches = decode_ahead(paths_from(reading), SHAPE, 64, flush_after=0.05)
-    assert [read.path.name for read in next(batches)] == ["1.png", "2.png"]
+    assert [read.source.name for read in next(batches)] == ["1.png", "2.png"]
     os.write(writing, os.fsencode(f"{folder / '3.png'}"))
     os.close(writing)
-    assert [read.path.name for read in next(batches)] == ["3.png"]
+    assert [read.source.name for read in next(batches)] == ["3.png"]
     assert list(batches) == []
     os.close(reading)
 
@@ -100,8 +101,8 @@ def test_an_error_of_the_inputs_comes_in_its_turn(folder: Path) -> None:
         raise RuntimeError("gone")
 
     batches = decode_ahead(broken(), SHAPE, 1)
-    assert next(batches)[0].path.name == "1.png"
-    assert next(batches)[0].path.name == "2.png"
+    assert next(batches)[0].source.name == "1.png"
+    assert next(batches)[0].source.name == "2.png"
     with pytest.raises(RuntimeError, match="gone"):
         next(batches)
 
@@ -150,7 +151,7 @@ def test_a_subfolder_that_cannot_be_listed_is_one_input_among_others(
 
     monkeypatch.setattr(os, "scandir", fail_for_b)
     (batch,) = decode_ahead(find_inputs([folder / "sub", folder / "3.png"]), SHAPE, 8)
-    assert [(read.path.name, read.error) for read in batch] == [
+    assert [(Path(read.name).name, read.error) for read in batch] == [
         ("1.png", ""),
         ("b", reason),
         ("1.png", ""),
@@ -175,8 +176,8 @@ def test_a_listing_that_breaks_off_keeps_what_it_gave(
     monkeypatch.setattr(os, "scandir", broken)
     found = list(find_inputs([folder]))
     assert len(found) == 21
-    assert isinstance(found[-1], DecodedImage)
-    assert found[-1].error == "cannot list this folder: input/output error"
+    assert isinstance(found[-1], Failed)
+    assert found[-1].reason == "cannot list this folder: input/output error"
 
 
 def test_a_name_too_long_to_be_a_file_is_one_input_among_others(folder: Path) -> None:

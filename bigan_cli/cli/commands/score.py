@@ -36,7 +36,8 @@ def score(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Image files, folders, or - for a list of paths on standard input.",
+            help="Images, folders, lists (.txt, .csv, .parquet), archives (.tar, .zip), URLs of "
+            "these (s3://...), or - for a list on standard input.",
             metavar="PATH",
         ),
     ],

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bigan_cli.errors import UsageError
+from bigan_cli.extras import require_extra
 from bigan_cli.formatting import count
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.extras import require_extra
 from bigan_cli.workflows.models import find_model, load_model, set_batch_size
 
 _MODULES = ("starlette", "uvicorn", "python_multipart", "prometheus_client")

@@ -1,0 +1,1 @@
+"""Where images come from: files, folders, lists and archives, here or in an object store."""

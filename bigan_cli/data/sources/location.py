@@ -1,0 +1,167 @@
+"""Locations of files, on this machine or behind an fsspec URL, and the one place that opens them.
+
+fsspec, and the package of each object store (s3fs, gcsfs, ...), are imported for URLs only.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from bigan_cli.errors import UsageError
+from bigan_cli.extras import require_extra
+
+# At least two letters: a single one is a drive of Windows.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_CHAIN = "::"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file or a folder behind an fsspec URL, for instance ``s3://bucket/a.png``.
+
+    The URL may be a chain: ``zip://a.png::s3://bucket/photos.zip``.
+    """
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self._path.rstrip("/").rpartition("/")[2]
+
+    def beside(self, relative: str) -> RemoteFile:
+        """Return the file *relative* to the folder of this one; a URL is not relative."""
+        path = self._path
+        folder = path[: path.rindex("/") + 1]
+        return RemoteFile(folder + relative + self.url[len(path) :])
+
+    @property
+    def _path(self) -> str:
+        return self.url.split(_CHAIN, 1)[0]
+
+
+Location: TypeAlias = Path | RemoteFile
+
+
+def locate(given: str | Location) -> Location:
+    """Return where *given* is, a path or a URL; ``file://`` is a path.
+
+    Raises:
+        UsageError: A URL needs a package that is not installed, or nothing opens such URLs.
+    """
+    if not isinstance(given, str):
+        return given
+    if not _URL.match(given):
+        return Path(given)
+    if given.startswith("file://") and _CHAIN not in given:
+        return Path(given.removeprefix("file://"))
+    remote = RemoteFile(given)
+    _check_protocols(tuple(re.findall(r"(?:^|::)([A-Za-z][A-Za-z0-9+.-]+)(?=:)", given)))
+    return remote
+
+
+def relative_to(listing: Location, text: str) -> Location:
+    """Return the location that *text* is in the list *listing*: relative to the list's folder."""
+    if _URL.match(text):
+        return locate(text)
+    if isinstance(listing, Path):
+        return listing.parent / text
+    return locate(text) if text.startswith("/") else listing.beside(text)
+
+
+@contextmanager
+def open_location(location: Location) -> Iterator[IO[bytes]]:
+    """Open a file to read it; that of an object store can be read at any place, too.
+
+    Raises:
+        OSError: It is missing, or cannot be read or reached.
+    """
+    if isinstance(location, Path):
+        with location.open("rb") as stream:
+            yield stream
+        return
+    with reachable():
+        files, path = filesystem(location)
+        stream = files.open(path, "rb")
+    with stream:
+        yield stream
+
+
+def read_location(location: RemoteFile, limit: int) -> bytes:
+    """Return the contents of a file, *limit* and one more bytes at most.
+
+    Raises:
+        OSError: It is missing, or cannot be read or reached.
+    """
+    with reachable(), open_location(location) as stream:
+        return stream.read(limit + 1)
+
+
+def write_location(location: RemoteFile, contents: IO[bytes]) -> None:
+    """Write a file to an object store, which has all of it or nothing.
+
+    Raises:
+        OSError: It cannot be written or reached.
+    """
+    import shutil
+
+    with reachable():
+        files, path = filesystem(location)
+        with files.open(path, "wb") as stream:
+            shutil.copyfileobj(contents, stream, 2**20)
+
+
+def filesystem(location: RemoteFile) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL, and the path in it."""
+    from fsspec.core import url_to_fs
+
+    files, path = url_to_fs(location.url)
+    return files, path
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn whatever the package of an object store raises into an OSError with its reason."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(0, f"cannot be reached ({text})") from error
+
+
+@cache
+def _check_protocols(protocols: tuple[str, ...]) -> None:
+    require_extra("scale", "fsspec")
+    from fsspec.registry import get_filesystem_class
+
+    for protocol in protocols:
+        try:
+            get_filesystem_class(protocol)
+        except ImportError as error:
+            raise UsageError(f"{protocol}:// needs a package: {error}") from error
+        except ValueError as error:
+            raise UsageError(
+                f"nothing is installed that opens {protocol}://", "see the list of fsspec"
+            ) from error
+
+
+def text_lines(stream: IO[bytes]) -> Iterator[str]:
+    """Yield the lines of UTF-8 text, without a byte order mark; other bytes are kept in names."""
+    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from text
+    finally:
+        with suppress(ValueError):  # it is closed already
+            text.detach()  # whoever opened *stream* closes it
