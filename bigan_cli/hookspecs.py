@@ -1,4 +1,4 @@
-"""The hooks that provide datasets, architectures, score components and trackers.
+"""The hooks that provide datasets, architectures, score components, trackers and engines.
 
 A plugin is a module (or object) named by an entry point of the group ``bigan``::
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from bigan_cli.contracts import Architecture, Dataset, ScoreComponent, Tracker
+    from bigan_cli.contracts import Architecture, Dataset, Engine, ScoreComponent, Tracker
 
 PROJECT = "bigan"
 API_VERSION = 1
@@ -67,4 +67,12 @@ def bigan_trackers() -> list[type[Tracker]]:  # type: ignore[empty-body]
 
     Called once, before the configuration is read. Import the tracker's library inside the
     methods: they are called only by a training that the user told to use it.
+    """
+
+
+@hookspec
+def bigan_engines() -> list[type[Engine]]:  # type: ignore[empty-body]
+    """Return the engine classes of this plugin, which spread a scoring over processes.
+
+    Called once, before the configuration is read. Import the engine's library inside ``run``.
     """

@@ -57,6 +57,10 @@ COMMANDS: Entries = {
             "bigan score photos/ --fpr 0.01 --output scores.csv",
             "find . -name '*.png' | bigan score - --json",
         ),
+        "merge": entry(
+            "Join the parts of 'bigan score --shard' in one file: that of one 'bigan score'.",
+            "bigan merge scores.csv",
+        ),
         "compare": entry(
             "Compare runs on the same test images: each with the first, by a paired bootstrap.",
             "bigan compare run-a run-b",

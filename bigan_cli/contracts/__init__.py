@@ -1,4 +1,4 @@
-"""The contracts of datasets, architectures, score components and trackers: the API of plugins.
+"""The contracts of datasets, architectures, components, trackers and engines: the API of plugins.
 
 Plugins import this package, the hooks and the errors, and nothing else of bigan. It imports
 neither torch nor torchvision, so listing plugins and reading a configuration are fast.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bigan_cli.contracts.architecture import Architecture
 from bigan_cli.contracts.dataset import DataLocation, Dataset, Items
+from bigan_cli.contracts.engine import Cluster, Engine, PartWorker
 from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.contracts.images import CHANNELS, SMALLEST_SIDE, ImageShape
 from bigan_cli.contracts.options import Options
@@ -31,13 +32,16 @@ __all__ = [
     "CHANNELS",
     "SMALLEST_SIDE",
     "Architecture",
+    "Cluster",
     "DataLocation",
     "Dataset",
+    "Engine",
     "EpochRecord",
     "ImageShape",
     "Items",
     "NetworkOutputs",
     "Options",
+    "PartWorker",
     "ScoreComponent",
     "TrackedResult",
     "TrackedRun",

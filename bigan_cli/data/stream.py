@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import SourceFormat, read_source
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
-from bigan_cli.data.sources.find import Failed, Found
-from bigan_cli.data.sources.image_source import ImageContents, source_name
+from bigan_cli.data.sources.image_source import Failed, Found, ImageContents, source_name
 from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
@@ -57,7 +56,7 @@ class DecodedImage:
     @property
     def name(self) -> str:
         """Its name in results."""
-        return self.source.name if isinstance(self.source, Failed) else source_name(self.source)
+        return source_name(self.source)
 
 
 def paths_from(descriptor: int, separator: bytes = b"\n") -> Iterator[Location]:

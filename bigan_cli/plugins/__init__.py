@@ -1,4 +1,4 @@
-"""Finds datasets, architectures, score components and trackers, one plugin at a time.
+"""Finds datasets, architectures, components, trackers and engines, one plugin at a time.
 
 A plugin is a built-in module, an installed package with an entry point of the group ``bigan``,
 or a file that the user names. A file that only a config file, a run or a model names is not run:
@@ -24,6 +24,7 @@ from bigan_cli.plugins.registry import (
     BUILT_IN,
     COMPONENT,
     DATASET,
+    ENGINE,
     KINDS,
     TRACKER,
     BrokenPlugin,
@@ -160,6 +161,7 @@ class _Found:
             architectures=first[ARCHITECTURE.hook],
             components=first[COMPONENT.hook],
             trackers=first[TRACKER.hook],
+            engines=first[ENGINE.hook],
             plugins=tuple(self._plugins),
             broken=tuple(self.broken),
             clashes={

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import bigan_cli
-from bigan_cli.contracts import Architecture, Dataset, ScoreComponent, Tracker
+from bigan_cli.contracts import Architecture, Dataset, Engine, ScoreComponent, Tracker
 from bigan_cli.errors import BiganError, PluginError, is_out_of_memory
 from bigan_cli.plugins.checks import describe_value
 from bigan_cli.plugins.registry import BUILT_IN, KINDS, Kind
@@ -22,7 +22,7 @@ from bigan_cli.plugins.registry import BUILT_IN, KINDS, Kind
 _BIGAN = str(Path(bigan_cli.__file__).parent)
 _CONTEXT_MANAGERS = str(contextlib.__file__)
 
-Instance: TypeAlias = Dataset | Architecture | ScoreComponent | Tracker
+Instance: TypeAlias = Dataset | Architecture | ScoreComponent | Tracker | Engine
 
 
 def kind_of(cls: type[Instance]) -> Kind:

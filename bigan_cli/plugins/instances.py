@@ -13,18 +13,27 @@ from bigan_cli.contracts import (
     Architecture,
     DataLocation,
     Dataset,
+    Engine,
     Options,
     ScoreComponent,
     Tracker,
 )
 from bigan_cli.errors import PluginError, UsageError
 from bigan_cli.plugins.faults import plugin_faults
-from bigan_cli.plugins.registry import ARCHITECTURE, COMPONENT, DATASET, TRACKER, Kind, Registry
+from bigan_cli.plugins.registry import (
+    ARCHITECTURE,
+    COMPONENT,
+    DATASET,
+    ENGINE,
+    TRACKER,
+    Kind,
+    Registry,
+)
 
 if TYPE_CHECKING:
     from bigan_cli.config.schema import DataConfig, ModelConfig, OutputConfig, ScoreConfig
 
-T = TypeVar("T", Dataset, Architecture, ScoreComponent, Tracker)
+T = TypeVar("T", Dataset, Architecture, Engine, ScoreComponent, Tracker)
 
 
 def make_dataset(registry: Registry, config: DataConfig, cache: Path) -> Dataset:
@@ -84,6 +93,15 @@ def make_tracker(registry: Registry, name: str, config: OutputConfig) -> Tracker
     cls = registry.tracker(name)
     options = _options(cls, TRACKER, config.tracker_options.get(cls.name, {}))
     return _made(registry, TRACKER, cls, options)
+
+
+def make_engine(registry: Registry, name: str) -> Engine:
+    """Return the engine *name*.
+
+    Raises:
+        PluginError: There is no such engine.
+    """
+    return _made(registry, ENGINE, registry.engine(name))
 
 
 def _made(registry: Registry, kind: Kind, cls: type[T], *arguments: Any) -> T:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from bigan_cli.contracts import Architecture, Dataset, ScoreComponent, Tracker
+from bigan_cli.contracts import Architecture, Dataset, Engine, ScoreComponent, Tracker
 from bigan_cli.errors import PluginError, did_you_mean
 from bigan_cli.plugins.names import SWITCH, join_words, normalize
 from bigan_cli.plugins.versions import PluginVersion
@@ -124,7 +124,8 @@ DATASET = Kind("bigan_datasets", "dataset", Dataset, "bigan datasets")
 ARCHITECTURE = Kind("bigan_architectures", "architecture", Architecture, "bigan architectures")
 COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "bigan components")
 TRACKER = Kind("bigan_trackers", "tracker", Tracker, "bigan plugins")
-KINDS = (DATASET, ARCHITECTURE, COMPONENT, TRACKER)
+ENGINE = Kind("bigan_engines", "engine", Engine, "bigan plugins")
+KINDS = (DATASET, ARCHITECTURE, COMPONENT, TRACKER, ENGINE)
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class Registry:
         architectures: Likewise.
         components: Score components, likewise.
         trackers: Trackers, likewise.
+        engines: Engines, likewise.
         plugins: Every plugin that works.
         broken: Every plugin that does not.
         clashes: Hook -> name -> all classes of that name, if there are several.
@@ -162,6 +164,7 @@ class Registry:
     architectures: Mapping[str, Provided[Architecture]]
     components: Mapping[str, Provided[ScoreComponent]]
     trackers: Mapping[str, Provided[Tracker]] = field(default_factory=dict)
+    engines: Mapping[str, Provided[Engine]] = field(default_factory=dict)
     plugins: tuple[PluginInfo, ...] = ()
     broken: tuple[BrokenPlugin, ...] = ()
     clashes: Mapping[str, Mapping[str, tuple[Provided[Any], ...]]] = field(default_factory=dict)
@@ -184,6 +187,7 @@ class Registry:
             ARCHITECTURE.hook: self.architectures,
             COMPONENT.hook: self.components,
             TRACKER.hook: self.trackers,
+            ENGINE.hook: self.engines,
         }
         return found[kind.hook]
 
@@ -202,6 +206,10 @@ class Registry:
     def tracker(self, name: str) -> type[Tracker]:
         """Return the tracker *name*; as :meth:`dataset`."""
         return self._find(TRACKER, self.trackers, name)
+
+    def engine(self, name: str) -> type[Engine]:
+        """Return the engine *name*; as :meth:`dataset`."""
+        return self._find(ENGINE, self.engines, name)
 
     def _find(self, kind: Kind, known: Mapping[str, Provided[T]], name: str) -> type[T]:
         normalized = normalize(name)

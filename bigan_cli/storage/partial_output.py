@@ -19,9 +19,16 @@ from typing import IO, Any
 import numpy as np
 
 from bigan_cli.atomic import atomic_write, file_lock, remove_stale_temporaries
+from bigan_cli.data.sources.location import Location
 from bigan_cli.errors import BiganError, UsageError
 from bigan_cli.formatting import without_spreadsheet_prefix
-from bigan_cli.storage.score_table import ANOMALY, RowFormat, csv_line
+from bigan_cli.storage.score_table import (
+    ANOMALY,
+    RowFormat,
+    csv_line,
+    has_json_lines,
+    write_table,
+)
 from bigan_cli.storage.strict_json import parse_json
 
 _KIND = "bigan score, unfinished"
@@ -51,15 +58,17 @@ class Header:
 
     def line(self) -> str:
         """Return the first line of a partial output, with its line end."""
-        values = {
-            "kind": _KIND,
+        return json.dumps({"kind": _KIND, **self.as_dict()}) + "\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, as they are read back from JSON."""
+        return {
             "model": self.model,
             "threshold": self.threshold,
             "components": list(self.components),
             "map_files": dict(self.map_files),
             "review": self.review,
         }
-        return json.dumps(values) + "\n"
 
     def check(self, line: str, partial: Path) -> None:
         """Raise an error if *line* is not the header of rows computed in the same way.
@@ -73,6 +82,14 @@ class Header:
             found = None
         if not isinstance(found, dict) or found.get("kind") != _KIND:
             raise UsageError(f"{partial} is not an unfinished output of 'bigan score'", _START_OVER)
+        self.check_values(found, partial)
+
+    def check_values(self, found: Mapping[str, Any], partial: Location) -> None:
+        """Raise an error if *found*, the values of another header, differ from these.
+
+        Raises:
+            UsageError: The message says what differs.
+        """
         if found.get("model") != self.model or found.get("components") != list(self.components):
             raise UsageError(
                 f"{partial} comes from another model", f"resume with that model, or {_START_OVER}"
@@ -215,7 +232,7 @@ def copy_complete_rows(
         if row_format.header is not None:
             old.readline()
             new.write(row_format.header + "\n")
-        read_rows = _csv_rows if output.suffix.lower() == ".csv" else _json_rows
+        read_rows = _json_rows if has_json_lines(output) else _csv_rows
         for path, label, line in read_rows(old, file, components):
             new.write(line + "\n")
             digests += _digest(path)
@@ -291,11 +308,9 @@ def _open(partial: Path, *, resumed: bool) -> IO[str]:
 
 
 def _finish(partial: Path, output: Path) -> None:
-    import shutil
-
     with partial.open("rb") as rows, atomic_write(output) as whole:
         rows.readline()
-        shutil.copyfileobj(rows, whole, 2**20)
+        write_table(rows, whole, output)
     partial.unlink()
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from bigan_cli.atomic import atomic_write
 from bigan_cli.formatting import spreadsheet_path
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from bigan_cli.scoring.regions import Region
 
 ANOMALY, REVIEW, NORMAL = "anomaly", "review", "normal"
+NOT_FINITE = "the score is not finite"
+"""The error of an image that the networks give no score that is a number."""
 SUFFIXES = (".csv", ".jsonl")
+OUTPUT_SUFFIXES = (*SUFFIXES, ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +116,39 @@ def json_format() -> RowFormat:
 
 
 def file_format(output: Path, components: Sequence[str]) -> RowFormat:
-    """Return the format for the suffix of *output*: CSV, or else JSON lines."""
-    return csv_format(components) if output.suffix.lower() == ".csv" else json_format()
+    """Return the format of lines for *output*: JSON lines by its suffix, or else CSV."""
+    return json_format() if has_json_lines(output) else csv_format(components)
+
+
+def has_json_lines(output: Path) -> bool:
+    """Return whether the lines of *output* are JSON; a Parquet table is CSV until its end."""
+    return output.suffix.lower() == ".jsonl"
 
 
 @contextmanager
 def score_table(output: Path, row_format: RowFormat) -> Iterator[Callable[[str], object]]:
     """Yield a function that writes lines to *output*, which is created whole or not at all."""
-    with atomic_write(output, "w") as stream:
+    with TemporaryFile() as rows:
+
+        def write(lines: str) -> None:
+            rows.write(lines.encode() + b"\n")
+
         if row_format.header is not None:
-            stream.write(row_format.header + "\n")
-        yield lambda lines: stream.write(lines + "\n")
+            write(row_format.header)
+        yield write
+        rows.seek(0)
+        with atomic_write(output) as whole:
+            write_table(rows, whole, output)
+
+
+def write_table(lines: Iterable[bytes], whole: IO[bytes], output: Path) -> None:
+    """Write the lines of a table, header included, in the format of the suffix of *output*."""
+    if output.suffix.lower() == ".parquet":
+        from bigan_cli.storage.parquet_table import write_parquet
+
+        write_parquet(lines, whole)
+    else:
+        whole.writelines(lines)
 
 
 def csv_line(cells: Sequence[object]) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.sources.find import Failed, Found, Input, find_inputs
-from bigan_cli.data.sources.image_source import source_name
-from bigan_cli.errors import DataError, UsageError
+from bigan_cli.data.sources.find import Input
+from bigan_cli.data.sources.image_source import Failed, Found, source_name
+from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.formatting import count
-from bigan_cli.image_files import IMAGE_SUFFIXES
-from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.storage.partial_output import (
     CompletedInputs,
     Header,
@@ -25,19 +20,17 @@ from bigan_cli.storage.partial_output import (
     partial_path,
 )
 from bigan_cli.storage.partial_output import resume as resume_output
-from bigan_cli.storage.score_table import (
-    SUFFIXES,
-    ScoreRow,
-    file_format,
-    score_table,
-)
+from bigan_cli.storage.remote_output import written_here
+from bigan_cli.storage.score_table import ScoreRow, file_format, score_table
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import map_files
-from bigan_cli.workflows.models import LoadedModel, find_model, load_model, set_batch_size
-from bigan_cli.workflows.reports.facts import check_report_file
+from bigan_cli.workflows.models import find_model
 from bigan_cli.workflows.reports.scored_files import ReportedRows
+from bigan_cli.workflows.score_arguments import check_fdr, check_output, check_report
 from bigan_cli.workflows.score_arrangement import Arrangement
-from bigan_cli.workflows.score_batches import Counts, Rule, StoppedError, score_batches
+from bigan_cli.workflows.score_batches import Counts, StoppedError
+from bigan_cli.workflows.score_inputs import find_given, no_images
+from bigan_cli.workflows.scorer import Scorer, ScorerSettings
 
 OnRows = Callable[[Sequence[str], Sequence[ScoreRow]], object]
 """Receives the names of the components, and the rows of one batch."""
@@ -70,7 +63,7 @@ class ScoreResult:
     model_sha256: str
     threshold: float
     fpr: float | None
-    output: Path | None
+    output: Location | None
     scored: int
     resumed: int
     skipped: int
@@ -97,7 +90,7 @@ def score_files(
     max_megapixels: int | None = None,
     recursive: bool = True,
     strict: bool = False,
-    output: Path | None = None,
+    output: str | Location | None = None,
     resume: bool = False,
     sort: bool = False,
     top: int | None = None,
@@ -127,7 +120,8 @@ def score_files(
         max_megapixels: Images of more million pixels are not read; by default the run's limit.
         recursive: Whether folders are searched recursively.
         strict: Whether an unreadable input is an error.
-        output: A .csv or .jsonl file to write the rows to; replaced where it exists.
+        output: A .csv, .jsonl or .parquet file to write the rows to, or its URL; replaced where
+            it exists. One behind a URL is uploaded at the end.
         resume: Whether to continue an *output* that was stopped before its end.
         sort: Whether the most anomalous image comes first; keeps all rows in memory.
         top: Give the rows of this many most anomalous images only, the most anomalous first.
@@ -144,47 +138,44 @@ def score_files(
             few calibration images for *fpr*.
     """
     callbacks = callbacks or Callbacks()
-    _check_rule(fpr, threshold, review_fpr, fdr)
+    settings = ScorerSettings(
+        device, plugins, batch_size, fpr, threshold, review_fpr, max_megapixels
+    )
+    check_fdr(fdr, settings)
     arrangement = Arrangement(sort, top, fdr)
-    _check_output(output, resume=resume, whole=arrangement.of_all_rows)
-    _check_report(report, resume=resume)
+    target = None if output is None else locate(output)
+    check_output(target, resume=resume, whole=arrangement.of_all_rows)
+    check_report(report, resume=resume)
     files = map_files(inputs, maps, map_format, masks)
     source = find_model(run, checkpoint)
-    found = _find(inputs, recursive=recursive)
-    model = load_model(source.file, device, plugins, callbacks)
-    set_batch_size(model, batch_size)
-    rule = Rule.of(model.detector, fpr, threshold, review_fpr)
-    names = model.detector.component_names
-    if files is not None:
-        _check_heatmaps(model)
-        files.create_folders()
-    written = {} if files is None else files.as_dict()
-    header = Header(model.header.sha256, rule.limit, names, written, rule.review_limit)
+    found = find_given(inputs, recursive=recursive)
+    scorer = Scorer.load(source, settings, files, callbacks)
+    model, rule, header = scorer.model, scorer.rule, scorer.header
     counts, status, reported = Counts(), "done", ReportedRows(wanted=report is not None)
-    with nullcontext() if output is None else exclusive(output):
+    with ExitStack() as stack:
+        file = None if target is None else stack.enter_context(written_here(target))
+        if file is not None:
+            stack.enter_context(exclusive(file))
         earlier = CompletedInputs()
-        if output is not None and resume:
-            earlier = _resume(output, header, callbacks)
+        if file is not None and resume:
+            earlier = _resume(file, header, callbacks)
         counts.scored, counts.anomalies = earlier.scored, earlier.anomalies
         new = _without(earlier, found)
-        options = DecodeOptions.of(model.header.config.data, max_megapixels)
-        batches: Iterable[list[ScoreRow]] = score_batches(
-            model, new, rule, options, files, counts, callbacks, strict=strict
-        )
+        batches: Iterable[list[ScoreRow]] = scorer.rows(new, counts, callbacks, strict=strict)
         try:
-            with _writer(output, header, whole=arrangement.of_all_rows, resume=resume) as write:
+            with _writer(file, header, whole=arrangement.of_all_rows, resume=resume) as write:
                 rule, batches = arrangement.apply(batches, rule, model.detector, counts, callbacks)
                 for rows in batches:
                     if on_rows is not None:
-                        on_rows(names, rows)
+                        on_rows(header.components, rows)
                     write(rows)
                     reported.add(rows)
                 if not counts.scored and not counts.skipped:
-                    raise _no_images(inputs, recursive=recursive)
+                    raise no_images(inputs, recursive=recursive)
         except StoppedError:
             status = "interrupted"
     if report is not None and status == "done":
-        reported.write(report, source.run, source.file, model, rule, options, callbacks)
+        reported.write(report, source.run, source.file, model, rule, scorer.options, callbacks)
     if earlier.unclaimed and status == "done":
         callbacks.warn(
             f"{count(earlier.unclaimed, 'row')} of {output} are of inputs that were not given now"
@@ -195,7 +186,7 @@ def score_files(
         model_sha256=model.header.sha256,
         threshold=rule.limit,
         fpr=rule.fpr,
-        output=output,
+        output=target,
         scored=counts.scored,
         resumed=earlier.scored,
         skipped=counts.skipped,
@@ -208,101 +199,11 @@ def score_files(
     )
 
 
-# Arguments
-
-
-def _check_rule(
-    fpr: float | None, threshold: float | None, review_fpr: float | None, fdr: float | None
-) -> None:
-    if fpr is not None and threshold is not None:
-        raise UsageError("'score.fpr' and a threshold exclude each other", "each decides the label")
-    if fdr is not None and not all(each is None for each in (fpr, threshold, review_fpr)):
-        raise UsageError(
-            "a false discovery rate excludes 'score.fpr', a rate for a review and a threshold",
-            "each decides the label",
-        )
-    if fdr is not None and not 0 < fdr < 1:
-        raise UsageError(f"'fdr={fdr:g}' is not between 0 and 1")
-    for rate in (fpr, review_fpr):
-        if rate is not None:
-            check_fpr(rate)
-    if threshold is not None and not math.isfinite(threshold):
-        raise UsageError(f"'threshold={threshold}' is not a finite number")
-
-
-def _check_output(output: Path | None, *, resume: bool, whole: bool) -> None:
-    if output is None:
-        if resume:
-            raise UsageError("there is no output to resume", "pass 'output=FILE' too")
-        return
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder", "the output is a file")
-    if output.exists() and not output.is_file():
-        raise UsageError(f"{output} is not a regular file", "without 'output' rows are printed")
-    if output.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{output} is neither .csv nor .jsonl")
-    if resume and whole:
-        raise UsageError(
-            "an output that is sorted or labelled as a whole cannot be resumed",
-            "its rows are written when all are known",
-        )
-    if not resume and not whole and is_unfinished(output):
-        with exclusive(output):  # or another process is still writing these rows
-            raise UsageError(
-                f"{partial_path(output)} holds the rows of a run that was stopped",
-                "'resume=True' continues it; delete it to start over",
-            )
-
-
-def _check_report(report: Path | None, *, resume: bool) -> None:
-    if report is None:
-        return
-    check_report_file(report)
-    if resume:
-        raise UsageError(
-            "a resumed scoring has no report", "it would lack the images that were scored before"
-        )
-
-
-def _check_heatmaps(model: LoadedModel) -> None:
-    if not model.detector.has_heatmaps:
-        raise UsageError(
-            "no score component of this model has heatmaps",
-            "train with one that has, such as reconstruction, or leave out maps and masks",
-        )
-
-
-# Inputs
-
-
-def _find(inputs: Iterable[Input], *, recursive: bool) -> Iterator[Found]:
-    """Return the images of *inputs*; an error now if these are known and there are none."""
-    found = find_inputs(inputs, recursive)
-    if not isinstance(inputs, Sequence):
-        return found
-    # Before torch is loaded.
-    first = next(found, None)
-    if first is None:
-        raise _no_images(inputs, recursive=recursive)
-    return chain([first], found)
-
-
-def _no_images(inputs: Iterable[Input], *, recursive: bool) -> DataError:
-    where = "among the inputs"
-    if isinstance(inputs, Sequence):
-        where = f"under {', '.join(map(str, inputs))}"
-    hint = "" if recursive else "subfolders were not searched"
-    return DataError(f"no images {where} (looked for {' '.join(IMAGE_SUFFIXES)})", hint)
-
-
 def _without(earlier: CompletedInputs, inputs: Iterable[Found]) -> Iterator[Found]:
     """Return the inputs that have no row yet."""
     return (
         item for item in inputs if isinstance(item, Failed) or not earlier.claim(source_name(item))
     )
-
-
-# Output
 
 
 def _resume(output: Path, header: Header, callbacks: Callbacks) -> CompletedInputs:

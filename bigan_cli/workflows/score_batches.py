@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.sources.find import Failed, Found
+from bigan_cli.data.sources.image_source import Failed, Found
 from bigan_cli.data.stream import DecodedImage, map_batches
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import one_line
 from bigan_cli.scoring.regions import THRESHOLD, find_regions, resize_heatmap
-from bigan_cli.storage.score_table import ANOMALY, NORMAL, REVIEW, ScoreRow
+from bigan_cli.storage.score_table import ANOMALY, NORMAL, NOT_FINITE, REVIEW, ScoreRow
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import MapFiles
 from bigan_cli.workflows.models import LoadedModel
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from bigan_cli.scoring.detector import Detector, Scores
 
 _COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
-_NOT_FINITE = "the score is not finite"
 # More warnings about single files are not useful; every input has its row.
 _MOST_WARNINGS = 20
 
@@ -187,7 +186,7 @@ def score_batch(model: LoadedModel, batch: Sequence[DecodedImage], rule: Rule) -
             continue
         (score, p_value, *values), label, heat = next(scored)
         if not all(map(math.isfinite, (score, *values))):
-            rows.append((ScoreRow(path, error=_NOT_FINITE), image, None))
+            rows.append((ScoreRow(path, error=NOT_FINITE), image, None))
             continue
         components = dict(zip(scores.components, values, strict=True))
         rows.append((ScoreRow(path, score, p_value, label, components), image, heat))
@@ -222,12 +221,12 @@ def with_regions(
 def _skip(row: ScoreRow, counts: Counts, callbacks: Callbacks, *, strict: bool) -> None:
     path = one_line(row.path)
     if strict:
-        failed = "score" if row.error == _NOT_FINITE else "read"
+        failed = "score" if row.error == NOT_FINITE else "read"
         raise DataError(
             f"cannot {failed} {path}: {row.error}", "'strict=True' ends at the first of these"
         )
     counts.skipped += 1
-    counts.not_finite += row.error == _NOT_FINITE
+    counts.not_finite += row.error == NOT_FINITE
     if counts.skipped <= _MOST_WARNINGS:
         callbacks.warn(f"skipped {path}: {row.error}")
     if counts.skipped == _MOST_WARNINGS:

@@ -231,7 +231,7 @@ def test_a_file_and_json_lines_at_once(score, pictures, tmp_path):
         (["--fpr", "0.1", "--threshold", "1"], 2, "--fpr and a threshold exclude each other"),
         (["--fpr", "1.5"], 2, "must be between 0 and 1, got 1.5"),
         (["--threshold", "nan"], 2, "--threshold nan is not a finite number"),
-        (["--output", "scores.txt"], 2, "scores.txt is neither .csv nor .jsonl"),
+        (["--output", "scores.txt"], 2, "scores.txt is none of .csv, .jsonl and .parquet"),
         (["--null"], 2, "--null is about the list on standard input"),
         (["--checkpoint", "77"], 2, "no checkpoint '77'"),
         (["--device", "tpu"], 2, "unknown device 'tpu'"),

@@ -15,8 +15,8 @@ from PIL import Image
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.sources import image_source
-from bigan_cli.data.sources.find import Archive, Failed, find_inputs, find_sources
-from bigan_cli.data.sources.image_source import ImageContents, source_name
+from bigan_cli.data.sources.find import Archive, find_inputs, find_sources
+from bigan_cli.data.sources.image_source import Failed, ImageContents, source_name
 from bigan_cli.data.sources.location import RemoteFile, locate
 from bigan_cli.data.stream import decode_ahead
 from bigan_cli.errors import DataError, UsageError

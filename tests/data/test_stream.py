@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.sources.find import Failed, find_inputs
+from bigan_cli.data.sources.find import find_inputs
+from bigan_cli.data.sources.image_source import Failed
 from bigan_cli.data.stream import decode_ahead, paths_from
 from bigan_cli.errors import DataError
 

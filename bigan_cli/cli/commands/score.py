@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bigan_cli.cli.commands._score_parts import score_by_engine, score_one_shard
 from bigan_cli.cli.inputs import NullOption, read_inputs
 from bigan_cli.cli.options import (
     CheckpointOption,
@@ -26,6 +28,7 @@ from bigan_cli.cli.options import (
     setting_option,
 )
 from bigan_cli.cli.terminal import LOADING
+from bigan_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
@@ -66,8 +69,10 @@ def score(
     recursive: RecursiveOption = True,
     null: NullOption = False,
     output: Annotated[
-        Path | None,
-        typer.Option(help="Output file (overwritten); .csv or .jsonl.", metavar="FILE"),
+        str | None,
+        typer.Option(
+            help="Output file or its URL (overwritten); .csv, .jsonl or .parquet.", metavar="FILE"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an --output that was stopped.")
@@ -78,6 +83,34 @@ def score(
     top: Annotated[
         int | None,
         typer.Option(min=1, help="Only the N most anomalous images, most anomalous first."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Score one of N shares of the inputs, in parts that 'bigan merge' joins: 2/8 is "
+            "the second of eight; auto or auto/8 asks the scheduler.",
+            metavar="I/N",
+        ),
+    ] = None,
+    part_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --shard or --engine, inputs in a part; an archive is a part of its own. "
+            "[default: 10,000]",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Score on an engine of a plugin, such as ray.", metavar="NAME"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Where the engine's cluster is. [default: this machine]"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of the engine. [default: the engine's own]"),
     ] = None,
     maps: MapsOption = None,
     map_format: MapFormatOption = None,
@@ -100,36 +133,89 @@ def score(
     terminal.announce(LOADING)
     from bigan_cli.cli.callbacks import progress_callbacks
     from bigan_cli.cli.views import score as view
+
+    alike: dict[str, Any] = {
+        "run": run,
+        "checkpoint": checkpoint,
+        "device": device,
+        "plugins": plugin or (),
+        "batch_size": batch_size,
+        "fpr": fpr,
+        "threshold": threshold,
+        "review_fpr": review_fpr,
+        "max_megapixels": max_megapixels,
+        "recursive": recursive,
+        "strict": strict,
+    }
+    files: dict[str, Any] = {"maps": maps, "map_format": map_format, "masks": masks}
+    of_all_rows: dict[str, object] = {
+        "--resume": resume,
+        "--sort": sort,
+        "--top": top,
+        "--fdr": fdr,
+    }
+    of_all_rows |= {"--report": report, "--json": as_json}
+    inputs = read_inputs(paths, null=null)
+    if engine is not None:
+        flags = {f"--{name.replace('_', '-')}": value for name, value in files.items()}
+        _refuse("with --engine", {"--shard": shard, **flags, **of_all_rows})
+        score_by_engine(
+            terminal,
+            inputs,
+            engine=engine,
+            output=_needed(output, "--engine"),
+            address=address,
+            workers=workers,
+            part_size=part_size,
+            fail_on_anomaly=fail_on_anomaly,
+            alike=alike,
+        )
+        return
+    _refuse("without --engine", {"--address": address, "--workers": workers})
+    if shard is not None:
+        _refuse("with --shard: 'bigan merge' comes first", of_all_rows)
+        score_one_shard(
+            terminal,
+            inputs,
+            shard=shard,
+            output=_needed(output, "--shard"),
+            part_size=part_size,
+            fail_on_anomaly=fail_on_anomaly,
+            alike={**alike, **files},
+        )
+        return
+    _refuse("without --shard and --engine", {"--part-size": part_size})
     from bigan_cli.workflows.score import score_files
 
     printer = view.RowPrinter(terminal, output, as_json=as_json)
     with view.partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
         result = score_files(
-            read_inputs(paths, null=null),
-            run=run,
-            checkpoint=checkpoint,
-            device=device,
-            plugins=plugin or (),
-            batch_size=batch_size,
-            fpr=fpr,
-            threshold=threshold,
-            review_fpr=review_fpr,
+            inputs,
             fdr=fdr,
-            max_megapixels=max_megapixels,
-            recursive=recursive,
-            strict=strict,
             output=output,
             resume=resume,
             sort=sort,
             top=top,
-            maps=maps,
-            map_format=map_format,
-            masks=masks,
             report=report,
             on_rows=printer,
             callbacks=callbacks,
+            **alike,
+            **files,
         )
     if output is not None and not as_json:
-        terminal.result(str(output))
+        terminal.result(str(result.output))
     view.show_summary(terminal, result, printer.most_anomalous)
     view.check_result(result, fail_on_anomaly=fail_on_anomaly)
+
+
+def _needed(output: str | None, flag: str) -> str:
+    if output is None:
+        raise UsageError(f"{flag} needs an --output", "its parts are written beside it")
+    return output
+
+
+def _refuse(why: str, options: Mapping[str, object]) -> None:
+    """Raise an error if one of *options* was given."""
+    for flag, value in options.items():
+        if value not in (None, False):
+            raise UsageError(f"{flag} is of no use {why}")

@@ -14,7 +14,7 @@ from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.plugins import Provided, Registry, load_registry
 from bigan_cli.plugins.names import join_words, normalize
-from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, KINDS, TRACKER, Kind
+from bigan_cli.plugins.registry import ARCHITECTURE, DATASET, ENGINE, KINDS, TRACKER, Kind
 from bigan_cli.plugins.scaffold import kind_named
 from bigan_cli.plugins.sources import absolute
 from bigan_cli.testing import (
@@ -120,6 +120,8 @@ def _checks(target: Target, request: Request) -> list[Check]:
         return architecture_checks(cls, options)
     if target.kind is TRACKER:
         return tracker_checks(cls, options)
+    if target.kind is ENGINE:
+        raise UsageError(f"there are no checks of engines, such as '{cls.name}'")
     return score_component_checks(cls, options)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bigan_cli.cli.terminal import Terminal, flush_stdout
 from bigan_cli.cli.views.most_anomalous import MostAnomalous
+from bigan_cli.data.sources.location import locate
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, none_readable, one_line
 from bigan_cli.storage.partial_output import is_unfinished, partial_path
@@ -22,7 +23,7 @@ class RowPrinter:
     else they are columns on a terminal and CSV elsewhere.
     """
 
-    def __init__(self, terminal: Terminal, output: Path | None, *, as_json: bool) -> None:
+    def __init__(self, terminal: Terminal, output: str | None, *, as_json: bool) -> None:
         self._terminal = terminal
         self._silent = output is not None and not as_json
         self._as_json = as_json
@@ -90,13 +91,14 @@ def show_summary(terminal: Terminal, result: ScoreResult, most_anomalous: MostAn
 
 
 @contextmanager
-def partial_output_note(terminal: Terminal, output: Path | None) -> Iterator[None]:
+def partial_output_note(terminal: Terminal, output: str | None) -> Iterator[None]:
     """Note where the rows are and how to continue when the block is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        if output is not None and is_unfinished(output):
-            terminal.note(f"{partial_path(output)} holds the rows so far; --resume continues it")
+        file = None if output is None else locate(output)
+        if isinstance(file, Path) and is_unfinished(file):
+            terminal.note(f"{partial_path(file)} holds the rows so far; --resume continues it")
         raise
 
 

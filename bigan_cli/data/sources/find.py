@@ -14,7 +14,7 @@ from bigan_cli.data.sources.archives import (
     tar_members,
     zip_members,
 )
-from bigan_cli.data.sources.image_source import ImageContents, ImageSource
+from bigan_cli.data.sources.image_source import Failed, Found, ImageContents
 from bigan_cli.data.sources.lists import (
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
@@ -39,19 +39,6 @@ _GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """An input that cannot be read.
-
-    Attributes:
-        name: Its name in results.
-        reason: Why, in a few words.
-    """
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Archive:
     """A file that holds many images, opened when it is iterated over.
 
@@ -73,9 +60,6 @@ class Archive:
             raise
         except Exception as error:  # noqa: BLE001  damage, of many kinds, ends one archive only
             yield Failed(str(self.location), why_unreadable(error))
-
-
-Found = ImageSource | Failed
 
 
 def find_inputs(inputs: Iterable[Input], recursive: bool = True) -> Iterator[Found]:

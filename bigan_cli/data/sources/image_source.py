@@ -29,9 +29,26 @@ class ImageContents:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An input that could not be read as far as an image.
+
+    Attributes:
+        name: Its name in results.
+        reason: Why, in a few words.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 ImageSource: TypeAlias = Path | RemoteFile | ImageContents
+Found: TypeAlias = ImageSource | Failed
 
 
-def source_name(source: ImageSource) -> str:
-    r"""Return the name of an image in results; a byte that is not UTF-8 becomes ``\udcXX``."""
+def source_name(source: Found) -> str:
+    r"""Return the name of an input in results; a byte that is not UTF-8 becomes ``\udcXX``."""
     return str(source).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -34,6 +34,15 @@ class RemoteFile:
     def __str__(self) -> str:
         return self.url
 
+    def __truediv__(self, name: str) -> RemoteFile:
+        """Return the file *name* in this folder."""
+        path = self._path
+        return RemoteFile(f"{path.rstrip('/')}/{name}{self.url[len(path) :]}")
+
+    def with_name(self, name: str) -> RemoteFile:
+        """Return the file *name* in the folder of this one."""
+        return self.beside(name)
+
     @property
     def name(self) -> str:
         """The last part of its path."""
@@ -119,6 +128,20 @@ def write_location(location: RemoteFile, contents: IO[bytes]) -> None:
         files, path = filesystem(location)
         with files.open(path, "wb") as stream:
             shutil.copyfileobj(contents, stream, 2**20)
+
+
+def location_exists(location: Location) -> bool:
+    """Return whether there is a file.
+
+    Raises:
+        OSError: That cannot be found out.
+    """
+    if isinstance(location, Path):
+        return location.exists()
+    with reachable():
+        files, path = filesystem(location)
+        files.invalidate_cache()  # other machines write there, too
+        return bool(files.exists(path))
 
 
 def filesystem(location: RemoteFile) -> tuple[Any, str]:

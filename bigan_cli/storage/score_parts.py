@@ -1,0 +1,227 @@
+"""The parts of a table of scores, each written whole, and what they must agree on.
+
+The parts of ``scores.csv`` are in the folder ``scores.csv.parts``: ``00000.csv`` and so on, and
+``parts.json``, which says how many there are. The first line of a part says what its rows were
+computed with; after it comes a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bigan_cli.atomic import atomic_write
+from bigan_cli.data.sources.location import (
+    Location,
+    location_exists,
+    open_location,
+    write_location,
+)
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.formatting import count
+from bigan_cli.storage.partial_output import Header
+from bigan_cli.storage.score_table import (
+    ANOMALY,
+    NOT_FINITE,
+    ScoreRow,
+    file_format,
+    has_json_lines,
+    write_table,
+)
+from bigan_cli.storage.strict_json import parse_json
+
+_KIND = "bigan score part"
+_MOST_LISTED = 10
+
+
+@dataclass
+class PartCounts:
+    """Counts of the inputs of one or more parts.
+
+    Attributes:
+        scored: Those with a score.
+        skipped: Those without.
+        not_finite: Those of them that the networks gave no finite score.
+        anomalies: Those labelled anomalous.
+    """
+
+    scored: int = 0
+    skipped: int = 0
+    not_finite: int = 0
+    anomalies: int = 0
+
+    def add(self, other: PartCounts) -> None:
+        """Add the counts of another part."""
+        self.scored += other.scored
+        self.skipped += other.skipped
+        self.not_finite += other.not_finite
+        self.anomalies += other.anomalies
+
+
+class ScoreParts:
+    """The folder with the parts of an output.
+
+    Args:
+        output: The file that they become, here or behind a URL.
+
+    Attributes:
+        inputs: The list of the inputs of all parts, where an engine scores them.
+    """
+
+    def __init__(self, output: Location) -> None:
+        self.output = output
+        self.folder = output.with_name(f"{output.name}.parts")
+        self._suffix = ".jsonl" if has_json_lines(Path(output.name)) else ".csv"
+        self._total = self.folder / "parts.json"
+        self.inputs = self.folder / "inputs.parquet"
+
+    def path(self, number: int) -> Location:
+        """Return the file of a part."""
+        return self.folder / f"{number:05}{self._suffix}"
+
+    def existing(self, number: int, digest: str, header: Header) -> PartCounts | None:
+        """Return the counts of a part that is written already, or None.
+
+        Raises:
+            UsageError: It is of another model, threshold or inputs.
+        """
+        path = self.path(number)
+        if not location_exists(path):
+            return None
+        first = self._first_line(number)
+        header.check_values(first["computed"], path)
+        if first["inputs"] != digest:
+            raise self._other_inputs(path)
+        return PartCounts(**first["counts"])
+
+    def write(
+        self, number: int, digest: str, header: Header, rows: Iterable[Sequence[ScoreRow]]
+    ) -> PartCounts:
+        """Write a part whole, or nothing, and return its counts."""
+        counts = PartCounts()
+        row_format = file_format(Path(self.path(number).name), header.components)
+        lines = [] if row_format.header is None else [row_format.header]
+        for batch in rows:
+            lines.append(row_format.lines(batch))
+            counts.scored += sum(row.score is not None for row in batch)
+            counts.skipped += sum(row.score is None for row in batch)
+            counts.not_finite += sum(row.error == NOT_FINITE for row in batch)
+            counts.anomalies += sum(row.label == ANOMALY for row in batch)
+        first = {
+            "kind": _KIND,
+            "part": number,
+            "inputs": digest,
+            "counts": asdict(counts),
+            "computed": header.as_dict(),
+        }
+        _write(self.path(number), "".join(f"{line}\n" for line in (json.dumps(first), *lines)))
+        return counts
+
+    def finish(self, digests: Sequence[str]) -> None:
+        """Write how many parts there are; every process writes the same.
+
+        Raises:
+            UsageError: Another process found other inputs.
+        """
+        said = {"kind": _KIND, "parts": len(digests), "inputs": _joined(digests)}
+        if not location_exists(self._total):
+            _write(self._total, json.dumps(said) + "\n")
+        elif _first_object(self._total) != said:
+            raise self._other_inputs(self._total)
+
+    def merge(self, whole: IO[bytes]) -> tuple[int, PartCounts, dict[str, Any]]:
+        """Check the parts and write their rows, in order, into one table.
+
+        Returns:
+            The number of parts, their counts, and what their rows were computed with.
+
+        Raises:
+            DataError: A part is missing, or there are none.
+            UsageError: They are of different models, thresholds or inputs.
+        """
+        if not location_exists(self._total):
+            raise DataError(
+                f"no {self._total}: no shard has come to the end of the inputs",
+                "run 'bigan score' with each of the shards first",
+            )
+        said = _first_object(self._total)
+        number = said["parts"]
+        self._check_complete(number)
+        digests, counts, computed = list[str](), PartCounts(), self._first_line(0)["computed"]
+        for each in range(number):
+            first = self._first_line(each)
+            if first["computed"] != computed:
+                raise UsageError(
+                    f"{self.path(each)} is of another model, threshold or maps than {self.path(0)}",
+                    "score all parts with one model and one threshold",
+                )
+            digests.append(first["inputs"])
+            counts.add(PartCounts(**first["counts"]))
+        if _joined(digests) != said["inputs"]:
+            raise self._other_inputs(self._total)
+        write_table(self._lines(number), whole, Path(self.output.name))
+        return number, counts, computed
+
+    def _lines(self, number: int) -> Iterator[bytes]:
+        """Yield the lines of all parts, with the header of the table once."""
+        for each in range(number):
+            with open_location(self.path(each)) as stream:
+                stream.readline()
+                if self._suffix == ".csv":
+                    header = stream.readline()
+                    if not each:
+                        yield header
+                yield from stream
+
+    def _check_complete(self, number: int) -> None:
+        missing = [each for each in range(number) if not location_exists(self.path(each))]
+        if missing:
+            listed = ", ".join(map(str, missing[:_MOST_LISTED]))
+            more = ", ..." if len(missing) > _MOST_LISTED else ""
+            raise DataError(
+                f"{len(missing):,} of {count(number, 'part')} missing in {self.folder}: "
+                f"{listed}{more}",
+                "run the shards again: parts that exist are skipped",
+            )
+
+    def _first_line(self, number: int) -> dict[str, Any]:
+        path = self.path(number)
+        found = _first_object(path)
+        if found.get("part") != number or not {"inputs", "counts", "computed"} <= found.keys():
+            raise UsageError(f"{path} is not part {number} of a scoring", "delete it")
+        return found
+
+    def _other_inputs(self, path: Location) -> UsageError:
+        return UsageError(
+            f"{path} is of other inputs, in another order or in parts of another size",
+            f"score the same inputs, or delete {self.folder} to start over",
+        )
+
+
+def _first_object(path: Location) -> dict[str, Any]:
+    """Return the JSON object in the first line of a file of this folder."""
+    with open_location(path) as stream:
+        try:
+            found = parse_json(stream.readline().decode())
+        except ValueError:
+            found = None
+    if not isinstance(found, dict) or found.get("kind") != _KIND:
+        raise UsageError(f"{path} was not written by a shard of 'bigan score'", "delete it")
+    return found
+
+
+def _write(path: Location, text: str) -> None:
+    if isinstance(path, Path):
+        with atomic_write(path) as stream:
+            stream.write(text.encode())
+    else:
+        write_location(path, io.BytesIO(text.encode()))
+
+
+def _joined(digests: Sequence[str]) -> str:
+    return hashlib.blake2b("".join(digests).encode(), digest_size=16).hexdigest()
