@@ -5,6 +5,7 @@ The tree::
     BiganError                    1   the run failed; the base of everything below
     ├── DataError                 1   missing or unreadable data, nothing to work on
     ├── TrainingError             1   training diverged or ran out of memory
+    ├── ProcessEndedError         1   another process of the same training has ended
     ├── InputTypeError            2   an argument has an unsupported type
     ├── UsageError                2   an option, a path or a combination is invalid
     │   ├── ConfigError           2   one or more invalid keys or values, all listed
@@ -84,6 +85,10 @@ class DataError(BiganError, ValueError):
 
 class TrainingError(BiganError, RuntimeError):
     """Training diverged (NaN or infinity) or the machine ran out of memory."""
+
+
+class ProcessEndedError(BiganError):
+    """Another process of a training on several processes has ended."""
 
 
 class InputTypeError(BiganError, TypeError):

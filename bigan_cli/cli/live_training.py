@@ -6,6 +6,8 @@ import threading
 from contextlib import ExitStack
 from dataclasses import replace
 
+import typer
+
 from bigan_cli.cli.callbacks import plain_callbacks
 from bigan_cli.cli.signals import stop_on_signals
 from bigan_cli.cli.terminal import Terminal
@@ -13,11 +15,45 @@ from bigan_cli.cli.views.training import show_interrupted_at_once
 from bigan_cli.cli.views.training_live import LiveTraining
 from bigan_cli.cli.views.training_log import TrainingLog
 from bigan_cli.config.load import LoadedConfig
+from bigan_cli.errors import INTERRUPTED
+from bigan_cli.model.process_group import ProcessGroup
+from bigan_cli.workflows.assist_training import assist
+from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.train import TrainingResult
 from bigan_cli.workflows.train import train as run_training
 
 
-def train_live(terminal: Terminal, loaded: LoadedConfig, **options: bool) -> TrainingResult:
+def assist_quietly(loaded: LoadedConfig, group: ProcessGroup, *, resume: bool) -> None:
+    """Take part in the training of process 0, and show nothing.
+
+    Raises:
+        typer.Exit: The training was interrupted.
+    """
+    with ExitStack() as stack:
+        stops: list[threading.Event] = []
+
+        def on_member(_number: int, _epoch: int) -> None:
+            if not stops:
+                stops.append(stack.enter_context(stop_on_signals()))
+
+        callbacks = Callbacks(
+            note=_ignore,
+            detail=_ignore,
+            warn=_ignore,
+            on_member=on_member,
+            should_stop=lambda: bool(stops) and stops[0].is_set(),
+        )
+        if not assist(loaded, group, resume=resume, callbacks=callbacks):
+            raise typer.Exit(INTERRUPTED)
+
+
+def _ignore(_text: str) -> None:
+    pass
+
+
+def train_live(
+    terminal: Terminal, loaded: LoadedConfig, group: ProcessGroup, **options: bool
+) -> TrainingResult:
     """Train and show the progress; from the first step on, a signal asks it to save and stop."""
     train, save_dir = loaded.config.train, loaded.config.output.save_dir
     show = LiveTraining if terminal.interactive else TrainingLog
@@ -49,7 +85,7 @@ def train_live(terminal: Terminal, loaded: LoadedConfig, **options: bool) -> Tra
             should_stop=should_stop,
         )
         try:
-            return run_training(loaded, callbacks=callbacks, **options)
+            return run_training(loaded, callbacks=callbacks, group=group, **options)
         except KeyboardInterrupt:
             if progress.started or options["resume"]:
                 show_interrupted_at_once(terminal, save_dir)

@@ -28,18 +28,25 @@ def available_devices() -> list[str]:
 def resolve_device(name: str) -> torch.device:
     """Return the available device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
+    Of several processes on a machine (``LOCAL_RANK``, which torchrun sets), each gets a CUDA GPU
+    of its own for ``auto`` and ``cuda``.
+
     Raises:
         DeviceError: The name is unknown, or this machine has no such device. A named
             device is never replaced by another.
     """
     wanted = name.strip().lower()
     there = available_devices()
+    local_rank = os.environ.get("LOCAL_RANK", "")
+    number = int(local_rank) if local_rank.isdecimal() else 0
     if wanted == "auto":
-        return torch.device(there[0])
+        if not there[0].startswith("cuda"):
+            return torch.device(there[0])
+        wanted = "cuda"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", wanted):
         raise DeviceError(f"unknown device '{name}'", "use auto, cpu, cuda, cuda:N or mps")
     if wanted == "cuda":
-        wanted = "cuda:0"
+        wanted = f"cuda:{number}"
     if wanted in there:
         return torch.device(wanted)
     if wanted == "mps":

@@ -18,7 +18,9 @@ from bigan_cli.config.schema import TrainConfig
 from bigan_cli.contracts import ImageShape
 from bigan_cli.errors import UsageError
 from bigan_cli.model.distortions import DISTORTIONS, FEATURE_DISTORTIONS, distort
+from bigan_cli.model.global_batch import GlobalBatch
 from bigan_cli.model.networks import Networks, apply_head
+from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.transformations import TRANSFORMATIONS, Transformation
 
 DISTORTION = "distortion"
@@ -66,7 +68,9 @@ def check_tasks(config: TrainConfig, *, on_feature_map: bool) -> None:
         )
 
 
-def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+def pretext_losses(
+    networks: Networks, x: Tensor, config: TrainConfig, batch: GlobalBatch | None = None
+) -> dict[str, Tensor]:
     """Return task -> loss, a scalar, in the order of :data:`TASKS`, for those with a head.
 
     All tasks share one pass of the discriminator. Uses torch's global generators.
@@ -75,20 +79,24 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
         networks: With the heads of :func:`wanted_heads`.
         x: Normal images ``[N, C, H, W]`` in [-1, 1].
         config: The distortions to use.
+        batch: Which rows of *x* this process computes; by default all. What is done to an image
+            depends on its place in the whole batch.
     """
     heads = networks.heads
     if not len(heads):
         return {}
-    images = [x]
+    batch = batch or GlobalBatch(ProcessGroup(), len(x))
+    own = batch.own(x)
+    images = [own]
     if DISTORTION in heads:
-        images.append(distort(x, config.distortions))
+        images.append(batch.own(distort(x, config.distortions)))
     plain_and_distorted = sum(map(len, images))
     groups = {
-        name: _transformed(x, transformation, networks.image_shape)
+        name: _transformed(x, transformation, networks.image_shape, batch)
         for name, transformation in TRANSFORMATIONS.items()
         if name in heads
     }
-    # The first group of each kind is not transformed, so it is part of x.
+    # The first group of each kind is not transformed, so it is part of the images.
     images += [group for kind in groups.values() for group in kind[1:]]
     features: Tensor = networks.discriminator.image_features(torch.cat(images))  # type: ignore[operator]
     losses = {}
@@ -97,20 +105,28 @@ def pretext_losses(networks: Networks, x: Tensor, config: TrainConfig) -> dict[s
         losses[DISTORTION] = distortion_loss(*logits.chunk(2))
     start = plain_and_distorted
     for name, kind in groups.items():
-        end = start + len(x) - len(kind[0])
+        end = start + len(own) - len(kind[0])
         pair = torch.cat([features[: len(kind[0])], features[start:end]])
         losses[name] = cross_entropy(heads[name](pair).float(), _numbers(kind))
         start = end
     return losses
 
 
-def _transformed(x: Tensor, transformation: Transformation, shape: ImageShape) -> list[Tensor]:
+def _transformed(
+    x: Tensor, transformation: Transformation, shape: ImageShape, batch: GlobalBatch
+) -> list[Tensor]:
     """Return *x* in equal groups, the k-th of them transformed by number k.
 
-    There are fewer groups than transformations if there are fewer images.
+    Of each group, these are the rows that are this process's own: of some there may be none. There
+    are empty groups, too, if there are fewer images than transformations.
     """
-    groups = x.tensor_split(transformation.count(shape))
-    return [transformation.apply(group, k) for k, group in enumerate(groups) if len(group)]
+    own, groups, start = batch.own_slice, [], 0
+    for k, group in enumerate(x.tensor_split(transformation.count(shape))):
+        end = start + len(group)
+        part = x[max(start, own.start) : max(start, own.start, min(end, own.stop))]
+        groups.append(transformation.apply(part, k) if len(part) else part)
+        start = end
+    return groups
 
 
 def _numbers(groups: Sequence[Tensor]) -> Tensor:

@@ -31,6 +31,7 @@ from bigan_cli.model.cycle_discriminators import (
 )
 from bigan_cli.model.device import autocast
 from bigan_cli.model.ema import MovingAverage
+from bigan_cli.model.global_batch import GlobalBatch
 from bigan_cli.model.losses import (
     discriminator_loss,
     encoder_generator_loss,
@@ -39,7 +40,9 @@ from bigan_cli.model.losses import (
 )
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.pretext import TASKS, pretext_losses, task_weights
+from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.profile import phase
+from bigan_cli.model.synchronised_batch_norm import synchronise_batch_norm
 from bigan_cli.model.trainer_state import load_optimiser
 
 LOSSES = (
@@ -60,16 +63,27 @@ class AdversarialStep:
         config: Learning rate, losses and their weights.
         device: Where the networks are.
         precision: ``fp32`` or ``bf16``.
+        group: The processes that divide every batch. The networks of all are those of process 0
+            at first, and stay alike: gradients and batch statistics are averaged.
     """
 
     def __init__(
-        self, networks: Networks, config: TrainConfig, device: torch.device, precision: str
+        self,
+        networks: Networks,
+        config: TrainConfig,
+        device: torch.device,
+        precision: str,
+        group: ProcessGroup | None = None,
     ) -> None:
         self.networks = networks
         self.config = config
         self.device = device
         self.precision = precision
+        self._group = group or ProcessGroup()
+        self._group.copy_from_first([*networks.parameters(), *networks.buffers()])
         self.average = MovingAverage(networks, config.ema_decay)
+        if self._group.size > 1:  # after the copy, which is only used in eval()
+            synchronise_batch_norm(networks, self._group.size)
         self._d_parameters = [
             *networks.discriminator.parameters(),
             *networks.heads.parameters(),
@@ -130,12 +144,13 @@ class AdversarialStep:
         """Train on one batch.
 
         Args:
-            x: Normal images ``[N, C, H, W]`` in [-1, 1], on the device.
+            x: Normal images ``[N, C, H, W]`` in [-1, 1], on the device: the whole batch, of which
+                each process computes its own rows.
             noise: Standard deviation of the noise added to every image D sees.
 
         Returns:
-            One value for each of :data:`LOSSES`, float32, on the device. The caller reads them,
-            since that waits for the device.
+            One value for each of :data:`LOSSES`, float32, on the device, of this process's rows.
+            The caller reads them, since that waits for the device.
         """
         return self.run(x, noise, self.average.next_weight())
 
@@ -149,14 +164,16 @@ class AdversarialStep:
             noise: Likewise; a scalar tensor adds noise even where it is 0.
             average_weight: How far the averaged weights move towards the new ones.
         """
-        z = self.networks.prior(len(x))
+        batch = self._batch = GlobalBatch(self._group, len(x))
+        z = batch.draw(self.networks.prior)
+        whole, x = x, batch.own(x)
         with autocast(self.precision, self.device):
             with phase("forward of E and G"):
                 generated = self.networks.generator(z)
                 encoded, cycled = self._encode(x, generated)
                 cycles = self._adversarial_cycles(x, encoded, z, cycled)
             d_total, metrics = self._discriminator_objective(
-                x, encoded.detach(), generated.detach(), z, cycles, noise
+                whole, encoded.detach(), generated.detach(), z, cycles, noise
             )
         self._update("D", self.d_optimiser, d_total)
 
@@ -184,11 +201,13 @@ class AdversarialStep:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of D, its heads and the cycle discriminators, and its terms by name."""
         with phase("forward of D"):
-            d_loss, real, fake = self._discriminator_loss(x, encoded, generated, z, noise)
+            own = self._batch.own(x)
+            d_loss, real, fake = self._discriminator_loss(own, encoded, generated, z, noise)
         with phase("forward of D's heads"):
-            pretext = pretext_losses(self.networks, x, self.config)
+            pretext = pretext_losses(self.networks, x, self.config, self._batch)
+        perturb = partial(self._noisy, noise=noise)
         cycle_losses = discriminator_losses(
-            self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
+            self.networks.cycle_discriminators, cycles, self.config, perturb
         )
         weights = task_weights(self.config)
         total = sum((weights[task] * loss for task, loss in pretext.items()), d_loss)
@@ -217,8 +236,9 @@ class AdversarialStep:
             latent_cycle = (
                 eg_loss.new_zeros(()) if cycled is None else latent_cycle_loss(z, cycled.float())
             )
+        perturb = partial(self._noisy, noise=noise)
         cycle_losses = adversarial_losses(
-            self.networks.cycle_discriminators, cycles, self.config, partial(_noisy, noise=noise)
+            self.networks.cycle_discriminators, cycles, self.config, perturb
         )
         total = (
             eg_loss
@@ -236,6 +256,9 @@ class AdversarialStep:
         with phase(f"backward of {networks}"):
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
+        if self._group.size > 1:
+            with phase(f"averaging of the gradients of {networks}"):
+                self._group.average_gradients(optimiser.param_groups[0]["params"])
         with phase(f"update of {networks}"):
             optimiser.step()
 
@@ -301,13 +324,15 @@ class AdversarialStep:
 
     def _augmented_with_noise(self, images: Tensor, noise: float | Tensor) -> Tensor:
         """Return *images* augmented and with noise added, as D sees them."""
-        return _noisy(augment(images, self.config.augmentations), noise)
+        names = self.config.augmentations
+        if names:
+            images = self._batch.apply(partial(augment, names=names), images)
+        return self._noisy(images, noise)
 
-
-def _noisy(images: Tensor, noise: float | Tensor) -> Tensor:
-    if not isinstance(noise, Tensor) and noise == 0:
-        return images
-    return images + noise * torch.randn_like(images)
+    def _noisy(self, images: Tensor, noise: float | Tensor) -> Tensor:
+        if not isinstance(noise, Tensor) and noise == 0:
+            return images
+        return images + noise * self._batch.randn_like(images)
 
 
 @contextmanager

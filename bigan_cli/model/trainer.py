@@ -29,6 +29,7 @@ from bigan_cli.model.diagnostics import DiagnosticsProbe, TrainingDiagnostics
 from bigan_cli.model.losses import image_cycle_loss
 from bigan_cli.model.memory_format import supports_channels_last, to_channels_last
 from bigan_cli.model.networks import Networks, to_model_range
+from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep
 from bigan_cli.model.trainer_state import check_state
@@ -54,38 +55,45 @@ class Trainer:
         should_stop: Called after every step; training stops when it returns True.
         on_step: Called with ``(epoch, step, steps)`` after every step, for a progress display.
         decoder: Trains the decoder after each epoch's steps; None without one.
+        group: The processes that train these networks together, each on its rows of every batch.
+            All of them validate, and train the decoder, alike.
 
     Raises:
-        UsageError: There are fewer than two training images.
+        UsageError: There are fewer than two training images; or the batch cannot be divided among
+            the processes, or compiled for several.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  keyword arguments with defaults
         self,
         networks: Networks,
         config: TrainConfig,
         train: Samples,
         validation: Samples,
         device: torch.device,
+        *,
         should_stop: Callable[[], bool] | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
         decoder: DecoderTraining | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         if len(train) < 2:
             raise UsageError(f"training needs at least 2 images, got {len(train)}")
         self.config = config
+        self._group = group or ProcessGroup()
+        self.batch_size = min(config.batch_size, len(train))
+        _check_divisible(self.batch_size, config, self._group.size)
         self.device = device
         self.precision = resolve_precision(config.precision, device, networks.input_shape)
         # On a CPU, channels last is faster for some image sizes and slower for others.
         if device.type == "cuda" and supports_channels_last(networks):
             to_channels_last(networks)
         self.networks = networks.to(device)
-        self.step = AdversarialStep(self.networks, config, device, self.precision)
+        self.step = AdversarialStep(self.networks, config, device, self.precision, self._group)
         if config.compile == "on":
             compile_networks(self.networks, device)
-        self._recorded = (
-            RecordedStep(self.step) if device.type == "cuda" and config.compile != "off" else None
-        )
-        self.batch_size = min(config.batch_size, len(train))
+        # The sums over processes are not recorded.
+        recorded = device.type == "cuda" and config.compile != "off" and self._group.size == 1
+        self._recorded = RecordedStep(self.step) if recorded else None
         # Every batch is full, so batch statistics and step times are comparable. Which
         # images are left out changes with every epoch's order.
         self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(train))
@@ -186,15 +194,20 @@ class Trainer:
                 if self._on_step is not None:
                     self._on_step(self.epoch + 1, self.steps_done, self.steps_per_epoch)
                 if self._stopped():
+                    self._sums = list(self._losses_of_steps())
                     return None
         # The only synchronisation with the device in an epoch.
-        table = torch.stack(self._sums).cpu()
+        table = self._losses_of_steps().cpu()
         finite = torch.isfinite(table).all(dim=1)
         if not finite.all():
             raise self._diverged(f"step {int((~finite).nonzero()[0]) + 1}")
         self._sums = []
         self.steps_done = 0
         return dict(zip(LOSSES, table.mean(dim=0).tolist(), strict=True))
+
+    def _losses_of_steps(self) -> Tensor:
+        """Return the losses of the epoch's steps so far, of the whole batches."""
+        return self._group.average_(torch.stack(self._sums))
 
     def _advance(self, pixels: Tensor, noise: float) -> Tensor:
         if self._recorded is not None:
@@ -220,6 +233,8 @@ class Trainer:
             raise
 
     def _diverged(self, where: str) -> TrainingError:
+        if self._group.rank > 0:  # all notice it: process 0 knows what was saved, and says so
+            self._group.wait_for_first()
         return TrainingError(
             f"loss became NaN or infinite at epoch {self.epoch + 1}, {where}",
             f"lower 'train.lr' ({self.config.lr:g})",
@@ -228,7 +243,9 @@ class Trainer:
     def _stopped(self) -> bool:
         # After its last step, an epoch is completed first.
         last = self.steps_done == self.steps_per_epoch
-        return not last and self._should_stop is not None and self._should_stop()
+        if last or self._should_stop is None:
+            return False
+        return self._group.any(self._should_stop())
 
     def _order(self) -> NDArray[np.int64]:
         """Return the epoch's order of the training images, from the seed and the epoch alone.
@@ -341,4 +358,18 @@ class Trainer:
         self.diagnostics, self.best_diagnostics = (
             TrainingDiagnostics.from_dict(figures) if (figures := state[key]) else None
             for key in ("diagnostics", "best_diagnostics")
+        )
+
+
+def _check_divisible(batch_size: int, config: TrainConfig, processes: int) -> None:
+    """Raise UsageError if *processes* cannot share the batches, or the networks are compiled."""
+    if processes > 1 and config.compile == "on":
+        raise UsageError("'train.compile=on' is for one process", "train with 'train.compile=auto'")
+    if batch_size % processes:
+        divisible = batch_size // processes * processes or processes
+        all_images = "" if batch_size == config.batch_size else ", all training images,"
+        raise UsageError(
+            f"a batch of {batch_size} images{all_images} cannot be divided equally among "
+            f"{processes} processes",
+            f"set 'train.batch_size={divisible}'",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class BenchmarkDirectory:
         self.page_file = path / "results.md"
         self.runs = path / "runs"
         self.logs = path / "logs"
+        self._rows = path / ".rows"
 
     def run(self, cell: str) -> RunDirectory:
         """Return the run directory of the cell called *cell*; it need not exist."""
@@ -57,6 +59,21 @@ class BenchmarkDirectory:
                 f"({one_line(str(error))})",
                 "remove it, or choose another output folder",
             ) from error
+
+    def write_row(self, row: Mapping[str, Any]) -> None:
+        """Write the result of one cell for the process that writes the results."""
+        file = self._rows / f"{row['cell']}.json"
+        write_text(file, json.dumps(row, allow_nan=False))
+
+    def read_rows(self) -> list[dict[str, Any]]:
+        """Return the rows that :meth:`write_row` wrote; :meth:`remove_row` removes them."""
+        return [json.loads(file.read_bytes()) for file in sorted(self._rows.glob("*.json"))]
+
+    def remove_row(self, cell: str) -> None:
+        """Remove the file of a row that is in the results now."""
+        (self._rows / f"{cell}.json").unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            self._rows.rmdir()
 
     def _check_free(self) -> None:
         """Refuse a folder that holds other files than those of a benchmark."""

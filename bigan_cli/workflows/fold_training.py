@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +50,45 @@ class FoldTraining:
         saved = self._of_seed[seed]
         return saved[max(each for each in saved if each <= epoch)]
 
+    def train_together(self, seed: int) -> None:
+        """Train the folds of *seed* now where several processes divide them; they all call this.
+
+        Raises:
+            TrainingStopped: ``should_stop`` ended it in any process.
+        """
+        if self._setup.group.size > 1:
+            self._of_seed[seed] = self._train(seed)
+
     def _train(self, seed: int) -> dict[int, CrossFittedMaps]:
-        """Return the maps of all images by epoch, each by the networks of its fold."""
+        """Return the maps of all images by epoch, each by the networks of its fold.
+
+        They are those of all processes in process 0, and nothing in the others.
+        """
+        group = self._setup.group
         numbers: list[int] = np.unique(self._folds).tolist()
+        stopped, own = False, {}
+        try:
+            own = self._train_folds(seed, numbers, group.rank, group.size)
+        except TrainingStopped:
+            stopped = True
+        if group.any(flag=stopped):
+            raise TrainingStopped
+        parts: dict[int, dict[int, dict[str, Tensor]]] = {}
+        for each in group.gather(own):
+            for epoch, maps in each.items():
+                parts.setdefault(epoch, {}).update(maps)
+        return {
+            epoch: CrossFittedMaps.join({fold: maps[fold] for fold in numbers}, self._folds)
+            for epoch, maps in parts.items()
+        }
+
+    def _train_folds(
+        self, seed: int, numbers: Sequence[int], first: int, step: int
+    ) -> dict[int, dict[int, dict[str, Tensor]]]:
+        """Return the maps of every *step*-th fold from the *first* on, by epoch and fold."""
         epochs = self._setup.config.train.epochs
         parts: dict[int, dict[int, dict[str, Tensor]]] = {}
-        for number, fold in enumerate(numbers):
+        for number, fold in list(enumerate(numbers))[first::step]:
 
             def on_step(epoch: int, step: int, steps: int, number: int = number) -> None:
                 done, total = (epoch - 1) * steps + step, epochs * steps
@@ -64,7 +97,7 @@ class FoldTraining:
             for epoch, maps in self._train_fold(seed, fold, on_step):
                 if maps is not None:
                     parts.setdefault(epoch, {})[fold] = maps
-        return {epoch: CrossFittedMaps.join(each, self._folds) for epoch, each in parts.items()}
+        return parts
 
     def _train_fold(
         self, seed: int, fold: int, on_step: Callable[[int, int, int], None]

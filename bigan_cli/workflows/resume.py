@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.errors import RunDirectoryError, UsageError, first_line
+from bigan_cli.model.trainer import Trainer
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.storage.training_state import read_training_state
 from bigan_cli.workflows.callbacks import Callbacks
@@ -33,6 +34,26 @@ def recorded_threads(run: RunDirectory, callbacks: Callbacks) -> int | None:
         )
         return None
     return recorded
+
+
+def load_trainer_state(trainer: Trainer, file: Path) -> None:
+    """Continue from the training state in *file*; from the start where there is none.
+
+    Raises:
+        RunDirectoryError: The file is damaged, or of another run.
+    """
+    if not file.exists():
+        return
+    state = read_training_state(file)
+    try:
+        trainer.load_state(state)
+    # Its checksum matches, but it is of other networks, or of another version.
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = first_line(error) if isinstance(error, ValueError) else type(error).__name__
+        raise RunDirectoryError(
+            f"{file} does not belong to this run ({reason})",
+            "bring back its own, or start again with 'overwrite=True'",
+        ) from error
 
 
 def check_resumable(run: RunDirectory, setup: TrainingSetup) -> None:

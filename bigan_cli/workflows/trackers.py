@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +29,8 @@ class Trackers:
     with a warning that names it.
 
     Args:
-        config: Names them.
+        names: The trackers.
+        config: Has their options.
         registry: Where they are found.
         callbacks: Receive the warnings.
 
@@ -37,8 +38,9 @@ class Trackers:
         PluginError: There is no such tracker, or its options are wrong.
     """
 
-    def __init__(self, config: RunConfig, registry: Registry, callbacks: Callbacks) -> None:
-        names = config.output.trackers
+    def __init__(
+        self, names: Sequence[str], config: RunConfig, registry: Registry, callbacks: Callbacks
+    ) -> None:
         self.versions: tuple[PluginVersion, ...] = registry.versions_of(
             (TRACKER, name) for name in names
         )

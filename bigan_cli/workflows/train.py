@@ -12,20 +12,22 @@ from typing import Any, Literal
 from bigan_cli.atomic import write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.config.schema import RunConfig
+from bigan_cli.errors import ProcessEndedError
 from bigan_cli.model.diagnostics import TrainingWarning
+from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.model.summary import LayerRow, summarise
 from bigan_cli.plugins.faults import plugin_faults
-from bigan_cli.storage.model_file import load_detector
+from bigan_cli.storage.member_directories import member_directories, remove_member_directory
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.assist_training import members_beside
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.fold_training import FoldTraining
+from bigan_cli.workflows.ensemble_union import join_member, join_members
 from bigan_cli.workflows.model_self_test import test_finished_run
 from bigan_cli.workflows.resume import check_resumable, recorded_threads, refit_stale_models
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_info import initial_run_info
-from bigan_cli.workflows.run_models import RunModels
-from bigan_cli.workflows.score_config import plugin_versions_of
+from bigan_cli.workflows.run_models import RunModels, make_run_models
 from bigan_cli.workflows.self_test import SelfTest
 from bigan_cli.workflows.trackers import Trackers
 from bigan_cli.workflows.training_session import TrainingSession
@@ -120,6 +122,7 @@ def train(
     profile: bool = False,
     self_test: bool = False,
     callbacks: Callbacks | None = None,
+    group: ProcessGroup | None = None,
 ) -> TrainingResult:
     """Train a run from the start, or from where it stopped.
 
@@ -131,12 +134,15 @@ def train(
         profile: Measure where a step's time goes, and write a trace.
         self_test: Test a finished run with synthetic defects, where it is on photographs.
         callbacks: Receive progress and warnings, and may stop the training.
+        group: The processes of this training, of which this one is process 0; the others call
+            :func:`~bigan_cli.workflows.assist_training.assist`.
 
     Raises:
         BiganError: The run cannot be started or continued, or training failed; what was saved
             until then stays.
     """
-    callbacks = callbacks or Callbacks()
+    callbacks, group = callbacks or Callbacks(), group or ProcessGroup()
+    beside = members_beside(loaded, group)
     started = time.monotonic()
     run = RunDirectory(loaded.config.output.save_dir)
     threads = None
@@ -144,7 +150,7 @@ def train(
         threads = recorded_threads(run, callbacks)
     else:
         run.check_free(overwrite=overwrite)
-    with prepare_training(loaded, callbacks, threads) as setup:
+    with prepare_training(loaded, callbacks, threads, None if beside else group) as setup:
         profiler = StepProfiler(setup.device) if profile else None
         make_trainer = partial(
             setup.trainer,
@@ -153,19 +159,25 @@ def train(
         )
         # Made before the run directory, so that what cannot be trained leaves nothing behind.
         trainers = {0: make_trainer(0)}
-        trackers = Trackers(setup.config, loaded.registry, callbacks)
-        models = _run_models(setup, loaded)
-        time_needed = "" if resume else expected_time(setup)
+        trackers = Trackers(setup.config.output.trackers, setup.config, loaded.registry, callbacks)
+        models = make_run_models(setup, loaded)
+        time_needed = "" if resume or group.size > 1 else expected_time(setup)
         with write_lock(run.path):
             refitted = 0
             if resume:
                 check_resumable(run, setup)
-                _announce(setup, None, "", callbacks)
-                refitted = refit_stale_models(run, models, stale_models(run, loaded), callbacks)
+                _announce(setup, None, "", callbacks, group.size)
+                for each in (run, *member_directories(run).values()):
+                    refitted += refit_stale_models(
+                        each, models, stale_models(each, loaded), callbacks
+                    )
             else:
                 run = RunDirectory.create(run.path, overwrite=overwrite)
+                for own in member_directories(run).values():  # of an earlier run
+                    remove_member_directory(own)
                 run.write_info(status="running", **initial_run_info(setup))
-                _announce(setup, trainers[0].steps_per_epoch, time_needed, callbacks)
+                steps = trainers[0].steps_per_epoch
+                _announce(setup, steps, time_needed, callbacks, group.size)
             run.write_config(setup.config)
             versions = (*models.plugin_versions, *trackers.versions)
             run.write_info(plugin_versions=[each.as_dict() for each in versions])
@@ -181,7 +193,7 @@ def train(
             )
             try:
                 with plugin_faults(setup.architecture, "training", own_code=True):
-                    finished = session.train()
+                    finished = _train_members(session, models, group, beside=beside)
                 rows = _write_profile(run, profiler, callbacks) if profiler is not None else ()
                 found = test_finished_run(run, setup, callbacks) if finished and self_test else None
             finally:
@@ -216,10 +228,14 @@ def plan(loaded: LoadedConfig, callbacks: Callbacks | None = None) -> TrainingPl
 
 
 def _announce(
-    setup: TrainingSetup, steps_per_epoch: int | None, time_needed: str, callbacks: Callbacks
+    setup: TrainingSetup,
+    steps_per_epoch: int | None,
+    time_needed: str,
+    callbacks: Callbacks,
+    processes: int = 1,
 ) -> None:
     """Note what will be trained; of a new run, also how long it takes, and that steps are few."""
-    lines = [*describe(setup), *([time_needed] if time_needed else [])]
+    lines = [*describe(setup, processes), *([time_needed] if time_needed else [])]
     if steps_per_epoch is not None:
         lines += advice_on_steps(setup.config, setup.config.train.epochs * steps_per_epoch)
     for line in lines:
@@ -250,8 +266,31 @@ def _write_profile(
     return rows
 
 
-def _run_models(setup: TrainingSetup, loaded: LoadedConfig) -> RunModels:
-    reopen = partial(load_detector, device=setup.device, registry=setup.registry)
-    versions = plugin_versions_of(setup.config, loaded.registry)
-    held_out = None if setup.data.folds is None else FoldTraining(setup).maps
-    return RunModels(setup.data, setup.normals, setup.components, reopen, versions, held_out)
+def _train_members(
+    session: TrainingSession, models: RunModels, group: ProcessGroup, *, beside: bool
+) -> bool:
+    """Train the members, or this process's part of them; return whether all were finished."""
+    run, members = session.run, session.config.train.members
+    step = group.size if beside else 1
+    if beside:
+        group.any(flag=False)  # the others wait for the run directory
+    for number in range(0, members, step):
+        join_member(run, models, number)  # of a training on more processes
+        finished = session.train([number])
+        if not finished:
+            break
+    if beside:
+        finished = _all_finished(session, group, finished=finished)
+    if finished:
+        join_members(run, models)
+    session.end(finished=finished)
+    return finished
+
+
+def _all_finished(session: TrainingSession, group: ProcessGroup, *, finished: bool) -> bool:
+    """Wait for the members of the other processes; return whether all were finished."""
+    try:
+        return not group.any(flag=not finished)
+    except ProcessEndedError:
+        session.end(finished=False)
+        raise

@@ -6,14 +6,14 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.data.prepare import PreparedData
-from bigan_cli.errors import RunDirectoryError, TrainingError, first_line
+from bigan_cli.errors import ProcessEndedError, TrainingError
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
 from bigan_cli.model.networks import Networks
 from bigan_cli.model.trainer import Trainer
@@ -21,8 +21,9 @@ from bigan_cli.report.figures import losses as draw_losses
 from bigan_cli.scoring.detector import Detector
 from bigan_cli.scoring.ensemble_member import TrainingProvenance
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.storage.training_state import read_training_state, write_training_state
+from bigan_cli.storage.training_state import write_training_state
 from bigan_cli.workflows.callbacks import Callbacks, TrainingStopped
+from bigan_cli.workflows.resume import load_trainer_state
 from bigan_cli.workflows.run_models import RunModels
 from bigan_cli.workflows.run_pictures import RunPictures
 from bigan_cli.workflows.trackers import Trackers
@@ -32,7 +33,7 @@ _AUTOSAVE_SECONDS = 60.0
 
 
 class TrainingSession:
-    """Trains the ensemble members of a run one after another and writes the run directory.
+    """Trains ensemble members of a run one after another and writes the run directory.
 
     Each member has its own trainer and training state, so a run can be resumed in the
     middle of any of them. Pictures and curves are the first member's.
@@ -47,6 +48,7 @@ class TrainingSession:
         make_trainer: Returns a new trainer for a member, counted from 0.
         callbacks: Receive members, epochs and warnings.
         trackers: Receive epochs and pictures.
+        states: The run whose training states are continued; by default *run*.
 
     Attributes:
         all_saved: Whether a resumed run continues at the step where this one stopped.
@@ -60,6 +62,7 @@ class TrainingSession:
         make_trainer: Callable[[int], Trainer],
         callbacks: Callbacks,
         trackers: Trackers,
+        states: RunDirectory | None = None,
     ) -> None:
         self.run = run
         self.config = data.config
@@ -70,50 +73,45 @@ class TrainingSession:
         self._make_trainer = make_trainer
         self._callbacks = callbacks
         self._trackers = trackers
-        info = run.info()
-        self._members: list[dict[str, Any]] = list(info.get("members", []))
-        self._started = time.monotonic() - float(info.get("seconds", 0.0))
+        self._states = states or run
+        # In a directory of its own, a member's models and metrics join those of others later.
+        self._alone = states is not None
+        self._started = time.monotonic() - float(run.info().get("seconds", 0.0))
 
-    def train(self) -> bool:
-        """Train all members to the end; return False if ``should_stop`` ended it before.
+    def train(self, numbers: Iterable[int]) -> bool:
+        """Train members to the end; return False if ``should_stop`` ended it before.
+
+        Args:
+            numbers: The members, counted from 0, in ascending order.
 
         Raises:
             TrainingError: Training diverged; the files of the last save stay.
             RunDirectoryError: A training state is damaged.
+            ProcessEndedError: Another process of this training has ended.
         """
-        for number in range(self.config.train.members):
+        for number in numbers:
             self._start_member(number)
             if not self._train_member():
-                self._write_status("interrupted")
                 return False
-        self._remove_earlier_models()  # if this was killed after its last state
-        self._write_status("done")
         return True
+
+    def end(self, *, finished: bool) -> None:
+        """Record how the run ended, once all members that train at the same time have stopped."""
+        if finished:
+            self.number = self.config.train.members - 1
+            self._remove_earlier_models()  # if this was killed after its last state
+        self._write_status("done" if finished else "interrupted")
 
     def _start_member(self, number: int) -> None:
         """Make *number* the current member, from its training state if it has one."""
         self.number = number
         self.__dict__.pop("trainer", None)  # first, since a device may not hold two
         self.trainer = self._make_trainer(number)
-        self._load_state(self.run.training_state(number))
+        load_trainer_state(self.trainer, self._states.training_state(number))
         self._drop_later_metrics()
         self._best_written = 0
         self._state_written = time.monotonic()
         self._warned: set[str] = set()
-
-    def _load_state(self, file: Path) -> None:
-        if not file.exists():
-            return
-        state = read_training_state(file)
-        try:
-            self.trainer.load_state(state)
-        # Its checksum matches, but it is of other networks, or of another version.
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = first_line(error) if isinstance(error, ValueError) else type(error).__name__
-            raise RunDirectoryError(
-                f"{file} does not belong to this run ({reason})",
-                "bring back its own, or start again with 'overwrite=True'",
-            ) from error
 
     def _drop_later_metrics(self) -> None:
         """Remove the current member's records of epochs that will be trained again."""
@@ -129,10 +127,11 @@ class TrainingSession:
         """Train the current member to the end; return False if it was stopped before."""
         trainer, epochs = self.trainer, self.config.train.epochs
         if trainer.epoch >= epochs:
-            self._describe_member()
+            self.run.write_info(members=self._described_members())
             return True
         self._callbacks.on_member(self.number, trainer.epoch)
         try:
+            self.models.start(trainer.config.seed)
             if trainer.epoch == 0 and trainer.steps_done == 0:
                 self._save_untrained()
             for record in trainer.epochs():
@@ -142,6 +141,9 @@ class TrainingSession:
             # continues from the state before.
             self.all_saved = False
             return False
+        except ProcessEndedError:  # no fault of this training, which can be resumed
+            self._write_status("interrupted")
+            raise
         except TrainingError as error:
             self._write_status("failed")
             raise self._with_checkpoint(error) from error
@@ -172,15 +174,16 @@ class TrainingSession:
         self._callbacks.on_progress(f"saving epoch {epoch}", 0, None)
         file, keep = self.run.epoch_model(epoch), self.config.output.keep_models
         # Later members join the first one in the files that were kept.
-        kept = keep != 0 if self.number == 0 else file.exists()
+        kept = keep != 0 if self.number == 0 or self._alone else file.exists()
         detector = self.save_models(epoch, *([file] if kept else []))
         if self.number == 0:
             self.pictures.save(epoch, detector)
             records = [record for record in self.run.metrics() if record["member"] == 1]
             draw_losses(self.run.claim(self.run.losses_file), records)
         self.save_state()
-        if self.number == 0:
+        if self.number == 0 or self._alone:
             self._remove_earlier_models()
+        if self.number == 0:
             self._report_pictures(epoch)
 
     def _remove_earlier_models(self) -> None:
@@ -214,7 +217,7 @@ class TrainingSession:
 
     def save_state(self) -> None:
         """Write all that resuming needs."""
-        file = self.run.claim(self.run.training_state(self.number))
+        file = self._states.claim(self._states.training_state(self.number))
         write_training_state(file, self.trainer.state())
         self._state_written = time.monotonic()
 
@@ -266,8 +269,8 @@ class TrainingSession:
                 self._warned.add(warning.name)
                 self._callbacks.warn(f"{which}{warning}")
 
-    def _describe_member(self) -> None:
-        """Update the current member's entry in run.json."""
+    def _described_members(self) -> list[dict[str, Any]]:
+        """Return the entries of run.json with the current member's updated."""
         trainer = self.trainer
         entry = {
             "seed": trainer.config.seed,
@@ -276,11 +279,13 @@ class TrainingSession:
             "best_validation": _finite(trainer.best_validation),
             "warnings": [warning.as_dict() for warning in self._warnings()],
         }
-        self._members[self.number : self.number + 1] = [entry]
+        of_seed = {member["seed"]: member for member in self.run.info().get("members", [])}
+        of_seed[entry["seed"]] = entry
+        return [of_seed[seed] for seed in sorted(of_seed)]
 
     def _write_status(self, status: str) -> None:
-        self._describe_member()
-        first = self._members[0]
+        members = self._described_members()
+        first = members[0]
         self.run.write_info(
             status=status,
             epoch=self.trainer.epoch,
@@ -289,7 +294,7 @@ class TrainingSession:
             members_wanted=self.config.train.members,
             best_epoch=first["best_epoch"],
             best_validation=first["best_validation"],
-            members=self._members,
+            members=members,
             seconds=round(time.monotonic() - self._started, 1),
         )
 

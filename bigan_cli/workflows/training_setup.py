@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -23,6 +23,7 @@ from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolv
 from bigan_cli.model.feature_extraction import TrainingFeatures, as_samples, prepare_features
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import check_tasks, wanted_heads
+from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.trainer import Trainer
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
@@ -47,6 +48,7 @@ class TrainingSetup:
         device: Where to train.
         registry: The available plugins.
         callbacks: Receive the progress of computing features.
+        group: The processes that train each member together.
     """
 
     data: PreparedData
@@ -55,6 +57,7 @@ class TrainingSetup:
     device: torch.device
     registry: Registry
     callbacks: Callbacks
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
     @property
     def config(self) -> RunConfig:
@@ -111,6 +114,7 @@ class TrainingSetup:
                 self.device,
                 should_stop=should_stop,
                 on_step=on_step,
+                group=self.group,
             )
         networks.extractor.load_state_dict(features.normalisation, strict=False)  # type: ignore[union-attr]
         decoder = None
@@ -128,6 +132,7 @@ class TrainingSetup:
             should_stop=should_stop,
             on_step=on_step,
             decoder=decoder,
+            group=self.group,
         )
 
     def fold_trainer(
@@ -255,7 +260,10 @@ class TrainingSetup:
 
 @contextmanager
 def prepare_training(
-    loaded: LoadedConfig, callbacks: Callbacks, threads: int | None = None
+    loaded: LoadedConfig,
+    callbacks: Callbacks,
+    threads: int | None = None,
+    group: ProcessGroup | None = None,
 ) -> Iterator[TrainingSetup]:
     """Find the device, read the images and build the networks; nothing is written.
 
@@ -265,6 +273,7 @@ def prepare_training(
         loaded: The configuration.
         callbacks: Receive notes about the data.
         threads: CPU threads to use, if not the default number.
+        group: The processes that train each member together; by default this one alone.
 
     Raises:
         BiganError: The device is missing, the images cannot be read or are too few, or the
@@ -290,7 +299,15 @@ def prepare_training(
         score = data.config.score
         names = score.components or DEFAULT_COMPONENTS
         components = make_components(loaded.registry, names, score)
-        setup = TrainingSetup(data, architecture, components, device, loaded.registry, callbacks)
+        setup = TrainingSetup(
+            data,
+            architecture,
+            components,
+            device,
+            loaded.registry,
+            callbacks,
+            group or ProcessGroup(),
+        )
         check_tasks(data.config.train, on_feature_map=setup.networks.on_feature_map)
         # Checked now: a score that cannot be computed is found before training, not after.
         usable_components(setup.networks, components, score.weights)

@@ -11,8 +11,8 @@ from bigan_cli.workflows.training_setup import TrainingSetup
 _FEW_STEPS = 100
 
 
-def describe(setup: TrainingSetup) -> list[str]:
-    """Return lines that say what will be trained on which images."""
+def describe(setup: TrainingSetup, processes: int = 1) -> list[str]:
+    """Return lines that say what will be trained on which images, and by how many processes."""
     data, train = setup.data, setup.config.train
     counts = ", ".join(f"{number} {name}" for name, number in setup.image_counts.items())
     normal = "normal is " + ", ".join(data.class_names[k] for k in data.normal_classes)
@@ -35,10 +35,15 @@ def describe(setup: TrainingSetup) -> list[str]:
             f"the networks are trained {count(folds, 'more time')}"
         )
     if train.members > 1:
+        how = "one after another" if processes == 1 else f"side by side on {processes} processes"
         lines.append(
-            f"{train.members} members one after another, seeds {train.seed} to "
-            f"{train.seed + train.members - 1}"
+            f"{train.members} members {how}, seeds {train.seed} to {train.seed + train.members - 1}"
         )
+        if processes > train.members:
+            idle = count(processes - train.members, "process", "processes")
+            lines.append(f"{idle} without a member to train")
+    elif processes > 1:
+        lines.append(f"each batch is divided among {processes} processes")
     if train.compile == "on":
         lines.append("kernels are compiled in the first steps, which may take minutes")
     return lines

@@ -77,6 +77,7 @@ def benchmark(
     OUTPUT/runs holds the run directories; results.json, .csv and .md are updated after each run.
     The same command continues an interrupted benchmark, and tries failed runs again.
     """
+    from bigan_cli.cli.processes import is_first_process
     from bigan_cli.cli.signals import stop_on_signals
     from bigan_cli.cli.variants import parse_variants
     from bigan_cli.cli.views import benchmark as view
@@ -98,11 +99,14 @@ def benchmark(
         device=device,
         data_root=data_root,
     )
+    if dry_run and not is_first_process():
+        return
     if dry_run:
         planned = workflow.plan(grid, output=output, baselines=baselines)
         view.show_plan(ctx.obj, grid, planned, as_json=as_json)
         return
-    with stop_on_signals() as stop, view.row_display(ctx.obj, len(grid.cells)) as on_row:
+    show_rows = view.row_display if is_first_process() else view.no_display
+    with stop_on_signals() as stop, show_rows(ctx.obj, len(grid.cells)) as on_row:
         result = workflow.benchmark(
             grid,
             output=output,
@@ -112,6 +116,9 @@ def benchmark(
             callbacks=Callbacks(should_stop=stop.is_set),
         )
     if result.status == "interrupted":
-        view.show_interruption(ctx.obj, result)
+        if is_first_process():
+            view.show_interruption(ctx.obj, result)
         raise typer.Exit(INTERRUPTED)
+    if not is_first_process():
+        return
     view.show_result(ctx.obj, result, as_json=as_json)

@@ -52,7 +52,12 @@ def train(
     ] = True,
     json_: JsonOption = False,
 ) -> None:
-    """Train a BiGAN on normal images and calibrate its score."""
+    """Train a BiGAN on normal images and calibrate its score.
+
+    On several processes: torchrun --nproc-per-node N -m bigan_cli train ...; they train the
+    --members side by side, or divide each batch.
+    """
+    from bigan_cli.cli.processes import is_first_process, processes
     from bigan_cli.cli.views.plugin_classes import warn_of_broken
     from bigan_cli.workflows import run_config
 
@@ -62,13 +67,15 @@ def train(
         raise UsageError("--profile measures a training, and --dry-run has none")
     terminal: Terminal = ctx.obj
     loaded = run_config.load(config, set_ or [], settings, resume=resume)
-    warn_of_broken(terminal, loaded.registry)
-
-    terminal.announce(LOADING)
+    if is_first_process():
+        warn_of_broken(terminal, loaded.registry)
+        terminal.announce(LOADING)
     # Only now: a wrong configuration is reported before PyTorch is imported.
-    from bigan_cli.cli.live_training import train_live
+    from bigan_cli.cli.live_training import assist_quietly, train_live
     from bigan_cli.cli.views.training import show_interrupted, show_plan, show_result
 
+    if dry_run and not is_first_process():
+        return
     if dry_run:
         from bigan_cli.cli.callbacks import plain_callbacks
         from bigan_cli.workflows.train import plan
@@ -79,10 +86,20 @@ def train(
         else:
             show_plan(terminal, planned)
         return
-    result = train_live(
-        terminal, loaded, resume=resume, overwrite=overwrite, profile=profile, self_test=self_test
-    )
-    if result.status == "interrupted":
-        show_interrupted(terminal, result)
-        raise typer.Exit(INTERRUPTED)
-    show_result(terminal, result, selection=loaded.config.train.selection, as_json=json_)
+    with processes() as group:
+        if group.rank > 0:
+            assist_quietly(loaded, group, resume=resume)
+            return
+        result = train_live(
+            terminal,
+            loaded,
+            group,
+            resume=resume,
+            overwrite=overwrite,
+            profile=profile,
+            self_test=self_test,
+        )
+        if result.status == "interrupted":
+            show_interrupted(terminal, result)
+            raise typer.Exit(INTERRUPTED)
+        show_result(terminal, result, selection=loaded.config.train.selection, as_json=json_)

@@ -49,6 +49,12 @@ def row_display(terminal: Terminal, total: int) -> Iterator[Callable[[Row, Progr
         yield show
 
 
+@contextmanager
+def no_display(_terminal: Terminal, _total: int) -> Iterator[Callable[[Row, Progress], None]]:
+    """Yield a function that shows nothing, for processes beside the one that shows the rows."""
+    yield lambda _row, _progress: None
+
+
 def line_of(row: Row, progress: Progress) -> str:
     """Return one line: the figures of a run, or why it failed, and the time left."""
     head = f"run {progress.done}/{progress.total} {row['cell']}"

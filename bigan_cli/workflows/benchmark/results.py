@@ -50,6 +50,17 @@ class Results:
         self.rows[row["cell"]] = row
         self.write()
 
+    def complete(self, row: Row) -> None:
+        """Take note that *row* will not change any more."""
+
+    def collect(self) -> list[Row]:
+        """Add the complete rows of other processes, and return them."""
+        rows = self._folder.read_rows()
+        for row in rows:
+            self.add(row)
+            self._folder.remove_row(row["cell"])
+        return rows
+
     def document(self) -> dict[str, Any]:
         """Return everything, as plain values."""
         # In the order of the grid; the cells of earlier calls come last.
@@ -69,6 +80,20 @@ class Results:
         rows = document["cells"]
         page = [f"# {document['name']}", "", f"`{self._command}`", "", *markdown(rows), ""]
         self._folder.write(document, as_csv(rows), "\n".join(page))
+
+
+class RowsForFirst(Results):
+    """The rows of a process beside process 0, which writes the results of all.
+
+    Every complete row goes to a file, which process 0 collects.
+    """
+
+    def write(self) -> None:
+        """Write nothing."""
+
+    def complete(self, row: Row) -> None:
+        """Give *row* to process 0."""
+        self._folder.write_row(row)
 
 
 def make_row(

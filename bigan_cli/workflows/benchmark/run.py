@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigan_cli.atomic import remove_stale_temporaries, write_lock
+from bigan_cli.process_rank import rank_and_size
 from bigan_cli.storage.benchmark_directory import BenchmarkDirectory
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.benchmark.cell import (
@@ -21,10 +22,12 @@ from bigan_cli.workflows.benchmark.cell import (
 from bigan_cli.workflows.benchmark.grid import Cell, Grid
 from bigan_cli.workflows.benchmark.processes import Outcome, ProcessPool, Task
 from bigan_cli.workflows.benchmark.provenance import benchmark_command, cell_command, commit
-from bigan_cli.workflows.benchmark.results import DONE, Results, Row, make_row
+from bigan_cli.workflows.benchmark.results import DONE, Results, Row, RowsForFirst, make_row
 from bigan_cli.workflows.callbacks import Callbacks
 
 FINISHED = "finished"
+# Seconds between two looks for the files of other processes.
+_POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,10 @@ def benchmark(
     ``if __name__ == "__main__"``. A cell that fails or crashes fails alone. What an earlier call
     finished is not run again, and what it left unfinished is resumed.
 
+    Several processes (``RANK`` and ``WORLD_SIZE``, as torchrun sets them) that call this with the
+    same arguments run every so many-th cell each. They need *output* in common and no connection:
+    process 0 writes the results of all, and receives their rows.
+
     Args:
         grid: From :func:`~bigan_cli.workflows.benchmark.grid.make_grid`.
         output: The folder for runs and results.
@@ -142,6 +149,10 @@ def benchmark(
         KeyboardInterrupt: Raised by a second signal; all processes have been killed.
     """
     callbacks = callbacks or Callbacks()
+    if rank_and_size()[0] > 0:
+        return _run_beside(
+            grid, output, jobs=jobs, baselines=baselines, should_stop=callbacks.should_stop
+        )
     folder = BenchmarkDirectory(output)
     command = benchmark_command(grid, baselines=baselines)
     results = Results(folder, grid, command)
@@ -155,6 +166,28 @@ def benchmark(
             results.write()
             run = _Run(folder, grid, results, jobs=jobs, baselines=baselines, on_row=on_row)
             stopped = run.run(callbacks.should_stop)
+    return _result(grid, output, results, stopped=stopped, baselines=baselines)
+
+
+def _run_beside(
+    grid: Grid, output: Path, *, jobs: int, baselines: bool, should_stop: Callable[[], bool]
+) -> BenchmarkResult:
+    """Run the cells of a process beside process 0, once that has made the folder."""
+    folder = BenchmarkDirectory(output)
+    while not folder.results_file.exists() and not should_stop():
+        time.sleep(_POLL)
+    results = RowsForFirst(folder, grid, benchmark_command(grid, baselines=baselines))
+    _check_devices(grid)
+    run = _Run(
+        folder, grid, results, jobs=jobs, baselines=baselines, on_row=lambda _row, _progress: None
+    )
+    stopped = run.run(should_stop)
+    return _result(grid, output, results, stopped=stopped, baselines=baselines)
+
+
+def _result(
+    grid: Grid, output: Path, results: Results, *, stopped: bool, baselines: bool
+) -> BenchmarkResult:
     rows = tuple(results.rows[cell.name] for cell in grid.cells if cell.name in results.rows)
     failed = tuple(row for row in rows if row["error"] and (row["status"] != DONE or baselines))
     status: Literal["done", "interrupted"] = "interrupted" if stopped else "done"
@@ -183,12 +216,19 @@ class _Run:
         self._baselines = baselines
         self._on_row = on_row
         self._cells = {cell.name: cell for cell in grid.cells}
-        self._waiting = [
-            cell
+        rank, size = rank_and_size()
+        if rank == 0:
+            results.collect()  # what an earlier call left
+        unfinished = {
+            cell.name
             for cell in grid.cells
             if _state(results.rows.get(cell.name), folder.run(cell.name), baselines=baselines)
             != FINISHED
-        ]
+        }
+        self._waiting = [cell for cell in grid.cells[rank::size] if cell.name in unfinished]
+        # Of other processes, as process 0 waits for them.
+        self._elsewhere = unfinished - {cell.name for cell in self._waiting} if rank == 0 else set()
+        self._planned = len(self._waiting) + len(self._elsewhere)
         self._pool = ProcessPool(min(jobs, max(len(self._waiting), 1)))
         self._commit = commit()
         self._figures: dict[str, Any] = {}
@@ -212,7 +252,18 @@ class _Run:
                     self._finish_cell(outcome)
                 else:
                     self._finish_baselines(outcome)
-        return self._reported < len(self._waiting)
+                self._collect()
+        while self._elsewhere and not should_stop():
+            time.sleep(_POLL)
+            self._collect()
+        return self._reported < self._planned
+
+    def _collect(self) -> None:
+        """Add the rows of other processes."""
+        for row in self._results.collect() if self._elsewhere else ():
+            if row["cell"] in self._elsewhere:
+                self._elsewhere.remove(row["cell"])
+                self._report(row)
 
     def _cell_task(self, cell: Cell) -> Task:
         path = self._folder.run(cell.name).path
@@ -265,8 +316,9 @@ class _Run:
         self._report(complete)
 
     def _report(self, row: Row) -> None:
+        self._results.complete(row)
         self._reported += 1
-        left = len(self._waiting) - self._reported
+        left = self._planned - self._reported
         seconds = (time.monotonic() - self._started) / self._reported * left
         total = len(self._grid.cells)
         self._on_row(row, Progress(total - left, total, seconds))

@@ -1,0 +1,74 @@
+"""Runs a function, or a ``bigan`` command line, in several processes as torchrun starts them.
+
+They are forked after everything is imported, which takes several times as long as their work.
+
+    python forking.py PROCESSES OUT WORD...
+
+runs the command line in as many processes, whose output goes to OUT.0, OUT.1 and so on, and prints
+the process numbers, then the exit codes, each as one JSON line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def fork(count: int, function: Callable[[int], int]) -> list[int]:
+    """Start *count* processes, each of which ends with the exit code ``function(rank)``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for rank in range(count):
+        process = os.fork()
+        if process == 0:
+            places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+            os.environ.update({name: str(value) for name, value in places.items()})
+            os.environ["MASTER_ADDR"] = "127.0.0.1"
+            code = 70
+            try:
+                code = function(rank)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        started.append(process)
+    return started
+
+
+def wait(processes: list[int]) -> list[int]:
+    """Return the exit codes of *processes*; that of a killed one is the signal's, negative."""
+    return [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in processes]
+
+
+def main(count: int, out: str, words: list[str]) -> None:
+    """Run the command line *words* in *count* processes."""
+    from bigan_cli.cli.main import main as bigan
+
+    for name in ("workflows.train", "cli.live_training", "report.figures"):
+        importlib.import_module(f"bigan_cli.{name}")
+
+    def run(rank: int) -> int:
+        with Path(f"{out}.{rank}").open("wb", buffering=0) as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+        return bigan(words)
+
+    processes = fork(count, run)
+    _say(processes)
+    _say(wait(processes))
+
+
+def _say(numbers: list[int]) -> None:
+    sys.stdout.write(json.dumps(numbers) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

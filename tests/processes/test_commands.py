@@ -1,0 +1,171 @@
+"""``bigan train`` and ``bigan benchmark`` in several processes, as torchrun starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
+]
+SCRIPT = Path(__file__).parent / "forking.py"
+
+
+@dataclass
+class Processes:
+    """Processes that run one command line; their output is in files."""
+
+    launcher: subprocess.Popen[str]
+    numbers: list[int]
+    out: Path
+
+    def end(self) -> list[int]:
+        """Return the exit codes."""
+        stdout, _ = self.launcher.communicate(timeout=170)
+        codes: list[int] = json.loads(stdout)
+        return codes
+
+    def output(self, rank: int) -> str:
+        return Path(f"{self.out}.{rank}").read_text(encoding="utf-8")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until process 0 has printed *text*."""
+        while text not in self.output(0):
+            assert self.launcher.poll() is None, self.output(0)
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Processes]:
+    def run(*words: object, count: int = 2) -> Processes:
+        out = tmp_path / "out"
+        launcher = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(count), str(out), *map(str, words)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert launcher.stdout is not None
+        numbers = json.loads(launcher.stdout.readline())
+        return Processes(launcher, numbers, out)
+
+    return run
+
+
+def assert_same_models(one: Path, two: Path) -> None:
+    files = sorted(file.name for file in (one / "models").glob("*.safetensors"))
+    assert files == sorted(file.name for file in (two / "models").glob("*.safetensors"))
+    for name in files:
+        expected, found = load_file(one / "models" / name), load_file(two / "models" / name)
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            assert value.tobytes() == found[key].tobytes(), f"{name}: {key}"
+
+
+def comparable(run: Path) -> tuple[object, ...]:
+    """Return the records of a run without its times."""
+    lines = (run / "stats/metrics.jsonl").read_text().splitlines()
+    timed = ("seconds", "images_per_second")
+    records = [
+        {key: value for key, value in json.loads(line).items() if key not in timed}
+        for line in lines
+    ]
+    info = json.loads((run / "run.json").read_text())
+    return records, info["members"], info["member"], info["epoch"], info["status"]
+
+
+def test_members_on_two_processes_are_those_of_one(
+    start: Callable[..., Processes],
+    ensemble: Path,
+    small_options: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    words = ("train", "--outlier", "8", "--members", "2", *small_options, "--save-dir", run)
+    processes = start(*words)
+    assert processes.end() == [0, 0], processes.output(0)
+    assert processes.output(1) == ""
+    assert_same_models(ensemble, run)
+    assert comparable(run) == comparable(ensemble)
+    assert not (run / ".members").exists()
+
+
+def test_a_killed_process_ends_all_with_one_line_and_the_run_resumes(
+    start: Callable[..., Processes],
+    bigan: Callable[..., object],
+    small_options: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    options = ("--outlier", "8", *small_options, "--save-dir", run, "--save-interval", "1")
+    processes = start("train", *options, "--epochs", "500")
+    processes.wait_for("epoch 2/500")
+    os.kill(processes.numbers[1], signal.SIGKILL)
+    assert processes.end() == [1, -signal.SIGKILL]
+    said = [line for line in processes.output(0).splitlines() if "error:" in line]
+    assert said == ["error: another process of this training has ended, so it stopped"]
+    assert "Traceback" not in processes.output(0)
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert not list(run.glob("**/*.tmp"))
+    trained = len((run / "stats/metrics.jsonl").read_text().splitlines())
+    result = bigan("train", "--resume", "--save-dir", run, "--epochs", str(trained + 1))
+    assert result.code == 0, result.err
+
+
+def test_a_signal_to_one_process_saves_and_stops_all(
+    start: Callable[..., Processes],
+    small_options: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    processes = start(
+        "train", "--outlier", "8", *small_options, "--save-dir", run, "--epochs", "500"
+    )
+    processes.wait_for("epoch 1/500")
+    os.kill(processes.numbers[1], signal.SIGTERM)
+    assert processes.end() == [130, 130], processes.output(0)
+    assert "all work is saved" in processes.output(0)
+    assert processes.output(1) == ""
+    assert (run / "models/training-state.pt").exists()
+
+
+def test_a_batch_that_cannot_be_divided_is_refused_in_one_line(
+    start: Callable[..., Processes], small_options: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    processes = start("train", *small_options, "--batch-size", "33", "--save-dir", run)
+    assert processes.end() == [2, 2]
+    said = (processes.output(0) + processes.output(1)).splitlines()
+    errors = [line for line in said if line.startswith(("error:", "hint:"))]
+    assert errors == [
+        "error: a batch of 33 images cannot be divided equally among 2 processes",
+        "hint: set --batch-size=32",
+    ]
+    assert not run.exists()
+
+
+def test_the_runs_of_a_benchmark_are_divided(
+    start: Callable[..., Processes], tmp_path: Path
+) -> None:
+    output = tmp_path / "benchmark"
+    sets = ("train.epochs=1", "model.options.feature_maps_gen=4", "output.preview_images=1")
+    words = [word for each in sets for word in ("--set", each)]
+    processes = start(
+        *("benchmark", "--dataset", "digits", "--inlier", "3", "--seed", "0", "--seed", "1"),
+        *("--device", "cpu", "--output", output, *words),
+    )
+    assert processes.end() == [0, 0], processes.output(0)
+    assert processes.output(1) == ""
+    cells = json.loads((output / "results.json").read_text())["cells"]
+    assert [(cell["seed"], cell["status"]) for cell in cells] == [(0, "done"), (1, "done")]
+    assert not (output / ".rows").exists()
