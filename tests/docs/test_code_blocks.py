@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -103,8 +102,14 @@ FEW_STEPS = (
     *("--set", "train.min_epoch_steps=4", "--set", "train.max_epoch_steps=4"),
     *("--set", "data.folds=2", "--set", "output.preview_images=2"),
 )
+SMALL_BENCHMARK = (
+    *("--device", "cpu", "--jobs", "2", "--set", "train.epochs=1", "--set", "model.latent_dim=8"),
+    *("--set", "model.options.feature_maps_gen=4", "--set", "model.options.feature_maps_disc=4"),
+)
 # Without a download.
-DATASETS = {"mnist": "digits"}
+DATASETS = {"mnist": "digits", "fashion_mnist": "digits", "Ankle boot": "9"}
+# The name of a package, perhaps with extras, as an argument of pip.
+_REQUIREMENT = re.compile(r"[a-z][a-z-]*(\[[a-z,]+\])?")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -152,44 +157,12 @@ def test_every_toml_block_is_valid(page, tmp_path, bigan):
                     assert outcome.code == 0, outcome.err
 
 
-@pytest.fixture
-def here(tmp_path, photographs, monkeypatch):
-    """Return the working folder of a page: with good images, today's, and parts with defects."""
-    folder = tmp_path / "here"
-    shutil.copytree(photographs / "train" / "good", folder / "good")
-    shutil.copytree(photographs / "test" / "good", folder / "today")
-    shutil.copy(photographs / "test" / "spot" / "00.png", folder / "today" / "odd.png")
-    for part in ("train", "test"):
-        shutil.copytree(photographs / part, folder / "parts" / part)
-    from PIL import Image
-
-    mask = Image.new("L", (96, 72))
-    mask.paste(255, (8, 8, 88, 64))
-    mask.save(folder / "mask.png")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def site_packages(tmp_path, monkeypatch):
-    """Return a folder that packages are installed into, for this process and those it starts."""
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{ROOT}")
-    yield folder
-    for name in set(sys.modules) - before:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore::bigan_cli.workflows.callbacks.BiganWarning")
 @pytest.mark.parametrize("page", RUN)
-def test_the_blocks_of_a_page_run_in_order(page, here, site_packages, bigan):
+def test_the_blocks_of_a_page_run_in_order(page, request, site_packages, services, bigan):
+    request.getfixturevalue("line" if page.name == "deployment.md" else "here")
     names: dict[str, Any] = {}
     for block in blocks_of(page):
         if block.reason is not None:
@@ -200,10 +173,10 @@ def test_the_blocks_of_a_page_run_in_order(page, here, site_packages, bigan):
             exec(compile(block.text, str(page), "exec"), names)
         elif block.language == "sh":
             for line in block.lines:
-                run(line, site_packages, bigan)
+                run(line, site_packages, services, bigan)
 
 
-def run(line: str, site_packages: Path, bigan: Callable[..., Any]) -> None:
+def run(line: str, site_packages: Path, services: Any, bigan: Callable[..., Any]) -> None:
     """Run one command line of a page."""
     program, *words = shlex.split(line, comments=True)
     if program == "make":
@@ -213,15 +186,25 @@ def run(line: str, site_packages: Path, bigan: Callable[..., Any]) -> None:
         command = ["bash", "-o", "pipefail", "-c", line]
         path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
         done(command, {"PATH": path})
+    elif program == "bigan" and words[0] in ("serve", "watch"):
+        getattr(services, words[0])(words)
     elif program == "bigan":
         outcome = bigan(*shortened(words))
         assert outcome.code == 0, f"{line}\n{outcome.out}\n{outcome.err}"
+    elif program == "curl":
+        asked = [word.replace(":8000/", f":{services.port}/") for word in words]
+        done(["curl", "--fail", "--silent", "--show-error", *asked])
     else:
         done([sys.executable, *python_words(program, words, site_packages)])
 
 
 def python_words(program: str, words: list[str], site_packages: Path) -> list[str]:
-    """Return the arguments of Python that run a program; what it installs goes to a folder."""
+    """Return the arguments of Python that run a program; what it installs goes to a folder.
+
+    Packages that are installed by name must be here already, extras included.
+    """
+    if program == "pip" and all(_REQUIREMENT.fullmatch(word) for word in words[1:]):
+        return ["-m", "pip", words[0], "--quiet", "--no-index", *words[1:]]
     if program == "pip":
         offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
         return ["-m", "pip", words[0], *offline, "--target", str(site_packages), *words[1:]]
@@ -246,8 +229,11 @@ def done(command: list[str], environment: dict[str, str] | None = None) -> None:
 def shortened(words: list[str]) -> list[str]:
     """Return the words of a call of ``bigan`` that takes seconds."""
     words = [DATASETS.get(word, word) for word in words]
+    if "examples/mnist.toml" in words:
+        words += ["--dataset", "digits"]
+    words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
     if words[0] == "benchmark":
-        return [*words, "--device", "cpu", "--set", "train.epochs=1"]
+        return [*words, *SMALL_BENCHMARK]
     if words[0] != "train" or {"--help", "--resume"} & set(words):
         return words
     if any(word.endswith("/config.toml") for word in words):
