@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,20 @@ def inputs(pictures, tmp_path) -> list[Path]:
     return [pictures, damaged]
 
 
+def actor_pids() -> list[int]:
+    """Return the processes of the actors that score, of this test's own Ray."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, check=True, encoding="utf-8"
+    )
+    processes = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    ours = {pid for pid, parent, _ in processes if parent == str(os.getpid())}
+    return [
+        int(pid)
+        for pid, parent, name in processes
+        if parent in ours and name.startswith("ray::MapWorker")
+    ]
+
+
 def score(bigan, trained, *words: object):
     return bigan("score", *words, "--run", trained, "--device", "cpu")
 
@@ -67,11 +82,9 @@ def test_an_actor_that_is_killed_in_the_middle_loses_and_repeats_no_row(
         parts = Path(f"{spread}.parts")
         while len(list(parts.glob("*.csv"))) < 3:
             time.sleep(0.05)
-        from ray.util.state import list_actors
-
-        actors = [each for each in list_actors() if each.state == "ALIVE" and each.pid]
-        os.kill(actors[0].pid, signal.SIGKILL)
-        killed.append(actors[0].pid)
+        victim = actor_pids()[0]
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
