@@ -51,6 +51,7 @@ def test_methods_are_shown_with_their_arguments():
         contracts.Architecture,
         contracts.ScoreComponent,
         contracts.Tracker,
+        contracts.Engine,
     ):
         for name, method in inspect.getmembers(cls, inspect.isfunction):
             if name in vars(cls) and not name.startswith("_"):
