@@ -27,6 +27,8 @@ from bigan_cli.testing import (
     tracker_checks,
 )
 
+_CHECKED = tuple(kind for kind in KINDS if kind is not ENGINE)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -83,12 +85,14 @@ def check_plugins(terminal: Terminal, request: Request) -> None:
 
 
 def _targets(registry: Registry, request: Request) -> Iterator[Target]:
-    kinds = KINDS if request.kind is None else (kind_named(request.kind),)
+    kinds = _CHECKED if request.kind is None else (kind_named(request.kind),)
     if request.name is None:
         yield from _of_files(registry, request, kinds)
         return
     name = normalize(request.name)
     having = [kind for kind in kinds if name in registry.all_of(kind)]
+    if not having and name in registry.engines:
+        raise UsageError(f"'{name}' is an engine, and engines have no checks")
     if not having:
         raise registry.unknown(kinds, request.name)
     for kind in having:
@@ -120,8 +124,6 @@ def _checks(target: Target, request: Request) -> list[Check]:
         return architecture_checks(cls, options)
     if target.kind is TRACKER:
         return tracker_checks(cls, options)
-    if target.kind is ENGINE:
-        raise UsageError(f"there are no checks of engines, such as '{cls.name}'")
     return score_component_checks(cls, options)
 
 
