@@ -16,7 +16,7 @@ _SETTING = re.compile(r"'((?:data|model|train|score|output)(?:\.\w+)+|plugins)(?
 # 'overwrite=True' and 'checkpoint=last': arguments of a workflow that a flag has the name of.
 _ARGUMENT = re.compile(
     r"'(resume|overwrite|strict|checkpoint|run|output|threshold|maps|mode|dirs|image_dir|fps|scale"
-    r"|review_fpr|fdr|sort|poll|flagged|host|port|false_alarm_rate)=([^'\n]*)'"
+    r"|review_fpr|fdr|sort|shard|poll|flagged|host|port|false_alarm_rate)=([^'\n]*)'"
 )
 
 
