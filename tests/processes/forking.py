@@ -18,6 +18,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from torch.distributed import TCPStore
+
+# The launcher has the key-value store, so it outlives every process.
+_OF_TORCHRUN = {
+    "MASTER_ADDR": "127.0.0.1",
+    "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "TORCHELASTIC_RESTART_COUNT": "0",
+}
+_stores: list[TCPStore] = []
+
 
 def fork(count: int, function: Callable[[int], int]) -> list[int]:
     """Start *count* processes, each of which ends with the exit code ``function(rank)``."""
@@ -30,7 +40,7 @@ def fork(count: int, function: Callable[[int], int]) -> list[int]:
         if process == 0:
             places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
             os.environ.update({name: str(value) for name, value in places.items()})
-            os.environ["MASTER_ADDR"] = "127.0.0.1"
+            os.environ.update(_OF_TORCHRUN)
             code = 70
             try:
                 code = function(rank)
@@ -39,6 +49,8 @@ def fork(count: int, function: Callable[[int], int]) -> list[int]:
                 sys.stderr.flush()
                 os._exit(code)
         started.append(process)
+    # After the forks, which copy no threads.
+    _stores.append(TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False))
     return started
 
 

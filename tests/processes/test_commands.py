@@ -149,7 +149,7 @@ def test_a_batch_that_cannot_be_divided_is_refused_in_one_line(
     errors = [line for line in said if line.startswith(("error:", "hint:"))]
     assert errors == [
         "error: a batch of 33 images cannot be divided equally among 2 processes",
-        "hint: set --batch-size=32",
+        "hint: set --batch-size 32",
     ]
     assert not run.exists()
 
