@@ -84,6 +84,7 @@ def benchmark(
     from bigan_cli.errors import INTERRUPTED
     from bigan_cli.workflows.benchmark import run as workflow
     from bigan_cli.workflows.benchmark.grid import make_grid
+    from bigan_cli.workflows.benchmark.plan import plan
     from bigan_cli.workflows.callbacks import Callbacks
 
     grid = make_grid(
@@ -102,7 +103,7 @@ def benchmark(
     if dry_run and not is_first_process():
         return
     if dry_run:
-        planned = workflow.plan(grid, output=output, baselines=baselines)
+        planned = plan(grid, output=output, baselines=baselines)
         view.show_plan(ctx.obj, grid, planned, as_json=as_json)
         return
     show_rows = view.row_display if is_first_process() else view.no_display

@@ -10,8 +10,9 @@ from bigan_cli.errors import BiganError
 from bigan_cli.formatting import count, human_time
 from bigan_cli.report.benchmark import Figure, Table, tables
 from bigan_cli.workflows.benchmark.grid import Grid
+from bigan_cli.workflows.benchmark.plan import PlannedCell
 from bigan_cli.workflows.benchmark.results import DONE, Row
-from bigan_cli.workflows.benchmark.run import BenchmarkResult, PlannedCell, Progress
+from bigan_cli.workflows.benchmark.run import BenchmarkResult, Progress
 
 
 def show_plan(

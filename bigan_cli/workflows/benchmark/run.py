@@ -11,21 +11,14 @@ from typing import Any, Literal
 from bigan_cli.atomic import remove_stale_temporaries, write_lock
 from bigan_cli.process_rank import rank_and_size
 from bigan_cli.storage.benchmark_directory import BenchmarkDirectory
-from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.workflows.benchmark.cell import (
-    CellResult,
-    can_resume,
-    compute_baselines,
-    run_cell,
-    status_of,
-)
+from bigan_cli.workflows.benchmark.cell import CellResult, compute_baselines, run_cell
 from bigan_cli.workflows.benchmark.grid import Cell, Grid
+from bigan_cli.workflows.benchmark.plan import FINISHED, plan, state_of
 from bigan_cli.workflows.benchmark.processes import Outcome, ProcessPool, Task
 from bigan_cli.workflows.benchmark.provenance import benchmark_command, cell_command, commit
 from bigan_cli.workflows.benchmark.results import DONE, Results, Row, RowsForFirst, make_row
 from bigan_cli.workflows.callbacks import Callbacks
 
-FINISHED = "finished"
 # Seconds between two looks for the files of other processes.
 _POLL = 0.2
 
@@ -74,45 +67,6 @@ class BenchmarkResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the contents of results.json."""
         return dict(self.document)
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell before it is run.
-
-    Attributes:
-        cell: The cell.
-        state: What exists and what is left to do, in a few words.
-        command: The equivalent command lines.
-    """
-
-    cell: Cell
-    state: str
-    command: str
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.state == FINISHED
-
-
-def plan(grid: Grid, *, output: Path, baselines: bool = False) -> tuple[PlannedCell, ...]:
-    """Return what :func:`benchmark` would do with the same arguments; writes nothing.
-
-    Raises:
-        UsageError: The folder *output* has results with other settings.
-        RunDirectoryError: It holds something else.
-    """
-    folder = BenchmarkDirectory(output)
-    rows = Results(folder, grid, "").rows
-    return tuple(
-        PlannedCell(
-            cell,
-            _state(rows.get(cell.name), folder.run(cell.name), baselines=baselines),
-            cell_command(cell, grid.shared, folder.run(cell.name).path),
-        )
-        for cell in grid.cells
-    )
 
 
 def benchmark(
@@ -222,7 +176,7 @@ class _Run:
         unfinished = {
             cell.name
             for cell in grid.cells
-            if _state(results.rows.get(cell.name), folder.run(cell.name), baselines=baselines)
+            if state_of(results.rows.get(cell.name), folder.run(cell.name), baselines=baselines)
             != FINISHED
         }
         self._waiting = [cell for cell in grid.cells[rank::size] if cell.name in unfinished]
@@ -322,23 +276,6 @@ class _Run:
         seconds = (time.monotonic() - self._started) / self._reported * left
         total = len(self._grid.cells)
         self._on_row(row, Progress(total - left, total, seconds))
-
-
-def _state(before: Row | None, run: RunDirectory, *, baselines: bool) -> str:
-    """Return the work left for a cell.
-
-    Args:
-        before: Its row of an earlier call, or None.
-        run: Its run directory.
-        baselines: Whether baselines are requested.
-    """
-    if before is not None and before["status"] == DONE:
-        return "baselines to add" if baselines and not before.get("baselines") else FINISHED
-    if before is not None:
-        return "to be tried again"
-    if can_resume(run):
-        return "to be resumed"
-    return "to be evaluated" if status_of(run) == DONE else "new"
 
 
 def _check_devices(grid: Grid) -> None:
