@@ -155,10 +155,11 @@ def _at_changes(call: Callable[[int], object], *, after: bool = False) -> Callab
                 number, count = count, count + 1
                 if not after:
                     call(number)
-                result = change(*words, **named)
-                if after:
-                    call(number)
-                return result
+                try:
+                    return change(*words, **named)
+                finally:  # a change that fails, such as removing what is not there, is one as well
+                    if after:
+                        call(number)
 
             return run
 
