@@ -14,7 +14,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
 # What drives a browser in the tests of HTML reports, 50 MB.
 BROWSER_STAMP := $(VENV)/.bigan-browser-installed
-# What serves S3 in the tests of object stores, 60 MB.
+# What serves S3 in the tests of object stores, 120 MB.
 S3_STAMP := $(VENV)/.bigan-s3-installed
 # What builds the documentation site, 30 MB.
 DOCS_STAMP := $(VENV)/.bigan-docs-installed
