@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 from bigan_cli.atomic import atomic_write
 from bigan_cli.data.sources.location import (
@@ -24,6 +24,14 @@ from bigan_cli.data.sources.location import (
 )
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import count
+from bigan_cli.storage.part_schema import (
+    KIND,
+    AllParts,
+    Computed,
+    PartStart,
+    parse_all_parts,
+    parse_part_start,
+)
 from bigan_cli.storage.partial_output import Header
 from bigan_cli.storage.score_table import (
     ANOMALY,
@@ -33,10 +41,12 @@ from bigan_cli.storage.score_table import (
     has_json_lines,
     write_table,
 )
-from bigan_cli.storage.strict_json import parse_json
 
-_KIND = "bigan score part"
 _MOST_LISTED = 10
+_LONGEST_LINE = 2**20
+_AGAIN = "delete it, and run the shards again"
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -94,10 +104,10 @@ class ScoreParts:
         if not location_exists(path):
             return None
         first = self._first_line(number)
-        header.check_values(first["computed"], path)
-        if first["inputs"] != digest:
+        header.check_values(first.computed.model_dump(), path)
+        if first.inputs != digest:
             raise self._other_inputs(path)
-        return PartCounts(**first["counts"])
+        return PartCounts(**first.counts.model_dump())
 
     def write(
         self, number: int, digest: str, header: Header, rows: Iterable[Sequence[ScoreRow]]
@@ -112,14 +122,16 @@ class ScoreParts:
             counts.skipped += sum(row.score is None for row in batch)
             counts.not_finite += sum(row.error == NOT_FINITE for row in batch)
             counts.anomalies += sum(row.label == ANOMALY for row in batch)
+        table = "".join(f"{line}\n" for line in lines).encode()
         first = {
-            "kind": _KIND,
+            "kind": KIND,
             "part": number,
             "inputs": digest,
             "counts": asdict(counts),
             "computed": header.as_dict(),
+            "table": _digest(table),
         }
-        _write(self.path(number), "".join(f"{line}\n" for line in (json.dumps(first), *lines)))
+        _write(self.path(number), f"{json.dumps(first)}\n".encode() + table)
         return counts
 
     def finish(self, digests: Sequence[str]) -> None:
@@ -128,13 +140,13 @@ class ScoreParts:
         Raises:
             UsageError: Another process found other inputs.
         """
-        said = {"kind": _KIND, "parts": len(digests), "inputs": _joined(digests)}
+        said = AllParts(kind=KIND, parts=len(digests), inputs=_joined(digests))
         if not location_exists(self._total):
-            _write(self._total, json.dumps(said) + "\n")
-        elif _first_object(self._total) != said:
+            _write(self._total, f"{said.model_dump_json()}\n".encode())
+        elif _read_start(self._total, parse_all_parts) != said:
             raise self._other_inputs(self._total)
 
-    def merge(self, whole: IO[bytes]) -> tuple[int, PartCounts, dict[str, Any]]:
+    def merge(self, whole: IO[bytes]) -> tuple[int, PartCounts, Computed]:
         """Check the parts and write their rows, in order, into one table.
 
         Returns:
@@ -149,34 +161,45 @@ class ScoreParts:
                 f"no {self._total}: no shard has come to the end of the inputs",
                 "run 'bigan score' with each of the shards first",
             )
-        said = _first_object(self._total)
-        number = said["parts"]
+        said = _read_start(self._total, parse_all_parts)
+        number = said.parts
         self._check_complete(number)
-        digests, counts, computed = list[str](), PartCounts(), self._first_line(0)["computed"]
+        digests, tables, counts = list[str](), list[str](), PartCounts()
+        computed = self._first_line(0).computed
         for each in range(number):
             first = self._first_line(each)
-            if first["computed"] != computed:
+            if first.computed != computed:
                 raise UsageError(
                     f"{self.path(each)} is of another model, threshold or maps than {self.path(0)}",
                     "score all parts with one model and one threshold",
                 )
-            digests.append(first["inputs"])
-            counts.add(PartCounts(**first["counts"]))
-        if _joined(digests) != said["inputs"]:
+            digests.append(first.inputs)
+            tables.append(first.table)
+            counts.add(PartCounts(**first.counts.model_dump()))
+        if _joined(digests) != said.inputs:
             raise self._other_inputs(self._total)
-        write_table(self._lines(number), whole, Path(self.output.name))
+        write_table(self._lines(tables), whole, Path(self.output.name))
         return number, counts, computed
 
-    def _lines(self, number: int) -> Iterator[bytes]:
-        """Yield the lines of all parts, with the header of the table once."""
-        for each in range(number):
-            with open_location(self.path(each)) as stream:
+    def _lines(self, tables: Sequence[str]) -> Iterator[bytes]:
+        """Yield the lines of all parts, with the header of the table once.
+
+        Args:
+            tables: The digest of each part's table.
+
+        Raises:
+            UsageError: A table has another.
+        """
+        for number, digest in enumerate(tables):
+            path, found = self.path(number), _hash()
+            with open_location(path) as stream:
                 stream.readline()
-                if self._suffix == ".csv":
-                    header = stream.readline()
-                    if not each:
-                        yield header
-                yield from stream
+                for i, line in enumerate(stream):
+                    found.update(line)
+                    if i or not number or self._suffix != ".csv":
+                        yield line
+            if found.hexdigest() != digest:
+                raise UsageError(f"the rows of {path} are damaged", _AGAIN)
 
     def _check_complete(self, number: int) -> None:
         missing = [each for each in range(number) if not location_exists(self.path(each))]
@@ -189,11 +212,11 @@ class ScoreParts:
                 "run the shards again: parts that exist are skipped",
             )
 
-    def _first_line(self, number: int) -> dict[str, Any]:
+    def _first_line(self, number: int) -> PartStart:
         path = self.path(number)
-        found = _first_object(path)
-        if found.get("part") != number or not {"inputs", "counts", "computed"} <= found.keys():
-            raise UsageError(f"{path} is not part {number} of a scoring", "delete it")
+        found = _read_start(path, parse_part_start)
+        if found.part != number:
+            raise UsageError(f"{path} is part {found.part}, renamed", "delete it")
         return found
 
     def _other_inputs(self, path: Location) -> UsageError:
@@ -203,25 +226,35 @@ class ScoreParts:
         )
 
 
-def _first_object(path: Location) -> dict[str, Any]:
-    """Return the JSON object in the first line of a file of this folder."""
+def _read_start(path: Location, parse: Callable[[bytes], T]) -> T:
+    """Return what the first line of a file of this folder says."""
     with open_location(path) as stream:
         try:
-            found = parse_json(stream.readline().decode())
-        except ValueError:
-            found = None
-    if not isinstance(found, dict) or found.get("kind") != _KIND:
-        raise UsageError(f"{path} was not written by a shard of 'bigan score'", "delete it")
-    return found
+            return parse(stream.readline(_LONGEST_LINE))
+        except ValueError as error:
+            raise UsageError(
+                f"{path} was not written by a shard of 'bigan score', or is damaged ({error})",
+                _AGAIN,
+            ) from error
 
 
-def _write(path: Location, text: str) -> None:
+def _write(path: Location, contents: bytes) -> None:
     if isinstance(path, Path):
         with atomic_write(path) as stream:
-            stream.write(text.encode())
+            stream.write(contents)
     else:
-        write_location(path, io.BytesIO(text.encode()))
+        write_location(path, io.BytesIO(contents))
 
 
 def _joined(digests: Sequence[str]) -> str:
-    return hashlib.blake2b("".join(digests).encode(), digest_size=16).hexdigest()
+    return _digest("".join(digests).encode())
+
+
+def _digest(contents: bytes) -> str:
+    found = _hash()
+    found.update(contents)
+    return found.hexdigest()
+
+
+def _hash() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)

@@ -43,4 +43,4 @@ def merge_parts(output: str | Location) -> MergeResult:
             raise UsageError(f"{target} is a folder", "the output is a file")
         with atomic_write(file) as whole:
             number, counts, computed = ScoreParts(target).merge(whole)
-    return MergeResult(target, number, counts, float(computed["threshold"]))
+    return MergeResult(target, number, counts, computed.threshold)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import tarfile
 from pathlib import Path
 
@@ -122,6 +123,31 @@ def test_merging_refuses_parts_that_do_not_belong_together(
         assert not output.exists()
     part.write_text("anything else\n")
     assert "was not written by a shard" in bigan("merge", output).err
+
+
+@pytest.mark.parametrize("name", ["parts.json", "00001.csv"])
+def test_merging_refuses_damaged_parts(score, bigan, pictures, tmp_path, name) -> None:
+    output = tmp_path / "scores.csv"
+    assert score(pictures, "--output", output, "--shard", "1/1", "--part-size", 100).code == 0
+    file = tmp_path / "scores.csv.parts" / name
+    whole = file.read_bytes()
+    start = whole.partition(b"\n")[0]
+    rng = random.Random(0)
+    places = [*range(0, len(start), 7), *rng.choices(range(len(whole)), k=20)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.randrange(7)
+        file.write_bytes(damaged)
+        done = bigan("merge", output)
+        assert done.code in (1, 2), damaged[:300]
+        assert "internal error" not in done.err
+        assert done.err.startswith("error: ")
+        assert not output.exists()
+    for key, value in (("parts", -1), ("part", "1"), ("inputs", None), ("counts", {"scored": 1})):
+        file.write_bytes(json.dumps({**json.loads(start), key: value}).encode())
+        assert bigan("merge", output).code == 2
+    file.write_bytes(whole)
+    assert bigan("merge", output).code == 0
 
 
 def test_a_shard_without_parts_is_no_error(score, pictures, tmp_path) -> None:
