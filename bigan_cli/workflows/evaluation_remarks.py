@@ -49,7 +49,7 @@ def metric_warnings(result: Evaluation) -> Iterator[str]:
     if gain and area and _gained_nothing(result) and area.value < _SOLVED:
         yield (
             f"training did not improve significantly on the untrained network: AUROC "
-            f"{gain.value:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
+            f"{gain.value:+z.3f} (95 % interval {gain.low:+z.3f} to {gain.high:+z.3f})"
         )
     few = min(result.normal_images, result.anomalies)
     if area and few < _FEW:

@@ -37,7 +37,7 @@ def _row(run: ComparedRun) -> tuple[object, ...]:
     if run.difference is None:
         return (*cells, *rates, None, None, None, "compared with")
     gain = run.difference.auroc
-    gains = (f"{gain.value:+.4f}", f"{gain.low:+.4f}", f"{gain.high:+.4f}")
+    gains = (f"{gain.value:+z.4f}", f"{gain.low:+z.4f}", f"{gain.high:+z.4f}")
     return (*cells, *rates, *gains, run.difference.verdict)
 
 

@@ -122,8 +122,8 @@ def health(page: Page) -> list[str]:
         gain = quality.gain
         found.append(
             "The trained networks are not clearly better than untrained ones on these test images: "
-            f"training changed the AUROC by {gain.value:+.3f} (95 % interval {gain.low:+.3f} to "
-            f"{gain.high:+.3f})."
+            f"training changed the AUROC by {gain.value:+z.3f} (95 % interval {gain.low:+z.3f} to "
+            f"{gain.high:+z.3f})."
         )
     return [text for text in found if text]
 
