@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bigan_cli.cli.commands._score_parts import score_by_engine, score_one_shard
 from bigan_cli.cli.inputs import NullOption, read_inputs
 from bigan_cli.cli.options import (
     CheckpointOption,
@@ -27,6 +26,7 @@ from bigan_cli.cli.options import (
     ThresholdOption,
     setting_option,
 )
+from bigan_cli.cli.score_parts import score_by_engine, score_one_shard
 from bigan_cli.cli.terminal import LOADING
 from bigan_cli.errors import UsageError
 

@@ -38,7 +38,7 @@ def score_one_shard(
     shards.check_shard(result, fail_on_anomaly=fail_on_anomaly)
 
 
-def score_by_engine(
+def score_by_engine(  # noqa: PLR0913  the options of the command
     terminal: Terminal,
     inputs: Iterable[Input],
     *,
