@@ -47,5 +47,6 @@ def check_drift(report: DriftReport) -> None:
         raise GateFailed(
             f"the images have drifted: alarm at image {report.alarm:,} of {report.images:,}, "
             f"{one_line(report.alarm_path or '')}; most changed: {report.values[0].name}",
-            "check camera and light; if they are meant to be so, 'bigan recalibrate'",
+            "many defects at once raise it, too; if there are none, check camera and light, and "
+            "if these are meant to be so, 'bigan recalibrate'",
         )
