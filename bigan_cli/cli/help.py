@@ -176,7 +176,8 @@ def _expand_home(value: Any) -> Any:
 
 
 def _takes_paths(parameter: Any) -> bool:
-    return _kind(parameter) is Path or parameter.name == "paths"  # texts, as one may be -
+    # These are texts where one may also be - or a URL.
+    return _kind(parameter) is Path or parameter.name in ("paths", "output")
 
 
 def _kind(parameter: Any) -> Any:

@@ -133,3 +133,11 @@ def test_an_object_store_serves_images_lists_and_archives_and_takes_the_output(
     assert done.out.strip() == output
     stored = read_location(locate(output), 2**20).decode()
     assert scores_of(stored) == wanted
+
+
+def test_a_home_folder_in_an_output_is_found(score, pictures, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert score(pictures, "--output=~/scores.csv").code == 0
+    assert (tmp_path / "scores.csv").exists()
+    assert not (tmp_path / "~").exists()
