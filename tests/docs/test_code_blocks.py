@@ -179,8 +179,8 @@ def test_the_blocks_of_a_page_run_in_order(page, request, site_packages, service
 def run(line: str, site_packages: Path, services: Any, bigan: Callable[..., Any]) -> None:
     """Run one command line of a page."""
     program, *words = shlex.split(line, comments=True)
-    if program == "make":
-        return  # the test of commands tries it
+    if program in ("make", "."):
+        return  # the test of commands tries make; the environment is active here
     if "|" in words:
         bin_folder = Path(sys.executable).parent
         command = ["bash", "-o", "pipefail", "-c", line]
