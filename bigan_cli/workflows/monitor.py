@@ -18,6 +18,8 @@ from bigan_cli.workflows.models import find_model
 
 # The images whose values are described.
 _RECENT = 200
+# How many of the first images are the reference where the calibration images cannot be it.
+_FIRST = 100
 # Fewer rows may be in descending order by chance.
 _SURELY_SORTED = 20
 
@@ -28,14 +30,14 @@ class TestedValue:
 
     Attributes:
         name: ``score``, or the component.
-        calibration_median: Of the calibration images.
+        reference_median: Of the images that it is compared with.
         median: Of the latest images, up to 200.
         evidence: The capital won by betting against no drift, at its highest.
         alarm: The number of the image at which the evidence reached the limit, from 1, or None.
     """
 
     name: str
-    calibration_median: float
+    reference_median: float
     median: float
     evidence: float
     alarm: int | None
@@ -48,7 +50,9 @@ class DriftReport:
     Attributes:
         images: How many rows have a score.
         skipped: How many have none.
-        calibration: How many calibration images they are compared with.
+        reference: How many images the others are compared with.
+        reference_source: ``calibration images``, or ``first images`` if these are the first of
+            the file itself.
         false_alarm_rate: The probability that there is ever an alarm without drift.
         limit: The evidence that raises an alarm: the number of tested values divided by
             *false_alarm_rate*, by Bonferroni's inequality.
@@ -61,7 +65,8 @@ class DriftReport:
 
     images: int
     skipped: int
-    calibration: int
+    reference: int
+    reference_source: str
     false_alarm_rate: float
     limit: float
     alarm: int | None
@@ -76,9 +81,18 @@ class DriftReport:
 
 
 def monitor(
-    scores: Path, *, run: Path, checkpoint: str = "best", false_alarm_rate: float = 0.01
+    scores: Path,
+    *,
+    run: Path,
+    checkpoint: str = "best",
+    false_alarm_rate: float = 0.01,
+    reference: int | None = None,
 ) -> DriftReport:
     """Test whether scored images still come from the source of the calibration images.
+
+    Scores of cross-fitting come from other networks than those of new images, so the two are not
+    exchangeable even without drift. The first images of the file are the reference then: a drift
+    since those is noticed.
 
     Args:
         scores: A .csv or .jsonl file of scores, in the order in which the images arrived. Most of
@@ -87,9 +101,12 @@ def monitor(
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         false_alarm_rate: The probability that there is ever an alarm without drift, however long
             the file grows and however often it is tested.
+        reference: How many of the first images are the reference; 0 for the calibration images,
+            None for these unless they are cross-fitted, and 100 if they are.
 
     Raises:
-        UsageError: The rows are sorted, or come from another model.
+        UsageError: The rows are sorted, or come from another model; *reference* is negative, or
+            0 although the calibration images are cross-fitted.
         DataError: The file is no table of scores, or has none.
     """
     if not 0 < false_alarm_rate < 1:
@@ -105,18 +122,27 @@ def monitor(
     model = read_model_file(source.file)
     calibration, components = load_calibration(model)
     _check_rows(scores, rows, source.file, calibration, model.header.members[0].components)
-    reference = {"score": calibration.scores, **components}
-    rate = false_alarm_rate / len(reference)
+    first = _first_images(reference, cross_fitted=calibration.cross_fitted)
+    if first >= len(rows.score):
+        raise DataError(
+            f"{scores} has {len(rows.score):,} scores, and the first {first:,} are what later "
+            "ones are compared with",
+            "wait for more images, or set a smaller 'reference'",
+        )
+    normal = {"score": calibration.scores, **components}
+    new = {"score": rows.score, **rows.components}
+    rate = false_alarm_rate / len(normal)
     values = [
-        _test(name, normal, rows.score if name == "score" else rows.components[name], rate)
-        for name, normal in reference.items()
+        _test(name, new[name][:first] if first else normal[name], new[name][first:], rate, first)
+        for name in normal
     ]
     alarm = min((each.alarm for each in values if each.alarm is not None), default=None)
     fpr = model.header.default_fpr
     return DriftReport(
         images=len(rows.score),
         skipped=rows.skipped,
-        calibration=calibration.n,
+        reference=first or calibration.n,
+        reference_source="first images" if first else "calibration images",
         false_alarm_rate=false_alarm_rate,
         limit=1 / rate,
         alarm=alarm,
@@ -127,16 +153,35 @@ def monitor(
     )
 
 
+def _first_images(reference: int | None, *, cross_fitted: bool) -> int:
+    """Return how many of the first images are the reference; 0 for the calibration images."""
+    if reference is None:
+        return _FIRST if cross_fitted else 0
+    if reference < 0:
+        raise UsageError(f"'reference={reference}' is negative")
+    if reference == 0 and cross_fitted:
+        raise UsageError(
+            "'reference=0' compares with the calibration images, which were scored by other "
+            "networks (cross-fitting)",
+            "set it to a number of first images, or hold images out: 'bigan recalibrate'",
+        )
+    return reference
+
+
 def _test(
-    name: str, normal: NDArray[np.float64], new: NDArray[np.float64], false_alarm_rate: float
+    name: str,
+    normal: NDArray[np.float64],
+    new: NDArray[np.float64],
+    false_alarm_rate: float,
+    rows_before: int,
 ) -> TestedValue:
     found = detect_drift(normal, new, false_alarm_rate)
     return TestedValue(
         name,
-        calibration_median=float(np.median(normal)),
+        reference_median=float(np.median(normal)),
         median=float(np.median(new[-_RECENT:])),
         evidence=float(found.capital.max()),
-        alarm=None if found.alarm is None else found.alarm + 1,
+        alarm=None if found.alarm is None else rows_before + found.alarm + 1,
     )
 
 

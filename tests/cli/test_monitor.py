@@ -111,3 +111,72 @@ def test_rows_of_another_model_or_in_sorted_order_are_refused(
     done = bigan("monitor", ordered, "--run", trained)
     assert done.code == 2
     assert "sorted by score" in done.err
+
+
+@pytest.fixture(scope="module")
+def scored_surfaces(build_once, photographs):
+    """Return ``same.csv`` and ``bright.csv``: 180 photographs each, the last 80 of one brighter.
+
+    The model is cross-fitted.
+    """
+    from bigan_cli.cli.main import main
+
+    def fill(base: Path) -> None:
+        random = np.random.default_rng(7)
+        files = sorted((photographs / "train" / "good").iterdir())
+        for name in ("same", "bright"):
+            (base / name).mkdir(parents=True)
+        for i in range(180):
+            with Image.open(files[int(random.integers(len(files)))]) as surface:
+                pixels = np.roll(np.asarray(surface, dtype=float), int(random.integers(96)), axis=1)
+            pixels += random.normal(0, 4, pixels.shape)
+            for name, shift in (("same", 0), ("bright", 25 if i >= 100 else 0)):
+                image = Image.fromarray((pixels + shift).clip(0, 255).astype(np.uint8))
+                image.save(base / name / f"{i:03d}.png")
+        for name in ("same", "bright"):
+            words = ("--run", str(photographs / "run"), "--output", str(base / f"{name}.csv"))
+            assert main(["score", str(base / name), *words, "--device", "cpu"]) == 0
+
+    return build_once("surfaces", fill)
+
+
+def test_after_cross_fitting_the_first_images_are_the_reference(
+    bigan, photographs, scored_surfaces
+):
+    """The calibration scores are of other networks: compared with them, all would be a drift."""
+    run = ("--run", photographs / "run")
+    same = bigan("monitor", scored_surfaces / "same.csv", *run)
+    assert same.code == 0, same.err
+    assert "180 images, compared with the first 100 of them" in same.err
+    bright = bigan("monitor", scored_surfaces / "bright.csv", *run, "--json")
+    report = json.loads(bright.out)
+    assert bright.code == 3
+    assert report["reference"] == 100
+    assert report["reference_source"] == "first images"
+    assert 100 < report["alarm"] <= 180
+    assert report["alarm_path"].endswith(f"{report['alarm'] - 1:03d}.png")
+
+
+@pytest.mark.parametrize(
+    ("reference", "code", "message"),
+    [
+        (0, 2, "scored by other networks (cross-fitting)"),
+        (-1, 2, "is negative"),
+        (180, 1, "has 180 scores, and the first 180 are what later ones are compared with"),
+    ],
+)
+def test_a_reference_that_cannot_be_compared_with_is_refused(
+    bigan, photographs, scored_surfaces, reference, code, message
+):
+    done = bigan(
+        *("monitor", scored_surfaces / "same.csv", "--run", photographs / "run"),
+        *("--reference", reference),
+    )
+    assert done.code == code
+    assert message in done.err
+
+
+def test_the_first_images_may_be_the_reference_of_any_model(bigan, trained, scored):
+    done = bigan("monitor", scored / "same.csv", "--run", trained, "--reference", "50")
+    assert done.code == 0, done.err
+    assert "compared with the first 50 of them" in done.err

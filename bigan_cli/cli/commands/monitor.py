@@ -28,6 +28,14 @@ def monitor(
     false_alarm_rate: Annotated[
         float, typer.Option(help="Probability of an alarm, ever, without drift.", metavar="SHARE")
     ] = 0.01,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            help="Compare with the first N images instead of the calibration images. "
+            "By default 100 if these are cross-fitted, else 0.",
+            metavar="N",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test whether newly scored images are still like those that the model was calibrated on.
@@ -42,7 +50,11 @@ def monitor(
     from bigan_cli.workflows.monitor import monitor as monitor_scores
 
     report = monitor_scores(
-        scores, run=run, checkpoint=checkpoint, false_alarm_rate=false_alarm_rate
+        scores,
+        run=run,
+        checkpoint=checkpoint,
+        false_alarm_rate=false_alarm_rate,
+        reference=reference,
     )
     show_drift(terminal, report, as_json=as_json)
     check_drift(report)

@@ -7,7 +7,7 @@ from bigan_cli.errors import GateFailed
 from bigan_cli.formatting import count, one_line
 from bigan_cli.workflows.monitor import DriftReport
 
-_COLUMNS = ("value", "median", "calibration", "evidence", "alarm at")
+_COLUMNS = ("value", "median", "reference", "evidence", "alarm at")
 
 
 def show_drift(terminal: Terminal, report: DriftReport, *, as_json: bool) -> None:
@@ -21,7 +21,7 @@ def show_drift(terminal: Terminal, report: DriftReport, *, as_json: bool) -> Non
                 (
                     each.name,
                     f"{each.median:.3f}",
-                    f"{each.calibration_median:.3f}",
+                    f"{each.reference_median:.3f}",
                     f"{each.evidence:.3g}",
                     each.alarm,
                 )
@@ -30,11 +30,17 @@ def show_drift(terminal: Terminal, report: DriftReport, *, as_json: bool) -> Non
         )
     skipped = f", {report.skipped:,} without a score" if report.skipped else ""
     terminal.note(
-        f"{count(report.images, 'image')}{skipped}, compared with {report.calibration:,} "
-        f"calibration images; {report.flagged:.1%} flagged at a rate of {report.fpr:g}"
+        f"{count(report.images, 'image')}{skipped}, compared with {_reference(report)}; "
+        f"{report.flagged:.1%} flagged at a rate of {report.fpr:g}"
     )
     verdict = "no drift" if report.alarm is None else "drift"
     terminal.note(f"{verdict}: an evidence of {report.limit:g} raises the alarm")
+
+
+def _reference(report: DriftReport) -> str:
+    if report.reference_source == "calibration images":
+        return f"{report.reference:,} calibration images"
+    return f"the first {report.reference:,} of them"
 
 
 def check_drift(report: DriftReport) -> None:
