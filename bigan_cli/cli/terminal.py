@@ -57,7 +57,7 @@ class Terminal:
     @property
     def interactive(self) -> bool:
         """Whether a live display may be drawn on standard error."""
-        return self.show_progress and not self.quiet and _is_live(sys.stderr)
+        return self.show_progress and not self.quiet and _moves_cursor(sys.stderr)
 
     @property
     def stdout_is_terminal(self) -> bool:
@@ -250,7 +250,7 @@ class Terminal:
         return Console(
             file=stream,
             force_terminal=_is_terminal(stream),
-            force_interactive=_is_live(stream),
+            force_interactive=_moves_cursor(stream),
             no_color=not self._has_color(stream),
             markup=False,
             highlight=False,
@@ -262,8 +262,17 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _is_live(stream: TextIO | None) -> bool:
-    """Return whether *stream* understands colours and moving the cursor."""
+    """Return whether *stream* understands colours, and has the characters of a terminal."""
     return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def _moves_cursor(stream: TextIO | None) -> bool:
+    """Return whether what was written to *stream* can be overwritten.
+
+    A cell of a Jupyter notebook is a terminal with colours to the command in it, but adds every
+    frame of a display to those before. Its kernels name their parent to what they start.
+    """
+    return _is_live(stream) and "JPY_PARENT_PID" not in os.environ
 
 
 def _write(stream: TextIO | None, text: str) -> None:

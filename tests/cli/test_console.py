@@ -33,6 +33,7 @@ def on_terminal(monkeypatch):
         return sys.stdout, sys.stderr
 
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
     return put
 
 
@@ -156,6 +157,15 @@ class TestProgress:
         monkeypatch.setenv("TERM", "dumb")
         _, err = on_terminal("stdout", "stderr")
         assert self.drawn(err) == ""
+
+    def test_not_in_a_notebook_which_keeps_every_frame_but_has_colours(
+        self, on_terminal, monkeypatch
+    ):
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+        _, err = on_terminal("stdout", "stderr")
+        assert self.drawn(err) == ""
+        Terminal().fail(BiganError("broken"))
+        assert "\x1b[1;31merror:" in err.getvalue()
 
 
 class TestTable:
