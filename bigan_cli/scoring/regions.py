@@ -17,6 +17,8 @@ THRESHOLD = 1.0
 """The per-pixel threshold, in the unit of calibrated heatmaps."""
 
 _OF_PEAK = 0.5
+# Pixels of which temporary arrays are made at a time.
+_BAND = 2**22
 _TOUCHING = np.ones((3, 3), np.int64)
 
 
@@ -87,15 +89,21 @@ def anomalous_pixels(heat: Heatmap, threshold: float = THRESHOLD) -> NDArray[np.
         heat: float32 ``[H, W]``; 0 is an ordinary pixel.
         threshold: Values above it are anomalous.
     """
-    above = heat > threshold
+    above = np.asarray(heat > threshold)
     if not above.any():
         return above
     from scipy import ndimage  # takes 0.1 s to import; most images have no region
 
     labels, count = ndimage.label(above, structure=_TOUCHING)
-    peaks = ndimage.maximum(heat, labels, np.arange(count + 1))
-    anomalous: NDArray[np.bool_] = above & (heat > _OF_PEAK * np.asarray(peaks)[labels])
-    return anomalous
+    peaks = np.full(count + 1, -np.inf, heat.dtype)
+    rows = max(1, _BAND // heat.shape[1])
+    bands = [slice(top, top + rows) for top in range(0, len(heat), rows)]
+    # By bands, and without ndimage.maximum, which sorts all pixels: an image may have 10^8.
+    for band in bands:
+        np.maximum.at(peaks, labels[band], heat[band])
+    for band in bands:
+        above[band] &= heat[band] > _OF_PEAK * peaks[labels[band]]
+    return above
 
 
 def find_regions(heat: Heatmap, threshold: float = THRESHOLD) -> tuple[Region, ...]:
