@@ -105,6 +105,25 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[None]:
+    """Run a real S3 server without buckets; the environment has its address."""
+    reason = "no S3 server: pip install .[s3-tests]"
+    server = pytest.importorskip("moto.server", reason=reason)
+    s3fs = pytest.importorskip("s3fs", reason=reason)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def rewrite_model() -> Callable[..., None]:
     """Change a model file and give it a valid checksum: ``rewrite_model(path, change)``.
 

@@ -53,6 +53,24 @@ def test_any_number_of_shards_gives_the_bytes_of_one_call(
     assert merged.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
+def test_parts_and_their_table_may_be_in_an_object_store(
+    score, bigan, pictures, tmp_path, s3_server
+) -> None:
+    import s3fs
+
+    store = s3fs.S3FileSystem()
+    store.mkdir("shards")
+    score(pictures, "--output", tmp_path / "whole.csv")
+    for number in (1, 2):
+        words = ("--output", "s3://shards/scores.csv", "--shard", f"{number}/2", "--part-size", 40)
+        done = score(pictures, *words)
+        assert done.code == 0, done.err
+    joined = bigan("merge", "s3://shards/scores.csv")
+    assert joined.code == 0, joined.err
+    assert store.cat_file("shards/scores.csv") == (tmp_path / "whole.csv").read_bytes()
+
+
 def test_a_parquet_output_has_the_rows_of_a_csv_output(score, inputs, tmp_path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow: pip install .[scale]")
     score(*inputs, "--output", tmp_path / "a.csv")

@@ -6,7 +6,6 @@ import csv
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,24 +88,13 @@ def test_an_archive_without_images_is_an_error(score, tmp_path) -> None:
     assert "no images" in done.err
 
 
-@pytest.fixture(scope="session")
-def object_store() -> Iterator[str]:
-    """Return the URL of a bucket of a real S3 server."""
-    reason = "no S3 server: pip install .[s3-tests]"
-    server = pytest.importorskip("moto.server", reason=reason)
-    s3fs = pytest.importorskip("s3fs", reason=reason)
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("bigan-tests")
-        yield "s3://bigan-tests"
-    running.stop()
+@pytest.fixture
+def object_store(s3_server) -> str:
+    """Return the URL of a bucket."""
+    import s3fs
+
+    s3fs.S3FileSystem().mkdir("bigan-tests")
+    return "s3://bigan-tests"
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ from bigan_cli.extras import require_extra
 # At least two letters: a single one is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CHAIN = "::"
+# Bytes that are read of a file behind a URL at a time, at least.
+_BUFFER = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ def open_location(location: Location) -> Iterator[IO[bytes]]:
     with reachable():
         files, path = filesystem(location)
         stream = files.open(path, "rb")
-    with stream:
-        yield stream
+    # The readline of fsspec takes no limit, and reads a block again for each line.
+    with io.BufferedReader(stream, _BUFFER) as buffered:
+        yield buffered
 
 
 def read_location(location: RemoteFile, limit: int) -> bytes:
