@@ -28,16 +28,27 @@ class FeatureExtractor(nn.Module):
         layer_channels: R_i, the channels of each map; together K.
         stride: Pixels from one position of the map to the next: the grid is the finest among the
             layers' with at least this stride, else the coarsest.
+        power: Exponent in (0, 1] of the magnitude of each joined feature, its sign kept. Features
+            have heavy tails; a power below 1 makes their mean over an image nearly Gaussian, as
+            a Mahalanobis distance assumes (power normalisation; Perronnin, Sanchez and Mensink,
+            "Improving the Fisher kernel for large-scale image classification", ECCV 2010).
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, backbone: nn.Module, layer_channels: Sequence[int], stride: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        layer_channels: Sequence[int],
+        stride: int,
+        power: float = 1.0,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.layer_channels = tuple(layer_channels)
         self._stride = stride
+        self._power = power
         channels = sum(layer_channels)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
@@ -48,7 +59,8 @@ class FeatureExtractor(nn.Module):
         maps: list[Tensor] = self.backbone((colours + 1) * 127.5)
         smooth = [F.avg_pool2d(m, 3, 1, padding=1, count_include_pad=False) for m in maps]
         grid = self._grid(x.shape[2], [(m.shape[2], m.shape[3]) for m in maps])
-        return torch.cat([_on_grid(m, grid) for m in smooth], dim=1)
+        joined = torch.cat([_on_grid(m, grid) for m in smooth], dim=1)
+        return joined if self._power == 1 else joined.sign() * joined.abs().pow(self._power)
 
     def _grid(self, height: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Return the size of the map among those of the layers."""

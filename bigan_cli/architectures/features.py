@@ -44,6 +44,13 @@ class FeaturesOptions(Options):
         description="Pixels between positions: the grid of the feature map is the finest of the "
         "layers' with at least this stride, else the coarsest.",
     )
+    power: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Exponent of the magnitude of each feature; its sign is kept. 0.5 suits "
+        "anomalies that are images of something else, 1 defects.",
+    )
     width: int = Field(128, ge=8, le=4096, description="Units of each hidden layer of E, G and D.")
     decoder_width: int = Field(
         64, ge=16, le=512, multiple_of=16, description="Channels of the decoder for pictures."
@@ -107,7 +114,9 @@ class Features(Architecture):
         )
         with torch.no_grad():
             maps = backbone.eval()(torch.zeros(1, 3, image_shape.height, image_shape.width))
-        return FeatureExtractor(backbone, [each.shape[1] for each in maps], options.stride)
+        return FeatureExtractor(
+            backbone, [each.shape[1] for each in maps], options.stride, options.power
+        )
 
     def build(
         self, image_shape: ImageShape, latent_dim: int

@@ -121,6 +121,12 @@ def test_finer_layers_are_averaged_on_the_grid() -> None:
     assert float(joined[0, 0].sum()) == pytest.approx(9 / 16)
 
 
+def test_a_power_of_features_keeps_their_sign() -> None:
+    maps = [torch.tensor([[[[4.0]], [[-9.0]], [[0.0]]]])]
+    extractor = FeatureExtractor(_Maps(maps), (3,), stride=16, power=0.5)
+    assert extractor.raw(torch.zeros(1, 3, 16, 16)).flatten().tolist() == [2, -3, 0]
+
+
 class _Maps(nn.Module):
     """A backbone that returns the same maps for every image."""
 
