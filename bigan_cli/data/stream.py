@@ -23,9 +23,9 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import SourceFormat, read_source
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.sources.image_source import Failed, Found, ImageContents, source_name
-from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError
+from bigan_cli.locations.location import Location, locate
 
 T = TypeVar("T")
 

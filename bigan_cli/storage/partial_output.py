@@ -19,9 +19,9 @@ from typing import IO, Any
 import numpy as np
 
 from bigan_cli.atomic import atomic_write, file_lock, remove_stale_temporaries
-from bigan_cli.data.sources.location import Location
 from bigan_cli.errors import BiganError, UsageError
 from bigan_cli.formatting import without_spreadsheet_prefix
+from bigan_cli.locations.location import Location
 from bigan_cli.storage.score_table import (
     ANOMALY,
     RowFormat,

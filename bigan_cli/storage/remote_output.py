@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bigan_cli.data.sources.location import Location, RemoteFile, write_location
 from bigan_cli.errors import DataError
+from bigan_cli.locations.location import Location, RemoteFile, write_location
 
 
 @contextmanager

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from bigan_cli.atomic import atomic_write
-from bigan_cli.data.sources.location import (
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.formatting import count
+from bigan_cli.locations.location import (
     Location,
     location_exists,
     open_location,
     write_location,
 )
-from bigan_cli.errors import DataError, UsageError
-from bigan_cli.formatting import count
 from bigan_cli.storage.part_schema import (
     KIND,
     AllParts,

@@ -17,8 +17,8 @@ from bigan_cli.data.decode import read_source
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.sources.find import Input
 from bigan_cli.data.sources.image_source import ImageSource
-from bigan_cli.data.sources.location import locate
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.location import locate
 from bigan_cli.report.drawing import to_rgb
 from bigan_cli.report.heatmap import dimmed, write_array, write_mask, write_overlay, write_png16
 from bigan_cli.scoring.regions import Region, anomalous_pixels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bigan_cli.atomic import atomic_write
-from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.location import Location, locate
 from bigan_cli.storage.remote_output import written_here
 from bigan_cli.storage.score_parts import PartCounts, ScoreParts
 from bigan_cli.workflows.score_arguments import check_table_name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bigan_cli.data.sources.location import Location, RemoteFile
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.location import Location, RemoteFile
 from bigan_cli.storage.parquet_table import require_parquet
 from bigan_cli.storage.partial_output import exclusive, is_unfinished, partial_path
 from bigan_cli.storage.score_table import OUTPUT_SUFFIXES

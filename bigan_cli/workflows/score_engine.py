@@ -9,10 +9,10 @@ from pathlib import Path
 from bigan_cli.atomic import atomic_write
 from bigan_cli.contracts.engine import Cluster, PartWorker
 from bigan_cli.data.sources.find import Input, find_sources
-from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.data.sources.part_list import read_part, write_part_list
 from bigan_cli.data.sources.parts import cut_into_parts
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.location import Location, locate
 from bigan_cli.plugins import load_registry
 from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.plugins.instances import make_engine

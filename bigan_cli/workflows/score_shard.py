@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bigan_cli.data.sources.find import Input, find_sources
-from bigan_cli.data.sources.location import Location, locate
 from bigan_cli.data.sources.parts import cut_into_parts
+from bigan_cli.locations.location import Location, locate
 from bigan_cli.storage.score_parts import PartCounts, ScoreParts
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import map_files

@@ -17,9 +17,9 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.sources import image_source
 from bigan_cli.data.sources.find import Archive, find_inputs, find_sources
 from bigan_cli.data.sources.image_source import Failed, ImageContents, source_name
-from bigan_cli.data.sources.location import RemoteFile, locate
 from bigan_cli.data.stream import decode_ahead
 from bigan_cli.errors import DataError, UsageError
+from bigan_cli.locations.location import RemoteFile, locate
 
 SHAPE = ImageShape(1, 8, 8)
 

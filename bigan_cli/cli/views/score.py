@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bigan_cli.cli.terminal import Terminal, flush_stdout
 from bigan_cli.cli.views.most_anomalous import MostAnomalous
-from bigan_cli.data.sources.location import locate
 from bigan_cli.errors import DataError, GateFailed, SomeInputsSkipped
 from bigan_cli.formatting import count, none_readable, one_line
+from bigan_cli.locations.location import locate
 from bigan_cli.storage.partial_output import is_unfinished, partial_path
 from bigan_cli.storage.score_table import RowFormat, ScoreRow, csv_format, json_format
 from bigan_cli.workflows.score import ScoreResult

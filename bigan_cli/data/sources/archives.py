@@ -9,25 +9,14 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from typing import IO, Self
+from typing import IO
 
 from bigan_cli.data.sources.image_source import LARGEST_CONTENTS, TOO_LARGE, ImageContents
-from bigan_cli.data.sources.location import Location
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
-from bigan_cli.image_files import is_image_name
+from bigan_cli.locations.location import Location
+from bigan_cli.locations.tar_headers import CheckedMember, is_image_member
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ZIP_SUFFIXES = (".zip",)
-
-# Most bytes of a long name or other metadata of a member, which tarfile keeps in memory.
-_LARGEST_METADATA = 2**20
-_METADATA = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 
 Member = ImageContents | tuple[str, str]
 """An image, or the name of one and why it cannot be read."""
@@ -42,10 +31,10 @@ def tar_members(stream: IO[bytes], archive: Location) -> Iterator[Member]:
         tarfile.TarError: It is damaged or cut short.
         OSError: It cannot be read.
     """
-    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CheckedMember) as tar:
+    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=CheckedMember) as tar:
         while (member := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # a list of all members would grow with their number
-            if not member.isreg() or not _is_image(member.name):
+            if not member.isreg() or not is_image_member(member.name):
                 continue
             name = f"tar://{member.name}::{archive}"
             if member.size > LARGEST_CONTENTS:
@@ -54,23 +43,6 @@ def tar_members(stream: IO[bytes], archive: Location) -> Iterator[Member]:
             contents = tar.extractfile(member)
             assert contents is not None  # noqa: S101  it is a regular file
             yield ImageContents(name, contents.read())
-
-
-class _CheckedMember(tarfile.TarInfo):
-    """The header of a member, where damage is an error: tarfile takes it for the end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        try:
-            member = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end
-            raise
-        except tarfile.HeaderError as error:
-            text = str(error) if buf else "no end of the archive"
-            raise tarfile.ReadError(text) from error
-        if member.type in _METADATA and member.size > _LARGEST_METADATA:
-            raise tarfile.ReadError(f"metadata of {member.size:,} bytes")
-        return member
 
 
 def zip_members(stream: IO[bytes], archive: Location) -> Iterator[Member]:
@@ -84,7 +56,7 @@ def zip_members(stream: IO[bytes], archive: Location) -> Iterator[Member]:
     """
     with zipfile.ZipFile(stream) as files:
         for member in files.infolist():
-            if member.is_dir() or not _is_image(member.filename):
+            if member.is_dir() or not is_image_member(member.filename):
                 continue
             name = f"zip://{member.filename}::{archive}"
             try:
@@ -102,10 +74,3 @@ def _zip_contents(files: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     if len(contents) > LARGEST_CONTENTS:
         raise UnreadableImage(TOO_LARGE)
     return contents
-
-
-def _is_image(name: str) -> bool:
-    """Return whether a member is an image by its suffix, not hidden, nor in a hidden folder."""
-    *folders, last = name.split("/")
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in folders)
-    return is_image_name(last) and not hidden

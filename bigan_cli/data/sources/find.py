@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 from bigan_cli.data.sources.archives import (
-    TAR_SUFFIXES,
     ZIP_SUFFIXES,
     Member,
     tar_members,
@@ -26,11 +25,12 @@ from bigan_cli.data.sources.lists import (
     listed_in_text,
     parquet_images,
 )
-from bigan_cli.data.sources.location import Location, RemoteFile, locate, open_location
-from bigan_cli.data.sources.remote_folders import is_remote_folder, matching, remote_images
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import BiganError
 from bigan_cli.image_files import IMAGE_SUFFIXES, UnlistableFolder, find_images, is_folder
+from bigan_cli.locations.location import Location, RemoteFile, locate, open_location
+from bigan_cli.locations.remote_folders import is_remote_folder, matching, remote_images
+from bigan_cli.locations.tar_headers import TAR_SUFFIXES
 
 Input = str | Path | RemoteFile
 """A path or a URL: of an image, a folder, a list or an archive."""

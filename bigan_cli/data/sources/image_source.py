@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from bigan_cli.data.sources.location import RemoteFile
+from bigan_cli.locations.location import RemoteFile
 
 LARGEST_CONTENTS = 256 * 2**20
 """Most bytes of an image that is not a file of this machine: it is in memory as a whole."""

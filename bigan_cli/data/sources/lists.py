@@ -8,9 +8,9 @@ from typing import IO, Any
 
 from bigan_cli.data.sources.archives import Member
 from bigan_cli.data.sources.image_source import LARGEST_CONTENTS, TOO_LARGE, ImageContents
-from bigan_cli.data.sources.location import Location, open_location, relative_to, text_lines
 from bigan_cli.errors import DataError
 from bigan_cli.extras import require_extra
+from bigan_cli.locations.location import Location, open_location, relative_to, text_lines
 
 TEXT_SUFFIXES = (".txt",)
 CSV_SUFFIXES = (".csv",)

@@ -9,9 +9,9 @@ from typing import IO
 from bigan_cli.data.sources.find import Archive, as_archive
 from bigan_cli.data.sources.image_source import Failed, Found
 from bigan_cli.data.sources.lists import parquet_images
-from bigan_cli.data.sources.location import Location, locate, open_location
 from bigan_cli.data.sources.parts import Part
 from bigan_cli.extras import require_extra
+from bigan_cli.locations.location import Location, locate, open_location
 
 _IMAGE, _ARCHIVE, _FAILED = range(3)
 

@@ -22,6 +22,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CHAIN = "::"
 # Bytes that are read of a file behind a URL at a time, at least.
 _BUFFER = 2**16
+# What the file systems of fsspec call the version or the time of a file.
+_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class RemoteFile:
 Location: TypeAlias = Path | RemoteFile
 
 
+def is_url(text: str) -> bool:
+    """Return whether *text* is a URL, not a path."""
+    return bool(_URL.match(text))
+
+
 def locate(given: str | Location) -> Location:
     """Return where *given* is, a path or a URL; ``file://`` is a path.
 
@@ -72,7 +79,7 @@ def locate(given: str | Location) -> Location:
     """
     if not isinstance(given, str):
         return given
-    if not _URL.match(given):
+    if not is_url(given):
         return Path(given)
     if given.startswith("file://") and _CHAIN not in given:
         return Path(given.removeprefix("file://"))
@@ -83,7 +90,7 @@ def locate(given: str | Location) -> Location:
 
 def relative_to(listing: Location, text: str) -> Location:
     """Return the location that *text* is in the list *listing*: relative to the list's folder."""
-    if _URL.match(text):
+    if is_url(text):
         return locate(text)
     if isinstance(listing, Path):
         return listing.parent / text
@@ -117,6 +124,38 @@ def read_location(location: RemoteFile, limit: int) -> bytes:
     """
     with reachable(), open_location(location) as stream:
         return stream.read(limit + 1)
+
+
+def read_range(location: Location, start: int, stop: int) -> bytes:
+    """Return the bytes of a file from *start* up to *stop*, or to its end if that is before.
+
+    Raises:
+        OSError: It is missing, or cannot be read or reached.
+    """
+    if isinstance(location, Path):
+        with location.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(stop - start)
+    with reachable():
+        files, path = filesystem(location)
+        contents: bytes = files.cat_file(path, start=start, end=stop)
+        return contents
+
+
+def file_version(location: Location) -> str:
+    """Return a text that changes when the file does: its size, and its time or entity tag.
+
+    Raises:
+        OSError: It is missing, or cannot be reached.
+    """
+    if isinstance(location, Path):
+        status = location.stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+    with reachable():
+        files, path = filesystem(location)
+        found = files.info(path)
+    known = [found.get("size"), *(found[key] for key in _VERSIONS if key in found)]
+    return " ".join(map(str, known))
 
 
 def write_location(location: RemoteFile, contents: IO[bytes]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bigan_cli.data.sources.location import RemoteFile, filesystem, reachable
 from bigan_cli.image_files import is_image_name, natural_key
+from bigan_cli.locations.location import RemoteFile, filesystem, reachable
 
 
 def is_remote_folder(location: RemoteFile) -> bool:

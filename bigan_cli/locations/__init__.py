@@ -1,0 +1,1 @@
+"""Locations of files: on this machine, or behind an fsspec URL."""
