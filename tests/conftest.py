@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,3 +291,18 @@ def photographs(build_once: Callable[..., Path]) -> Path:
         _train(base / "run", *words, *few, *steps)
 
     return build_once("photographs", fill)
+
+
+@pytest.fixture(scope="session")
+def write_tar() -> Callable[[Path, dict[str, bytes]], Path]:
+    """Write a tar archive of files: name -> contents."""
+
+    def write(path: Path, members: dict[str, bytes]) -> Path:
+        with tarfile.open(path, "w") as tar:
+            for name, contents in members.items():
+                header = tarfile.TarInfo(name)
+                header.size = len(contents)
+                tar.addfile(header, io.BytesIO(contents))
+        return path
+
+    return write

@@ -126,6 +126,20 @@ class DataConfig(Table):
         description="Share of the normal training images that sets the threshold. Of few images "
         "at least 100, or 25 % where that is less.",
     )
+    shuffle_buffer_mb: int = Field(
+        256,
+        ge=1,
+        le=1_000_000,
+        description="Megabytes of images, or of their features, that are mixed in memory, for a "
+        "dataset that is read again in every epoch (shards). The next ones are read meanwhile: it "
+        "takes twice as much.",
+    )
+    block_cache_gb: int = Field(
+        20,
+        ge=0,
+        description="Gigabytes of decoded images, or of features, of such datasets that are kept "
+        "in the cache of this machine. 0 keeps none.",
+    )
     exclude: Annotated[Path | None, Flag("--exclude", DATA, "FILE")] = Field(
         None,
         description="Images to leave out: a list of paths, or the CSV of 'bigan data check' with "

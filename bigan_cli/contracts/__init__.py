@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bigan_cli.contracts.architecture import Architecture
-from bigan_cli.contracts.dataset import DataLocation, Dataset, Items
+from bigan_cli.contracts.dataset import Blocks, DataLocation, Dataset, Items
 from bigan_cli.contracts.engine import Cluster, Engine, PartWorker
 from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.contracts.images import CHANNELS, SMALLEST_SIDE, ImageShape
@@ -32,6 +32,7 @@ __all__ = [
     "CHANNELS",
     "SMALLEST_SIDE",
     "Architecture",
+    "Blocks",
     "Cluster",
     "DataLocation",
     "Dataset",

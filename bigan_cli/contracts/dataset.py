@@ -31,15 +31,34 @@ class DataLocation:
     download: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Runs of images that are stored together, each read as one slice of the images.
+
+    Attributes:
+        bounds: int64 ``[B + 1]``, ascending from 0 to the number of images: block b has the images
+            from ``bounds[b]`` up to ``bounds[b + 1]``.
+        digests: A text for each block that depends on its contents and not on where it is stored:
+            they identify the data of a run.
+        versions: A text for each block that changes when what is stored does; the disk cache
+            depends on it.
+    """
+
+    bounds: NDArray[np.int64]
+    digests: Sequence[str]
+    versions: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Items:
     """The images of one split, lazily, with their labels.
 
     Attributes:
         images: Either one uint8 array ``[N, H, W]`` or ``[N, H, W, C]``, or a sequence of N
-            paths, PIL images or arrays (uint8, or uint16 for 16-bit grey), of any size and
-            mode. A sequence is indexed only when its pixels are needed, by several threads at
-            the same time: a handle that belongs to one thread (sqlite3) must be opened in each.
+            paths, contents of image files (bytes), PIL images or arrays (uint8, or uint16 for
+            16-bit grey), of any size and mode. A sequence is indexed only when its pixels are
+            needed, by several threads at the same time: a handle that belongs to one thread
+            (sqlite3) must be opened in each.
         labels: int64 ``[N]``, each an index into the dataset's classes; a list becomes one.
         masks: For each image its ground-truth mask, or None for an image without one: a file, a
             PIL image, or an array ``[H, W]`` of booleans or of numbers from 0; or a tuple of
@@ -48,12 +67,16 @@ class Items:
             the mask, or not 0 where none is above 31. A sequence is indexed only when its mask
             is needed, as *images* are.
         names: Name of each image in results; by default its path or index.
+        blocks: The images in the blocks that they are stored in, where they may be too many for
+            memory and disk; only of the train split. They are then decoded again in every epoch,
+            block by block in random order. By default they are decoded once.
     """
 
     images: NDArray[np.uint8] | Sequence[RawImage]
     labels: NDArray[np.int64]
     masks: Sequence[Mask | tuple[Mask, ...] | None] | None = None
     names: Sequence[str] | None = None
+    blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
         import numpy as np

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    RawImage: TypeAlias = Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
+    RawImage: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
     Mask: TypeAlias = Path | Image.Image | NDArray[np.bool_] | NDArray[np.uint8]
 
 SMALLEST_SIDE = 8

@@ -42,6 +42,8 @@ def items(dataset: Dataset, method: Literal["train_items", "test_items"]) -> Ite
             )
     elif not _are_paths(images):
         images = _Checked(dataset, f"{method}().images", images, optional=False)
+    if found.blocks is not None:
+        _check_blocks(dataset, method, found)
     masks: Any = found.masks
     if masks is not None:
         masks = _Checked(dataset, f"{method}().masks", masks, optional=True)
@@ -62,6 +64,23 @@ def _check_lengths(dataset: Dataset, method: str, found: Items) -> None:
                 dataset,
                 f"{method}() returned {len(sequence)} {what} for {len(found.labels)} labels",
             )
+
+
+def _check_blocks(dataset: Dataset, method: str, found: Items) -> None:
+    blocks = found.blocks
+    assert blocks is not None  # noqa: S101  checked by the caller
+    bounds: Any = blocks.bounds
+    whole = (
+        isinstance(bounds, np.ndarray)
+        and bounds.ndim == 1
+        and len(bounds) == len(blocks.digests) + 1 == len(blocks.versions) + 1
+        and (bounds[0], bounds[-1]) == (0, len(found))
+        and bool((np.diff(bounds) > 0).all())
+    )
+    if not whole:
+        raise plugin_fault(
+            dataset, f"{method}() has blocks that are not consecutive runs of all its images"
+        )
 
 
 def check_labels(dataset: Dataset, found: Items, classes: int) -> None:
@@ -138,22 +157,27 @@ class _Checked(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            with plugin_faults(self._dataset, f"{self._name}[{index.start}:{index.stop}]"):
+                return [self._checked(each, index.start) for each in self._sequence[index]]
         if not -len(self) <= index < len(self):  # the end, for whoever iterates
             raise IndexError(index)
         with plugin_faults(self._dataset, f"{self._name}[{index}], in one of several threads"):
             found = self._sequence[index]
+        return self._checked(found, index)
+
+    def _checked(self, found: Any, index: Any) -> Any:
+        """Return *found*, or raise an error that it is no image or mask."""
         for part in found if self._optional and isinstance(found, tuple) else (found,):
             if not self._is_picture(part):
                 raise plugin_fault(
                     self._dataset,
-                    f"{self._name}[{index}] is {returned(found)}, not a pathlib.Path, a PIL image "
-                    "or a uint8 array",
+                    f"{self._name}[{index}] is {returned(found)}, not a pathlib.Path, bytes, a PIL "
+                    "image or a uint8 array",
                 )
         return found
 
     def _is_picture(self, value: object) -> bool:
-        if isinstance(value, Path):
+        if isinstance(value, Path) or (isinstance(value, bytes) and not self._optional):
             return True
         if isinstance(value, np.ndarray):
             return self._optional or value.dtype in _PIXELS

@@ -6,7 +6,6 @@ the model file, so scoring uses images exactly as training does.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source, open_stream
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source
 from bigan_cli.data.pillow_image import PillowImage
 from bigan_cli.data.pixel_budget import DECODING
 from bigan_cli.data.raster import DeepSamples, Raster, as_image
@@ -25,8 +24,8 @@ from bigan_cli.data.sources.image_source import (
     ImageContents,
     ImageSource,
 )
-from bigan_cli.data.sources.location import read_location
 from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
+from bigan_cli.locations.location import read_location
 
 if TYPE_CHECKING:
     from bigan_cli.contracts import RawImage
@@ -80,8 +79,8 @@ def read_image(
     already has the shape is unchanged, except for the colour of fully transparent pixels.
 
     Args:
-        raw: A file, a PIL image of any mode, or an array ``[H, W]`` or ``[H, W, C]`` of uint8
-            or uint16 (16-bit, 0 to 65535) with C = 1, 3 or 4.
+        raw: A file, the contents of one, a PIL image of any mode, or an array ``[H, W]`` or
+            ``[H, W, C]`` of uint8 or uint16 (16-bit, 0 to 65535) with C = 1, 3 or 4.
         shape: Channels (1 grey, 3 RGB, 4 RGBA), height and width wanted.
         options: Settings of the run.
 
@@ -102,6 +101,8 @@ def read_with_format(
     """
     if isinstance(raw, Path):
         return read_file(raw, shape, options)
+    if isinstance(raw, bytes):
+        return read_contents(raw, shape, options)
     if isinstance(raw, np.ndarray):
         raster = _array_raster(raw, options.sample_bits)
         return _prepared(raster, shape, 1 if raw.ndim == 2 else raw.shape[2], options)
@@ -156,11 +157,9 @@ def read_contents(
     Raises:
         UnreadableImage: As :func:`read_image`.
     """
-    if not contents:
-        raise UnreadableImage("empty file")
     try:
-        source = open_stream(io.BytesIO(contents), options=options)
-        return _decoded_small(source, shape, options)
+        with open_source(contents, options) as source:
+            return _decoded_small(source, shape, options)
     except Exception as error:
         raise UnreadableImage(why_unreadable(error)) from error
 

@@ -197,4 +197,5 @@ def _look(raw: RawImage, options: DecodeOptions, *, upright: bool = False) -> tu
                 width, height = height, width
             return height, width, source.is_grey
     except Exception as error:
-        raise UnreadableImage(why_unreadable(error), raw) from error
+        path = None if isinstance(raw, bytes) else raw
+        raise UnreadableImage(why_unreadable(error), path) from error

@@ -71,16 +71,23 @@ def open_image(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[ImageF
 
 
 @contextmanager
-def open_source(path: Path, options: DecodeOptions = DEFAULTS) -> Iterator[PillowImage | TiffPage]:
-    """Open an image file without decoding it.
+def open_source(
+    file: Path | bytes, options: DecodeOptions = DEFAULTS
+) -> Iterator[PillowImage | TiffPage]:
+    """Open an image file, or the contents of one, without decoding it.
 
     Raises:
         OSError: It is missing, empty, no regular file or no image.
         UnreadableImage: It is too large, or its samples have no agreed meaning.
     """
-    _check_regular(path)
-    with path.open("rb") as stream:
-        yield open_stream(stream, os.fspath(path), options)
+    if isinstance(file, bytes):
+        if not file:
+            raise UnreadableImage("empty file")
+        yield open_stream(io.BytesIO(file), options=options)
+        return
+    _check_regular(file)
+    with file.open("rb") as stream:
+        yield open_stream(stream, os.fspath(file), options)
 
 
 def open_stream(

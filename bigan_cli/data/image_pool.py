@@ -29,11 +29,12 @@ from bigan_cli.data.load import (
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Labels
+from bigan_cli.data.streaming import not_streamed
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 
 if TYPE_CHECKING:
-    from bigan_cli.contracts import Mask
+    from bigan_cli.contracts import Mask, RawImage
 
     AnyMask: TypeAlias = Mask | tuple[Mask, ...]
 
@@ -79,6 +80,7 @@ class ImagePool:
         Raises:
             DataError: There are no training images, or *exclude* names no image of the dataset.
             PluginError: The contract is violated, or the dataset's code raises an exception.
+            UsageError: *exclude* is given, and the images are read again in every epoch.
         """
         train = dataset_calls.items(dataset, "train_items")
         test = dataset_calls.items(dataset, "test_items")
@@ -188,10 +190,12 @@ class ImagePool:
             ("train", int(i)) if i < len(self.train) else ("test", int(i) - len(self.train))
             for i in part
         ]
-        names = [_name(name, split[name], i) for name, i in places]
+        names: Sequence[str] = _Fetched(split, places, _name)
+        if self.train.blocks is None:  # else each is read from where the image is
+            names = list(names)
         known = any(split[name].masks is not None for name in {name for name, _ in places})
         masks = _Fetched(split, places, _mask) if known else None
-        sources = _Fetched(split, places, lambda items, i: items.images[i])
+        sources = _Fetched(split, places, _source)
         outlier = ~np.isin(labels, normal_classes)
         return ImageSet(pixels, labels, outlier, names, masks, sources)
 
@@ -236,15 +240,19 @@ def _gather(
     return out
 
 
-def _name(split: str, items: Items, i: int) -> str:
+def _name(items: Items, split: str, i: int) -> str:
     if items.names is not None:
         return items.names[i]
     # Indices are the same in both splits.
     return f"{split}/{i}"
 
 
-def _mask(items: Items, i: int) -> AnyMask | None:
+def _mask(items: Items, _split: str, i: int) -> AnyMask | None:
     return None if items.masks is None else items.masks[i]
+
+
+def _source(items: Items, _split: str, i: int) -> RawImage:
+    return items.images[i]
 
 
 class _Fetched(Sequence[T]):
@@ -254,7 +262,7 @@ class _Fetched(Sequence[T]):
         self,
         split: Mapping[str, Items],
         places: Sequence[tuple[str, int]],
-        fetch: Callable[[Items, int], T],
+        fetch: Callable[[Items, str, int], T],
     ) -> None:
         self._split = split
         self._places = places
@@ -271,13 +279,15 @@ class _Fetched(Sequence[T]):
         if isinstance(index, slice):
             return _Fetched(self._split, self._places[index], self._fetch)
         name, i = self._places[index]
-        return self._fetch(self._split[name], i)
+        return self._fetch(self._split[name], name, i)
 
 
 def _without(
     dataset: Dataset, train: Items, test: Items, exclude: Path
 ) -> tuple[Items, Items, str, tuple[str, ...]]:
     """Return both splits without the images that *exclude* lists, a note, and warnings."""
+    if train.blocks is not None:
+        raise not_streamed("data.exclude", dataset.name)
     listed = read_exclusions(exclude)
     root = dataset.location.root
     train, of_train = leave_out(train, listed, root)

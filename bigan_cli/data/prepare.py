@@ -19,10 +19,12 @@ from bigan_cli.data.find_shape import find_aspect_shape, find_shape, find_tiled_
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.image_pool import ImagePool, Progress
 from bigan_cli.data.image_set import ImageSet
+from bigan_cli.data.image_stream import ImageStream
 from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.read_region import read_region
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Splits, make_splits
+from bigan_cli.data.streaming import bounded_parts, make_stream, streamable
 from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import UsageError
 
@@ -43,17 +45,18 @@ class PreparedData:
         image_shape: Shape of every image.
         class_names: Class names by label.
         normal_classes: The labels that are normal under the protocol.
-        train: Normal images to train on.
+        train: Normal images to train on; with a *stream*, a sample of them.
         validation: Normal images to choose the epoch and to standardise the components.
         calibration: Normal images to set the threshold.
         test: Normal images and anomalies to evaluate on; empty without any.
         folds: With cross-fitting, the fold of each training image, int64 ``[N]``; train,
             validation and calibration are then the same images. None where they are disjoint.
+        stream: All images to train on, where they are read again in every epoch; else None.
         roi: The region of interest; the pixels outside of it have one value in all images. None
             if whole images count.
         audit: The leakage check of these sets.
-        fingerprint: SHA-256, in hex, of the pixels and anomaly labels of all four sets and of the
-            preprocessing; names and paths of files do not count.
+        fingerprint: SHA-256, in hex, of the pixels and anomaly labels of all four sets, of the
+            digests of blocks and of the preprocessing; names and paths of files do not count.
         test_fingerprint: The same for the test set alone.
         config: The resolved configuration, with everything found here; it repeats the run.
         notes: How the dataset interpreted its files, and other notes for the user.
@@ -70,6 +73,7 @@ class PreparedData:
     calibration: ImageSet
     test: ImageSet
     folds: NDArray[np.int64] | None
+    stream: ImageStream | None
     roi: RegionOfInterest | None
     audit: LeakageReport
     fingerprint: str
@@ -145,10 +149,17 @@ def prepare(
         PluginError: The dataset violates its contract.
     """
     pool = ImagePool.of(dataset, DecodeOptions.of(config.data), config.data.exclude)
-    splits = make_splits(pool.labels, config.data, config.train.seed)
+    options = DecodeOptions.of(config.data)
+    blocks = pool.train.blocks
+    given = config.data if blocks is None else streamable(config.data)
+    splits = make_splits(pool.labels, given, config.train.seed)
     shape = _shape(dataset, config.data, pool.train)
-    roi = read_region(config.data.roi, pool.train, shape, DecodeOptions.of(config.data))
+    roi = read_region(config.data.roi, pool.train, shape, options)
     parts = {name: getattr(splits, name) for name in PARTS}
+    stream = None
+    if blocks is not None:
+        stream = make_stream(pool.train, splits.train, shape, options, config.data, roi, workers)
+        parts |= bounded_parts(parts, shape, config.train.seed)
     if splits.folds is not None:  # they are the training images
         del parts["validation"], parts["calibration"]
     loaded = pool.image_sets(
@@ -169,9 +180,10 @@ def prepare(
         calibration=sets.get("calibration", sets["train"]),
         test=sets["test"],
         folds=folds,
+        stream=stream,
         roi=roi,
         audit=audit,
-        fingerprint=_fingerprint(shape, sets, digests),
+        fingerprint=_fingerprint(shape, sets, digests, () if blocks is None else blocks.digests),
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
         config=_written_in(config, splits, shape, pool.labels.class_names),
         notes=(*pool.notes(), *splits.notes, *audit.notes()),
@@ -282,7 +294,10 @@ def _joined(folds: NDArray[np.int64], digests: Sequence[bytes]) -> NDArray[np.in
 
 
 def _fingerprint(
-    shape: ImageShape, sets: Mapping[str, ImageSet], digests: Mapping[str, Sequence[bytes]]
+    shape: ImageShape,
+    sets: Mapping[str, ImageSet],
+    digests: Mapping[str, Sequence[bytes]],
+    blocks: Sequence[str] = (),
 ) -> str:
     described = hashlib.sha256(json.dumps([PREPROCESSING, str(shape)]).encode())
     for name, images in sets.items():
@@ -290,6 +305,8 @@ def _fingerprint(
         described.update(images.outlier.tobytes())
         for digest in digests[name]:
             described.update(digest)
+    for block in blocks:
+        described.update(block.encode())
     return described.hexdigest()
 
 

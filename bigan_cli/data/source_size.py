@@ -25,7 +25,7 @@ def source_size(raw: RawImage, options: DecodeOptions = DEFAULTS) -> tuple[int, 
         return int(raw.shape[0]), int(raw.shape[1])
     path = raw if isinstance(raw, Path) else None
     try:
-        if not isinstance(raw, Path):
+        if not isinstance(raw, Path | bytes):
             image = PillowImage(raw)
             return _upright(image.size, image.orientation)
         with open_source(raw, options) as source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,18 +115,20 @@ def _sample_sizes(images: Sequence[RawImage]) -> list[tuple[int, int]]:
 
 
 def _size_of(image: RawImage) -> tuple[int, int] | None:
+    import numpy as np
     from PIL import Image
 
     if isinstance(image, Image.Image):
         return image.size
-    if not isinstance(image, Path):
+    if isinstance(image, np.ndarray):
         return image.shape[1], image.shape[0]
-    if not image.is_file():  # opening a named pipe would block
+    if isinstance(image, Path) and not image.is_file():  # opening a named pipe would block
         return None
     try:
         with catch_warnings():
             simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
-            with Image.open(image, formats=PILLOW_FORMATS) as opened:
+            file = BytesIO(image) if isinstance(image, bytes) else image
+            with Image.open(file, formats=PILLOW_FORMATS) as opened:
                 return opened.size
     except Exception:  # noqa: BLE001  reported when the image is decoded
         return None

@@ -46,6 +46,19 @@ class Batches(Protocol):
         N is *batch_size*, or less in the last batch.
         """
 
+    def shuffled(
+        self, seed: int, passes: int, steps: range, batch_size: int
+    ) -> Generator[Tensor, None, None]:
+        """Yield the batches of the *steps* of an epoch, counted from 0, on the device.
+
+        Args:
+            seed: Decides, with *passes* alone, the order of the images. Each pass over them has
+                its own order.
+            passes: How many times an epoch passes over the images, enough for all *steps*.
+            steps: Consecutive steps.
+            batch_size: Images of every batch.
+        """
+
 
 def make_batches(pixels: Samples, device: torch.device) -> Batches:
     """Return the batches of *pixels*, uint8 ``[N, C, H, W]``, resident on *device* if they fit."""
@@ -77,6 +90,15 @@ class ResidentBatches:
         for start in range(0, len(order), batch_size):
             yield self._pixels[rows[start : start + batch_size]]
 
+    def shuffled(
+        self, seed: int, passes: int, steps: range, batch_size: int
+    ) -> Generator[Tensor, None, None]:
+        """Yield the batches of *steps*; see :class:`Batches`."""
+        order = _random_order(len(self), passes, seed)
+        yield from self.in_order(
+            order[steps.start * batch_size : steps.stop * batch_size], batch_size
+        )
+
 
 class StreamedBatches:
     """Batches of images on the host, gathered in advance by a thread.
@@ -103,6 +125,15 @@ class StreamedBatches:
             while waiting:
                 yield self._on_device(waiting.popleft())
 
+    def shuffled(
+        self, seed: int, passes: int, steps: range, batch_size: int
+    ) -> Generator[Tensor, None, None]:
+        """Yield the batches of *steps*; see :class:`Batches`."""
+        order = _random_order(len(self), passes, seed)
+        yield from self.in_order(
+            order[steps.start * batch_size : steps.stop * batch_size], batch_size
+        )
+
     def _gather(self, rows: NDArray[np.int64]) -> Tensor:
         host = torch.empty(
             (len(rows), *self._pixels.shape[1:]),
@@ -116,6 +147,13 @@ class StreamedBatches:
     def _on_device(self, gathered: Future[Tensor]) -> Tensor:
         # Only pinned memory can be copied asynchronously.
         return gathered.result().to(self._device, non_blocking=self._device.type == "cuda")
+
+
+def _random_order(count: int, passes: int, seed: int) -> NDArray[np.int64]:
+    generator = torch.Generator().manual_seed(seed)
+    orders = [torch.randperm(count, generator=generator) for _ in range(passes)]
+    order: NDArray[np.int64] = torch.cat(orders).numpy()
+    return order
 
 
 def _as_tensor(pixels: Samples) -> Tensor:

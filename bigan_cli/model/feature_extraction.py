@@ -66,7 +66,7 @@ def prepare_features(
             ``[N, h, w]``; by default all.
     """
     assert networks.extractor is not None  # noqa: S101  checked by the caller
-    extraction = _Extraction(networks, device, sum(map(len, pixels)), on_progress)
+    extraction = Extraction(networks, device, sum(map(len, pixels)), on_progress)
     train, others = pixels[0], pixels[1:]
     # What the normalisation is estimated from; the images of a small folder are all of them.
     order = np.random.default_rng([seed, len(train)]).permutation(len(train))
@@ -94,7 +94,7 @@ def prepare_features(
     return TrainingFeatures(state, features, *exact)
 
 
-class _Extraction:
+class Extraction:
     """The extractor of *networks* at work, with its progress."""
 
     def __init__(

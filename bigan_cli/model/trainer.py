@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bigan_cli.config.schema import TrainConfig
@@ -33,6 +32,7 @@ from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.step import LOSSES, AdversarialStep
 from bigan_cli.model.trainer_state import check_state
+from bigan_cli.model.window_batches import SampleStream, batches_of
 
 # Validation batch size; smaller for large images.
 _VALIDATION_BATCH = 256
@@ -49,7 +49,7 @@ class Trainer:
         networks: Newly built networks; they are moved to *device* and trained in place.
         config: Training settings.
         train: Normal images to train on, uint8 ``[N, C, H, W]``; for networks on feature maps,
-            feature vectors float16 ``[N, K, 1, 1]``.
+            feature vectors float16 ``[N, K, 1, 1]``; or a stream of these.
         validation: Normal images, or feature vectors, to choose the best epoch.
         device: Where to train.
         should_stop: Called after every step; training stops when it returns True.
@@ -67,7 +67,7 @@ class Trainer:
         self,
         networks: Networks,
         config: TrainConfig,
-        train: Samples,
+        train: Samples | SampleStream,
         validation: Samples,
         device: torch.device,
         *,
@@ -99,9 +99,11 @@ class Trainer:
         self._passes = math.ceil(config.min_epoch_steps * self.batch_size / len(train))
         steps = self._passes * len(train) // self.batch_size
         self.steps_per_epoch = min(steps, config.max_epoch_steps or steps)
-        self._train = make_batches(train, device)
+        self._train = batches_of(train, device)
         self._validation = make_batches(validation, device)
-        self._probe = DiagnosticsProbe(train, validation)
+        self._probe = DiagnosticsProbe(
+            train if isinstance(train, np.ndarray) else train.sample, validation
+        )
         self._should_stop = should_stop
         self._on_step = on_step
         self._decoder = decoder
@@ -179,13 +181,16 @@ class Trainer:
         else:
             restore_random_states(self._pending_rng, self.device)
             self._pending_rng = None
-        remaining = slice(self.steps_done * self.batch_size, self.steps_per_epoch * self.batch_size)
+        # From the seed and the epoch alone.
+        batches_left = self._train.shuffled(
+            epoch_seed(self.config.seed, self.epoch),
+            self._passes,
+            range(self.steps_done, self.steps_per_epoch),
+            self.batch_size,
+        )
         noise = self._noise()
         self.networks.train()
-        with (
-            self._explained(),
-            closing(self._train.in_order(self._order()[remaining], self.batch_size)) as batches,
-        ):
+        with self._explained(), closing(batches_left) as batches:
             for batch in batches:
                 if self.config.lr_schedule == "cosine":
                     self.step.set_learning_rate(self._rate_fraction())
@@ -246,17 +251,6 @@ class Trainer:
         if last or self._should_stop is None:
             return False
         return self._group.any(self._should_stop())
-
-    def _order(self) -> NDArray[np.int64]:
-        """Return the epoch's order of the training images, from the seed and the epoch alone.
-
-        Each pass over the images has its own order.
-        """
-        generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, self.epoch))
-        count = len(self._train)
-        passes = [torch.randperm(count, generator=generator) for _ in range(self._passes)]
-        order: NDArray[np.int64] = torch.cat(passes).numpy()
-        return order
 
     def _rate_fraction(self) -> float:
         """Return the fraction of the first learning rates to use in the next step.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def check_lazy(split: str, items: Items) -> str:
     if isinstance(first, Path):
         return "files"
     if isinstance(images, list | tuple):
-        each = first.nbytes if isinstance(first, np.ndarray) else first.width * first.height
+        each = _bytes_of(first)
         held = each * len(images)
         require(
             held <= _LIST_BYTES,
@@ -104,6 +105,12 @@ def check_lazy(split: str, items: Items) -> str:
             "return paths, one array, or a sequence that decodes on access",
         )
     return "decoded on access" if not isinstance(images, list | tuple) else "a short list"
+
+
+def _bytes_of(raw: Any) -> int:
+    if isinstance(raw, bytes):
+        return len(raw)
+    return int(raw.nbytes if isinstance(raw, np.ndarray) else raw.width * raw.height)
 
 
 def check_readable(split: str, items: Items) -> int:
@@ -140,8 +147,8 @@ def check_native_shape(split: str, items: Items, shape: ImageShape) -> None:
 def _shape_of(raw: Any) -> ImageShape:
     if isinstance(raw, np.ndarray):
         return ImageShape(raw.shape[2] if raw.ndim == 3 else 1, *raw.shape[:2])
-    if isinstance(raw, Path):
-        with Image.open(raw) as image:
+    if isinstance(raw, Path | bytes):
+        with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as image:
             return ImageShape(_channels_of(image), image.height, image.width)
     return ImageShape(_channels_of(raw), raw.height, raw.width)
 
@@ -178,8 +185,8 @@ def shared_images(train: Items, test: Items) -> int:
 def _digest(raw: Any) -> object:
     if isinstance(raw, Path):
         return raw
-    pixels = np.ascontiguousarray(np.asarray(raw))
-    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+    stored = raw if isinstance(raw, bytes) else np.ascontiguousarray(np.asarray(raw)).tobytes()
+    return hashlib.blake2b(stored, digest_size=16).digest()
 
 
 def check_threads(split: str, items: Items) -> None:

@@ -27,6 +27,7 @@ _FREE_ON_RESUME = (
     "plugins",
     "data.root",
     "data.download",
+    "data.block_cache_gb",
 )
 
 

@@ -17,14 +17,17 @@ from bigan_cli.contracts import Architecture, ScoreComponent
 from bigan_cli.data.prepare import PARTS, PreparedData, open_dataset, prepare
 from bigan_cli.data.tiles import TRAINING_PIXELS, VALIDATION_PIXELS, Tiles
 from bigan_cli.errors import DataError, UsageError
+from bigan_cli.model.batches import Samples
 from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.decoder_training import DecoderTraining
 from bigan_cli.model.device import repeatable_arithmetic, resolve_device, resolve_precision
 from bigan_cli.model.feature_extraction import TrainingFeatures, as_samples, prepare_features
+from bigan_cli.model.feature_stream import FeatureStream
 from bigan_cli.model.networks import Networks, build_networks
 from bigan_cli.model.pretext import check_tasks, wanted_heads
 from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.trainer import Trainer
+from bigan_cli.model.window_batches import PixelStream
 from bigan_cli.plugins import Registry
 from bigan_cli.plugins.instances import make_architecture, make_components
 from bigan_cli.scoring.calibration import check_fpr, images_needed
@@ -85,7 +88,10 @@ class TrainingSetup:
     def image_counts(self) -> dict[str, int]:
         """The number of images in each set; with cross-fitting, of train and test."""
         names = PARTS if self.data.folds is None else ("train", "test")
-        return {name: len(getattr(self.data, name)) for name in names}
+        counts = {name: len(getattr(self.data, name)) for name in names}
+        if self.data.stream is not None:
+            counts["train"] = len(self.data.stream)
+        return counts
 
     def trainer(
         self,
@@ -109,7 +115,7 @@ class TrainingSetup:
             return Trainer(
                 networks,
                 train,
-                images,
+                images if self.data.stream is None else PixelStream(self.data.stream, images),
                 validation,
                 self.device,
                 should_stop=should_stop,
@@ -123,10 +129,17 @@ class TrainingSetup:
             decoder = DecoderTraining(
                 networks, features.train, images, _DECODER_STEPS, train.seed, self.device
             )
+        in_memory = as_samples(features.train, self.inside[0])
+        samples: Samples | FeatureStream = in_memory
+        if self.data.stream is not None:
+            described = self.config.model.model_dump_json(include={"architecture", "options"})
+            samples = FeatureStream(
+                self.data.stream, networks, in_memory, self.device, described, self.inside[0]
+            )
         return Trainer(
             networks,
             train,
-            as_samples(features.train, self.inside[0]),
+            samples,
             as_samples(features.validation, self.inside[1]),
             self.device,
             should_stop=should_stop,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bigan_cli.data.sources.location import locate, read_location
+from bigan_cli.locations.location import locate, read_location
 
 
 def scores_of(text: str) -> dict[str, list[str]]:

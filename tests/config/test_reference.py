@@ -24,7 +24,7 @@ from bigan_cli.plugins import load_registry
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "configuration.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
-DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "folder")
+DATASETS = ("digits", "mnist", "fashion_mnist", "cifar10", "folder", "shards")
 
 
 @pytest.fixture(autouse=True)

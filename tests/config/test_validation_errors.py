@@ -172,7 +172,7 @@ KEYS_OF_DCGAN = (
         (
             "[data]\ndataset = 'fashion-mnst'",
             "unknown dataset 'fashion-mnst'",
-            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
+            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 6",
         ),
         ("[data]\ndataset = 3", "data.dataset must be text, got 3", ""),
         (
@@ -283,7 +283,7 @@ def test_what_is_wrong_in_all_its_forms_is_told_in_one_sentence(
         (
             {"data.dataset": "fashion-mnst"},
             "unknown dataset 'fashion-mnst'",
-            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
+            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 6",
         ),
         (
             {"data.protocol": "leave-out"},

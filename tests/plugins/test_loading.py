@@ -15,7 +15,7 @@ from bigan_cli.errors import PluginError
 from bigan_cli.plugins import Registry, load_registry
 
 Install = Callable[..., Path]
-BUILT_IN = {"digits", "mnist", "fashion_mnist", "cifar10", "folder"}
+BUILT_IN = {"digits", "mnist", "fashion_mnist", "cifar10", "folder", "shards"}
 # With what else happens to be installed here.
 ALREADY = set(load_registry().datasets)
 
@@ -368,9 +368,9 @@ def test_plugins_kept_off_are_told_where_none_has_the_name(
     animals_source: Callable[[str], str],
     bigan: Callable[..., object],
 ) -> None:
-    install("shapes", animals_source("squares"))
+    install("shapes", animals_source("triangles"))
     monkeypatch.setenv("BIGAN_PLUGINS", "")
-    outcome = bigan("train", "--dataset", "squares", "--dry-run")
+    outcome = bigan("train", "--dataset", "triangles", "--dry-run")
     assert "BIGAN_PLUGINS disables " in outcome.err
     assert "shapes (bigan-shapes)" in outcome.err
 
@@ -390,7 +390,7 @@ def test_names_are_found_however_they_are_joined(name: str) -> None:
             Registry.dataset,
             "fashion-mnst",
             "unknown dataset 'fashion-mnst'",
-            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 5",
+            "did you mean 'fashion_mnist'? 'bigan datasets' lists all 6",
         ),
         (
             Registry.architecture,

@@ -1,0 +1,199 @@
+"""Training images that are read again in every epoch, since they fit neither in memory nor on disk.
+
+They are stored in blocks, such as runs of images in a tar shard. An epoch reads its blocks in
+random order, as many at a time as fit into a buffer, and takes the images in the buffer in random
+order. Which images these are depends on the seed alone: where a block comes from, and whether it is
+in the cache, changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.contracts import ImageShape, Items
+from bigan_cli.data.block_cache import BlockCache
+from bigan_cli.data.decode import PREPROCESSING, read_image
+from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.region_of_interest import RegionOfInterest
+from bigan_cli.data.unreadable import UnreadableImage
+from bigan_cli.errors import DataError
+
+Index = NDArray[np.int64]
+
+# A buffer has images from at least this many places, so that it is mixed.
+_PLACES = 8
+
+
+class ImageStream:
+    """The images of some blocks, cut into pieces of which several fit into the buffer.
+
+    Args:
+        items: All images, with their blocks.
+        chosen: int64, the sorted indices of the images of this stream.
+        shape: Shape that they are brought to.
+        options: How files are read.
+        buffer: Bytes of the buffer.
+        cache: Keeps decoded pieces.
+        roi: The pixels outside of this region get one value.
+        workers: Number of threads; 0 for one per core, at most 8.
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        chosen: Index,
+        shape: ImageShape,
+        options: DecodeOptions,
+        buffer: int,
+        cache: BlockCache,
+        roi: RegionOfInterest | None = None,
+        workers: int = 0,
+    ) -> None:
+        if items.blocks is None:
+            raise ValueError("these images are not stored in blocks")
+        self.shape = shape
+        self.cache = cache
+        self._items = items
+        self._versions = items.blocks.versions
+        self._chosen = chosen
+        self._options = options
+        self._roi = roi
+        self._buffer = buffer
+        self._workers = workers
+        # [P, 3]: the block of each piece, its first image and the end; and [P, 2]: the part of
+        # the chosen ones that is in it.
+        pieces = _cut(items.blocks.bounds, max(1, buffer // self.image_bytes // _PLACES))
+        rows = np.searchsorted(chosen, pieces[:, 1:])
+        used = rows[:, 1] > rows[:, 0]
+        self._pieces, self._rows = pieces[used], rows[used]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @property
+    def image_bytes(self) -> int:
+        """The size of one image in memory."""
+        return math.prod((self.shape.channels, self.shape.height, self.shape.width))
+
+    def count(self, pieces: Index) -> int:
+        """Return the number of images in some pieces of blocks."""
+        return int((self._rows[pieces, 1] - self._rows[pieces, 0]).sum())
+
+    def windows(self, seed: int, image_bytes: int | None = None) -> Iterator[Index]:
+        """Yield the pieces of blocks that are in the buffer together, each piece once.
+
+        Args:
+            seed: Decides their order.
+            image_bytes: The size of what is kept of an image; by default that of its pixels.
+        """
+        most = max(1, self._buffer // (image_bytes or self.image_bytes))
+        order = np.random.default_rng(seed).permutation(len(self._pieces))
+        counts = (self._rows[order, 1] - self._rows[order, 0]).tolist()
+        start = held = 0
+        for end, count in enumerate(counts):
+            if held and held + count > most:
+                yield np.sort(order[start:end])  # in the order that they are stored in
+                start, held = end, 0
+            held += count
+        yield np.sort(order[start:])
+
+    def key(self, piece: int, *more: str) -> str:
+        """Return the key of a piece in a cache, for what *more* describes that is made of it."""
+        block, first, stop = self._pieces[piece].tolist()
+        chosen = self._images_of(piece)
+        described = [
+            self._versions[block],
+            [first, stop, _digest(chosen)],
+            [PREPROCESSING, str(self.shape), self._options.sample_bits, self._options.keep_aspect],
+            "" if self._roi is None else _digest(np.packbits(self._roi.inside)),
+            more,
+        ]
+        return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+    def load(self, pieces: Index) -> NDArray[np.uint8]:
+        """Return the images of some pieces, uint8 ``[N, C, H, W]``, in the order of the pieces.
+
+        Raises:
+            DataError: An image or a block cannot be read; the message names it.
+        """
+        ends = np.cumsum([0, *(self.count(piece) for piece in pieces[:, None])])
+        shape = self.shape
+        out = np.empty((int(ends[-1]), shape.channels, shape.height, shape.width), np.uint8)
+
+        def fill(number: int) -> None:
+            out[ends[number] : ends[number + 1]] = self.load_piece(int(pieces[number]))
+
+        with self.pool() as pool:
+            for _ in pool.map(fill, range(len(pieces))):
+                pass
+        return out
+
+    def load_piece(self, piece: int, *, keep: bool = True) -> NDArray[np.uint8]:
+        """Return the images of one piece, from the cache if they are there.
+
+        Args:
+            piece: Its number.
+            keep: Whether they are stored in the cache.
+
+        Raises:
+            DataError: An image or the block cannot be read; the message names it.
+        """
+        key = self.key(piece)
+        found = self.cache.load(key, np.uint8)
+        if found is None:
+            found = self._decode(piece)
+            if keep:
+                self.cache.store(key, found)
+        return found
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return the threads that read pieces."""
+        return ThreadPoolExecutor(self._workers or min(8, os.cpu_count() or 1), "blocks")
+
+    def _images_of(self, piece: int) -> Index:
+        first, last = self._rows[piece]
+        return self._chosen[first:last]
+
+    def _decode(self, piece: int) -> NDArray[np.uint8]:
+        _, first, stop = self._pieces[piece].tolist()
+        chosen = self._images_of(piece).tolist()
+        raw = self._items.images[first:stop]
+        pixels = np.empty(
+            (len(chosen), self.shape.channels, self.shape.height, self.shape.width), np.uint8
+        )
+        for row, index in enumerate(chosen):
+            try:
+                pixels[row] = read_image(raw[index - first], self.shape, self._options)
+            except UnreadableImage as error:
+                raise DataError(
+                    f"cannot read {self._name(index)}: {error.reason}",
+                    "remove or fix this image",
+                ) from error
+        return pixels if self._roi is None else self._roi.fill(pixels)
+
+    def _name(self, index: int) -> str:
+        names = self._items.names
+        return f"train/{index}" if names is None else names[index]
+
+
+def _cut(bounds: Index, most: int) -> Index:
+    """Return (block, first image, end) of pieces of at most *most* images, int64 ``[P, 3]``."""
+    pieces = [
+        (block, start, min(start + most, stop))
+        for block, (first, stop) in enumerate(pairwise(bounds.tolist()))
+        for start in range(first, stop, most)
+    ]
+    return np.array(pieces, np.int64).reshape(-1, 3)
+
+
+def _digest(array: NDArray[np.generic]) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()

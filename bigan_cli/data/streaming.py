@@ -1,0 +1,89 @@
+"""What of a dataset that is read anew in every epoch is in memory, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigan_cli.config.schema import DataConfig
+from bigan_cli.contracts import ImageShape, Items
+from bigan_cli.data.block_cache import BlockCache
+from bigan_cli.data.cache import cache_root
+from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.image_stream import ImageStream
+from bigan_cli.data.region_of_interest import RegionOfInterest
+from bigan_cli.data.splits import LARGEST_PART
+from bigan_cli.errors import UsageError
+
+Index = NDArray[np.int64]
+
+# Images of a part in memory: this many bytes of them, and at least this many images.
+_PART_BYTES, _LEAST_PART = 128 * 2**20, 1_000
+# The sample of the training images may have this many times as many.
+_SAMPLE = 2
+
+
+def streamable(config: DataConfig) -> DataConfig:
+    """Return the settings by which images are divided that are read again in every epoch.
+
+    Raises:
+        UsageError: They cannot be cut into tiles, nor calibrated by cross-fitting.
+    """
+    if config.tile is not None:
+        raise not_streamed("data.tile", config.dataset)
+    if config.calibration == "cross-fitting":
+        raise not_streamed("data.calibration=cross-fitting", config.dataset)
+    return config.model_copy(update={"calibration": "held-out"})
+
+
+def not_streamed(setting: str, dataset: str) -> UsageError:
+    """Return the error for a *setting* that images which are read again do not allow."""
+    return UsageError(
+        f"'{setting}' needs all images in memory, and those of dataset {dataset} are read again "
+        "in every epoch",
+        "leave it out, or train on a folder with a sample of the images",
+    )
+
+
+def bounded_parts(parts: Mapping[str, Index], shape: ImageShape, seed: int) -> dict[str, Index]:
+    """Return the images of each part that are in memory: all, or a sample of *seed*.
+
+    Args:
+        parts: Indices of the images by the name of the part.
+        shape: Shape of the images.
+        seed: Chooses them.
+    """
+    size = shape.channels * shape.height * shape.width
+    most = min(LARGEST_PART, max(_LEAST_PART, _PART_BYTES // size))
+    rng = np.random.default_rng(seed)
+    bounded = {}
+    for name in ("train", "validation", "calibration"):
+        limit = most * _SAMPLE if name == "train" else most
+        part = parts[name]
+        chosen = rng.choice(len(part), limit, replace=False) if len(part) > limit else slice(None)
+        bounded[name] = np.sort(part[chosen])
+    return bounded
+
+
+def make_stream(
+    items: Items,
+    chosen: Index,
+    shape: ImageShape,
+    options: DecodeOptions,
+    config: DataConfig,
+    roi: RegionOfInterest | None = None,
+    workers: int = 0,
+) -> ImageStream:
+    """Return the stream of the images at *chosen* of *items*, with the settings of a run."""
+    return ImageStream(
+        items,
+        chosen,
+        shape,
+        options,
+        config.shuffle_buffer_mb * 10**6,
+        BlockCache(cache_root() / "blocks", config.block_cache_gb * 10**9),
+        roi,
+        workers,
+    )

@@ -1,0 +1,169 @@
+"""Normal images in tar shards, on this machine or in an object store, too many to unpack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from bigan_cli.contracts import Dataset, Items, Options
+from bigan_cli.errors import DataError
+from bigan_cli.formatting import count
+from bigan_cli.hookspecs import hookimpl
+from bigan_cli.image_files import IMAGE_SUFFIXES
+from bigan_cli.locations.location import is_url
+from bigan_cli.locations.patterns import matching_files
+from bigan_cli.locations.tar_headers import TAR_SUFFIXES
+
+if TYPE_CHECKING:
+    from bigan_cli.datasets._shard_index import Shard
+
+_IN_FOLDER = "*.tar"
+# Shards whose headers are read at a time, which is waiting for a disk or a store.
+_TOGETHER = 8
+_NAMED = 3
+_PHOTOGRAPHS: Mapping[str, Mapping[str, Any]] = {"data": {"image_size": 256, "keep_aspect": True}}
+
+
+class ShardsOptions(Options):
+    """Where the shards are."""
+
+    urls: tuple[str, ...] = Field(
+        (),
+        description="The shards: paths or URLs of tar archives or of folders of them, with *, ? "
+        "and {000..099}. A URL is one of fsspec, such as s3://bucket/shards/*.tar.",
+    )
+
+    @field_validator("urls")
+    @classmethod
+    def _absolute(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """Return them as seen from any folder, so that a run can be resumed in another one."""
+        return tuple(
+            url if is_url(url) else os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
+            for url in urls
+        )
+
+
+class Shards(Dataset):
+    """Images in tar archives, such as the shards of WebDataset; all of them normal.
+
+    The members that are images by their suffix count; others are skipped. Nothing is unpacked:
+    training reads blocks of images at their places in the archives. Compressed archives are
+    refused, since they can only be read from their start.
+    """
+
+    name = "shards"
+    summary = "normal images in tar shards here or in an object store, larger than a disk"
+    Options = ShardsOptions
+
+    @classmethod
+    def preset_for(
+        cls,
+        root: Path | None,  # noqa: ARG003  the contract
+        architecture: str | None,
+        tile: int | None = None,
+    ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return the image size of photographs for the architecture ``features``."""
+        return (_PHOTOGRAPHS if architecture == "features" and tile is None else {}), ""
+
+    def train_items(self) -> Items:
+        """Return the images of all shards, read when indexed.
+
+        Raises:
+            DataError: A shard is missing or damaged.
+        """
+        import numpy as np
+
+        from bigan_cli.datasets._shard_index import ShardImages, ShardNames
+
+        images = ShardImages(self._shards)
+        return Items(
+            images,
+            np.zeros(len(images), np.int64),
+            names=ShardNames(images),
+            blocks=images.blocks(),
+        )
+
+    def test_items(self) -> Items:
+        """Return no images: all are normal."""
+        import numpy as np
+
+        return Items([], np.empty(0, np.int64))
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the only class."""
+        return ("normal",)
+
+    def normal_classes(self) -> tuple[int, ...]:
+        """Return the only class."""
+        return (0,)
+
+    def describe(self) -> str:
+        """Return how many shards and images there are.
+
+        Raises:
+            DataError: A shard is missing or damaged.
+        """
+        images = sum(map(len, self._shards))
+        return f"{count(len(self._shards), 'shard')} with {count(images, 'image')}"
+
+    def warnings(self) -> Sequence[str]:
+        """Return a warning of shards without images.
+
+        Raises:
+            DataError: A shard is missing or damaged.
+        """
+        empty = [str(shard.location) for shard in self._shards if not len(shard)]
+        if not empty:
+            return ()
+        more = ", ..." if len(empty) > _NAMED else ""
+        named = ", ".join(empty[:_NAMED]) + more
+        return (f"{count(len(empty), 'shard')} without images: {named}",)
+
+    @cached_property
+    def _shards(self) -> list[Shard]:
+        from bigan_cli.datasets._shard_index import open_shard
+
+        locations = list(dict.fromkeys(self._locations()))
+        cache = self.location.root / "shards"
+        with ThreadPoolExecutor(min(_TOGETHER, len(locations))) as pool:
+            shards = list(pool.map(partial(open_shard, cache=cache), locations))
+        if not any(map(len, shards)):
+            raise DataError(
+                f"no images in {count(len(shards), 'shard')} of {', '.join(self.options.urls)} "
+                f"(looked for {' '.join(IMAGE_SUFFIXES)})"
+            )
+        return shards
+
+    def _locations(self) -> list[Any]:
+        found = []
+        if not self.options.urls:
+            raise DataError(
+                "no shards are named", "'data.options.urls=s3://bucket/shards/*.tar' names them"
+            )
+        for pattern in self.options.urls:
+            try:
+                files = matching_files(pattern, _IN_FOLDER)
+            except OSError as error:
+                raise DataError(f"cannot list {pattern}: {error.strerror or error}") from error
+            if not files:
+                raise DataError(f"no shards match {pattern}")
+            found += files
+        for file in found:
+            if file.name.lower().endswith(TAR_SUFFIXES[1:]):
+                raise DataError(
+                    f"{file} is compressed, so its images cannot be read in random order",
+                    "decompress it: a tar archive of images hardly becomes larger",
+                )
+        return found
+
+
+@hookimpl
+def bigan_datasets() -> list[type[Dataset]]:
+    """Provide the dataset."""
+    return [Shards]

@@ -1,0 +1,270 @@
+"""``bigan train --dataset shards`` gives one run from any store, whole or resumed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from bigan_cli.cli.main import main
+
+# At 64x64 pixels the buffer of one megabyte holds 244 of the images.
+OPTIONS = (
+    *("--dataset", "shards", "--image-size", 64, "--epochs", 2, "--latent-dim", 6),
+    *("--feature-maps-gen", 4, "--feature-maps-disc", 4, "--device", "cpu"),
+    *("--set", "data.shuffle_buffer_mb=1", "--set", "output.preview_images=2"),
+)
+
+
+def contents(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def digit_members(numbers: range) -> dict[str, bytes]:
+    from sklearn.datasets import load_digits
+
+    digits = np.round(load_digits().images * 255 / 16).astype(np.uint8)
+    return {f"{i:04d}.png": contents(Image.fromarray(digits[i])) for i in numbers}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, write_tar) -> Path:
+    """Return a folder of four shards with 150 digits each."""
+    folder = tmp_path_factory.mktemp("shards")
+    for shard in range(4):
+        numbers = range(150 * shard, 150 * shard + 150)
+        write_tar(folder / f"{shard:03d}.tar", digit_members(numbers))
+    return folder
+
+
+def urls(where: object) -> tuple[str, str]:
+    return "--set", f"data.options.urls={where}"
+
+
+@pytest.fixture(scope="module")
+def whole(shards, tmp_path_factory) -> Path:
+    """Return the run on the shards that is not interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    words = ("train", *OPTIONS, *urls(shards), "--save-dir", run)
+    assert main([str(word) for word in words]) == 0
+    return run
+
+
+def learned(run: Path) -> dict[str, Any]:
+    """Return what must be equal: the tensors of all models, and the losses."""
+    found: dict[str, Any] = {}
+    for path in sorted((run / "models").glob("*.safetensors")):
+        found[path.name] = {key: value.tobytes() for key, value in load_file(path).items()}
+    rows = map(json.loads, (run / "stats" / "metrics.jsonl").read_text().splitlines())
+    found["losses"] = [(row["epoch"], row["losses"], row["validation"]) for row in rows]
+    found["data"] = json.loads((run / "run.json").read_text())["data"]
+    return found
+
+
+def test_a_run_reads_all_images_in_parts_and_scores(bigan, whole, shards) -> None:
+    data = learned(whole)["data"]
+    assert data["images"] == {"train": 440, "validation": 60, "calibration": 100, "test": 0}
+    assert data["protocol"] == "folder"
+    done = bigan("score", shards / "000.tar", "--run", whole, "--device", "cpu")
+    assert done.code == 0
+    assert len(done.lines) == 151
+
+
+def test_shards_in_a_store_give_the_same_bytes_with_and_without_a_cache(
+    bigan, whole, shards, tmp_path
+) -> None:
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    for file in shards.glob("*.tar"):
+        store.pipe_file(f"/train-shards/{file.name}", file.read_bytes())
+    for number, cache in enumerate((0, 1, 1)):
+        run = tmp_path / str(number)
+        pattern = urls("memory://train-shards/{000..003}.tar")
+        more = ("--set", f"data.block_cache_gb={cache}", "--save-dir", run)
+        done = bigan("train", *OPTIONS, *pattern, *more)
+        assert done.code == 0, done.err
+        assert learned(run) == learned(whole)
+
+
+# Kills itself before the n-th step.
+KILLED = """
+import os, signal, sys
+from bigan_cli.model.trainer import Trainer
+from bigan_cli.cli.main import main
+
+advance, calls = Trainer._advance, [0]
+
+def killed(self, *args):
+    calls[0] += 1
+    if calls[0] == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.{signal})
+    return advance(self, *args)
+
+Trainer._advance = killed
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("sent", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+def test_a_run_that_is_stopped_in_an_epoch_and_resumed_elsewhere_ends_the_same(
+    bigan, whole, shards, tmp_path, monkeypatch, sent, code
+) -> None:
+    run = tmp_path / "run"
+    # 440 images are 6 steps of 64 an epoch; a few steps are tried before the first one.
+    words = ("train", *OPTIONS, *urls(os.path.relpath(shards)), "--save-dir", run)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED.replace("{signal}", sent), "14", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    trained = json.loads((run / "run.json").read_text())["epoch"]
+    assert trained == 1
+    monkeypatch.chdir(tmp_path)
+    resumed = bigan("train", "--resume", "--save-dir", "run")
+    assert resumed.code == 0, resumed.err
+    assert learned(run) == learned(whole)
+
+
+def one_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert "Traceback" not in err
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+def test_an_image_that_cannot_be_read_ends_the_training_with_its_name(
+    bigan, tmp_path, write_tar
+) -> None:
+    # Few are held out: which of them are read first is the seed's choice.
+    members = digit_members(range(100)) | {"a/broken.png": b"no picture"}
+    shard = write_tar(tmp_path / "a.tar", members)
+    done = bigan("train", *OPTIONS, *urls(shard), "--save-dir", tmp_path / "run")
+    assert done.code == 1
+    assert "not an image in a known format" in one_line(done.err)
+    assert f"tar://a/broken.png::{shard}" in one_line(done.err)
+
+
+def test_a_shard_that_changed_is_refused_on_resuming(bigan, tmp_path, write_tar, whole) -> None:
+    shard = write_tar(tmp_path / "a.tar", digit_members(range(120)))
+    run = tmp_path / "run"
+    assert bigan("train", *OPTIONS, *urls(shard), "--save-dir", run).code == 0
+    again = ("train", "--resume", "--save-dir", run, "--epochs", 3)
+    write_tar(shard, digit_members(range(1, 121)))
+    done = bigan(*again)
+    assert done.code != 0
+    assert "the images of shards are not those that" in one_line(done.err)
+    shard.unlink()
+    done = bigan(*again)
+    assert done.code == 1
+    assert one_line(done.err) == f"error: cannot read {shard}: no such file"
+    write_tar(shard, digit_members(range(120)))
+    assert bigan(*again).code == 0
+
+
+@pytest.mark.parametrize(
+    "options", [("--tile", 64), ("--set", "data.calibration=cross-fitting"), ("--exclude", "a.txt")]
+)
+def test_what_needs_all_images_is_refused(bigan, shards, tmp_path, options) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    words = [tmp_path / "a.txt" if word == "a.txt" else word for word in options]
+    done = bigan("train", *OPTIONS, *urls(shards), *words, "--save-dir", tmp_path / "run")
+    assert done.code == 2
+    assert "are read again in every epoch" in one_line(done.err)
+    assert not (tmp_path / "run").exists()
+
+
+# Networks on features
+
+
+@pytest.fixture(scope="module")
+def surfaces(tmp_path_factory, write_tar) -> Path:
+    """Return a folder of two shards with 60 photographs of a striped surface each."""
+    folder = tmp_path_factory.mktemp("surfaces")
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:72, :96]
+    for shard in range(2):
+        members = {}
+        for i in range(60):
+            stripes = 120 + 50 * np.sin((columns + rows) / 5 + random.uniform(0, 2 * np.pi))
+            pixels = stripes[..., None] + random.normal(0, 6, (72, 96, 3))
+            members[f"{i}.png"] = contents(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+        write_tar(folder / f"{shard}.tar", members)
+    return folder
+
+
+FEATURES = (
+    *("--dataset", "shards", "--architecture", "features", "--epochs", 2, "--device", "cpu"),
+    *("--set", "data.image_size=[72, 96]", "--set", "data.shuffle_buffer_mb=1"),
+    *("--set", "train.min_epoch_steps=3", "--set", "train.max_epoch_steps=3"),
+    *("--set", "output.preview_images=2", "--no-self-test", "--fpr", 0.1),
+)
+
+
+@pytest.mark.slow
+def test_features_are_computed_once_for_each_image_and_are_the_same_from_the_cache(
+    bigan, surfaces, tmp_path, monkeypatch
+) -> None:
+    from bigan_cli.model.feature_stream import FeatureStream
+
+    computed = []
+    extract = FeatureStream._extract
+
+    def counted(self: FeatureStream, piece: int, pixels: Any) -> Any:
+        computed.append(len(pixels))
+        return extract(self, piece, pixels)
+
+    monkeypatch.setattr(FeatureStream, "_extract", counted)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    runs = []
+    for cache in (0, 1, 1):
+        computed.clear()
+        runs.append(tmp_path / f"run-{len(runs)}")
+        more = ("--set", f"data.block_cache_gb={cache}", "--save-dir", runs[-1])
+        done = bigan("train", *FEATURES, *urls(surfaces), *more)
+        assert done.code == 0, done.err
+        if len(runs) == 2:
+            images = json.loads((runs[-1] / "run.json").read_text())["data"]["images"]
+            assert 0 < sum(computed) <= images["train"]
+    assert not computed
+    assert learned(runs[0]) == learned(runs[1]) == learned(runs[2])
+    stopped = tmp_path / "stopped"
+    words = ("train", *FEATURES, *urls(surfaces), "--save-dir", stopped)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED.replace("{signal}", "SIGINT"), "9", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == 130, killed.stderr
+    assert bigan("train", "--resume", "--save-dir", stopped).code == 0
+    assert learned(stopped) == learned(runs[0])
+
+
+@pytest.mark.slow
+def test_shards_in_s3_give_the_same_bytes(bigan, whole, shards, tmp_path, s3_server) -> None:
+    import s3fs
+
+    store = s3fs.S3FileSystem()
+    store.mkdir("bigan-shards")
+    for file in shards.glob("*.tar"):
+        store.put_file(str(file), f"bigan-shards/train/{file.name}")
+    run = tmp_path / "run"
+    done = bigan("train", *OPTIONS, *urls("s3://bigan-shards/train/*.tar"), "--save-dir", run)
+    assert done.code == 0, done.err
+    assert learned(run) == learned(whole)
