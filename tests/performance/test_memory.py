@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -59,3 +60,34 @@ def test_scoring_ten_times_the_files_takes_no_more_memory(bigan, files, tmp_path
         for count in (500, 5000)
     )
     assert many - few < 32, (few, many)
+
+
+def test_an_epoch_over_shards_takes_the_memory_of_its_buffer(tmp_path, write_tar) -> None:
+    """12,288 bytes for each of 2,000 images are 23 MiB, 12 times the buffer."""
+    import torch
+
+    from bigan_cli.contracts import DataLocation, ImageShape
+    from bigan_cli.data.block_cache import BlockCache
+    from bigan_cli.data.image_file import DEFAULTS
+    from bigan_cli.data.image_stream import ImageStream
+    from bigan_cli.datasets.shards import Shards
+    from bigan_cli.model.window_batches import PixelStream, WindowBatches
+
+    for shard in range(2):
+        stream = io.BytesIO()
+        Image.new("RGB", (64, 64), (shard, 0, 0)).save(stream, "PNG")
+        write_tar(tmp_path / f"{shard}.tar", {f"{i}.png": stream.getvalue() for i in range(1000)})
+    options = Shards.Options.from_table({"urls": [str(tmp_path)]})
+    items = Shards(options, DataLocation(tmp_path)).train_items()
+    cache, shape = BlockCache(tmp_path, 0), ImageShape(3, 64, 64)
+    images = ImageStream(items, np.arange(2000), shape, DEFAULTS, 2 * 2**20, cache)
+    samples = PixelStream(images, np.empty((1, 3, 64, 64), np.uint8))
+    batches = WindowBatches(samples, torch.device("cpu"))
+    tracemalloc.start()
+    try:
+        seen = sum(map(len, batches.shuffled(0, 1, range(40), 50)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seen == 2000
+    assert 2 < peak / MEBIBYTE < 8  # two windows, the one that is made, and what is decoded
