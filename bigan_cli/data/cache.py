@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
+from bigan_cli.locations.cache_folder import cache_root
 
 LIMIT_BYTES = 20 * 2**30
 _DAY = 86_400
@@ -32,13 +33,6 @@ _DIGEST_BYTES = 32
 _BLOCK = 2**24
 
 Pixels = NDArray[np.uint8]
-
-
-def cache_root() -> Path:
-    """Return the cache folder of this user: its files can be created or downloaded again."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("bigan", appauthor=False)
 
 
 def files_key(

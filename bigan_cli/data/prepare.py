@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from bigan_cli.config.schema import LARGEST_INPUT, DataConfig, RunConfig
 from bigan_cli.contracts import Dataset, ImageShape, Items
-from bigan_cli.data.cache import cache_root
 from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.find_shape import find_aspect_shape, find_shape, find_tiled_shape
 from bigan_cli.data.image_file import DecodeOptions
@@ -27,6 +26,7 @@ from bigan_cli.data.splits import Splits, make_splits
 from bigan_cli.data.streaming import bounded_parts, make_stream, streamable
 from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.cache_folder import cache_root
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from bigan_cli.config.schema import DataConfig
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.block_cache import BlockCache
-from bigan_cli.data.cache import cache_root
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.image_stream import ImageStream
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import LARGEST_PART
 from bigan_cli.errors import UsageError
+from bigan_cli.locations.cache_folder import cache_root
 
 Index = NDArray[np.int64]
 

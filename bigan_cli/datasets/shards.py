@@ -16,6 +16,7 @@ from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
 from bigan_cli.image_files import IMAGE_SUFFIXES
+from bigan_cli.locations.cache_folder import cache_root
 from bigan_cli.locations.location import is_url
 from bigan_cli.locations.patterns import matching_files
 from bigan_cli.locations.tar_headers import TAR_SUFFIXES
@@ -36,7 +37,8 @@ class ShardsOptions(Options):
     urls: tuple[str, ...] = Field(
         (),
         description="The shards: paths or URLs of tar archives or of folders of them, with *, ? "
-        "and {000..099}. A URL is one of fsspec, such as s3://bucket/shards/*.tar.",
+        "and {000..099}. A URL is one of fsspec, such as s3://bucket/shards/*.tar. By default the "
+        "archives in the folder data.root.",
     )
 
     @field_validator("urls")
@@ -130,29 +132,33 @@ class Shards(Dataset):
         from bigan_cli.datasets._shard_index import open_shard
 
         locations = list(dict.fromkeys(self._locations()))
-        cache = self.location.root / "shards"
+        cache = cache_root() / "shards"
         with ThreadPoolExecutor(min(_TOGETHER, len(locations))) as pool:
             shards = list(pool.map(partial(open_shard, cache=cache), locations))
         if not any(map(len, shards)):
             raise DataError(
-                f"no images in {count(len(shards), 'shard')} of {', '.join(self.options.urls)} "
+                f"no images in {count(len(shards), 'shard')} of {', '.join(self._patterns)} "
                 f"(looked for {' '.join(IMAGE_SUFFIXES)})"
             )
         return shards
 
+    @property
+    def _patterns(self) -> tuple[str, ...]:
+        urls: tuple[str, ...] = self.options.urls
+        return urls or (str(self.location.root),)
+
     def _locations(self) -> list[Any]:
         found = []
-        if not self.options.urls:
-            raise DataError(
-                "no shards are named", "'data.options.urls=s3://bucket/shards/*.tar' names them"
-            )
-        for pattern in self.options.urls:
+        for pattern in self._patterns:
             try:
                 files = matching_files(pattern, _IN_FOLDER)
             except OSError as error:
                 raise DataError(f"cannot list {pattern}: {error.strerror or error}") from error
             if not files:
-                raise DataError(f"no shards match {pattern}")
+                raise DataError(
+                    f"no shards match {pattern}",
+                    "'data.options.urls=s3://bucket/shards/*.tar' or 'data.root=DIR' names them",
+                )
             found += files
         for file in found:
             if file.name.lower().endswith(TAR_SUFFIXES[1:]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from itertools import chain
 from pathlib import Path
 
@@ -52,10 +52,10 @@ def _matching(pattern: str, in_folder: str) -> list[Location]:
     location = locate(pattern)
     if isinstance(location, Path):
         if location.is_dir():
-            location = location / in_folder
-        if not has_magic(str(location)):
+            pattern = str(Path(escape(pattern)) / in_folder)
+        elif location.exists() or not has_magic(pattern):
             return [location]
-        return [Path(path) for path in sorted(glob(str(location)), key=natural_key)]  # noqa: PTH207
+        return [Path(path) for path in sorted(glob(pattern), key=natural_key)]  # noqa: PTH207
     if not has_magic(location.name) and is_remote_folder(location):
         location = location / in_folder
     return list(matching(location)) if has_magic(location.name) else [location]

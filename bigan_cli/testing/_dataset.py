@@ -12,10 +12,10 @@ import numpy as np
 
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import DataLocation, Dataset, Items
-from bigan_cli.data.cache import cache_root
 from bigan_cli.data.image_pool import ImagePool
 from bigan_cli.data.splits import make_splits
 from bigan_cli.errors import BiganError, DataError
+from bigan_cli.locations.cache_folder import cache_root
 from bigan_cli.plugins.registry import DATASET
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.testing._checks import (

@@ -109,7 +109,7 @@ def _device(name: str) -> str:
 def _data_folder() -> dict[str, Any]:
     """Return the default folder of datasets, and what it holds."""
     from bigan_cli.atomic import expanded
-    from bigan_cli.data.cache import cache_root
+    from bigan_cli.locations.cache_folder import cache_root
 
     chosen = os.environ.get("BIGAN_DATA_DIR")
     root = expanded(chosen) if chosen else cache_root() / "data"

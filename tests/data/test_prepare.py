@@ -13,9 +13,9 @@ from PIL import Image
 from bigan_cli.config.schema import DataConfig, RunConfig, TrainConfig
 from bigan_cli.contracts import DataLocation, Dataset, ImageShape, Items, Options
 from bigan_cli.data import image_pool, load
-from bigan_cli.data.cache import cache_root
 from bigan_cli.data.prepare import PreparedData, open_dataset, prepare, reopen_test
 from bigan_cli.errors import DataError, PluginError, UsageError
+from bigan_cli.locations.cache_folder import cache_root
 from bigan_cli.plugins import load_registry
 
 PARTS = ("train", "validation", "calibration", "test")

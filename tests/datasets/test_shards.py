@@ -43,6 +43,7 @@ def folder(tmp_path, write_tar) -> Path:
 
 
 def shards(tmp_path: Path, *urls: object) -> Shards:
+    """Return the dataset of *urls*, or else of the folder ``cache``."""
     options = Shards.Options.from_table({"urls": [str(url) for url in urls]})
     return Shards(options, DataLocation(tmp_path / "cache"))
 
@@ -75,6 +76,21 @@ def test_patterns_and_folders_name_shards(folder, pattern) -> None:
     assert not dataset.warnings()
 
 
+def test_the_folder_of_the_data_is_the_default(folder) -> None:
+    dataset = Shards(Shards.Options(), DataLocation(folder))
+    assert values(dataset.train_items().images[:]) == ALL
+    one = Shards(Shards.Options(), DataLocation(folder / "shard-01.tar"))
+    assert values(one.train_items().images[:]) == ALL[5:10]
+
+
+def test_names_with_the_characters_of_patterns_are_found(folder, tmp_path) -> None:
+    odd = tmp_path / "of [2024]"
+    odd.mkdir()
+    (folder / "shard-00.tar").rename(odd / "a[1].tar")
+    for named in (odd, odd / "a[1].tar"):
+        assert values(shards(folder, named).train_items().images[:]) == ALL[:5]
+
+
 def test_braces_are_ranges_and_choices_and_nothing_else() -> None:
     assert expand_braces("a{08..11}.tar") == ["a08.tar", "a09.tar", "a10.tar", "a11.tar"]
     assert expand_braces("{a,b}{0..1}") == ["a0", "a1", "b0", "b1"]
@@ -105,12 +121,16 @@ def test_blocks_end_with_their_shard_and_are_bounded(folder, monkeypatch) -> Non
 
 
 def test_the_headers_of_a_shard_are_read_once(folder, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "caches"))
     before = shards(folder, folder).train_items().images[:]
+    find_images = _shard_index._find_images
     monkeypatch.setattr(_shard_index, "_find_images", None)
     assert shards(folder, folder).train_items().images[:] == before
-    monkeypatch.undo()
-    for file in (folder / "cache" / "shards").iterdir():
+    for file in (folder / "caches").rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(TypeError, match="not callable"):
+        shards(folder, folder).train_items()
+    monkeypatch.setattr(_shard_index, "_find_images", find_images)
     assert shards(folder, folder).train_items().images[:] == before
 
 
@@ -124,7 +144,7 @@ def test_what_is_no_shard_is_named(folder, write_tar) -> None:
     missing = folder / "missing.tar"
     assert refused(folder, missing) == f"cannot read {missing}: no such file"
     assert refused(folder, folder / "x*.tar") == f"no shards match {folder / 'x*.tar'}"
-    assert refused(folder) == "no shards are named"
+    assert refused(folder) == f"cannot read {folder / 'cache'}: no such file"
     packed = folder / "a.tar.gz"
     packed.write_bytes(gzip.compress((folder / "shard-00.tar").read_bytes()))
     assert "is compressed" in refused(folder, packed)
