@@ -16,6 +16,10 @@ PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
 BROWSER_STAMP := $(VENV)/.bigan-browser-installed
 # What serves S3 in the tests of object stores, 120 MB.
 S3_STAMP := $(VENV)/.bigan-s3-installed
+# What runs the code blocks in the documentation: Spark, Dask, images of solar cells; 600 MB.
+CODE_BLOCKS_STAMP := $(VENV)/.bigan-code-blocks-installed
+# The headers of ONNX Runtime, which compile the sample in C++; 1 MB of a download of 150 MB.
+HEADERS_STAMP := $(VENV)/.bigan-headers-installed
 # What builds the documentation site, 30 MB.
 DOCS_STAMP := $(VENV)/.bigan-docs-installed
 # What runs the notebook in the tests; in a folder of its own, since bigan must do without it.
@@ -100,6 +104,20 @@ $(S3_STAMP): $(STAMP)
 	fi
 	@touch $@
 
+$(CODE_BLOCKS_STAMP): $(STAMP)
+	@echo "installing pyspark, dask and elpv-dataset"
+	@if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python --editable '.[code-blocks-tests]'; \
+	else \
+		$(BIN)/python -m pip install --editable '.[code-blocks-tests]'; \
+	fi
+	@touch $@
+
+$(HEADERS_STAMP): $(STAMP)
+	@echo "installing the headers of ONNX Runtime"
+	@.ci/install-onnxruntime-headers $(VENV)/onnxruntime/include
+	@touch $@
+
 $(NOTEBOOK_STAMP): $(STAMP)
 	@echo "installing nbclient and ipykernel"
 	@if $(BIN)/uv --version >/dev/null 2>&1; then \
@@ -136,7 +154,8 @@ demo: install
 test: $(PLUGINS_STAMP)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP) $(S3_STAMP)
+test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP) $(S3_STAMP) \
+	$(CODE_BLOCKS_STAMP) $(HEADERS_STAMP)
 	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)

@@ -22,7 +22,9 @@ import numpy as np
 _TRAIN_SHARE = 0.7
 
 
-def lay_out(source: Path, folder: Path, kind: str, seed: int) -> dict[str, int]:
+def lay_out(
+    source: Path, folder: Path, kind: str, seed: int, limit: int | None = None
+) -> dict[str, int]:
     """Copy the cells of a kind into *folder* and return how many each subfolder has.
 
     Args:
@@ -30,6 +32,7 @@ def lay_out(source: Path, folder: Path, kind: str, seed: int) -> dict[str, int]:
         folder: Made; gets ``train/good``, ``test/good`` and ``test/defective``.
         kind: ``mono`` or ``poly``.
         seed: Decides which normal cells are for training.
+        limit: Most images of a subfolder; None for all.
 
     Raises:
         FileExistsError: A subfolder exists already.
@@ -46,9 +49,9 @@ def lay_out(source: Path, folder: Path, kind: str, seed: int) -> dict[str, int]:
     }
     for part, names in parts.items():
         (folder / part).mkdir(parents=True)
-        for name in names:
+        for name in names[:limit]:
             shutil.copy(source / name, folder / part / Path(name).name)
-    return {part: len(names) for part, names in parts.items()}
+    return {part: len(names[:limit]) for part, names in parts.items()}
 
 
 def installed() -> Path:
@@ -69,9 +72,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kind", choices=("mono", "poly"), default="mono", help="[%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="[%(default)s]")
+    parser.add_argument("--limit", type=int, help="most images of a subfolder [all]")
     chosen = parser.parse_args()
     try:
-        counts = lay_out(installed(), chosen.folder, chosen.kind, chosen.seed)
+        counts = lay_out(installed(), chosen.folder, chosen.kind, chosen.seed, chosen.limit)
     except FileExistsError:
         parser.error(f"{chosen.folder} has images already; name another folder")
     for part, count in counts.items():

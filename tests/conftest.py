@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,33 @@ def s3_server() -> Iterator[None]:
         s3fs.S3FileSystem.clear_instance_cache()
         yield
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_release(build_once: Callable[..., Path]) -> Path | None:
+    """Return a folder with ``include`` and ``lib``, as a release of ONNX Runtime for C++ has them.
+
+    The library is that of the Python package. The headers are those of ``ONNXRUNTIME_INCLUDE``, or
+    where ``make test-all`` puts them; without any, or without a compiler, None is returned.
+    """
+    named, installed = os.environ.get("ONNXRUNTIME_INCLUDE"), f"{sys.prefix}/onnxruntime/include"
+    headers = Path(named or installed)
+    package = find_spec("onnxruntime")
+    if (
+        package is None
+        or not shutil.which("g++")
+        or not (headers / "onnxruntime_cxx_api.h").exists()
+    ):
+        return None
+
+    def fill(folder: Path) -> None:
+        (folder / "lib").mkdir(parents=True)
+        (folder / "include").symlink_to(headers)
+        (library,) = Path(package.origin).parent.glob("capi/libonnxruntime.so.*")
+        for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+            (folder / "lib" / name).symlink_to(library)
+
+    return build_once("onnxruntime", fill)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -269,11 +267,31 @@ def test_a_component_that_leaves_torch_is_named(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-def test_the_program_in_cpp_compiles(exported: Path) -> None:
-    folders = (os.environ.get("ONNXRUNTIME_INCLUDE", ""), "/usr/include/onnxruntime")
-    headers = [each for each in folders if Path(each, "onnxruntime_cxx_api.h").is_file()]
-    if not headers:
-        pytest.skip("ONNXRUNTIME_INCLUDE does not name the headers of onnxruntime")
-    words = ["-std=c++17", "-fsyntax-only", "-I", headers[0], exported / "run_onnx.cpp"]
+def test_the_program_in_cpp_scores_as_the_model_does(
+    exported: Path,
+    trained: Path,
+    pictures: Path,
+    onnxruntime_release: Path | None,
+    tmp_path: Path,
+    bigan: Callable[..., object],
+) -> None:
+    if onnxruntime_release is None:
+        pytest.skip("no g++, or no headers of ONNX Runtime: .ci/install-onnxruntime-headers")
+    from PIL import Image
+
+    images = [tmp_path / f"{i}.pgm" for i in range(20)]
+    for picture, image in zip(sorted(pictures.glob("*.png")), images, strict=False):
+        Image.open(picture).save(image)
+    include, lib = (f"{onnxruntime_release}/{name}" for name in ("include", "lib"))
+    program = tmp_path / "run_onnx"
+    words = ["-std=c++17", "-Wall", "-Wextra", "-Werror", exported / "run_onnx.cpp", "-o", program]
+    words += ["-I", include, "-L", lib, f"-Wl,-rpath,{lib}", "-lonnxruntime"]
     subprocess.run(["g++", *map(str, words)], check=True)
+    command = [program, exported / "model.onnx", *images]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    expected, found = rows(bigan("score", *images, "--run", trained).out), rows(done.stdout)
+    for column in ("path", "label"):
+        assert [row[column] for row in found] == [row[column] for row in expected]
+    for column in ("score", "p_value"):
+        theirs, ours = ([float(row[column]) for row in table] for table in (found, expected))
+        np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4)

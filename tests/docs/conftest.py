@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
+import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.blocks import ROOT
+from tests.docs.services import Services
 
 
 @pytest.fixture
 def here(tmp_path, photographs, monkeypatch):
-    """Return the working folder of a page: with good images, today's, and parts with defects."""
+    """Return the working folder of a page: with good images, today's, and parts with defects.
+
+    It also has what pages name of the repository, for commands that write there.
+    """
     folder = tmp_path / "here"
+    for part in ("benchmarks", "docs", "examples"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", folder)
     shutil.copytree(photographs / "train" / "good", folder / "good")
     shutil.copytree(photographs / "test" / "good", folder / "today")
     shutil.copy(photographs / "test" / "spot" / "00.png", folder / "today" / "odd.png")
     for part in ("train", "test"):
         shutil.copytree(photographs / part, folder / "parts" / part)
-    from PIL import Image
-
     mask = Image.new("L", (96, 72))
     mask.paste(255, (8, 8, 88, 64))
     mask.save(folder / "mask.png")
@@ -36,7 +39,7 @@ def here(tmp_path, photographs, monkeypatch):
 
 
 @pytest.fixture
-def line(tmp_path, own_images, write_digits, monkeypatch):
+def line(tmp_path, own_images, write_digits, onnxruntime_release, monkeypatch):
     """Return the working folder of the guide to deployment: with a trained run, and new images."""
     folder = tmp_path / "line"
     shutil.copytree(own_images, folder)
@@ -50,8 +53,106 @@ def line(tmp_path, own_images, write_digits, monkeypatch):
     for name, image in zip(("part.png", "part-1.png", "part-2.png"), odd, strict=False):
         shutil.copy(image, folder / name)
         shutil.copy(image, folder / "today")
+    for name, image in zip(("a.pgm", "b.pgm"), new, strict=False):
+        Image.open(image).save(folder / name)
+    if onnxruntime_release:
+        (folder / "ORT").symlink_to(onnxruntime_release)
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def mvtec(here, photographs):
+    """Return that folder, with a category laid out as MVTec AD is."""
+    bottle = here / "data" / "mvtec_anomaly_detection" / "bottle"
+    for part in ("train", "test"):
+        shutil.copytree(photographs / part, bottle / part)
+    return here
+
+
+@pytest.fixture
+def medmnist(here, monkeypatch):
+    """Return that folder, with a download of OCTMNIST: images of noise."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 400), ("val", 40), ("test", 40)):
+        arrays[f"{split}_images"] = random.integers(0, 256, (count, 28, 28), np.uint8)
+        arrays[f"{split}_labels"] = (np.arange(count)[:, None] % 4).astype(np.uint8)
+    np.savez(here / "octmnist.npz", **arrays)
+    monkeypatch.setenv("BIGAN_DATA_DIR", str(here))
+    return here
+
+
+@pytest.fixture
+def hugging_face(here, write_digits, monkeypatch):
+    """Return that folder, with the same digits as Parquet files and as a dataset of a user."""
+    datasets = pytest.importorskip("datasets", reason="no datasets: pip install ./plugins/bigan-hf")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(here / "cache"))
+    for split, (start, stop) in {"train": (0, 1200), "test": (1200, 1300)}.items():
+        images = write_digits(here / "digits", start, stop)
+        rows = {
+            "image": [str(image) for image in images],
+            "label": [int(not image.stem.endswith("_3")) for image in images],
+        }
+        classes = datasets.ClassLabel(names=["good", "bad"])
+        features = datasets.Features({"image": datasets.Image(), "label": classes})
+        table = datasets.Dataset.from_dict(rows, features=features)
+        for folder in (here / "my-parquet-files", here / "user" / "name"):
+            folder.mkdir(parents=True, exist_ok=True)
+            table.to_parquet(folder / f"{split}.parquet")
+    monkeypatch.setenv("BIGAN_DATA_DIR", str(here))
+    return here
+
+
+@pytest.fixture
+def cifar10(here):
+    """Return that folder, with images in the class folders of CIFAR-10: noise."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 200), ("test", 20)):
+        for name in ("cat", "ship"):
+            folder = here / "cifar10-jpeg" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 256, (32, 32, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i:03d}.jpg")
+    return here
+
+
+@pytest.fixture
+def shared_folders(here, trained, write_digits):
+    """Return the working folder of pages on clusters, with what their machines share below it.
+
+    ``bucket`` has what the object store has.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    shutil.copytree(trained, here / "shared" / "run")
+    for link in ("run", "models/run"):
+        (here / link).parent.mkdir(exist_ok=True)
+        (here / link).symlink_to(here / "shared" / "run")
+    shutil.rmtree(here / "today")
+    for folder in (here, here / "bucket", here / "data", here / "shared"):
+        images = write_digits(folder / "today", 1200, 1230)
+        names = [f"today/{image.name}" for image in images]
+        parquet.write_table(pa.table({"path": names}), folder / "list.parquet")
+        (folder / "shards").mkdir()
+        for i in range(2):
+            with tarfile.open(folder / "shards" / f"{i}.tar", "w") as archive:
+                for image in images[i::2]:
+                    archive.add(image, image.name)
+    return here
+
+
+@pytest.fixture
+def bucket(s3_server, shared_folders):
+    """Run an object store with the bucket of that folder."""
+    import s3fs
+
+    store = s3fs.S3FileSystem()
+    store.put(f"{shared_folders}/bucket/", "bucket", recursive=True)
+    yield
+    store.rm("bucket", recursive=True)
 
 
 @pytest.fixture
@@ -67,60 +168,6 @@ def site_packages(tmp_path, monkeypatch):
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(str(tmp_path)):
             del sys.modules[name]
-
-
-class Services:
-    """Runs the commands that do not end by themselves.
-
-    Attributes:
-        port: Of the last ``bigan serve``, which listens until the page has ended.
-    """
-
-    def __init__(self) -> None:
-        self.port = 0
-        self._serving: list[subprocess.Popen[str]] = []
-
-    def serve(self, words: list[str]) -> None:
-        """Start ``bigan serve``, and wait until it can be asked."""
-        process = self._start([*words, "--port", "0"])
-        self._serving.append(process)
-        first = self._line(process)
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", first)
-        assert found, first
-        self.port = int(found[1])
-
-    def watch(self, words: list[str]) -> None:
-        """Run ``bigan watch`` until every image of its folder has a row."""
-        process = self._start(words)
-        images, rows = Path(words[1]), Path(words[words.index("--output") + 1])
-        assert self._line(process).startswith("watching")
-        limit = time.monotonic() + 120
-        while not rows.exists() or rows.read_text().count("\n") <= len(list(images.iterdir())):
-            assert process.poll() is None
-            assert time.monotonic() < limit
-            time.sleep(0.05)
-        self._stop(process)
-
-    def stop(self) -> None:
-        """Stop what still runs."""
-        for process in self._serving:
-            self._stop(process)
-
-    @staticmethod
-    def _start(words: list[str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "bigan_cli", *words]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-    @staticmethod
-    def _line(process: subprocess.Popen[str]) -> str:
-        assert process.stderr is not None
-        return process.stderr.readline()
-
-    @staticmethod
-    def _stop(process: subprocess.Popen[str]) -> None:
-        process.send_signal(signal.SIGTERM)
-        _, messages = process.communicate(timeout=60)
-        assert process.returncode == 0, messages
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 // Scores images with a model that 'bigan export' wrote.
 //
-//   g++ -std=c++17 run_onnx.cpp -I ORT/include -L ORT/lib -lonnxruntime -o run_onnx
+//   g++ -std=c++17 run_onnx.cpp -I ORT/include -L ORT/lib -Wl,-rpath,ORT/lib -lonnxruntime
+//       -o run_onnx
 //   ./run_onnx model.onnx a.pgm b.pgm
 //
 // ORT is an unpacked release of ONNX Runtime, 1.12 or newer. The images are binary PGM (grey) or
