@@ -82,6 +82,11 @@ class InferenceNetworks:
             images: On the device of the networks.
             count: If given, only so many images are real. On a CPU the others get the features
                 of the first.
+
+        Returns:
+            Where *count* is given, with the channels last in memory however many images are real:
+            the order of summation depends on the layout, and this one suits networks that work
+            on single positions.
         """
         if self.extractor is None:
             return images
@@ -91,7 +96,8 @@ class InferenceNetworks:
         found = one_at_a_time(self.extractor, images[:count])
         if count is None:  # also while the networks are exported, for any number of images
             return found
-        return torch.cat([found, found[:1].expand(len(images) - len(found), -1, -1, -1)])
+        copies = found[:1].expand(len(images) - len(found), -1, -1, -1)
+        return torch.cat([found, copies]).contiguous(memory_format=torch.channels_last)
 
     def drawn(self, x: Tensor) -> Tensor:
         """Return images ``[N, C, H, W]`` in [-1, 1] decoded from inputs *x* of E and D.

@@ -124,3 +124,16 @@ def test_tasks_of_features_are_refused_on_pixels(bigan, tmp_path):
     done = bigan("train", "--dataset", "digits", *words)
     assert done.code == 2
     assert "feature_noise: not for networks on pixels" in done.err
+
+
+def test_a_photograph_has_the_same_bits_alone_and_with_any_number_of_others(photographs):
+    import bigan_cli
+
+    detector = bigan_cli.load(photographs / "run", device="cpu")
+    files = sorted((photographs / "test" / "good").iterdir())
+    together = detector.score(files)
+    for number in range(1, len(files)):
+        some = detector.score(files[:number])
+        for name, values in {"score": some.score, **some.components}.items():
+            expected = together.score if name == "score" else together.components[name]
+            assert values.tolist() == expected[:number].tolist(), name
