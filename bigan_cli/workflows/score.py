@@ -80,16 +80,9 @@ def score_files(
     *,
     run: Path,
     checkpoint: str = "best",
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    batch_size: int | None = None,
-    fpr: float | None = None,
-    threshold: float | None = None,
-    review_fpr: float | None = None,
+    settings: ScorerSettings | None = None,
     fdr: float | None = None,
-    max_megapixels: int | None = None,
     recursive: bool = True,
-    strict: bool = False,
     output: str | Location | None = None,
     resume: bool = False,
     sort: bool = False,
@@ -108,18 +101,10 @@ def score_files(
             iterator is consumed as the work proceeds.
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        plugins: Plugin files to run; those that the model names are not run otherwise.
-        batch_size: Images per forward pass; by default the model's own on a CPU, and 16 times
-            that on a GPU.
-        fpr: The false-positive rate of the threshold; by default the run's.
-        threshold: Label images above this score anomalous, in place of *fpr*.
-        review_fpr: Label other images for a review that are anomalous at this larger rate.
+        settings: How they are scored and labelled.
         fdr: Label the images by the Benjamini-Hochberg procedure, in place of *fpr*: of those
             labelled anomalous, at most this share is normal on average. Keeps all rows in memory.
-        max_megapixels: Images of more million pixels are not read; by default the run's limit.
         recursive: Whether folders are searched recursively.
-        strict: Whether an unreadable input is an error.
         output: A .csv, .jsonl or .parquet file to write the rows to, or its URL; replaced where
             it exists. One behind a URL is uploaded at the end.
         resume: Whether to continue an *output* that was stopped before its end.
@@ -134,13 +119,11 @@ def score_files(
 
     Raises:
         UsageError: Arguments contradict each other, or there is no such run.
-        DataError: There are no images, *strict* and an input cannot be read, or there are too
+        DataError: There are no images, an input cannot be read (if strict), or there are too
             few calibration images for *fpr*.
     """
     callbacks = callbacks or Callbacks()
-    settings = ScorerSettings(
-        device, plugins, batch_size, fpr, threshold, review_fpr, max_megapixels
-    )
+    settings = settings or ScorerSettings()
     check_fdr(fdr, settings)
     arrangement = Arrangement(sort, top, fdr)
     target = None if output is None else locate(output)
@@ -161,7 +144,7 @@ def score_files(
             earlier = _resume(file, header, callbacks)
         counts.scored, counts.anomalies = earlier.scored, earlier.anomalies
         new = _without(earlier, found)
-        batches: Iterable[list[ScoreRow]] = scorer.rows(new, counts, callbacks, strict=strict)
+        batches: Iterable[list[ScoreRow]] = scorer.rows(new, counts, callbacks)
         try:
             with _writer(file, header, whole=arrangement.of_all_rows, resume=resume) as write:
                 rule, batches = arrangement.apply(batches, rule, model.detector, counts, callbacks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,11 @@ class MakeWorker:
         model: The model file.
         settings: How images are scored and labelled.
         output: What the parts become; they and the list of inputs are beside it.
-        strict: Whether an unreadable input is an error.
     """
 
     model: Path
     settings: ScorerSettings
     output: Location
-    strict: bool
 
     def __call__(self) -> PartWorker:
         """Load the model, and return the worker."""
@@ -55,7 +53,7 @@ class MakeWorker:
         def score_part(number: int) -> None:
             part = read_part(parts.inputs, number)
             if parts.existing(number, part.digest, scorer.header) is None:
-                rows = scorer.rows(part, Counts(), callbacks, strict=self.strict)
+                rows = scorer.rows(part, Counts(), callbacks)
                 parts.write(number, part.digest, scorer.header, rows)
 
         return score_part
@@ -71,15 +69,8 @@ def score_on_engine(
     address: str | None = None,
     workers: int | None = None,
     part_size: int = PART_SIZE,
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    batch_size: int | None = None,
-    fpr: float | None = None,
-    threshold: float | None = None,
-    review_fpr: float | None = None,
-    max_megapixels: int | None = None,
+    settings: ScorerSettings | None = None,
     recursive: bool = True,
-    strict: bool = False,
     callbacks: Callbacks | None = None,
 ) -> MergeResult:
     """Score images on the engine of a plugin, such as Ray, and write one file.
@@ -97,16 +88,9 @@ def score_on_engine(
         address: Where the cluster is; None for this machine.
         workers: How many processes score at a time.
         part_size: Inputs in a part; an archive is a part of its own.
-        device: As of ``score_files``, and so are the arguments below; ``cuda`` takes one GPU for
-            each process.
-        plugins: Plugin files to run.
-        batch_size: Images per forward pass.
-        fpr: The false-positive rate of the threshold.
-        threshold: A threshold in its place.
-        review_fpr: A larger rate for a review.
-        max_megapixels: Images of more million pixels are not read.
+        settings: How images are scored and labelled; the device ``cuda`` takes one GPU for each
+            process.
         recursive: Whether folders are searched recursively.
-        strict: Whether an unreadable input is an error.
         callbacks: Receive notes and progress.
 
     Raises:
@@ -115,12 +99,10 @@ def score_on_engine(
         DataError: There are no images, or a part is missing at the end.
     """
     callbacks = callbacks or Callbacks()
-    settings = ScorerSettings(
-        device, plugins, batch_size, fpr, threshold, review_fpr, max_megapixels
-    )
+    settings = settings or ScorerSettings()
     target = _absolute(locate(output))
     check_table_name(target)
-    spread = make_engine(load_registry(plugins), engine)
+    spread = make_engine(load_registry(settings.plugins), engine)
     source = find_model(run, checkpoint)
     parts = ScoreParts(target)
     found = find_sources(_absolute_inputs(inputs), recursive)
@@ -130,8 +112,8 @@ def score_on_engine(
         if not digests:
             raise no_images(inputs, recursive=recursive)
         parts.finish(digests)
-    make_worker = MakeWorker(source.file.absolute(), settings, target, strict)
-    cluster = Cluster(address, workers, int(device.startswith("cuda")))
+    make_worker = MakeWorker(source.file.absolute(), settings, target)
+    cluster = Cluster(address, workers, int(settings.device.startswith("cuda")))
     with plugin_faults(spread, "run()"):
         for done, _ in enumerate(spread.run(make_worker, range(len(digests)), cluster), 1):
             callbacks.on_progress("scoring parts", done, len(digests))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +53,8 @@ def score_shard(
     run: Path,
     checkpoint: str = "best",
     part_size: int = PART_SIZE,
-    device: str = "auto",
-    plugins: Sequence[Path] = (),
-    batch_size: int | None = None,
-    fpr: float | None = None,
-    threshold: float | None = None,
-    review_fpr: float | None = None,
-    max_megapixels: int | None = None,
+    settings: ScorerSettings | None = None,
     recursive: bool = True,
-    strict: bool = False,
     maps: Path | None = None,
     map_format: str | None = None,
     masks: Path | None = None,
@@ -80,15 +73,8 @@ def score_shard(
         run: The run directory.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         part_size: Inputs in a part; an archive is a part of its own.
-        device: As of ``score_files``, and so are the arguments below.
-        plugins: Plugin files to run.
-        batch_size: Images per forward pass.
-        fpr: The false-positive rate of the threshold.
-        threshold: A threshold in its place.
-        review_fpr: A larger rate for a review.
-        max_megapixels: Images of more million pixels are not read.
+        settings: How images are scored and labelled.
         recursive: Whether folders are searched recursively.
-        strict: Whether an unreadable input is an error.
         maps: A folder for heatmaps.
         map_format: ``overlay``, ``png16`` or ``npy``.
         masks: A folder for masks.
@@ -97,17 +83,15 @@ def score_shard(
     Raises:
         UsageError: Arguments contradict each other, or existing parts are of another model,
             threshold or inputs.
-        DataError: There are no images, or *strict* and an input cannot be read.
+        DataError: There are no images, or an input cannot be read (if strict).
     """
     callbacks = callbacks or Callbacks()
     mine = Shard.parse(shard)
-    settings = ScorerSettings(
-        device, plugins, batch_size, fpr, threshold, review_fpr, max_megapixels
-    )
     target = locate(output)
     check_table_name(target)
     files = map_files(inputs, maps, map_format, masks)
-    scorer = Scorer.load(find_model(run, checkpoint), settings, files, callbacks)
+    source = find_model(run, checkpoint)
+    scorer = Scorer.load(source, settings or ScorerSettings(), files, callbacks)
     parts, counts, now = ScoreParts(target), PartCounts(), Counts()
     digests, written, existing, status = list[str](), 0, 0, "done"
     try:
@@ -118,7 +102,7 @@ def score_shard(
             found = parts.existing(part.number, part.digest, scorer.header)
             existing += found is not None
             if found is None:
-                rows = scorer.rows(part, now, callbacks, strict=strict)
+                rows = scorer.rows(part, now, callbacks)
                 found = parts.write(part.number, part.digest, scorer.header, rows)
                 written += 1
             counts.add(found)

@@ -21,7 +21,22 @@ from bigan_cli.workflows.score_batches import Counts, Rule, score_batches
 
 @dataclass(frozen=True)
 class ScorerSettings:
-    """How images are scored and labelled; see :func:`bigan_cli.workflows.score.score_files`."""
+    """How images are scored and labelled, wherever the rows go.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Plugin files to run; those that the model names are not run otherwise.
+        batch_size: Images per forward pass; by default the model's own on a CPU, and 16 times
+            that on a GPU.
+        fpr: The false-positive rate of the threshold; by default the run's.
+        threshold: Label images above this score anomalous, in place of *fpr*.
+        review_fpr: Label other images for a review that are anomalous at this larger rate.
+        max_megapixels: Images of more million pixels are not read; by default the run's limit.
+        strict: Whether an unreadable input is an error.
+
+    Raises:
+        UsageError: They contradict each other, or a rate is none.
+    """
 
     device: str = "auto"
     plugins: Sequence[Path] = ()
@@ -30,6 +45,7 @@ class ScorerSettings:
     threshold: float | None = None
     review_fpr: float | None = None
     max_megapixels: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.fpr is not None and self.threshold is not None:
@@ -53,6 +69,7 @@ class Scorer:
         options: How files are read.
         files: Where heatmaps and masks are written, or None.
         header: What the rows are computed with.
+        strict: Whether an unreadable input is an error.
     """
 
     model: LoadedModel
@@ -60,6 +77,7 @@ class Scorer:
     options: DecodeOptions
     files: MapFiles | None
     header: Header
+    strict: bool
 
     @classmethod
     def load(
@@ -89,10 +107,10 @@ class Scorer:
             rule.review_limit,
         )
         options = DecodeOptions.of(model.header.config.data, settings.max_megapixels)
-        return cls(model, rule, options, files, header)
+        return cls(model, rule, options, files, header, settings.strict)
 
     def rows(
-        self, inputs: Iterable[Found], counts: Counts, callbacks: Callbacks, *, strict: bool
+        self, inputs: Iterable[Found], counts: Counts, callbacks: Callbacks
     ) -> Iterator[list[ScoreRow]]:
         """Yield the rows of each batch, in the order of *inputs*, and count them."""
         return score_batches(
@@ -103,7 +121,7 @@ class Scorer:
             self.files,
             counts,
             callbacks,
-            strict=strict,
+            strict=self.strict,
         )
 
 

@@ -13,6 +13,7 @@ from bigan_cli.cli.main import main
 from bigan_cli.report.heatmap import LEVELS_PER_UNIT
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.score import score_files
+from bigan_cli.workflows.scorer import ScorerSettings
 
 # Left, top, right and bottom of a spot, in a corner that digits leave black.
 SPOT = (0, 4, 10, 20)
@@ -157,8 +158,7 @@ def test_a_stopped_run_is_continued_with_its_maps(score, trained, photos, tmp_pa
     stopped = score_files(
         images,
         run=trained,
-        device="cpu",
-        batch_size=2,
+        settings=ScorerSettings(device="cpu", batch_size=2),
         output=output,
         maps=maps,
         callbacks=Callbacks(should_stop=lambda: True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,14 @@ from bigan_cli.cli.options import (
     ThresholdOption,
     setting_option,
 )
-from bigan_cli.cli.score_parts import score_by_engine, score_one_shard
+from bigan_cli.cli.score_destinations import (
+    Heatmaps,
+    Scoring,
+    Table,
+    score_by_engine,
+    score_one_shard,
+    score_to_table,
+)
 from bigan_cli.cli.terminal import LOADING
 from bigan_cli.errors import UsageError
 
@@ -131,87 +138,33 @@ def score(
     """
     terminal: Terminal = ctx.obj
     terminal.announce(LOADING)
-    from bigan_cli.cli.callbacks import progress_callbacks
-    from bigan_cli.cli.views import score as view
+    from bigan_cli.workflows.scorer import ScorerSettings
 
-    alike: dict[str, Any] = {
-        "run": run,
-        "checkpoint": checkpoint,
-        "device": device,
-        "plugins": plugin or (),
-        "batch_size": batch_size,
-        "fpr": fpr,
-        "threshold": threshold,
-        "review_fpr": review_fpr,
-        "max_megapixels": max_megapixels,
-        "recursive": recursive,
-        "strict": strict,
-    }
-    files: dict[str, Any] = {"maps": maps, "map_format": map_format, "masks": masks}
-    of_all_rows: dict[str, object] = {
-        "--resume": resume,
-        "--sort": sort,
-        "--top": top,
-        "--fdr": fdr,
-    }
-    of_all_rows |= {"--report": report, "--json": as_json}
+    settings = ScorerSettings(
+        device,
+        plugin or (),
+        batch_size,
+        fpr,
+        threshold,
+        review_fpr,
+        max_megapixels,
+        strict=strict,
+    )
     inputs = read_inputs(paths, null=null)
+    scoring = Scoring(inputs, recursive, run, checkpoint, settings, output, fail_on_anomaly)
+    heatmaps = Heatmaps(maps, map_format, masks)
+    table = Table(resume, sort, top, fdr, report, as_json)
     if engine is not None:
-        flags = {f"--{name.replace('_', '-')}": value for name, value in files.items()}
-        _refuse("with --engine", {"--shard": shard, **flags, **of_all_rows})
-        score_by_engine(
-            terminal,
-            inputs,
-            engine=engine,
-            output=_needed(output, "--engine"),
-            address=address,
-            workers=workers,
-            part_size=part_size,
-            fail_on_anomaly=fail_on_anomaly,
-            alike=alike,
-        )
+        _refuse("with --engine", {"--shard": shard, **heatmaps.flags(), **table.flags()})
+        score_by_engine(terminal, scoring, engine, address, workers, part_size)
         return
     _refuse("without --engine", {"--address": address, "--workers": workers})
     if shard is not None:
-        _refuse("with --shard: 'bigan merge' comes first", of_all_rows)
-        score_one_shard(
-            terminal,
-            inputs,
-            shard=shard,
-            output=_needed(output, "--shard"),
-            part_size=part_size,
-            fail_on_anomaly=fail_on_anomaly,
-            alike={**alike, **files},
-        )
+        _refuse("with --shard: 'bigan merge' comes first", table.flags())
+        score_one_shard(terminal, scoring, heatmaps, shard, part_size)
         return
     _refuse("without --shard and --engine", {"--part-size": part_size})
-    from bigan_cli.workflows.score import score_files
-
-    printer = view.RowPrinter(terminal, output, as_json=as_json)
-    with view.partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
-        result = score_files(
-            inputs,
-            fdr=fdr,
-            output=output,
-            resume=resume,
-            sort=sort,
-            top=top,
-            report=report,
-            on_rows=printer,
-            callbacks=callbacks,
-            **alike,
-            **files,
-        )
-    if output is not None and not as_json:
-        terminal.result(str(result.output))
-    view.show_summary(terminal, result, printer.most_anomalous)
-    view.check_result(result, fail_on_anomaly=fail_on_anomaly)
-
-
-def _needed(output: str | None, flag: str) -> str:
-    if output is None:
-        raise UsageError(f"{flag} needs an --output", "its parts are written beside it")
-    return output
+    score_to_table(terminal, scoring, heatmaps, table)
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
