@@ -132,6 +132,7 @@ def shared_folders(here, trained, write_digits):
         (here / link).parent.mkdir(exist_ok=True)
         (here / link).symlink_to(here / "shared" / "run")
     shutil.rmtree(here / "today")
+    sharded = write_digits(here / "sharded", 1200, 1260)
     for folder in (here, here / "bucket", here / "data", here / "shared"):
         images = write_digits(folder / "today", 1200, 1230)
         names = [f"today/{image.name}" for image in images]
@@ -139,7 +140,7 @@ def shared_folders(here, trained, write_digits):
         (folder / "shards").mkdir()
         for i in range(2):
             with tarfile.open(folder / "shards" / f"{i}.tar", "w") as archive:
-                for image in images[i::2]:
+                for image in sharded[i::2]:
                     archive.add(image, image.name)
     return here
 

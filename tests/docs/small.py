@@ -14,6 +14,7 @@ _TEXT = (
     (r"--cpus-per-task=4", r"--cpus-per-task=1"),
     (r"\b(completions: |parallelism: |auto/)32\b", r"\g<1>2"),
     (r"--workers 8\b", r"--workers 1"),
+    (r"\{000\.\.099\}", r"{{0..1}}"),
     (r"--nproc-per-node \d\b", r"--standalone --nproc-per-node 2"),
     (r"--members 3\b", r"--members 2"),
     (r"--inlier all\b", r"--inlier 3"),
@@ -63,6 +64,8 @@ def small_command(words: list[str]) -> list[str]:
         return words
     if any(word.endswith("/config.toml") for word in words):
         return words  # of a run that was short
+    if "shards" in words:
+        return [*words, *_FEW_EPOCHS, *_FEW_STEPS]
     if "--architecture" in words:
         return [*words, *_FEW_EPOCHS]
     photographs = "folder" in words or ("--data-root" in words and "--plugin" not in words)

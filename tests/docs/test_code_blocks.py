@@ -33,7 +33,7 @@ FOLDERS = {
 }
 
 # Page and reason of the blocks that are marked `<!-- not run: the reason -->`.
-NOT_RUN = [("docs/scaling.md", "needs an object store")]
+NOT_RUN: list[tuple[str, str]] = []
 
 ALL = [pytest.param(page, id=name_of(page)) for page in PAGES]
 WITH_CODE = [
