@@ -299,6 +299,12 @@ def _photograph(random: np.random.Generator, *, defective: bool = False) -> Imag
 
 
 @pytest.fixture(scope="session")
+def draw_photograph() -> Callable[..., Image.Image]:
+    """Return the function that draws one of the photographs."""
+    return _photograph
+
+
+@pytest.fixture(scope="session")
 def photographs(build_once: Callable[..., Path]) -> Path:
     """Return a folder of photographs, and the ``run/`` of ``features`` trained on them.
 

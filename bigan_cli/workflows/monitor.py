@@ -20,6 +20,8 @@ from bigan_cli.workflows.models import find_model
 _RECENT = 200
 # How many of the first images are the reference where the calibration images cannot be it.
 _FIRST = 100
+# The false-positive rate of cross-fitting is approximate: this many times as much is no surprise.
+_TOLERANCE = 2.0
 # Fewer rows may be in descending order by chance.
 _SURELY_SORTED = 20
 
@@ -53,6 +55,9 @@ class DriftReport:
         reference: How many images the others are compared with.
         reference_source: ``calibration images``, or ``first images`` if these are the first of
             the file itself.
+        reference_flagged: The share of the first images with a p-value of at most *fpr*, if they
+            are the reference, else None.
+        reference_drifted: Whether that is far too much: the images had drifted before the first.
         false_alarm_rate: The probability that there is ever an alarm without drift.
         limit: The evidence that raises an alarm: the number of tested values divided by
             *false_alarm_rate*, by Bonferroni's inequality.
@@ -67,6 +72,8 @@ class DriftReport:
     skipped: int
     reference: int
     reference_source: str
+    reference_flagged: float | None
+    reference_drifted: bool
     false_alarm_rate: float
     limit: float
     alarm: int | None
@@ -92,7 +99,7 @@ def monitor(
 
     Scores of cross-fitting come from other networks than those of new images, so the two are not
     exchangeable even without drift. The first images of the file are the reference then: a drift
-    since those is noticed.
+    since those is noticed, and one before them if far too many of them are flagged.
 
     Args:
         scores: A .csv or .jsonl file of scores, in the order in which the images arrived. Most of
@@ -138,17 +145,23 @@ def monitor(
     ]
     alarm = min((each.alarm for each in values if each.alarm is not None), default=None)
     fpr = model.header.default_fpr
+    flagged = rows.p_value <= fpr
+    drifted = bool(first) and _is_far_too_much(flagged[:first], fpr, false_alarm_rate)
+    if drifted:
+        alarm = first
     return DriftReport(
         images=len(rows.score),
         skipped=rows.skipped,
         reference=first or calibration.n,
         reference_source="first images" if first else "calibration images",
+        reference_flagged=float(flagged[:first].mean()) if first else None,
+        reference_drifted=drifted,
         false_alarm_rate=false_alarm_rate,
         limit=1 / rate,
         alarm=alarm,
         alarm_path=None if alarm is None else rows.paths[alarm - 1],
         fpr=fpr,
-        flagged=float((rows.p_value <= fpr).mean()),
+        flagged=float(flagged.mean()),
         values=tuple(sorted(values, key=lambda each: -each.evidence)),
     )
 
@@ -166,6 +179,14 @@ def _first_images(reference: int | None, *, cross_fitted: bool) -> int:
             "set it to a number of first images, or hold images out: 'bigan recalibrate'",
         )
     return reference
+
+
+def _is_far_too_much(flagged: NDArray[np.bool_], fpr: float, false_alarm_rate: float) -> bool:
+    """Return whether so many flagged images are improbable even at a multiple of the rate."""
+    from scipy.special import bdtrc
+
+    rate = min(_TOLERANCE * fpr, 1.0)
+    return float(bdtrc(int(flagged.sum()) - 1, len(flagged), rate)) <= false_alarm_rate
 
 
 def _test(

@@ -114,7 +114,7 @@ def test_rows_of_another_model_or_in_sorted_order_are_refused(
 
 
 @pytest.fixture(scope="module")
-def scored_surfaces(build_once, photographs):
+def scored_surfaces(build_once, photographs, draw_photograph):
     """Return ``same.csv`` and ``bright.csv``: 180 photographs each, the last 80 of one brighter.
 
     The model is cross-fitted.
@@ -123,13 +123,10 @@ def scored_surfaces(build_once, photographs):
 
     def fill(base: Path) -> None:
         random = np.random.default_rng(7)
-        files = sorted((photographs / "train" / "good").iterdir())
         for name in ("same", "bright"):
             (base / name).mkdir(parents=True)
         for i in range(180):
-            with Image.open(files[int(random.integers(len(files)))]) as surface:
-                pixels = np.roll(np.asarray(surface, dtype=float), int(random.integers(96)), axis=1)
-            pixels += random.normal(0, 4, pixels.shape)
+            pixels = np.asarray(draw_photograph(random), dtype=float)
             for name, shift in (("same", 0), ("bright", 25 if i >= 100 else 0)):
                 image = Image.fromarray((pixels + shift).clip(0, 255).astype(np.uint8))
                 image.save(base / name / f"{i:03d}.png")
@@ -155,6 +152,25 @@ def test_after_cross_fitting_the_first_images_are_the_reference(
     assert report["reference_source"] == "first images"
     assert 100 < report["alarm"] <= 180
     assert report["alarm_path"].endswith(f"{report['alarm'] - 1:03d}.png")
+
+
+def test_first_images_that_are_flagged_are_no_reference(bigan, photographs, tmp_path):
+    """Images of another camera from the start do not differ from each other."""
+    random = np.random.default_rng(3)
+    (tmp_path / "other").mkdir()
+    for i in range(30):
+        pixels = random.integers(0, 256, (72, 96, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "other" / f"{i:02d}.png")
+    run = ("--run", photographs / "run")
+    scores = tmp_path / "other.csv"
+    assert bigan("score", tmp_path / "other", *run, "--output", scores).code == 0
+    done = bigan("monitor", scores, *run, "--reference", 20, "--json")
+    report = json.loads(done.out)
+    assert done.code == 3
+    assert report["drift"]
+    assert report["reference_flagged"] == 1
+    assert report["alarm"] == 20
+    assert "100% of the first 20, with which the others are compared, are flagged" in done.err
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,14 @@ def check_drift(report: DriftReport) -> None:
     Raises:
         GateFailed: There is.
     """
+    if report.reference_drifted:
+        raise GateFailed(
+            f"the images had drifted before the first: {report.reference_flagged:.0%} of the first "
+            f"{report.reference:,}, with which the others are compared, are flagged at a rate of "
+            f"{report.fpr:g}",
+            "look at them: if they are normal, 'bigan recalibrate' makes a model that knows them; "
+            "else begin the file with normal images",
+        )
     if report.alarm is not None:
         raise GateFailed(
             f"the images have drifted: alarm at image {report.alarm:,} of {report.images:,}, "
