@@ -169,7 +169,7 @@ def check_fpr(fpr: float, images: int | None = None) -> None:
             f"a false-positive rate of {fpr:g} needs at least {images_needed(fpr)} calibration "
             f"images, and there are {images}",
             f"set 'score.fpr' to {_round_up(1 / (images + 1)):g} or more, or train with more "
-            "normal images; unless they are cross-fitted, 'data.calibration_portion' of them count",
+            "normal images",
         )
 
 

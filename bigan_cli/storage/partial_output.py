@@ -35,7 +35,7 @@ _KIND = "bigan score, unfinished"
 _DIGEST = 16
 # Path, score, p-value, label, regions and error.
 _OTHER_COLUMNS = 6
-_START_OVER = "delete it to start over"
+_START_OVER = "write to another output, or delete it to start over"
 
 
 @dataclass(frozen=True)

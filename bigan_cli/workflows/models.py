@@ -67,6 +67,8 @@ def find_model(run: Path, checkpoint: str) -> ModelSource:
                 "name the run directory",
             )
         return ModelSource(None, run)
+    if not run.exists() and run.suffix == ".safetensors" and checkpoint == "best":
+        raise RunDirectoryError(f"there is no model file {run}", "name a run or a model file")
     directory = RunDirectory(run)
     if not directory.run_file.is_file() and Path(checkpoint).is_file():
         return ModelSource(None, Path(checkpoint))

@@ -93,8 +93,8 @@ class Rule:
         review_limit = None if review_fpr is None else calibration.threshold(review_fpr)
         if review_limit is not None and review_limit >= limit:
             raise UsageError(
-                f"a review above {review_limit:.4g} leaves nothing below an anomaly above "
-                f"{limit:.4g}",
+                f"no image would be labelled 'review': its scores would begin at "
+                f"{review_limit:.4g}, and those of anomalies at {limit:.4g}",
                 "set 'review_fpr=SHARE' higher" + (f" than {fpr:g}" if fpr is not None else ""),
             )
         return cls(fpr, threshold, limit, review_fpr, review_limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,6 +118,39 @@ def test_a_file_it_cannot_read_gets_a_row_with_the_reason(exported: Path, tmp_pa
     (row,) = rows(done.stdout)
     assert (done.returncode, row["score"], row["label"]) == (1, "", "")
     assert "not a PNG, JPEG, BMP or WebP" in row["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "images", "message"),
+    [
+        ((), "missing.onnx", ".", "there is no file missing.onnx"),
+        ((), "run_onnx.py", ".", "cannot read run_onnx.py as an ONNX model"),
+        ((), "model.onnx", "empty", "there are no images"),
+        # Without installed packages.
+        (("-I", "-S"), "model.onnx", ".", "numpy is missing"),
+    ],
+)
+def test_wrong_arguments_of_the_runner_are_one_line(
+    exported: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    model: str,
+    images: str,
+    message: str,
+) -> None:
+    for name in ("run_onnx.py", "model.onnx"):
+        shutil.copy(exported / name, tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, *options, "run_onnx.py", model, images],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("hint: ")]
+    assert errors == [f"error: {message}"]
 
 
 CLOSE = Comparison(10, 1e-6, 0.0, 1e-6, 0, 1)

@@ -210,6 +210,22 @@ def test_hostile_bodies_are_answered_and_the_service_goes_on(
     assert ask(port, "/healthz")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "code", "message"),
+    [
+        ("/nowhere", "GET", 404, "there is no GET /nowhere"),
+        ("/score", "GET", 405, "GET /score is not allowed"),
+    ],
+)
+def test_unknown_paths_and_methods_are_errors_in_json_like_all_others(
+    port, path, method, code, message
+):
+    found, headers, answer = ask(port, path, method=method)
+    assert found == code
+    assert headers["content-type"] == "application/json"
+    assert json.loads(answer) == {"error": message}
+
+
 def test_huge_headers_are_refused(port):
     with suppress(ConnectionError):  # it may close before it has read all of them
         assert ask(port, "/score", b"x", {"x-large": "a" * 200_000})[0] == 400

@@ -291,7 +291,7 @@ def test_overwrite_removes_the_old_run_and_nothing_else(run, capsys):
     # Off a terminal there is one plain line an epoch, and the run on standard output.
     captured = capsys.readouterr()
     (line,) = [line for line in captured.err.splitlines() if line.startswith("epoch ")]
-    pattern = r"epoch 1/1 d_loss=\S+ eg_loss=\S+ image_cycle=\S+ validation=\S+ \S+s \d+ images/s"
+    pattern = r"epoch 1/1 d_loss=\S+ eg_loss=\S+ image_cycle=\S+ validation=\S+ \S+s \d+ samples/s"
     assert re.match(pattern, line)
     assert "\x1b" not in captured.err
     assert captured.out == f"{folder}\n"

@@ -148,7 +148,7 @@ def test_the_display_shows_what_matters_and_breaks_no_word(columns):
         "cross-fitting, fold 2/2",
         "epoch 6/8",
         "step 10/20",
-        "1,850 images/s",
+        "1,850 samples/s",
         "left",
         "█▆",
         "best 0.1429 in epoch 7",

@@ -22,5 +22,5 @@ def show_adapted_model(terminal: Terminal, result: AdaptedModel, *, as_json: boo
     )
     terminal.note(
         f"now a score above {result.threshold:.4g} is anomalous, for a false-positive rate of "
-        f"{result.fpr:g}"
+        f"{result.fpr:g}; rates from {1 / (result.parts['calibration'] + 1):.2g} up are possible"
     )

@@ -84,7 +84,7 @@ class LiveTraining(TrainingProgress):
             return
         of = "" if activity.total is None else f"{activity.done:,}/{activity.total:,}"
         if activity.name.startswith("epoch "):
-            right = f"{self.record.images_per_second:,.0f} images/s" if self.record else ""
+            right = f"{self.record.images_per_second:,.0f} samples/s" if self.record else ""
             yield f"step {of}", activity.share, right
         else:
             remaining = None if self.started else activity.remaining(time.monotonic())

@@ -68,7 +68,7 @@ class TrainingLog(TrainingProgress):
         self._terminal.note(
             f"{self._which}epoch {record.epoch}/{self.epochs} {losses} "
             f"validation={record.validation:.4f} {record.seconds:.1f}s "
-            f"{record.images_per_second:.0f} images/s{self._eta()}"
+            f"{record.images_per_second:.0f} samples/s{self._eta()}"
         )
 
     def _eta(self) -> str:

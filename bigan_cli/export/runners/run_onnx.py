@@ -25,8 +25,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+try:
+    import numpy as np
+    import onnxruntime
+    from PIL import Image, ImageCms, UnidentifiedImageError
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is missing\nhint: pip install numpy pillow onnxruntime")
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".bmp", ".dib", ".webp")
@@ -70,13 +74,16 @@ class Model:
     """
 
     def __init__(self, path: str) -> None:
-        import onnxruntime
-
+        if not Path(path).is_file():
+            raise SystemExit(f"error: there is no file {path}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # of many classes, one for each status of the runtime
+            raise SystemExit(f"error: cannot read {path} as an ONNX model") from error
         self._names = [output.name for output in self._session.get_outputs()]
         metadata = self._session.get_modelmeta().custom_metadata_map
         if "bigan.input_shape" not in metadata:
@@ -410,7 +417,10 @@ def main() -> int:
     else:
         scored, skipped = write_rows(sys.stdout, model, rows)
     if not scored:
-        print("error: no image could be scored", file=sys.stderr)
+        print(
+            "error: no image could be scored" if skipped else "error: there are no images",
+            file=sys.stderr,
+        )
         return 1
     return 4 if skipped else 0
 

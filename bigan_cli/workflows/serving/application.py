@@ -44,6 +44,7 @@ class Application:
     def asgi(self, *, most: int, together: int, seconds: float) -> Starlette:
         """Return the application; see :class:`BodyLimits` for the arguments."""
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
         from starlette.middleware import Middleware
         from starlette.routing import Route
 
@@ -56,6 +57,7 @@ class Application:
                 Route("/score", self._score, methods=["POST"]),
             ],
             middleware=[limits],
+            exception_handlers={HTTPException: _no_such_page},
         )
 
     async def _page(self, _request: Request) -> Response:
@@ -152,6 +154,18 @@ async def _uploads(request: Request) -> list[Upload]:
             return [Upload(file.filename or "image", await file.read()) for file in files]
     except HTTPException as error:  # no form, or with too many parts
         raise Refused(error.status_code, error.detail) from error
+
+
+def _no_such_page(request: Request, error: Exception) -> Response:
+    """Return the error of an unknown path or method as JSON, as all errors are."""
+    from starlette.exceptions import HTTPException
+    from starlette.responses import JSONResponse
+
+    assert isinstance(error, HTTPException)  # noqa: S101  called for no other
+    wrong = f"{request.method} {request.url.path}"
+    message = {404: f"there is no {wrong}", 405: f"{wrong} is not allowed"}
+    document = {"error": message.get(error.status_code, error.detail)}
+    return JSONResponse(document, error.status_code, error.headers)
 
 
 def _document(name: str, queue: ScoringQueue, scored: Sequence[ScoredUpload]) -> Response:
