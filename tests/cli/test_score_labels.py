@@ -75,8 +75,8 @@ def test_top_gives_the_most_anomalous_images_of_all(score, pictures, tmp_path):
     [
         (("--fdr", "0.1", "--fpr", "0.1"), "a false discovery rate excludes --fpr"),
         (("--fdr", "1.5"), "not between 0 and 1"),
-        (("--fpr", "0.2", "--review-fpr", "0.1"), "leaves nothing below"),
-        (("--threshold", "-99", "--review-fpr", "0.1"), "leaves nothing below"),
+        (("--fpr", "0.2", "--review-fpr", "0.1"), "no image would be labelled"),
+        (("--threshold", "-99", "--review-fpr", "0.1"), "no image would be labelled"),
         (("--top", "3", "--resume", "--output", "{tmp}/a.csv"), "cannot be resumed"),
     ],
 )

@@ -75,7 +75,7 @@ def small_command(words: list[str]) -> list[str]:
 def small_script(words: list[str]) -> list[str]:
     """Return the words behind ``python`` for a script of ``benchmarks/`` that takes seconds."""
     if Path(words[0]).name == "elpv.py":
-        return [*words, "--limit", "12"]
+        return [*words, "--limit", "20"]
     if Path(words[0]).name not in ("startup.py", "plugins_startup.py"):
         return words
     output = [] if {"--quick", "--output"} & set(words) else ["--output", "benchmarks/results"]

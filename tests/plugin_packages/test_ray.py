@@ -38,6 +38,7 @@ def cluster() -> Iterator[None]:
 
 def _start() -> None:
     ray.init(
+        address="local",  # not one that another test has started
         num_cpus=2,
         object_store_memory=80 * 2**20,
         include_dashboard=False,
