@@ -135,7 +135,7 @@ def drop(images, folder, count):
                 stream.flush()
                 time.sleep(0.02)
                 stream.write(content[50:])
-        time.sleep(chance.random() * 0.2)
+        time.sleep(chance.random() * 0.06)
 
 
 @pytest.mark.slow

@@ -69,8 +69,7 @@ def test_the_python_page_has_every_public_name(site):
     assert ":class:" not in text
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_pages_fit_the_screen_and_are_accessible(browser, site, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = browser.new_context(
