@@ -205,8 +205,7 @@ def training_warnings(diagnostics: TrainingDiagnostics) -> tuple[TrainingWarning
                 "loss_spike",
                 f"D's mean loss over an epoch was {diagnostics.peak_d_loss:,.0f}, where guessing "
                 "gives 2: training diverged for a while",
-                "a lower 'train.lr', or 'model.options.spectral_norm=true'; the best epoch may "
-                "be an earlier one",
+                "a lower 'train.lr'; the best epoch may be an earlier one",
             )
         )
     varied = diagnostics.normal_variance > _VARIANCE_OF_ONE_IMAGE
@@ -235,7 +234,7 @@ def training_warnings(diagnostics: TrainingDiagnostics) -> tuple[TrainingWarning
                 "constant_logits",
                 "D gives every pair nearly the same logit (standard deviation "
                 f"{diagnostics.logit_deviation:.2g}), so E and G learn nothing from it",
-                "a lower 'train.lr', or 'model.options.spectral_norm=true'",
+                "a lower 'train.lr'",
             )
         )
     if (
@@ -248,8 +247,7 @@ def training_warnings(diagnostics: TrainingDiagnostics) -> tuple[TrainingWarning
                 "D separates real and generated pairs nearly perfectly ("
                 f"{diagnostics.real_accuracy:.0%} and {diagnostics.fake_accuracy:.0%} right, "
                 f"logits {diagnostics.logit_gap:.1f} apart), so E and G cannot catch up",
-                "'model.options.spectral_norm=true', a lower 'model.options.feature_maps_disc', or "
-                "more 'train.instance_noise'",
+                "a lower 'train.disc_lr_factor', or more 'train.instance_noise'",
             )
         )
     return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bigan_cli import load
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.reports.facts import training_command
 
@@ -129,6 +130,11 @@ def test_the_report_of_photographs_shows_where_the_defect_is(bigan, photographs,
     assert text.count('class="peak"') > 0
     assert "data:image/" in text
     assert "Self-test" in text
+    # By networks that had not seen them, as the threshold: not far below it.
+    detector = load(run, device="cpu")
+    highest = detector.threshold(1 / (detector.calibration_size + 1))
+    _, _, strangest = text.partition("Strangest normal images")
+    assert re.findall(r"<b>(-?[\d.]+)</b>", strangest)[0] == f"{highest:.3g}"
 
 
 def test_scored_images_have_a_report_without_what_cannot_be_known(

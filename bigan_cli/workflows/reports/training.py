@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bigan_cli.data.image_set import ImageSet
 from bigan_cli.data.prepare import open_dataset, reopen_normals
@@ -95,9 +96,21 @@ def _strangest(model: LoadedModel, normals: ImageSet) -> tuple[Thumbnail, ...]:
     """Return the normal images with the highest scores, the highest first."""
     if not len(normals):
         return ()
-    scores = model.detector.score(normals.pixels).score
+    scores = _scores(model, normals)
     order = np.argsort(-scores, kind="stable")[:_STRANGEST]
     return tuple(_thumbnail(normals, int(i), float(scores[i])) for i in order)
+
+
+def _scores(model: LoadedModel, normals: ImageSet) -> NDArray[np.float64]:
+    """Return the scores of the calibration images, ``[N]``.
+
+    With cross-fitting those by networks that were trained without each image.
+    """
+    kept = [member.cross_fitted for member in model.detector.members]
+    fitted = [each.scores for each in kept if each is not None and len(each.scores) == len(normals)]
+    if fitted:
+        return np.asarray(np.mean(fitted, axis=0), np.float64)
+    return model.detector.score(normals.pixels).score
 
 
 def _thumbnail(images: ImageSet, index: int, score: float | None = None) -> Thumbnail:
