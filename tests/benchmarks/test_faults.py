@@ -14,9 +14,9 @@ CASES = {
     "models": 60,
     "runs": 40,
     "configs": 12,
-    "kills": 4,
+    "kills": 3,
     "disks": 5,
-    "environments": 4,
+    "environments": 2,
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and signals")
