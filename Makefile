@@ -36,9 +36,7 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 # How many processes run the tests, one thread each. A process that has none left takes half of
 # another's.
 TEST_PROCESSES ?= auto
-PYTEST := $(BIN)/python -m pytest --maxprocesses 4 --dist worksteal
-# The slow tests wait for other processes for a part of their time: one more than there are cores.
-ALL_TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist worksteal
 
 # Bytecode is written even where the environment forbids it: without, importing torch takes
 # three times as long in every process of the demo and the tests.
@@ -154,11 +152,11 @@ demo: install
 	@echo; echo "report, for any browser: $(DEMO_RUN)/report.html"
 
 test: $(PLUGINS_STAMP)
-	$(PYTEST) --numprocesses $(TEST_PROCESSES) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP) $(S3_STAMP) \
 	$(CODE_BLOCKS_STAMP) $(HEADERS_STAMP)
-	$(PYTEST) --numprocesses $(ALL_TEST_PROCESSES) --hypothesis-profile thorough
+	$(PYTEST) --hypothesis-profile thorough
 
 lint: $(PLUGINS_STAMP)
 	$(BIN)/ruff check .

@@ -135,7 +135,7 @@ def heeds_hangups():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.usefixtures("heeds_hangups")
-@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_resumes_bit_identically(whole, tmp_path, sent):
     folder = tmp_path / "run"
     process = start(folder)

@@ -159,6 +159,7 @@ def test_an_image_can_be_enlarged_and_left_by_keyboard(browser, tested):
 def test_all_images_are_in_the_table(browser, scored):
     with opened(browser, scored) as page:
         page.click("summary")
+        page.wait_for_selector("#table tbody tr")  # filled after the event of opening
         assert page.locator("#table tbody tr").count() == 50
         page.fill("#search", "onerror")
         assert page.locator("#table tbody tr").count() == 1
@@ -175,8 +176,7 @@ def test_pointing_at_the_latent_space_shows_the_image(browser, tested):
         assert "score" in page.inner_text("#hover")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light")])
 @pytest.mark.parametrize("which", ["tested", "scored", "compared"])
 def test_it_fits_the_screen_and_is_accessible(browser, request, which, width, scheme):
     file = request.getfixturevalue(which)
