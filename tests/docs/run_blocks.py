@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.docs.blocks import ROOT, RUN, Block, command_lines
-from tests.docs.services import Services, dask_cluster, ray_cluster
+from tests.docs.services import Services, dask_cluster
 from tests.docs.small import small_command, small_script, small_text
 
 # What a block with this text needs beyond `make test`: modules, programs, files in the folder of
@@ -31,14 +31,20 @@ _NEEDS = {
     "pip install '.": ("hatchling",),
 }
 # What runs beside a block with this text, and gives the addresses to replace.
-_CLUSTERS = {"--engine ray": ray_cluster, "dask": dask_cluster}
+_CLUSTERS = {"dask": dask_cluster}
 # These need a process of their own: they start threads, or warn of what they deprecate themselves.
-_OWN_PROCESS = ("dask", "pyspark", "--engine ray", "--tracker mlflow")
+_OWN_PROCESS = ("dask", "pyspark", "--tracker mlflow")
 # The name of a package, perhaps with extras, as an argument of pip.
 _REQUIREMENT = re.compile(r"[a-z][a-z-]*(\[[a-z,]+\])?")
 _PROGRAMS = ("cp", "g++", "./run_onnx")
 # The tests are a part of what these start.
 _ABOVE = ("make", ".ci/run")
+# Lines with these are slow, and other tests run such commands: those of these files.
+_ELSEWHERE = {
+    "torchrun": "tests/processes/test_torchrun.py",
+    "--engine ray": "tests/plugin_packages/test_ray.py",
+    "benchmarks/faults/": "tests/benchmarks/test_faults.py",
+}
 
 
 class BlockRunner:
@@ -99,6 +105,10 @@ class BlockRunner:
         program, *words = shlex.split(line, comments=True)
         if program in (*_ABOVE, "."):  # the environment is active here
             return
+        for word, tests in _ELSEWHERE.items():
+            if word in line:
+                assert (ROOT / tests).is_file()
+                return
         if "|" in words or any("*" in word for word in words) or program in _PROGRAMS:
             shell(line)
         elif program == "bigan" and words[0] in ("serve", "watch"):
@@ -113,10 +123,6 @@ class BlockRunner:
         elif program == "curl":
             asked = [word.replace(":8000/", f":{self._services.port}/") for word in words]
             done(["curl", "--fail", "--silent", "--show-error", *asked])
-        elif program == "torchrun":
-            border = words.index("bigan_cli") + 1
-            words = [*words[:border], *small_command(words[border:])]
-            done([sys.executable, "-m", "torch.distributed.run", *words])
         else:
             done([sys.executable, *self._python_words(Path(program).name, words)])
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -80,36 +78,6 @@ class Services:
         process.send_signal(signal.SIGTERM)
         _, messages = process.communicate(timeout=60)
         assert process.returncode == 0, messages
-
-
-@contextmanager
-def ray_cluster() -> Iterator[dict[str, str]]:
-    """Run a Ray cluster on this machine; it is what the address ``auto`` finds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{1}".format(*probe.getsockname())
-    # By default its processes yield to all others.
-    settings = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
-    os.environ.update(settings)
-    words = ["--head", "--block", "--node-ip-address", "127.0.0.1", "--port", address[10:]]
-    words += ["--num-cpus", "2", "--object-store-memory", str(80 * 2**20)]
-    words += ["--include-dashboard", "false", "--disable-usage-stats"]
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "ray"), "start", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        assert any("runtime started" in line for line in process.stdout)
-        os.environ["RAY_ADDRESS"] = address
-        yield {}
-    finally:
-        for name in ("RAY_ADDRESS", *settings):
-            os.environ.pop(name, None)
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 _DASK = """

@@ -13,14 +13,10 @@ _TEXT = (
     (r"--array=0-31", r"--array=0-1"),
     (r"--cpus-per-task=4", r"--cpus-per-task=1"),
     (r"\b(completions: |parallelism: |auto/)32\b", r"\g<1>2"),
-    (r"--workers 8\b", r"--workers 1"),
     (r"\{000\.\.099\}", r"{{0..1}}"),
-    (r"--nproc-per-node \d\b", r"--standalone --nproc-per-node 2"),
-    (r"--members 3\b", r"--members 2"),
     (r"--inlier all\b", r"--inlier 3"),
+    (r"--inlier 3 --inlier 4\b", r"--inlier 3"),
     (r"python -m venv venv", r"python -m venv --without-pip venv"),
-    (r"--count 3000\b", r"--count 4"),
-    (r"--seconds 600\b", r"--count 1"),
 )
 
 # Options that make a training short. They replace those of the page.
