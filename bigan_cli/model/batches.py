@@ -75,7 +75,20 @@ def _fits(pixels: Samples, device: torch.device) -> bool:
     return not isinstance(pixels, np.memmap)
 
 
-class ResidentBatches:
+class _AnyOrder(Batches):
+    """Batches of images of which every order costs the same."""
+
+    def shuffled(
+        self, seed: int, passes: int, steps: range, batch_size: int
+    ) -> Generator[Tensor, None, None]:
+        """Yield the batches of *steps*; see :class:`Batches`."""
+        order = _random_order(len(self), passes, seed)
+        yield from self.in_order(
+            order[steps.start * batch_size : steps.stop * batch_size], batch_size
+        )
+
+
+class ResidentBatches(_AnyOrder):
     """Batches of images that are all stored on the device."""
 
     def __init__(self, pixels: Samples, device: torch.device) -> None:
@@ -90,17 +103,8 @@ class ResidentBatches:
         for start in range(0, len(order), batch_size):
             yield self._pixels[rows[start : start + batch_size]]
 
-    def shuffled(
-        self, seed: int, passes: int, steps: range, batch_size: int
-    ) -> Generator[Tensor, None, None]:
-        """Yield the batches of *steps*; see :class:`Batches`."""
-        order = _random_order(len(self), passes, seed)
-        yield from self.in_order(
-            order[steps.start * batch_size : steps.stop * batch_size], batch_size
-        )
 
-
-class StreamedBatches:
+class StreamedBatches(_AnyOrder):
     """Batches of images on the host, gathered in advance by a thread.
 
     For a GPU they are gathered into pinned memory, so the copy overlaps with computation.
@@ -124,15 +128,6 @@ class StreamedBatches:
                     yield self._on_device(waiting.popleft())
             while waiting:
                 yield self._on_device(waiting.popleft())
-
-    def shuffled(
-        self, seed: int, passes: int, steps: range, batch_size: int
-    ) -> Generator[Tensor, None, None]:
-        """Yield the batches of *steps*; see :class:`Batches`."""
-        order = _random_order(len(self), passes, seed)
-        yield from self.in_order(
-            order[steps.start * batch_size : steps.stop * batch_size], batch_size
-        )
 
     def _gather(self, rows: NDArray[np.int64]) -> Tensor:
         host = torch.empty(
