@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
-from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source
+from bigan_cli.data.image_file import DEFAULTS, DecodeOptions, open_source, read_small
 from bigan_cli.data.pillow_image import PillowImage
 from bigan_cli.data.pixel_budget import DECODING
+from bigan_cli.data.plain_png import LARGEST_FILE, decode_plain_png
 from bigan_cli.data.raster import DeepSamples, Raster, as_image
 from bigan_cli.data.sources.image_source import (
     LARGEST_CONTENTS,
@@ -28,6 +29,8 @@ from bigan_cli.data.unreadable import UnreadableImage, why_unreadable
 from bigan_cli.locations.location import read_location
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from bigan_cli.contracts import RawImage
     from bigan_cli.data.raster import Box
     from bigan_cli.data.tiff import TiffPage
@@ -143,6 +146,9 @@ def read_file(
         UnreadableImage: As :func:`read_image`.
     """
     try:
+        plain = decode_plain_png(read_small(path, LARGEST_FILE))
+        if plain is not None:
+            return _fitted(plain, shape, options)
         with open_source(path, options) as source:
             return _decoded_small(source, shape, options)
     except Exception as error:  # Pillow raises various exceptions for damaged files
@@ -158,6 +164,9 @@ def read_contents(
         UnreadableImage: As :func:`read_image`.
     """
     try:
+        plain = decode_plain_png(contents)
+        if plain is not None:
+            return _fitted(plain, shape, options)
         with open_source(contents, options) as source:
             return _decoded_small(source, shape, options)
     except Exception as error:
@@ -184,6 +193,14 @@ def _decoded(
         width, height = height, width
     pixels = raster.pixels(shape, keep_aspect=options.keep_aspect)
     return pixels, SourceFormat(channels, height, width, (*more, *raster.remarks()))
+
+
+def _fitted(
+    image: Image.Image, shape: ImageShape, options: DecodeOptions
+) -> tuple[NDArray[np.uint8], SourceFormat]:
+    """Return the pixels and the format of a decoded image without any metadata."""
+    raster = Raster(image.size, lambda box: image if box is None else image.crop(box))
+    return _prepared(raster, shape, PillowImage(image).channels, options)
 
 
 def _prepared(

@@ -85,9 +85,22 @@ def open_source(
             raise UnreadableImage("empty file")
         yield open_stream(io.BytesIO(file), options=options)
         return
-    _check_regular(file)
+    _regular_size(file)
     with file.open("rb") as stream:
         yield open_stream(stream, os.fspath(file), options)
+
+
+def read_small(path: Path, limit: int) -> bytes:
+    """Return the contents of an image file of at most *limit* bytes; nothing of a larger one.
+
+    Raises:
+        OSError: It is missing, empty or no regular file.
+        UnreadableImage: Likewise.
+    """
+    if _regular_size(path) > limit:
+        return b""
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  faster for tiny files
+        return stream.read()
 
 
 def open_stream(
@@ -109,7 +122,8 @@ def open_stream(
     return source
 
 
-def _check_regular(path: Path) -> None:
+def _regular_size(path: Path) -> int:
+    """Return the size in bytes of a regular file that is not empty."""
     # Checked first, since opening a named pipe would block; and only once, since a tiny
     # image is decoded in less time than some file systems take to answer.
     try:
@@ -122,6 +136,7 @@ def _check_regular(path: Path) -> None:
         raise UnreadableImage("not a regular file")
     if status.st_size == 0:
         raise UnreadableImage("empty file")
+    return status.st_size
 
 
 def _identified(stream: IO[bytes], name: str) -> PillowImage | TiffPage:
