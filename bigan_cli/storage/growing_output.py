@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bigan_cli.atomic import refuse_link, write_text
 from bigan_cli.errors import UsageError
-from bigan_cli.storage.partial_output import CompletedInputs, Header, copy_complete_rows
+from bigan_cli.storage.completed_inputs import CompletedInputs, copy_complete_rows
+from bigan_cli.storage.partial_output import Header
 from bigan_cli.storage.score_table import RowFormat
 
 

@@ -7,8 +7,6 @@ come from; the rest is what the output will contain.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,26 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from bigan_cli.atomic import atomic_write, file_lock, remove_stale_temporaries
 from bigan_cli.errors import BiganError, UsageError
-from bigan_cli.formatting import without_spreadsheet_prefix
 from bigan_cli.locations.location import Location
-from bigan_cli.storage.score_table import (
-    ANOMALY,
-    RowFormat,
-    csv_line,
-    has_json_lines,
-    write_table,
-)
+from bigan_cli.storage.completed_inputs import START_OVER, CompletedInputs, copy_complete_rows
+from bigan_cli.storage.score_table import RowFormat, write_table
 from bigan_cli.storage.strict_json import parse_json
 
 _KIND = "bigan score, unfinished"
-_DIGEST = 16
-# Path, score, p-value, label, regions and error.
-_OTHER_COLUMNS = 6
-_START_OVER = "write to another output, or delete it to start over"
 
 
 @dataclass(frozen=True)
@@ -81,7 +67,7 @@ class Header:
         except ValueError:
             found = None
         if not isinstance(found, dict) or found.get("kind") != _KIND:
-            raise UsageError(f"{partial} is not an unfinished output of 'bigan score'", _START_OVER)
+            raise UsageError(f"{partial} is not an unfinished output of 'bigan score'", START_OVER)
         self.check_values(found, partial)
 
     def check_values(self, found: Mapping[str, Any], partial: Location) -> None:
@@ -92,59 +78,24 @@ class Header:
         """
         if found.get("model") != self.model or found.get("components") != list(self.components):
             raise UsageError(
-                f"{partial} comes from another model", f"resume with that model, or {_START_OVER}"
+                f"{partial} comes from another model", f"resume with that model, or {START_OVER}"
             )
         if found.get("threshold") != self.threshold:
             raise UsageError(
                 f"{partial} was labelled with the threshold {found.get('threshold')}, not with "
                 f"{self.threshold}",
-                f"resume with the same 'score.fpr' or threshold, or {_START_OVER}",
+                f"resume with the same 'score.fpr' or threshold, or {START_OVER}",
             )
         if found.get("review") != self.review:
             raise UsageError(
                 f"{partial} was labelled with another rate for a review",
-                f"resume with the same rate, or {_START_OVER}",
+                f"resume with the same rate, or {START_OVER}",
             )
         if found.get("map_files") != dict(self.map_files):
             raise UsageError(
                 f"{partial} comes from a call that wrote other maps or masks",
-                f"resume with the same folders and format, or {_START_OVER}",
+                f"resume with the same folders and format, or {START_OVER}",
             )
-
-
-class CompletedInputs:
-    """The inputs that already have a row in a partial output.
-
-    Args:
-        digests: 16 bytes for the path of each row.
-        anomalies: How many of the rows are labelled anomalous.
-    """
-
-    def __init__(self, digests: bytes | bytearray = b"", anomalies: int = 0) -> None:
-        self._digests = np.sort(np.frombuffer(bytes(digests), f"S{_DIGEST}"))
-        self._claimed = np.zeros(len(self._digests), np.uint32)
-        self.scored = len(self._digests)
-        self.anomalies = anomalies
-
-    @property
-    def unclaimed(self) -> int:
-        """The number of rows that no input has claimed."""
-        return self.scored - int(self._claimed.sum())
-
-    def claim(self, path: str) -> bool:
-        """Return whether *path* has an unclaimed row, and claim it; a repeated input has several.
-
-        Only a digest of each path is kept, so millions of rows need little memory.
-        """
-        if not self.scored:
-            return False
-        wanted = np.bytes_(_digest(path))
-        first = int(np.searchsorted(self._digests, wanted))
-        at = first + (int(self._claimed[first]) if first < self.scored else 0)
-        if at >= self.scored or self._digests[at] != wanted:
-            return False
-        self._claimed[first] += 1
-        return True
 
 
 def partial_path(output: Path) -> Path:
@@ -196,50 +147,9 @@ def resume(output: Path, header: Header, row_format: RowFormat) -> CompletedInpu
     partial = partial_path(output)
     with partial.open(encoding="utf-8", errors="replace", newline="") as old:
         header.check(old.readline(), partial)
-    return copy_complete_rows(partial, output, row_format, len(header.components), head=header)
-
-
-def copy_complete_rows(
-    file: Path,
-    output: Path,
-    row_format: RowFormat,
-    components: int,
-    on_row: Callable[[str, str], object] | None = None,
-    *,
-    head: Header | None = None,
-) -> CompletedInputs:
-    """Rewrite *file* with its complete rows that have a score, and return their inputs.
-
-    Args:
-        file: A table of scores whose last line may be truncated.
-        output: Its suffix says how rows become lines.
-        row_format: Has the first line of a CSV file.
-        components: How many components a row has.
-        on_row: Called with the path and the label of each row.
-        head: What *file* begins with, before the table, if anything.
-
-    Raises:
-        UsageError: The file is damaged before its end.
-    """
-    digests, anomalies = bytearray(), 0
-    with (
-        atomic_write(file, "w") as new,
-        file.open(encoding="utf-8", errors="replace", newline="") as old,
-    ):
-        if head is not None:
-            old.readline()
-            new.write(head.line())
-        if row_format.header is not None:
-            old.readline()
-            new.write(row_format.header + "\n")
-        read_rows = _json_rows if has_json_lines(output) else _csv_rows
-        for path, label, line in read_rows(old, file, components):
-            new.write(line + "\n")
-            digests += _digest(path)
-            anomalies += label == ANOMALY
-            if on_row is not None:
-                on_row(path, label)
-    return CompletedInputs(digests, anomalies)
+    return copy_complete_rows(
+        partial, output, row_format, len(header.components), head=header.line()
+    )
 
 
 @contextmanager
@@ -312,64 +222,3 @@ def _finish(partial: Path, output: Path) -> None:
         rows.readline()
         write_table(rows, whole, output)
     partial.unlink()
-
-
-def _csv_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, str, str]]:
-    """Yield (path, label, line) of each complete row that has a score."""
-    truncated = False
-    lines = _CompleteLines(file)
-    for cells in csv.reader(lines):
-        if truncated:
-            raise _damaged(partial)
-        if len(cells) != components + _OTHER_COLUMNS or not lines.complete:
-            truncated = True  # allowed for the last line only
-        elif cells[1]:
-            path = without_spreadsheet_prefix(cells[0])
-            yield path, cells[3], csv_line(cells)
-
-
-class _CompleteLines:
-    """The lines of a file, and whether the line read last has a line end."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self.complete = True
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._file:
-            self.complete = line.endswith("\n")
-            yield line
-
-
-def _json_rows(file: IO[str], partial: Path, components: int) -> Iterator[tuple[str, str, str]]:
-    """Yield (path, label, line) of each complete row that has a score."""
-    truncated = False
-    for line in file:
-        if truncated:
-            raise _damaged(partial)
-        row = _json_row(line)
-        if row is None or len(row["components"]) not in (0, components):
-            truncated = True
-        elif row["score"] is not None:
-            yield row["path"], row["label"] or "", line.removesuffix("\n")
-
-
-def _json_row(line: str) -> Mapping[str, Any] | None:
-    if not line.endswith("\n"):
-        return None
-    try:
-        row = parse_json(line)
-    except ValueError:
-        return None
-    wanted = {"path", "score", "label", "components"}
-    return row if isinstance(row, dict) and wanted <= row.keys() else None
-
-
-def _damaged(partial: Path) -> UsageError:
-    return UsageError(f"{partial} is damaged before its end", _START_OVER)
-
-
-def _digest(path: str) -> bytes:
-    # The last byte is constant: numpy strips trailing zero bytes from its byte strings.
-    encoded = path.encode("utf-8", "backslashreplace")
-    return hashlib.blake2b(encoded, digest_size=_DIGEST - 1).digest() + b"."

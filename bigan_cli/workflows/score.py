@@ -11,8 +11,8 @@ from bigan_cli.data.sources.find import Input
 from bigan_cli.data.sources.image_source import Failed, Found, source_name
 from bigan_cli.formatting import count
 from bigan_cli.locations.location import Location, locate
+from bigan_cli.storage.completed_inputs import CompletedInputs
 from bigan_cli.storage.partial_output import (
-    CompletedInputs,
     Header,
     exclusive,
     is_unfinished,

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigan_cli.atomic import _MACHINE
-from bigan_cli.storage.partial_output import CompletedInputs, _digest
+from bigan_cli.storage.completed_inputs import CompletedInputs, _digest
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
 HEARING = """

@@ -13,8 +13,9 @@ from bigan_cli.errors import UsageError
 from bigan_cli.extras import require_extra
 from bigan_cli.formatting import count, one_line, path_text
 from bigan_cli.scoring.calibration import check_fpr
+from bigan_cli.storage.completed_inputs import CompletedInputs
 from bigan_cli.storage.growing_output import continue_output, growing_output
-from bigan_cli.storage.partial_output import CompletedInputs, Header, exclusive
+from bigan_cli.storage.partial_output import Header, exclusive
 from bigan_cli.storage.score_table import SUFFIXES, ScoreRow, file_format
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.map_files import map_files
