@@ -1,4 +1,4 @@
-"""The run directory: the only place that knows what a run's files are called.
+"""The run directory: creating, reading and changing the files of a run.
 
 Opening and reading one imports no torch.
 """
@@ -23,41 +23,21 @@ from bigan_cli.errors import RunDirectoryError
 from bigan_cli.formatting import one_line
 from bigan_cli.regular_files import read_regular_file
 from bigan_cli.storage.run_files import FILE_NAME, FOLDERS, RunFiles
+from bigan_cli.storage.run_paths import RunPaths
 from bigan_cli.storage.run_schema import SCHEMA, parse_epoch_record, parse_run_info
 
 _LARGEST_TEXT = 256_000_000  # bytes
 
 
-class RunDirectory:
-    """The files of one run, by what they are.
+class RunDirectory(RunPaths):
+    """The files of one run.
 
     Use :meth:`open` for a run that is there, :meth:`create` for a new one.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._files = RunFiles(path)
-        self.run_file = path / "run.json"
-        self.config_file = path / "config.toml"
-        self.animation_file = self.animation_of("single")
-        self.multi_animation_file = self.animation_of("multi")
-        self.models = path / "models"
-        self.reconstruction = path / "reconstruction"
-        self.comparison = self.reconstruction / "comparison"
-        self.fake = self.reconstruction / "fake"
-        self.true = self.reconstruction / "true"
-        self.test = self.reconstruction / "test"
-        self.reconstruct_file = self.reconstruction / "reconstruct.png"
-        self.stats = path / "stats"
-        self.metrics_file = self.stats / "metrics.jsonl"
-        self.losses_file = self.stats / "losses.png"
-        self.evaluation_file = self.stats / "evaluation.json"
-        self.scores_file = self.stats / "scores.csv"
-        self.roc_file = self.stats / "roc.png"
-        self.precision_recall_file = self.stats / "pr.png"
-        self.histogram_file = self.stats / "histogram.png"
-        self.profile_file = self.stats / "profile.json"
-        self.self_test_file = self.stats / "self_test.json"
 
     # Opening and creating
 
@@ -122,6 +102,17 @@ class RunDirectory:
                 f"'resume=True', 'overwrite=True', or 'output.save_dir={self.path.name}-2'",
             )
 
+    def _check_empty(self) -> None:
+        """Refuse to write among files that are somebody's own."""
+        found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
+        if found == [FILE_NAME] and (self._files.listed() or self._files.drop_if_cut_off()):
+            return  # of a run that ended at its very start
+        if found:
+            raise RunDirectoryError(
+                f"{self.path} holds other files ({found[0]}, ...), and no run",
+                "name a new folder with 'output.save_dir', or use this one with 'overwrite=True'",
+            )
+
     def has_progress(self) -> bool:
         """Return whether the run has saved any training; one that has not may be replaced.
 
@@ -152,16 +143,11 @@ class RunDirectory:
         self._files.add(path)
         return path
 
-    def _check_empty(self) -> None:
-        """Refuse to write among files that are somebody's own."""
-        found = sorted(p.name for p in self.path.glob("*") if not p.name.startswith("."))
-        if found == [FILE_NAME] and (self._files.listed() or self._files.drop_if_cut_off()):
-            return  # of a run that ended at its very start
-        if found:
-            raise RunDirectoryError(
-                f"{self.path} holds other files ({found[0]}, ...), and no run",
-                "name a new folder with 'output.save_dir', or use this one with 'overwrite=True'",
-            )
+    def claim_tracker_files(self, name: str) -> None:
+        """Record the files that the tracker *name* has written into its folder."""
+        for path in self.tracker_folder(name).glob("**/*"):
+            if path.is_file() and not path.is_symlink():
+                self.claim(path)
 
     # run.json and config.toml
 
@@ -239,63 +225,7 @@ class RunDirectory:
         """Replace the metrics by *records*."""
         write_text(self.claim(self.metrics_file), "".join(map(_metrics_line, records)))
 
-    # Files that carry an epoch or a name
-
-    def epoch_picture(self, folder: Path, epoch: int) -> Path:
-        """Return the picture of *epoch* in one of the reconstruction folders."""
-        return folder / f"epoch-{epoch:04d}.png"
-
-    def epoch_model(self, epoch: int) -> Path:
-        """Return the model file of *epoch*; 0 is the untrained network."""
-        return self.models / f"epoch-{epoch:04d}.safetensors"
-
-    def evaluation_folder(self, dataset: str | None, model: Path) -> Path:
-        """Return where the evaluation of *model* goes, so that none replaces another.
-
-        Args:
-            dataset: Another dataset than the run's own, by its name.
-            model: The model file; that of the best epoch is the one meant where none is named.
-        """
-        folder = self.stats if dataset is None else self.stats / dataset
-        return folder if model == self.best_model else folder / model.stem
-
-    def report_file(self, folder: Path) -> Path:
-        """Return the HTML report of the evaluation in *folder*: that of the best model is on top.
-
-        Args:
-            folder: As :meth:`evaluation_folder` returns it.
-        """
-        return (self.path if folder == self.stats else folder) / "report.html"
-
-    def animation_of(self, mode: str) -> Path:
-        """Return the file of ``bigan animate`` in *mode*."""
-        return self.path / ("animation.gif" if mode == "single" else f"{mode}_animation.gif")
-
-    def tracker_folder(self, name: str) -> Path:
-        """Return the folder for files of the tracker *name*."""
-        return self.path / "trackers" / name
-
-    def claim_tracker_files(self, name: str) -> None:
-        """Record the files that the tracker *name* has written into its folder."""
-        for path in self.tracker_folder(name).glob("**/*"):
-            if path.is_file() and not path.is_symlink():
-                self.claim(path)
-
-    def training_state(self, member: int) -> Path:
-        """Return the file that continues the training of *member*, counted from 0."""
-        return self.models / (
-            "training-state.pt" if member == 0 else f"training-state-{member + 1}.pt"
-        )
-
-    @property
-    def best_model(self) -> Path:
-        """The model of the epoch that validated best."""
-        return self.models / "best.safetensors"
-
-    @property
-    def last_model(self) -> Path:
-        """The model of the last epoch trained."""
-        return self.models / "last.safetensors"
+    # Model files
 
     def saved_epochs(self) -> list[int]:
         """Return the epochs that have a model file, in numerical order."""
