@@ -31,12 +31,19 @@ from bigan_cli.plugins import PluginVersion, Registry
 from bigan_cli.plugins.instances import make_architecture, make_component
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.scoring.ensemble_member import CrossFittedScores, EnsembleMember
+from bigan_cli.scoring.ensemble_member import EnsembleMember
 from bigan_cli.scoring.fitted_component import FittedComponent
-from bigan_cli.scoring.map_calibration import MapCalibration
 from bigan_cli.scoring.map_scale import MapScale
 from bigan_cli.scoring.tiled_member import make_member
 from bigan_cli.storage.checksum import insert_checksum
+from bigan_cli.storage.model_calibration import (
+    calibration_tensors,
+    cross_fitting_tensors,
+    load_component_scores,
+    load_cross_fitted,
+    load_map_calibration,
+    load_scores,
+)
 from bigan_cli.storage.model_header import (
     FORMAT,
     ComponentHeader,
@@ -106,35 +113,10 @@ def save_like(
 def _write(path: Path, detector: Detector, header: ModelHeader) -> None:
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(detector.members):
-        own = member.networks.state_dict()
-        tensors |= {f"members.{number}.networks.{key}": value for key, value in own.items()}
-        for name, fitted in member.components.items():
-            tensors |= {
-                f"members.{number}.fitted.{name}.{key}": value
-                for key, value in fitted.fitted.items()
-            }
-            if fitted.map_scale is not None:
-                prefix = f"members.{number}.map_scale.{name}."
-                tensors[f"{prefix}location"] = fitted.map_scale.location
-                tensors[f"{prefix}scale"] = fitted.map_scale.scale
-        scores = member.cross_fitted
-        if scores is not None:
-            rows = np.stack([scores.scores, scores.peaks, scores.medians])
-            tensors[f"members.{number}.cross_fitting"] = torch.from_numpy(rows)
-            if scores.components:
-                tensors[f"members.{number}.cross_fitted_components"] = torch.from_numpy(
-                    np.stack([scores.components[name] for name in member.components])
-                )
-    tensors["calibration.scores"] = torch.from_numpy(detector.calibration.scores.copy())
-    if detector.component_calibration:
-        values = np.stack([detector.component_calibration[n] for n in detector.component_names])
-        tensors["calibration.components"] = torch.from_numpy(values)
+        tensors |= _member_tensors(number, member)
+    tensors |= calibration_tensors(detector)
     if detector.roi is not None:
         tensors |= roi_tensors(detector.roi)
-    maps = detector.map_calibration
-    if maps is not None:
-        tensors["calibration.map_peaks"] = torch.from_numpy(maps.peaks.scores.copy())
-        tensors["calibration.map_location"] = torch.tensor([maps.location], dtype=torch.float64)
     # One value a header key: safetensors does not keep the keys' order, and files of the same
     # model should be the same bytes.
     payload = save(
@@ -144,6 +126,20 @@ def _write(path: Path, detector: Detector, header: ModelHeader) -> None:
     payload = insert_checksum(payload)
     with atomic_write(path) as stream:
         stream.write(payload)
+
+
+def _member_tensors(number: int, member: EnsembleMember) -> dict[str, Tensor]:
+    own = member.networks.state_dict()
+    tensors = {f"members.{number}.networks.{key}": value for key, value in own.items()}
+    for name, fitted in member.components.items():
+        tensors |= {
+            f"members.{number}.fitted.{name}.{key}": value for key, value in fitted.fitted.items()
+        }
+        if fitted.map_scale is not None:
+            prefix = f"members.{number}.map_scale.{name}."
+            tensors[f"{prefix}location"] = fitted.map_scale.location
+            tensors[f"{prefix}scale"] = fitted.map_scale.scale
+    return tensors | cross_fitting_tensors(number, member)
 
 
 def make_header(
@@ -207,10 +203,8 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
     path, header = file.path, file.header
     architecture = make_architecture(registry, header.config.model)
     tensors = _tensors(file)
-    calibration = Calibration(
-        _calibration_tensor(path, tensors, "scores").numpy(), cross_fitted=header.is_cross_fitted
-    )
-    map_calibration = _map_calibration(path, tensors)
+    calibration = load_scores(path, tensors, cross_fitted=header.is_cross_fitted)
+    map_calibration = load_map_calibration(path, tensors)
     roi = load_roi(path, tensors, header.image_shape)
     inside = None if roi is None else roi.inside
     tiling = Tiling.of(header.image_shape, header.config.data.tile, inside)
@@ -220,7 +214,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
             path, architecture, header, _under(tensors, f"members.{number}.networks."), device
         )
         components = _load_components(stored, number, header, tensors, device, registry)
-        cross_fitted = _cross_fitted(path, tensors, number, list(components))
+        cross_fitted = load_cross_fitted(path, tensors, number, list(components))
         members.append(
             make_member(
                 networks,
@@ -237,7 +231,7 @@ def load_detector(file: Path | ModelFile, device: torch.device, registry: Regist
         header.default_fpr,
         header.batch_size,
         map_calibration,
-        _components_table(path, tensors, "calibration.components", list(members[0].components)),
+        load_component_scores(path, tensors, list(members[0].components)),
     )
 
 
@@ -250,24 +244,10 @@ def load_calibration(file: ModelFile) -> tuple[Calibration, dict[str, NDArray[np
         DataError: The file is damaged.
     """
     tensors = _tensors(file)
-    scores = _calibration_tensor(file.path, tensors, "scores")
-    names = list(file.header.members[0].components)
     return (
-        Calibration(scores.numpy(), cross_fitted=file.header.is_cross_fitted),
-        _components_table(file.path, tensors, "calibration.components", names),
+        load_scores(file.path, tensors, cross_fitted=file.header.is_cross_fitted),
+        load_component_scores(file.path, tensors, list(file.header.members[0].components)),
     )
-
-
-def _components_table(
-    path: Path, tensors: Mapping[str, Tensor], name: str, components: Sequence[str]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the values of each component of normal images, ``[n]``; empty if not stored."""
-    values = tensors.get(name)
-    if values is None:
-        return {}
-    if values.dtype != torch.float64 or values.dim() != 2 or len(values) != len(components):
-        raise damaged(path, f"its {name} are no table of the components")
-    return dict(zip(components, values.numpy(), strict=True))
 
 
 def _tensors(file: ModelFile) -> dict[str, Tensor]:
@@ -283,39 +263,6 @@ def _tensors(file: ModelFile) -> dict[str, Tensor]:
         if not bool(tensor.isfinite().all()):
             raise damaged(file.path, f"the tensor {name} is not finite")
     return tensors
-
-
-def _map_calibration(path: Path, tensors: Mapping[str, Tensor]) -> MapCalibration | None:
-    if "calibration.map_peaks" not in tensors:
-        return None
-    peaks, location = (
-        _calibration_tensor(path, tensors, f"map_{x}") for x in ("peaks", "location")
-    )
-    return MapCalibration(Calibration(peaks.numpy()), float(location[0]))
-
-
-def _calibration_tensor(path: Path, tensors: Mapping[str, Tensor], name: str) -> Tensor:
-    """Return one or more finite values, float64 ``[n]``."""
-    values = tensors.get(f"calibration.{name}")
-    if values is None or values.dtype != torch.float64 or values.dim() != 1 or not len(values):
-        raise damaged(path, f"it has no calibration {name}")
-    return values
-
-
-def _cross_fitted(
-    path: Path, tensors: Mapping[str, Tensor], number: int, components: Sequence[str]
-) -> CrossFittedScores | None:
-    """Return what calibration by cross-fitting kept of member *number*; None without it."""
-    rows = tensors.get(f"members.{number}.cross_fitting")
-    if rows is None:
-        return None
-    if rows.dtype != torch.float64 or rows.dim() != 2 or len(rows) != 3:
-        raise damaged(path, "its scores of cross-fitting are no table")
-    of_components = _components_table(
-        path, tensors, f"members.{number}.cross_fitted_components", components
-    )
-    scores, peaks, medians = rows.numpy()
-    return CrossFittedScores(scores, peaks, medians, of_components)
 
 
 def _load_networks(
