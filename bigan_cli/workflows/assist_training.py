@@ -10,11 +10,12 @@ from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.storage.member_directories import make_member_directory
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks, TrainingStopped
+from bigan_cli.workflows.prepare_training import prepare_training
 from bigan_cli.workflows.resume import load_trainer_state, recorded_threads
 from bigan_cli.workflows.run_models import make_run_models
 from bigan_cli.workflows.trackers import Trackers
 from bigan_cli.workflows.training_session import TrainingSession
-from bigan_cli.workflows.training_setup import TrainingSetup, prepare_training
+from bigan_cli.workflows.training_setup import TrainingSetup
 
 
 def members_beside(loaded: LoadedConfig, group: ProcessGroup) -> bool:

@@ -24,6 +24,7 @@ from bigan_cli.workflows.assist_training import members_beside
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.ensemble_union import join_member, join_members
 from bigan_cli.workflows.model_self_test import test_finished_run
+from bigan_cli.workflows.prepare_training import prepare_training
 from bigan_cli.workflows.resume import check_resumable, recorded_threads, refit_stale_models
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_info import initial_run_info
@@ -31,7 +32,7 @@ from bigan_cli.workflows.run_models import RunModels, make_run_models
 from bigan_cli.workflows.self_test import SelfTest
 from bigan_cli.workflows.trackers import Trackers
 from bigan_cli.workflows.training_session import TrainingSession
-from bigan_cli.workflows.training_setup import TrainingSetup, prepare_training
+from bigan_cli.workflows.training_setup import TrainingSetup
 from bigan_cli.workflows.training_summary import advice_on_steps, describe
 from bigan_cli.workflows.training_time import expected_time, time_line
 
@@ -163,21 +164,14 @@ def train(
         models = make_run_models(setup, loaded)
         time_needed = "" if resume or group.size > 1 else expected_time(setup)
         with write_lock(run.path):
-            refitted = 0
             if resume:
                 check_resumable(run, setup)
                 _announce(setup, None, "", callbacks, group.size)
-                for each in (run, *member_directories(run).values()):
-                    refitted += refit_stale_models(
-                        each, models, stale_models(each, loaded), callbacks
-                    )
+                refitted = _refit_all(run, loaded, models, callbacks)
             else:
-                run = RunDirectory.create(run.path, overwrite=overwrite)
-                for own in member_directories(run).values():  # of an earlier run
-                    remove_member_directory(own)
-                run.write_info(status="running", **initial_run_info(setup))
-                steps = trainers[0].steps_per_epoch
-                _announce(setup, steps, time_needed, callbacks, group.size)
+                run = _create_run(run.path, setup, overwrite=overwrite)
+                refitted = 0
+                _announce(setup, trainers[0].steps_per_epoch, time_needed, callbacks, group.size)
             run.write_config(setup.config)
             versions = (*models.plugin_versions, *trackers.versions)
             run.write_info(plugin_versions=[each.as_dict() for each in versions])
@@ -225,6 +219,25 @@ def plan(loaded: LoadedConfig, callbacks: Callbacks | None = None) -> TrainingPl
         time_needed = time_line(setup, trainer, seconds)
         _announce(setup, trainer.steps_per_epoch, time_needed, callbacks)
         return TrainingPlan(setup.config, tuple(layers), trainer.steps_per_epoch, seconds)
+
+
+def _create_run(path: Path, setup: TrainingSetup, *, overwrite: bool) -> RunDirectory:
+    """Return the directory of a new run, without the members of an earlier one."""
+    run = RunDirectory.create(path, overwrite=overwrite)
+    for earlier in member_directories(run).values():
+        remove_member_directory(earlier)
+    run.write_info(status="running", **initial_run_info(setup))
+    return run
+
+
+def _refit_all(
+    run: RunDirectory, loaded: LoadedConfig, models: RunModels, callbacks: Callbacks
+) -> int:
+    """Fit a changed score to the models of the run and of its members; return to how many."""
+    return sum(
+        refit_stale_models(each, models, stale_models(each, loaded), callbacks)
+        for each in (run, *member_directories(run).values())
+    )
 
 
 def _announce(

@@ -1,0 +1,126 @@
+"""The preparation of a training, and the checks that fail before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from bigan_cli.config.load import LoadedConfig
+from bigan_cli.data.prepare import PreparedData, open_dataset, prepare
+from bigan_cli.errors import DataError, UsageError
+from bigan_cli.model.device import repeatable_arithmetic, resolve_device
+from bigan_cli.model.pretext import check_tasks
+from bigan_cli.model.process_group import ProcessGroup
+from bigan_cli.plugins.instances import make_architecture, make_components
+from bigan_cli.scoring.calibration import check_fpr, images_needed
+from bigan_cli.scoring.default_components import DEFAULT_COMPONENTS
+from bigan_cli.scoring.usable_components import missing_requirement, usable_components
+from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.training_setup import TrainingSetup
+
+
+@contextmanager
+def prepare_training(
+    loaded: LoadedConfig,
+    callbacks: Callbacks,
+    threads: int | None = None,
+    group: ProcessGroup | None = None,
+) -> Iterator[TrainingSetup]:
+    """Find the device, read the images and build the networks; nothing is written.
+
+    Meanwhile the arithmetic is repeatable (see :func:`repeatable_arithmetic`).
+
+    Args:
+        loaded: The configuration.
+        callbacks: Receive notes about the data.
+        threads: CPU threads to use, if not the default number.
+        group: The processes that train each member together; by default this one alone.
+
+    Raises:
+        BiganError: The device is missing, the images cannot be read or are too few, or the
+            score has no component that these networks support.
+    """
+    device = resolve_device(loaded.config.train.device)
+    dataset = open_dataset(loaded.registry, loaded.config.data)
+    data = prepare(
+        dataset, loaded.config, progress=partial(callbacks.on_progress, "reading images")
+    )
+    if data.protocol == "one-class" and not loaded.config.data.inlier:
+        normal = data.class_names[data.normal_classes[0]]
+        callbacks.note(f"note: no 'data.inlier' given, so class {normal} is taken as normal")
+    for note in (*loaded.notes, *data.notes):
+        callbacks.note(f"note: {note}")
+    for warning in data.warnings:
+        callbacks.warn(warning)
+    with repeatable_arithmetic(device, data.input_shape, threads):
+        _check_rate(data)
+        architecture = make_architecture(loaded.registry, data.config.model)
+        score = data.config.score
+        names = score.components or DEFAULT_COMPONENTS
+        components = make_components(loaded.registry, names, score)
+        setup = TrainingSetup(
+            data,
+            architecture,
+            components,
+            device,
+            loaded.registry,
+            callbacks,
+            group or ProcessGroup(),
+        )
+        check_tasks(data.config.train, on_feature_map=setup.networks.on_feature_map)
+        # Checked now: a score that cannot be computed is found before training, not after.
+        usable_components(setup.networks, components, score.weights)
+        if data.folds is not None:
+            _check_cross_fitting(setup)
+        if score.components:  # named, so their absence is worth knowing
+            _warn_of_left_out(setup, callbacks)
+        yield setup
+
+
+def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:
+    """Warn of each score component that the networks do not support."""
+    for component in setup.components:
+        lacking = missing_requirement(component, setup.networks)
+        if not lacking:
+            continue
+        key = f"{component.needs_head}_weight"
+        why = f" ('train.{key}' is 0)" if getattr(setup.config.train, key, None) == 0 else ""
+        callbacks.warn(f"score component '{component.name}' is left out: it needs {lacking}{why}")
+
+
+def _check_rate(data: PreparedData) -> None:
+    """Raise an error if the calibration images are too few for ``score.fpr``.
+
+    Raises:
+        DataError: They are; where cross-fitting would do, the hint says so.
+    """
+    fpr = data.config.score.fpr
+    try:
+        check_fpr(fpr, len(data.calibration))
+    except DataError as error:
+        normals = len(data.train) + len(data.validation) + len(data.calibration)
+        if data.folds is None and normals >= images_needed(fpr) and error.hint:
+            hint = f"{error.hint}; for architectures on features 'data.calibration=cross-fitting'"
+            raise DataError(error.message, hint) from error
+        raise
+
+
+def _check_cross_fitting(setup: TrainingSetup) -> None:
+    """Raise UsageError if the networks cannot be cross-fitted."""
+    if not setup.networks.on_feature_map:
+        raise UsageError(
+            f"architecture '{setup.config.model.architecture}' works on pixels and cannot be "
+            "calibrated by cross-fitting: every fold would be a full training",
+            "set 'data.calibration=held-out', or 'model.architecture=features' for photographs",
+        )
+    if setup.data.tiling is not None:
+        raise UsageError(
+            "images that are cut into tiles cannot be calibrated on by cross-fitting",
+            "set 'data.calibration=held-out'",
+        )
+    if setup.config.train.selection != "last":
+        raise UsageError(
+            "cross-fitting holds no images out to select an epoch with",
+            "set 'train.selection=last', or 'data.calibration=held-out'",
+        )
