@@ -21,8 +21,8 @@ from bigan_cli.workflows.benchmark.grid import make_grid
 from bigan_cli.workflows.benchmark.run import BenchmarkResult
 from bigan_cli.workflows.benchmark.run import benchmark as run_benchmark
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.evaluate import EvaluationResult
 from bigan_cli.workflows.evaluate import evaluate as evaluate_run
+from bigan_cli.workflows.evaluation_result import EvaluationResult
 from bigan_cli.workflows.in_memory import NAME as IN_MEMORY
 from bigan_cli.workflows.in_memory import with_images
 from bigan_cli.workflows.run_config import load as load_run_config

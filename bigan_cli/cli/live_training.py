@@ -19,8 +19,8 @@ from bigan_cli.errors import INTERRUPTED
 from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.workflows.assist_training import assist
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.train import TrainingResult
 from bigan_cli.workflows.train import train as run_training
+from bigan_cli.workflows.training_result import TrainingResult
 
 
 def assist_quietly(loaded: LoadedConfig, group: ProcessGroup, *, resume: bool) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 from bigan_cli.atomic import write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
-from bigan_cli.config.schema import RunConfig
 from bigan_cli.errors import ProcessEndedError
-from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
-from bigan_cli.model.summary import LayerRow, summarise
+from bigan_cli.model.summary import summarise
 from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.storage.member_directories import member_directories, remove_member_directory
 from bigan_cli.storage.run_directory import RunDirectory
@@ -29,90 +25,14 @@ from bigan_cli.workflows.resume import check_resumable, recorded_threads, refit_
 from bigan_cli.workflows.run_config import stale_models
 from bigan_cli.workflows.run_info import initial_run_info
 from bigan_cli.workflows.run_models import RunModels, make_run_models
-from bigan_cli.workflows.self_test import SelfTest
 from bigan_cli.workflows.trackers import Trackers
+from bigan_cli.workflows.training_result import TrainingPlan, TrainingResult
 from bigan_cli.workflows.training_session import TrainingSession
 from bigan_cli.workflows.training_setup import TrainingSetup
 from bigan_cli.workflows.training_summary import advice_on_steps, describe
 from bigan_cli.workflows.training_time import expected_time, time_line
 
 _OnStep = Callable[[int, int, int], None]
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a training ended.
-
-    Attributes:
-        run: The run directory.
-        status: ``"done"``, or ``"interrupted"`` where ``should_stop`` ended it; the run can be
-            resumed.
-        all_saved: Whether a resumed run continues at the step where it was interrupted; else
-            from the last save, or from the start.
-        epochs: Epochs trained by this call, over all ensemble members.
-        refitted: Model files to which a changed score was fitted.
-        seconds: What the call took.
-        info: The contents of run.json.
-        profile: The profile of a step; empty unless requested.
-        self_test: Which synthetic defects are found; None unless requested.
-    """
-
-    run: Path
-    status: Literal["done", "interrupted"]
-    epochs: int
-    refitted: int
-    seconds: float
-    info: Mapping[str, Any]
-    all_saved: bool = True
-    profile: tuple[ProfileRow, ...] = ()
-    self_test: SelfTest | None = None
-
-    @property
-    def members(self) -> tuple[Mapping[str, Any], ...]:
-        """The ensemble members: seed, epochs, best epoch and its validation figure."""
-        return tuple(self.info["members"])
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What was wrong with the networks at the end of training, one line each."""
-        several = len(self.members) > 1
-        return tuple(
-            f"{f'member {number}, ' if several else ''}at the end of training: "
-            f"{TrainingWarning(**warning)}"
-            for number, member in enumerate(self.members, 1)
-            for warning in member["warnings"]
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the run's path and the contents of run.json, as plain values."""
-        rows = {"profile": [row.as_dict() for row in self.profile]} if self.profile else {}
-        return {"run": str(self.run), **self.info, **rows}
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What a training would do.
-
-    Attributes:
-        config: The complete configuration.
-        layers: The layers of the networks.
-        steps_per_epoch: Training steps of an epoch.
-        seconds_per_step: What a step takes after warm-up.
-    """
-
-    config: RunConfig
-    layers: tuple[LayerRow, ...]
-    steps_per_epoch: int
-    seconds_per_step: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan as plain values."""
-        return {
-            "config": self.config.model_dump(mode="json", by_alias=True),
-            "layers": [row.as_dict() for row in self.layers],
-            "steps_per_epoch": self.steps_per_epoch,
-            "seconds_per_step": self.seconds_per_step,
-        }
 
 
 def train(

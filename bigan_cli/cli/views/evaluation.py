@@ -10,7 +10,7 @@ from bigan_cli.errors import GateFailed, UsageError
 from bigan_cli.evaluation.detector_evaluation import Evaluation, Ranking
 from bigan_cli.evaluation.metrics import Estimate, Rate
 from bigan_cli.formatting import count
-from bigan_cli.workflows.evaluate import EvaluationResult
+from bigan_cli.workflows.evaluation_result import EvaluationResult
 
 COLUMNS = ("figure", "value", "95% low", "95% high", "of")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bigan_cli.cli.terminal import Terminal
 from bigan_cli.formatting import human_size
-from bigan_cli.workflows.evaluate import EvaluationResult
+from bigan_cli.workflows.evaluation_result import EvaluationResult
 
 
 def show_report(terminal: Terminal, result: EvaluationResult, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from bigan_cli.formatting import count, human_time
 from bigan_cli.model.profile import ProfileRow
 from bigan_cli.plugins.names import join_words
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.workflows.train import TrainingPlan, TrainingResult
+from bigan_cli.workflows.training_result import TrainingPlan, TrainingResult
 
 
 def show_plan(terminal: Terminal, plan: TrainingPlan) -> None:

@@ -14,6 +14,7 @@ from bigan_cli.report.html.page import Command, Page, Quality, ScoredImages
 from bigan_cli.report.html.render import write_page
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.evaluation_result import EvaluationResult
 from bigan_cli.workflows.reports.cards import ImageSource, make_cards
 from bigan_cli.workflows.reports.facts import (
     dataset_name,
@@ -28,7 +29,6 @@ from bigan_cli.workflows.scored_test import ScoredTest
 
 if TYPE_CHECKING:
     from bigan_cli.contracts import RawImage
-    from bigan_cli.workflows.evaluate import EvaluationResult
 
 
 def write_test_report(
