@@ -7,23 +7,18 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	done)
 
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.bigan-installed
 
 # The packages beside bigan itself; the demo does without them and what they need.
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
-PLUGINS_STAMP := $(VENV)/.bigan-plugins-installed
-# What drives a browser in the tests of HTML reports, 50 MB.
-BROWSER_STAMP := $(VENV)/.bigan-browser-installed
-# What serves S3 in the tests of object stores, 120 MB.
-S3_STAMP := $(VENV)/.bigan-s3-installed
-# What runs the code blocks in the documentation: Spark, Dask, images of solar cells; 600 MB.
-CODE_BLOCKS_STAMP := $(VENV)/.bigan-code-blocks-installed
-# The headers of ONNX Runtime, which compile the sample in C++; 1 MB of a download of 150 MB.
-HEADERS_STAMP := $(VENV)/.bigan-headers-installed
-# What builds the documentation site, 30 MB.
-DOCS_STAMP := $(VENV)/.bigan-docs-installed
-# What runs the notebook in the tests; in a folder of its own, since bigan must do without it.
-NOTEBOOK_STAMP := $(VENV)/.bigan-notebook-installed
+
+# Installs into $(VENV): uv in a fraction of pip's time; where it cannot be had, pip does the work.
+pip_install = if $(BIN)/uv --version >/dev/null 2>&1; then \
+		$(BIN)/uv pip install --python $(BIN)/python $(1); \
+	else \
+		$(BIN)/python -m pip install $(1); \
+	fi
+# A file in $(VENV) says that a part is installed.
+installed = $(1:%=$(VENV)/.bigan-%-installed)
 
 # What `make demo` learns as normal; the other digits are anomalies. It scores images of the
 # test split, which it has not seen.
@@ -47,7 +42,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
 	@echo "make test     run the quick tests, about three minutes on two cores"
-	@echo "make test-all run all tests, those marked slow included, about twenty minutes on two cores on two cores"
+	@echo "make test-all run all tests, those marked slow included, about twenty minutes on two cores"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make docs     build the documentation site, site/index.html"
 	@echo "make options  write the options of bigan train anew from config/schema.py"
@@ -55,10 +50,9 @@ help:
 	@echo "make benchmark NAME=startup  run one of benchmarks/"
 	@echo "make clean    remove what was built, not what was trained"
 
-install: $(STAMP)
+install: $(VENV)/.bigan-installed
 
-# uv installs torch in a fraction of pip's time; where it cannot be had, pip does the work.
-$(STAMP): pyproject.toml
+$(VENV)/.bigan-installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found" >&2; \
 		echo "hint: install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip --version >/dev/null 2>&1 || \
@@ -68,72 +62,32 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: the Python in $(VENV) is older than 3.11" >&2; \
 		echo "hint: remove $(VENV), or name another: make $(MAKECMDGOALS) VENV=folder" >&2; exit 1; }
-	@if $(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv; then \
-		echo "installing into $(VENV) with uv"; \
-		$(BIN)/uv pip install --python $(BIN)/python --editable '.[dev]'; \
-	else \
-		echo "installing into $(VENV) with pip"; \
-		$(BIN)/python -m pip install --editable '.[dev]'; \
-	fi
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv || true
+	@echo "installing into $(VENV)"
+	@$(call pip_install,--editable '.[dev]')
 	@touch $@
 
-$(PLUGINS_STAMP): $(STAMP) $(PLUGINS:%=%/pyproject.toml)
+$(call installed,plugins): $(VENV)/.bigan-installed $(PLUGINS:%=%/pyproject.toml)
 	@echo "installing $(PLUGINS)"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --editable . $(PLUGINS:%=--editable %); \
-	else \
-		$(BIN)/python -m pip install --editable . $(PLUGINS:%=--editable %); \
-	fi
+	@$(call pip_install,--editable . $(PLUGINS:%=--editable %))
 	@touch $@
 
-$(BROWSER_STAMP): $(STAMP)
-	@echo "installing playwright"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --editable '.[browser]'; \
-	else \
-		$(BIN)/python -m pip install --editable '.[browser]'; \
-	fi
+# The extras in pyproject.toml that the tests and the documentation site need.
+$(call installed,browser s3-tests code-blocks-tests docs): $(VENV)/.bigan-%-installed: $(VENV)/.bigan-installed
+	@echo "installing what the extra $* needs"
+	@$(call pip_install,--editable '.[$*]')
 	@touch $@
 
-$(S3_STAMP): $(STAMP)
-	@echo "installing moto"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --editable '.[s3-tests]'; \
-	else \
-		$(BIN)/python -m pip install --editable '.[s3-tests]'; \
-	fi
+# What runs the notebook in the tests; in a folder of its own, since bigan must do without it.
+$(call installed,notebook): $(VENV)/.bigan-installed
+	@echo "installing nbclient and ipykernel"
+	@$(call pip_install,--target $(VENV)/notebook nbclient ipykernel)
 	@touch $@
 
-$(CODE_BLOCKS_STAMP): $(STAMP)
-	@echo "installing dask and elpv-dataset"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --editable '.[code-blocks-tests]'; \
-	else \
-		$(BIN)/python -m pip install --editable '.[code-blocks-tests]'; \
-	fi
-	@touch $@
-
-$(HEADERS_STAMP): $(STAMP)
+# The headers of ONNX Runtime, which compile the sample in C++; 1 MB of a download of 150 MB.
+$(call installed,headers): $(VENV)/.bigan-installed
 	@echo "installing the headers of ONNX Runtime"
 	@.ci/install-onnxruntime-headers $(VENV)/onnxruntime/include
-	@touch $@
-
-$(NOTEBOOK_STAMP): $(STAMP)
-	@echo "installing nbclient and ipykernel"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --target $(VENV)/notebook nbclient ipykernel; \
-	else \
-		$(BIN)/python -m pip install --target $(VENV)/notebook nbclient ipykernel; \
-	fi
-	@touch $@
-
-$(DOCS_STAMP): $(STAMP)
-	@echo "installing mkdocs"
-	@if $(BIN)/uv --version >/dev/null 2>&1; then \
-		$(BIN)/uv pip install --python $(BIN)/python --editable '.[docs]'; \
-	else \
-		$(BIN)/python -m pip install --editable '.[docs]'; \
-	fi
 	@touch $@
 
 demo: install
@@ -151,27 +105,26 @@ demo: install
 	@echo; sed -n 2p $(DEMO_FIGURES)
 	@echo; echo "report, for any browser: $(DEMO_RUN)/report.html"
 
-test: $(PLUGINS_STAMP)
+test: $(call installed,plugins)
 	$(PYTEST) -m "not slow"
 
-test-all: $(PLUGINS_STAMP) $(BROWSER_STAMP) $(DOCS_STAMP) $(NOTEBOOK_STAMP) $(S3_STAMP) \
-	$(CODE_BLOCKS_STAMP) $(HEADERS_STAMP)
+test-all: $(call installed,plugins browser s3-tests code-blocks-tests docs notebook headers)
 	$(PYTEST) --hypothesis-profile thorough
 
-lint: $(PLUGINS_STAMP)
+lint: $(call installed,plugins)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # Material for MkDocs announces its successor at every start.
-docs: $(DOCS_STAMP)
+docs: $(call installed,docs)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-NAME ?= startup
-options: $(STAMP)
+options: install
 	@$(BIN)/python -m bigan_cli.cli.generate_options
 
+NAME ?= startup
 benchmark: install
 	$(BIN)/python benchmarks/$(NAME).py
 
