@@ -30,14 +30,13 @@ from bigan_cli.model.memory_format import supports_channels_last, to_channels_la
 from bigan_cli.model.networks import Networks, to_model_range
 from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
+from bigan_cli.model.schedules import cosine_rate, instance_noise
 from bigan_cli.model.step import LOSSES, AdversarialStep
 from bigan_cli.model.trainer_state import check_state
 from bigan_cli.model.window_batches import SampleStream, batches_of
 
 # Validation batch size; smaller for large images.
 _VALIDATION_BATCH = 256
-# Final learning rate of the cosine schedule, as a fraction of the initial one.
-_LAST_RATE = 0.05
 # Steps that are timed: on a machine that does other things, one may take several times as long.
 _TRIED = 4
 
@@ -147,20 +146,11 @@ class Trainer:
                 validation = self.validate()
                 if not math.isfinite(validation):  # the last step's update broke the weights
                     raise self._diverged(f"step {self.steps_per_epoch}")
-                steps = (self.epoch + 1) * self.steps_per_epoch
-                earlier_peak = self.diagnostics.peak_d_loss if self.diagnostics else 0.0
-                self.diagnostics = replace(
-                    self._probe(self.average, self.device, steps),
-                    peak_d_loss=max(losses["d_loss"], earlier_peak),
-                )
+                self.diagnostics = self._diagnose(losses["d_loss"])
             self.epoch += 1
             best = self.config.selection == "last" or validation < self.best_validation
             if best:
-                self.best_validation, self.best_epoch = validation, self.epoch
-                self.best_diagnostics = self.diagnostics
-                self.best_weights = {
-                    name: value.clone() for name, value in self.average.state_dict().items()
-                }
+                self._keep_best(validation)
             images = (self.steps_per_epoch - first_step) * self.batch_size
             yield EpochRecord(
                 epoch=self.epoch,
@@ -171,6 +161,20 @@ class Trainer:
                 best=best,
                 extra=self.diagnostics.as_dict(),
             )
+
+    def _diagnose(self, d_loss: float) -> TrainingDiagnostics:
+        """Return the diagnostics of the averaged networks after an epoch with this mean loss."""
+        found = self._probe(self.average, self.device, (self.epoch + 1) * self.steps_per_epoch)
+        earlier_peak = self.diagnostics.peak_d_loss if self.diagnostics else 0.0
+        return replace(found, peak_d_loss=max(d_loss, earlier_peak))
+
+    def _keep_best(self, validation: float) -> None:
+        """Keep the averaged networks of the epoch that was trained last as the best."""
+        self.best_validation, self.best_epoch = validation, self.epoch
+        self.best_diagnostics = self.diagnostics
+        self.best_weights = {
+            name: value.clone() for name, value in self.average.state_dict().items()
+        }
 
     def _train_epoch(self) -> dict[str, float] | None:
         """Run the rest of the current epoch; return its mean losses, or None if stopped."""
@@ -188,12 +192,14 @@ class Trainer:
             range(self.steps_done, self.steps_per_epoch),
             self.batch_size,
         )
-        noise = self._noise()
+        noise = instance_noise(self.config, self.epoch)
         self.networks.train()
         with self._explained(), closing(batches_left) as batches:
             for batch in batches:
                 if self.config.lr_schedule == "cosine":
-                    self.step.set_learning_rate(self._rate_fraction())
+                    done = self.epoch * self.steps_per_epoch + self.steps_done
+                    steps = self.config.epochs * self.steps_per_epoch
+                    self.step.set_learning_rate(cosine_rate(done, steps))
                 self._sums.append(self._advance(batch, noise))
                 self.steps_done += 1
                 if self._on_step is not None:
@@ -251,24 +257,6 @@ class Trainer:
         if last or self._should_stop is None:
             return False
         return self._group.any(self._should_stop())
-
-    def _rate_fraction(self) -> float:
-        """Return the fraction of the first learning rates to use in the next step.
-
-        It falls from 1 to a twentieth along half a cosine.
-        """
-        done = self.epoch * self.steps_per_epoch + self.steps_done
-        share = done / (self.config.epochs * self.steps_per_epoch)
-        falling = (1 + math.cos(math.pi * share)) / 2
-        return _LAST_RATE + (1 - _LAST_RATE) * falling
-
-    def _noise(self) -> float:
-        """Return the standard deviation of the instance noise of this epoch.
-
-        It falls linearly to zero (Soenderby et al. 2017, arXiv 1610.04490).
-        """
-        over = self.config.instance_noise_fraction * self.config.epochs
-        return self.config.instance_noise * max(0.0, 1 - self.epoch / over) if over else 0.0
 
     def try_step(self) -> float:
         """Train a few steps on the first images and return the seconds of the fastest.

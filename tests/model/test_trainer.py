@@ -14,6 +14,7 @@ from bigan_cli.model.cycle_discriminators import wanted_cycle_discriminators
 from bigan_cli.model.memory_format import to_channels_last
 from bigan_cli.model.networks import build_networks
 from bigan_cli.model.pretext import wanted_heads
+from bigan_cli.model.schedules import instance_noise
 from bigan_cli.model.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -191,11 +192,9 @@ def test_divergence_is_an_error_that_names_the_step(images):
         next(trainer.epochs())
 
 
-def test_instance_noise_decays_to_zero(images):
-    trainer = make(images, epochs=10, instance_noise=0.2, instance_noise_fraction=0.5)
-    levels = []
-    for trainer.epoch in range(10):
-        levels.append(trainer._noise())
+def test_instance_noise_decays_to_zero():
+    config = TrainConfig(epochs=10, instance_noise=0.2, instance_noise_fraction=0.5)
+    levels = [instance_noise(config, epoch) for epoch in range(10)]
     assert levels[0] == 0.2
     assert levels == sorted(levels, reverse=True)
     assert levels[5:] == [0.0] * 5
