@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import commands
+import damage
 import sweep
 
 _TIMEOUT = 120
@@ -49,10 +51,10 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     started, tally = time.monotonic(), sweep.Tally(options.kind or "configurations, command lines")
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         sweep.train_small(folder / "whole")
         sweep.write_digits(folder / "pictures", 5)
-        template = sweep.bigan("config", "init").out
+        template = commands.bigan("config", "init").out
         for number, rng in sweep.cases(options):
             kind = options.kind or ("command lines" if number % 3 == 2 else "configurations")
             if kind == "command lines":
@@ -67,10 +69,10 @@ def _configuration(template: str, file: Path, rng: random.Random, tally: sweep.T
         text = _changed_tables(template, rng).encode("utf-8", "surrogatepass")
         kind = "values"
     else:
-        text, kind = sweep.damaged(_uncommented(template).encode(), rng), "bytes"
+        text, kind = damage.damaged(_uncommented(template).encode(), rng), "bytes"
     file.write_bytes(text)
     command = rng.choice((("config", "check", file), ("config", "show", "-c", file)))
-    done = sweep.here(*command, timeout=_TIMEOUT)
+    done = commands.here(*command, timeout=_TIMEOUT)
     # A line for each problem of a file.
     problem = done.problem()
     if problem == "more than a screen" and len(done.err) / max(1, done.err.count("error:")) < 1000:
@@ -132,7 +134,7 @@ def _misspelt(key: str, rng: random.Random) -> str:
 
 
 def _value(rng: random.Random) -> Any:
-    plain = [value for value in sweep.STRANGE if value is not None]
+    plain = [value for value in damage.STRANGE if value is not None]
     texts = ("digits", "mnist", "auto", "cpu", "~", "~nobody/x", "/", "a,b", "1e9", "ü", "a\nb")
     numbers = (0, 1, 2, 8, 0.5, 1e-9, 1e9, -1.5, 2**31)
     return rng.choice((rng.choice(plain), rng.choice(texts), rng.choice(numbers)))
@@ -152,7 +154,7 @@ def _command_line(folder: Path, rng: random.Random, tally: sweep.Tally) -> None:
 
         os.chdir(work)
 
-    done = sweep.bigan(*words, timeout=_TIMEOUT, before=before, stdin=b"pictures\n\xff\x00\n")
+    done = commands.bigan(*words, timeout=_TIMEOUT, before=before, stdin=b"pictures\n\xff\x00\n")
     problem = done.problem()
     if problem == "more than a screen" and words[:2] == ["config", "show"]:
         problem = ""
@@ -190,7 +192,7 @@ _KNOWN: dict[Sequence[str], list[str]] = {}
 def _options_of(command: Sequence[str]) -> list[str]:
     """Return the options of a command, as its help lists them."""
     if command not in _KNOWN:
-        words = sweep.bigan(*command, "--help").out.replace(",", " ").replace("/", " ").split()
+        words = commands.bigan(*command, "--help").out.replace(",", " ").replace("/", " ").split()
         names = {word for word in words if word.startswith("--") and len(word) > 2}
         _KNOWN[command] = sorted({"--help", "--json", "-q", "--debug", *names} - {"--download"})
     return _KNOWN[command]

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import kills
 import sweep
 
@@ -29,12 +30,12 @@ def main(words: list[str] | None = None) -> int:
     options = sweep.arguments(__doc__, 60).parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("full disks")
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         whole = sweep.train_small(folder / "whole")
-        sweep.bigan("evaluate", "--run", whole)
+        commands.bigan("evaluate", "--run", whole)
         pictures = folder / "pictures"
         sweep.write_digits(pictures, 60)
-        sweep.bigan("-q", "score", pictures, "--run", whole, "--output", folder / "whole.csv")
+        commands.bigan("-q", "score", pictures, "--run", whole, "--output", folder / "whole.csv")
         with _small_disk(folder / "disk") as disk:
             for _, rng in sweep.cases(options):
                 case = rng.choice((_train, _train, _score, _evaluate, _output))
@@ -53,7 +54,7 @@ def _train(
         return
     (place / "filling").unlink(missing_ok=True)
     progress = (run / "models" / "training-state.pt").exists()
-    again = sweep.bigan(*(("-q", "train", "--resume") if progress else words), "--save-dir", run)
+    again = commands.bigan(*(("-q", "train", "--resume") if progress else words), "--save-dir", run)
     if again.code:
         tally.add(kind, "not continued", f"{done.err}\n{again.err}", fault=True)
         return
@@ -81,7 +82,7 @@ def _score(
     if _bad(kind, done, tally) or done.code == 0:
         return
     (place / "filling").unlink(missing_ok=True)
-    again = sweep.bigan(*words, "--resume")
+    again = commands.bigan(*words, "--resume")
     if again.code:
         tally.add(kind, "not continued", f"{done.err}\n{again.err}", fault=True)
         return
@@ -124,7 +125,7 @@ def _output(
         tally.add(kind, "temporary files" if left else "reported", done.err, fault=bool(left))
 
 
-def _bad(kind: str, done: sweep.Ended, tally: sweep.Tally) -> bool:
+def _bad(kind: str, done: commands.Ended, tally: sweep.Tally) -> bool:
     """Count a command that ended as none may, or that had room enough."""
     problem = done.problem()
     if not problem and done.code == 0:
@@ -151,7 +152,7 @@ def _emptied(place: Path) -> Path:
 
 def _limited(
     place: Path, disk: Path | None, rng: random.Random, *words: object, most: int = 200_000
-) -> sweep.Ended:
+) -> commands.Ended:
     """Run a command with little room in *place*."""
     room = int(10 ** rng.uniform(2, 7)) % (most if disk is None else 20 * most) + 1
     if disk is None:  # the limit is of every file, and messages are caught in one
@@ -160,13 +161,13 @@ def _limited(
         free = shutil.disk_usage(disk).free
         with contextlib.suppress(OSError), (place / "filling").open("wb") as filling:
             filling.write(bytes(max(0, free - room)))
-        return sweep.bigan(*words)
+        return commands.bigan(*words)
 
     def before() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
-    return sweep.bigan(*words, before=before)
+    return commands.bigan(*words, before=before)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import commands
 import sweep
 
 _VARIABLES: Mapping[str, tuple[str | None, ...]] = {
@@ -82,12 +83,12 @@ def main(words: list[str] | None = None) -> int:
     started, tally = time.monotonic(), sweep.Tally("hostile environments")
     with sweep.scratch() as folder:
         run = folder / "whole"
-        done = sweep.fresh("-q", "train", *sweep.SMALL, "--save-dir", run, timeout=600)
+        done = commands.fresh("-q", "train", *sweep.SMALL, "--save-dir", run, timeout=600)
         if done.code != 0:
             raise SystemExit(done.err)
         pictures = folder / "pictures"
         sweep.write_digits(pictures, 3)
-        expected = _table(sweep.fresh("score", pictures, "--run", run))
+        expected = _table(commands.fresh("score", pictures, "--run", run))
         environments = _environments()
         # A sweep that is short of time meets some of every kind.
         random.Random(options.seed).shuffle(environments)
@@ -122,7 +123,7 @@ def _case(
             ("env", "--json"),
         )
     )
-    done = sweep.fresh(
+    done = commands.fresh(
         *command,
         cwd=work,
         env={name: value for name, value in variables.items() if value is not None},
@@ -140,7 +141,7 @@ def _case(
     tally.add(kind, outcome, case, fault=bool(problem))
 
 
-def _table(done: sweep.Ended) -> object:
+def _table(done: commands.Ended) -> object:
     try:
         return [json.loads(line) for line in done.out.splitlines()]
     except ValueError:

@@ -21,6 +21,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import commands
+import damage
 import sweep
 
 _TOGETHER = 40
@@ -49,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
     options = sweep.arguments(__doc__, 2000).parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("hostile images")
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         run = sweep.train_small(folder / "run")
         batch: list[tuple[str, Path]] = []
         images = folder / "images"
@@ -70,9 +72,9 @@ def _score(run: Path, images: Path, batch: list[tuple[str, Path]], tally: sweep.
     """Score a batch of files, named one by one, and look at their rows."""
     names = "".join(f"{path}\n" for _, path in batch).encode()
     before = _remover([path for kind, path in batch if kind == "vanishes"])
-    done = sweep.bigan("score", "-", "--run", run, stdin=names, timeout=_TIMEOUT, before=before)
+    done = commands.bigan("score", "-", "--run", run, stdin=names, timeout=_TIMEOUT, before=before)
     rows = list(csv.DictReader(io.StringIO(done.out)))
-    problem = done.problem(allowed=(0, 1, 4)) if len(done.err) < sweep.SCREEN else ""
+    problem = done.problem(allowed=(0, 1, 4)) if len(done.err) < commands.SCREEN else ""
     if not problem and [row["path"] for row in rows] == [str(path) for _, path in batch]:
         _count_rows(batch, rows, tally)
         said = [line for line in done.err.splitlines() if not line.startswith(_LINE_STARTS)]
@@ -127,7 +129,7 @@ def _make(folder: Path, number: int, rng: random.Random) -> tuple[str, Path]:
 def _damaged_image(folder: Path, number: int, rng: random.Random) -> tuple[str, Path]:
     suffix = rng.choice(sorted(_FORMATS))
     data = _image(suffix, rng)
-    changed = sweep.damaged(data, rng, end=rng.choice((64, 512, len(data))))
+    changed = damage.damaged(data, rng, end=rng.choice((64, 512, len(data))))
     if rng.random() < 0.1:  # of another format than the name says
         suffix = rng.choice(sorted(_FORMATS))
     path = folder / f"{number:05d}.{suffix}"

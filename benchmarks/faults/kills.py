@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import commands
 import sweep
 
 _MOST_KILLS = 4
@@ -40,7 +41,7 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("killed processes")
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         kinds = {
             "train": _Trainings,
             "boundary": _Boundaries,
@@ -77,7 +78,7 @@ class _Trainings:
         self.whole = contents(folder / "whole")
 
     def _time(self) -> float:
-        done = sweep.bigan(*self.words, "--save-dir", self.folder / "whole", timeout=600)
+        done = commands.bigan(*self.words, "--save-dir", self.folder / "whole", timeout=600)
         return done.seconds
 
     def run(self, rng: random.Random, tally: sweep.Tally) -> None:
@@ -108,10 +109,10 @@ class _Trainings:
         run: Path,
         kill_after: float | None,
         before: Callable[[], object] | None = None,
-    ) -> sweep.Ended:
+    ) -> commands.Ended:
         progress = (run / "models" / "training-state.pt").exists()
         words = ("-q", "train", "--resume") if progress else self.words
-        return sweep.bigan(
+        return commands.bigan(
             *words, "--save-dir", run, kill_after=kill_after, before=before, timeout=600
         )
 
@@ -188,7 +189,7 @@ class _Scorings:
         sweep.write_digits(pictures, 200)
         (pictures / "broken.png").write_bytes(b"not an image")
         self.words = ("-q", "score", pictures, "--run", run, "--output")
-        done = sweep.bigan(*self.words, folder / "whole.csv")
+        done = commands.bigan(*self.words, folder / "whole.csv")
         self.seconds = done.seconds
         self.whole = (folder / "whole.csv").read_bytes()
 
@@ -197,10 +198,10 @@ class _Scorings:
         output = self.folder / "out" / "scores.csv"
         shutil.rmtree(output.parent, ignore_errors=True)
         for _ in range(rng.randrange(1, _MOST_KILLS + 1)):
-            sweep.bigan(
+            commands.bigan(
                 *self.words, output, "--resume", kill_after=rng.uniform(0, self.seconds * 1.2)
             )
-        done = sweep.bigan(*self.words, output, "--resume")
+        done = commands.bigan(*self.words, output, "--resume")
         rows = sorted(output.read_bytes().splitlines()) if output.exists() else []
         left = sorted(path.name for path in output.parent.iterdir() if path != output)
         if done.code != 4 or rows != sorted(self.whole.splitlines()):
@@ -216,7 +217,7 @@ class _Benchmarks:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seconds = sweep.bigan(
+        self.seconds = commands.bigan(
             *_BENCHMARK, "--output", folder / "whole", timeout=600, limit_memory=False
         ).seconds
         self.whole = _figures(folder / "whole")
@@ -228,8 +229,8 @@ class _Benchmarks:
         words = (*_BENCHMARK, "--output", output)
         for _ in range(rng.randrange(1, 3)):
             after = rng.uniform(0, self.seconds)
-            sweep.bigan(*words, kill_after=after, timeout=600, limit_memory=False)
-        done = sweep.bigan(*words, timeout=600, limit_memory=False)
+            commands.bigan(*words, kill_after=after, timeout=600, limit_memory=False)
+        done = commands.bigan(*words, timeout=600, limit_memory=False)
         if done.code or _figures(output) != self.whole:
             tally.add("benchmark", f"other figures, exit code {done.code}", done.err, fault=True)
         else:

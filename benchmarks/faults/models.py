@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import commands
+import damage
 import sweep
 
 _SECONDS = 20
@@ -25,7 +27,7 @@ def main(words: list[str] | None = None) -> int:
     options = sweep.arguments(__doc__, 3000).parse_args(words)
     started, tally = time.monotonic(), sweep.Tally("damaged models")
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         run = sweep.train_small(folder / "run")
         models = _Models(run / "models" / "best.safetensors", folder / "damaged.safetensors")
         for _, rng in sweep.cases(options):
@@ -69,12 +71,12 @@ class _Models:
         from bigan_cli.errors import BiganError
 
         signal.signal(signal.SIGALRM, _too_late)
-        signal.alarm(int(sweep.patient(_SECONDS)))
+        signal.alarm(int(commands.patient(_SECONDS)))
         try:
             scores = self._score(data)
         except BiganError as error:
             message = f"{error.message} {error.hint}"
-            if "\n" in message or len(message) > sweep.SCREEN:
+            if "\n" in message or len(message) > commands.SCREEN:
                 return "more than a line", False
             return "refused", False
         except TimeoutError:
@@ -100,7 +102,7 @@ def _too_late(*_: object) -> None:
 
 def _accident(models: _Models, rng: Any, tally: sweep.Tally) -> None:
     end = models.header_end if rng.random() < 0.5 else None
-    data = sweep.damaged(models.data, rng, end=end)
+    data = damage.damaged(models.data, rng, end=end)
     outcome, same = models.outcome(data)
     if outcome == "scored":
         outcome = "same scores" if same else "other scores without a word"
@@ -117,7 +119,7 @@ def _change(models: _Models, rng: Any, tally: sweep.Tally) -> None:
     kind = rng.choice(("header value", "huge sizes", "tensor", "nesting"))
     text, what = None, ""
     if kind == "header value":
-        what = str(sweep.change_value(header, rng))
+        what = str(damage.change_value(header, rng))
     elif kind == "huge sizes":
         what = _enlarge(header, rng)
     elif kind == "tensor":

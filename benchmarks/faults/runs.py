@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import commands
+import damage
 import sweep
 
 FILES = (
@@ -39,13 +41,13 @@ def main(words: list[str] | None = None) -> int:
     started, tally = time.monotonic(), sweep.Tally("damaged runs")
     signal.signal(signal.SIGALRM, _too_late)
     with sweep.scratch() as folder:
-        sweep.warm_up()
+        commands.warm_up()
         whole = sweep.train_small(folder / "whole")
-        sweep.bigan("evaluate", "--run", whole)
+        commands.bigan("evaluate", "--run", whole)
         _add_self_test(whole)
         other = Path(shutil.copytree(whole, folder / "other"))
         longer = Path(shutil.copytree(whole, folder / "longer"))
-        sweep.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
+        commands.bigan("train", "--resume", "--epochs", 3, "--save-dir", longer)
         (picture,) = sweep.write_digits(folder / "pictures", 1)
         expected = {True: _weights(longer), False: _weights(whole)}
         for number, rng in sweep.cases(options):
@@ -92,12 +94,12 @@ def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -
         lambda: read_scores(directory.scores_file),
         lambda: read_self_test(directory),
     ):
-        signal.alarm(int(sweep.patient(_SECONDS)))
+        signal.alarm(int(commands.patient(_SECONDS)))
         try:
             read()
         except BiganError as error:
             refused += 1
-            if len(error.message) > sweep.SCREEN:
+            if len(error.message) > commands.SCREEN:
                 tally.add(f"{name}, {kind}", "more than a screen", what, fault=True)
                 return
         except Exception as error:  # noqa: BLE001  counted
@@ -115,17 +117,17 @@ def _too_late(*_: object) -> None:
 
 def _command_case(
     run: Path,
-    damage: tuple[str, str, str],
+    damaged: tuple[str, str, str],
     whole: tuple[Path, Path],
     expected: dict[bool, dict[str, bytes]],
     rng: random.Random,
     tally: sweep.Tally,
 ) -> None:
     """Run a command."""
-    name, kind, what = damage
+    name, kind, what = damaged
     path = run / name
     command = _command(run, *whole, rng)
-    done = sweep.bigan(*command, timeout=_TIMEOUT)
+    done = commands.bigan(*command, timeout=_TIMEOUT)
     case = f"{what}: {' '.join(map(str, command))}\n{done.err[-700:]}"
     outcome = done.problem()
     if not outcome and done.code == 0:
@@ -166,7 +168,7 @@ def _damage(path: Path, kind: str, rng: random.Random) -> str:
     if kind == "value" and path.suffix == ".pt":
         return _change_state(path, rng)
     if kind in ("bytes", "value"):
-        path.write_bytes(sweep.damaged(data, rng))
+        path.write_bytes(damage.damaged(data, rng))
         return "damaged"
     path.unlink()
     if kind == "pipe":
@@ -192,12 +194,12 @@ def _change_value(path: Path, rng: random.Random) -> str:
     else:
         text = path.read_text(encoding="utf-8")
         document = json.loads(text.splitlines()[0] if path.suffix == ".jsonl" else text)
-    keys = sweep.change_value(document, rng)
+    keys = damage.change_value(document, rng)
     if path.suffix == ".toml":
         try:
             path.write_text(tomli_w.dumps(document), encoding="utf-8")
         except (TypeError, ValueError, AttributeError):  # null, which TOML has not
-            path.write_bytes(sweep.damaged(path.read_bytes(), rng))
+            path.write_bytes(damage.damaged(path.read_bytes(), rng))
     else:
         path.write_text(json.dumps(document) + "\n", encoding="utf-8")
     return str(keys)
@@ -218,7 +220,7 @@ def _change_state(path: Path, rng: random.Random) -> str:
         if rng.random() < 0.2:
             break
     tensors = (torch.zeros(3), torch.zeros(0), torch.full((2, 2), float("nan")), torch.zeros(1, 1))
-    strange = [value for value in sweep.STRANGE if value is not None]
+    strange = [value for value in damage.STRANGE if value is not None]
     parent[keys[-1]] = rng.choice((*tensors, *strange, None))
     write_training_state(path, state)
     return str(keys)

@@ -42,5 +42,5 @@ def test_a_sweep_finds_no_fault(name):
 
 
 def test_every_sweep_is_run():
-    sweeps = {path.stem for path in FAULTS.glob("*.py")} - {"sweep"}
+    sweeps = {path.stem for path in FAULTS.glob("*.py") if "def main(" in path.read_text()}
     assert sweeps == set(CASES)
