@@ -25,11 +25,12 @@ from bigan_cli.data.load import (
     is_worth_caching,
     load_cached,
     load_items,
+    name_of,
 )
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Labels
-from bigan_cli.data.streaming import not_streamed
+from bigan_cli.data.unreadable import left_out_warning
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 
@@ -54,6 +55,8 @@ class ImagePool:
         labels: Labels of both.
         options: How files are read.
         notices: Counts notes for the user on how images were read.
+        unreadable: Why images are left out of :meth:`image_sets`, by their index; only of those
+            that are stored in blocks. Others that cannot be read are an error.
         description: How the dataset interpreted its files, if it says so.
         warnings: Unused files, and suspicious ones.
     """
@@ -63,6 +66,7 @@ class ImagePool:
     labels: Labels
     options: DecodeOptions = DEFAULTS
     notices: Notices = field(default_factory=Counter)
+    unreadable: dict[int, str] = field(default_factory=dict)
     description: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -80,7 +84,6 @@ class ImagePool:
         Raises:
             DataError: There are no training images, or *exclude* names no image of the dataset.
             PluginError: The contract is violated, or the dataset's code raises an exception.
-            UsageError: *exclude* is given, and the images are read again in every epoch.
         """
         train = dataset_calls.items(dataset, "train_items")
         test = dataset_calls.items(dataset, "test_items")
@@ -118,6 +121,11 @@ class ImagePool:
         read = (f"{count(number, 'image')} {what}" for what, number in sorted(self.notices.items()))
         return (*((self.description,) if self.description else ()), *read)
 
+    def left_out(self) -> tuple[str, ...]:
+        """Return a warning of the images that were left out so far, if there are any."""
+        found = [(name_of(self.train, i), why) for i, why in sorted(self.unreadable.items())]
+        return (left_out_warning(found, "image"),) if found else ()
+
     def image_sets(
         self,
         parts: Sequence[Index],
@@ -128,6 +136,8 @@ class ImagePool:
         roi: RegionOfInterest | None = None,
     ) -> list[ImageSet]:
         """Return the images of each of *parts*, which are indices into the pool.
+
+        Images that are stored in blocks and cannot be read are left out of their part.
 
         Args:
             parts: Sorted and unique.
@@ -153,9 +163,10 @@ class ImagePool:
         for items, offset in ((self.train, 0), (self.test, len(self.train))):
             index = wanted[(wanted >= offset) & (wanted < offset + len(items))] - offset
             blocks += self._blocks(items, offset, index, shape, workers, advance)
+        readable = [part[~np.isin(part, list(self.unreadable))] for part in parts]
         return [
             self._image_set(part, _gather(blocks, part, shape, roi), normal_classes)
-            for part in parts
+            for part in readable
         ]
 
     def _blocks(
@@ -176,7 +187,8 @@ class ImagePool:
             return []
         arguments = (shape, workers, advance, self.options, self.notices)
         if not is_worth_caching(items, shape):
-            return [_Block(offset + index, load_items(items, index, *arguments))]
+            unreadable = None if items.blocks is None else self.unreadable
+            return [_Block(offset + index, load_items(items, index, *arguments, unreadable))]
         blocks = []
         for label in np.unique(items.labels[index]):
             members = np.flatnonzero(items.labels == label)
@@ -286,8 +298,6 @@ def _without(
     dataset: Dataset, train: Items, test: Items, exclude: Path
 ) -> tuple[Items, Items, str, tuple[str, ...]]:
     """Return both splits without the images that *exclude* lists, a note, and warnings."""
-    if train.blocks is not None:
-        raise not_streamed("data.exclude", dataset.name)
     listed = read_exclusions(exclude)
     root = dataset.location.root
     train, of_train = leave_out(train, listed, root)

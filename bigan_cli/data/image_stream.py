@@ -3,7 +3,8 @@
 They are stored in blocks, such as runs of images in a tar shard. An epoch reads its blocks in
 random order, as many at a time as fit into a buffer, and takes the images in the buffer in random
 order. Which images these are depends on the seed alone: where a block comes from, and whether it is
-in the cache, changes nothing.
+in the cache, changes nothing. An image that cannot be read is replaced by another one, so that the
+number of images, and with it all that follows, does not depend on reading them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -23,9 +25,9 @@ from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.block_cache import BlockCache
 from bigan_cli.data.decode import PREPROCESSING, read_image
 from bigan_cli.data.image_file import DecodeOptions
+from bigan_cli.data.load import name_of
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.unreadable import UnreadableImage
-from bigan_cli.errors import DataError
 
 Index = NDArray[np.int64]
 
@@ -39,10 +41,11 @@ class ImageStream:
     Args:
         items: All images, with their blocks.
         chosen: int64, the sorted indices of the images of this stream.
-        shape: Shape that they are brought to.
         options: How files are read.
         buffer: Bytes of the buffer.
         cache: Keeps decoded pieces.
+        replacements: Images that are taken in place of those that cannot be read, uint8
+            ``[M, C, H, W]``; all images are brought to their shape.
         roi: The pixels outside of this region get one value.
         workers: Number of threads; 0 for one per core, at most 8.
     """
@@ -51,16 +54,16 @@ class ImageStream:
         self,
         items: Items,
         chosen: Index,
-        shape: ImageShape,
         options: DecodeOptions,
         buffer: int,
         cache: BlockCache,
+        replacements: NDArray[np.uint8],
         roi: RegionOfInterest | None = None,
         workers: int = 0,
     ) -> None:
         if items.blocks is None:
             raise ValueError("these images are not stored in blocks")
-        self.shape = shape
+        self.shape = ImageShape(*replacements.shape[1:])
         self.cache = cache
         self._items = items
         self._versions = items.blocks.versions
@@ -68,6 +71,11 @@ class ImageStream:
         self._options = options
         self._roi = roi
         self._buffer = buffer
+        self._replacements = replacements
+        self._lock = threading.Lock()
+        self._unreadable: dict[int, str] = {}
+        self._reported = 0
+        self._incomplete: set[int] = set()
         self._workers = workers
         # [P, 3]: the block of each piece, its first image and the end; and [P, 2]: the part of
         # the chosen ones that is in it.
@@ -123,7 +131,7 @@ class ImageStream:
         """Return the images of some pieces, uint8 ``[N, C, H, W]``, in the order of the pieces.
 
         Raises:
-            DataError: An image or a block cannot be read; the message names it.
+            DataError: A block cannot be read; the message names it.
         """
         ends = np.cumsum([0, *(self.count(piece) for piece in pieces[:, None])])
         shape = self.shape
@@ -145,15 +153,26 @@ class ImageStream:
             keep: Whether they are stored in the cache.
 
         Raises:
-            DataError: An image or the block cannot be read; the message names it.
+            DataError: The block cannot be read; the message names it.
         """
         key = self.key(piece)
         found = self.cache.load(key, np.uint8)
         if found is None:
             found = self._decode(piece)
-            if keep:
+            if keep and self.is_complete(piece):
                 self.cache.store(key, found)
         return found
+
+    def is_complete(self, piece: int) -> bool:
+        """Return whether no image of a piece that was read is replaced; others are not cached."""
+        return piece not in self._incomplete
+
+    def new_unreadable(self) -> list[tuple[str, str]]:
+        """Return the names and reasons of images found to be unreadable since the last call."""
+        with self._lock:
+            found = list(self._unreadable.items())[self._reported :]
+            self._reported += len(found)
+        return [(name_of(self._items, index), reason) for index, reason in sorted(found)]
 
     def pool(self) -> ThreadPoolExecutor:
         """Return the threads that read pieces."""
@@ -174,15 +193,11 @@ class ImageStream:
             try:
                 pixels[row] = read_image(raw[index - first], self.shape, self._options)
             except UnreadableImage as error:
-                raise DataError(
-                    f"cannot read {self._name(index)}: {error.reason}",
-                    "remove or fix this image",
-                ) from error
+                pixels[row] = self._replacements[index % len(self._replacements)]
+                with self._lock:
+                    self._unreadable.setdefault(index, error.reason)
+                    self._incomplete.add(piece)
         return pixels if self._roi is None else self._roi.fill(pixels)
-
-    def _name(self, index: int) -> str:
-        names = self._items.names
-        return f"train/{index}" if names is None else names[index]
 
 
 def _cut(bounds: Index, most: int) -> Index:

@@ -19,7 +19,7 @@ from bigan_cli.data.decode import SourceFormat, read_with_format
 from bigan_cli.data.image_file import DEFAULTS, DecodeOptions
 from bigan_cli.data.memory import resident_bytes
 from bigan_cli.data.raster import hide_invisible
-from bigan_cli.data.unreadable import UnreadableImage
+from bigan_cli.data.unreadable import UnreadableImage, list_unreadable
 from bigan_cli.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -31,7 +31,8 @@ CACHED_FILES = 500
 """Number of files from which decoded images are cached on disk."""
 
 _CHUNK = 32
-_NAMED = 5
+# Where images that cannot be read are left out, so many are: of more, something else is wrong.
+_MOST_LEFT_OUT = 0.1
 
 
 def load_items(
@@ -42,6 +43,7 @@ def load_items(
     advance: Advance | None = None,
     options: DecodeOptions = DEFAULTS,
     notices: Notices | None = None,
+    unreadable: dict[int, str] | None = None,
 ) -> Pixels:
     """Return the images at *index* of *items* as uint8 ``[N, C, H, W]`` of *shape*, in memory.
 
@@ -56,16 +58,19 @@ def load_items(
         advance: Called with the number of images decoded since the last call.
         options: How files are read.
         notices: Counts notes for the user on how images were read.
+        unreadable: Receives the index and the reason of each image that cannot be read, whose
+            row is undefined. By default such an image is an error.
 
     Raises:
-        DataError: Some images cannot be read; the message says how many and names the first.
+        DataError: Some images cannot be read, or too many to leave them out; the message says
+            how many and names the first.
     """
     images = items.images
     if isinstance(images, np.ndarray) and _fits(images, shape):
         chosen = images[index]
         return chosen[:, None] if chosen.ndim == 3 else hide_invisible(_channels_first(chosen))
     out = np.empty(_stacked(index, shape), np.uint8)
-    _decode(items, index, shape, out, workers, advance, options, notices)
+    _decode(items, index, out, workers, advance, options, notices, unreadable)
     return out
 
 
@@ -88,7 +93,7 @@ def load_cached(
     """
 
     def fill(out: Pixels) -> None:
-        _decode(items, index, shape, out, workers, advance, options, notices)
+        _decode(items, index, out, workers, advance, options, notices)
 
     full = _stacked(index, shape)
     try:
@@ -132,14 +137,15 @@ def _channels_first(images: Pixels) -> Pixels:
 def _decode(
     items: Items,
     index: Index,
-    shape: ImageShape,
     out: Pixels,
     workers: int,
     advance: Advance | None,
     options: DecodeOptions,
     notices: Notices | None,
+    unreadable: dict[int, str] | None = None,
 ) -> None:
     """Decode every image into its row of *out*, then report all failures at once."""
+    shape = ImageShape(*out.shape[1:])
 
     def decode(start: int) -> list[tuple[int, UnreadableImage]]:
         failed = []
@@ -162,8 +168,10 @@ def _decode(
                 advance(min(_CHUNK, len(index) - start))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if failed:
+    if failed and (unreadable is None or len(failed) > _MOST_LEFT_OUT * len(index)):
         raise _unreadable(items, index, failed)
+    if unreadable is not None:
+        unreadable.update((int(index[row]), error.reason) for row, error in failed)
     if notices is not None:
         notices.update(chain.from_iterable(remarks.values()))
 
@@ -177,18 +185,21 @@ def _remarks(found: SourceFormat, shape: ImageShape) -> tuple[str, ...]:
 def _unreadable(
     items: Items, index: Index, failed: Sequence[tuple[int, UnreadableImage]]
 ) -> DataError:
-    named = [f"{_name(items, int(index[row]))} ({error.reason})" for row, error in failed[:_NAMED]]
+    named = [(name_of(items, int(index[row])), error.reason) for row, error in failed]
     if len(failed) == 1:
-        return DataError(f"cannot read {named[0]}", "remove or fix this file")
-    more = f", and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        return DataError(
+            f"cannot read {list_unreadable(named)}",
+            "remove or fix this file",
+        )
     return DataError(
-        f"cannot read {len(failed)} of {len(index)} images: {', '.join(named)}{more}",
+        f"cannot read {len(failed)} of {len(index)} images: {list_unreadable(named)}",
         "remove or fix these files",
     )
 
 
-def _name(items: Items, i: int) -> str:
-    raw = items.images[i]
+def name_of(items: Items, i: int) -> str:
+    """Return the path of an image, or else its name."""
+    raw = None if items.blocks is not None else items.images[i]  # of a block it would be read
     if isinstance(raw, Path):
         return str(raw)
     return items.names[i] if items.names is not None else f"image {i}"

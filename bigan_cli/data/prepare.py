@@ -156,9 +156,7 @@ def prepare(
     shape = _shape(dataset, config.data, pool.train)
     roi = read_region(config.data.roi, pool.train, shape, options)
     parts = {name: getattr(splits, name) for name in PARTS}
-    stream = None
     if blocks is not None:
-        stream = make_stream(pool.train, splits.train, shape, options, config.data, roi, workers)
         parts |= bounded_parts(parts, shape, config.train.seed)
     if splits.folds is not None:  # they are the training images
         del parts["validation"], parts["calibration"]
@@ -166,6 +164,11 @@ def prepare(
         list(parts.values()), splits.normal_classes, shape, workers, progress, roi
     )
     sets = dict(zip(parts, loaded, strict=True))
+    stream = None
+    if blocks is not None:
+        sample = sets["train"].pixels
+        chosen, data = splits.train, config.data
+        stream = make_stream(pool.train, chosen, options, data, sample, roi, workers)
     digests = {name: content_digests(images.pixels) for name, images in sets.items()}
     audit = audit_splits(sets, digests)
     folds = None if splits.folds is None else _joined(splits.folds, digests["train"])
@@ -187,7 +190,7 @@ def prepare(
         test_fingerprint=_fingerprint(shape, {"test": sets["test"]}, digests),
         config=_written_in(config, splits, shape, pool.labels.class_names),
         notes=(*pool.notes(), *splits.notes, *audit.notes()),
-        warnings=pool.warnings,
+        warnings=(*pool.warnings, *pool.left_out()),
     )
 
 

@@ -70,20 +70,20 @@ def bounded_parts(parts: Mapping[str, Index], shape: ImageShape, seed: int) -> d
 def make_stream(
     items: Items,
     chosen: Index,
-    shape: ImageShape,
     options: DecodeOptions,
     config: DataConfig,
+    replacements: NDArray[np.uint8],
     roi: RegionOfInterest | None = None,
     workers: int = 0,
 ) -> ImageStream:
-    """Return the stream of the images at *chosen* of *items*, with the settings of a run."""
+    """Return the stream of the images at *chosen* of *items*; see :class:`ImageStream`."""
     return ImageStream(
         items,
         chosen,
-        shape,
         options,
         config.shuffle_buffer_mb * 10**6,
         BlockCache(cache_root() / "blocks", config.block_cache_gb * 10**9),
+        replacements,
         roi,
         workers,
     )

@@ -1,12 +1,16 @@
-"""The error for an image that cannot be read, and its reason in a few words."""
+"""The error for an image that cannot be read, its reason, and lists of such images."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from bigan_cli.errors import DataError
+from bigan_cli.formatting import count
+
+_NAMED = 5
 
 
 class UnreadableImage(DataError):  # noqa: N818 - a finding, not an error of the program
@@ -45,3 +49,14 @@ def why_unreadable(error: BaseException) -> str:
     if "truncated" in text.lower():
         return "truncated file"
     return f"damaged file ({text or type(error).__name__})"
+
+
+def list_unreadable(found: Sequence[tuple[str, str]]) -> str:
+    """Return the first of the images *found*, each a name and a reason, and how many more."""
+    named = ", ".join(f"{name} ({reason})" for name, reason in found[:_NAMED])
+    return named + (f", and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+
+
+def left_out_warning(found: Sequence[tuple[str, str]], what: str) -> str:
+    """Return a warning that images *found* are left out, of which *what* is the noun."""
+    return f"left out {count(len(found), what)} that cannot be read: {list_unreadable(found)}"

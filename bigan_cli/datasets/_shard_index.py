@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _BLOCK_IMAGES, _BLOCK_BYTES = 256, 32 * 2**20
 _LARGEST_IMAGE = 256 * 2**20
 _HEADER = tarfile.BLOCKSIZE
+_TAR, _CHAIN = "tar://", "::"
 # Columns of the places of images.
-_START, _SIZE, _CHECKSUM = range(3)
+_START, _SIZE, _CHECKSUM, _NAME = range(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ class Shard:
     Attributes:
         location: The file.
         version: Changes when the file does.
-        places: int64 ``[N, 3]``: of each image the first byte, the size, and the CRC-32 of its
-            header, by which a changed archive is noticed.
+        places: int64 ``[N, 4]``: of each image the first byte, the size, the CRC-32 of its
+            header, by which a changed archive is noticed, and a digest of its name.
     """
 
     location: Location
@@ -64,7 +65,7 @@ class Shard:
         except OSError as error:
             raise _unreadable(self.location, error) from error
         contents = []
-        for begin, size, checksum in places:
+        for begin, size, checksum, _ in places:
             at = begin - first
             if zlib.crc32(found[at - _HEADER : at]) != checksum or len(found) < at + size:
                 raise DataError(
@@ -79,7 +80,12 @@ class Shard:
         begin = int(self.places[number, _START])
         header = read_range(self.location, begin - _HEADER, begin)
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        return f"tar://{member.name}::{self.location}"
+        return f"{_TAR}{member.name}{_CHAIN}{self.location}"
+
+    def numbers(self, member: str) -> list[int]:
+        """Return the numbers of the images that are members of this name."""
+        found: list[int] = np.flatnonzero(self.places[:, _NAME] == _name_digest(member)).tolist()
+        return found
 
     def cuts(self) -> list[int]:
         """Return the bounds of the blocks of its images, from 0 to their number."""
@@ -127,9 +133,11 @@ def _find_images(location: Location) -> NDArray[np.int64]:
                 raise tarfile.ReadError(f"{member.name} is {kind}")
             after = stream.tell()
             stream.seek(member.offset_data - _HEADER)
-            places.append((member.offset_data, member.size, zlib.crc32(stream.read(_HEADER))))
+            checksum = zlib.crc32(stream.read(_HEADER))
+            named = _name_digest(member.name)
+            places.append((member.offset_data, member.size, checksum, named))
             stream.seek(after)
-    return np.array(places, np.int64).reshape(-1, 3)
+    return np.array(places, np.int64).reshape(-1, 4)
 
 
 def _load(file: Path) -> NDArray[np.int64] | None:
@@ -139,7 +147,7 @@ def _load(file: Path) -> NDArray[np.int64] | None:
             places: NDArray[np.int64] = stored["places"]  # whose CRC-32 the archive has
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    return places if places.dtype == np.int64 and places.shape[1:] == (3,) else None
+    return places if places.dtype == np.int64 and places.shape[1:] == (4,) else None
 
 
 def _unreadable(location: Location, error: Exception) -> DataError:
@@ -148,6 +156,16 @@ def _unreadable(location: Location, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         reason = "no such file"
     return DataError(f"cannot read {location}: {reason}")
+
+
+def _absolute(location: Location) -> str:
+    return str(location.absolute() if isinstance(location, Path) else location)
+
+
+def _name_digest(member: str) -> int:
+    encoded = member.encode("utf-8", "surrogateescape")
+    digest = hashlib.blake2b(encoded, digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def _digest(contents: bytes) -> str:
@@ -160,6 +178,7 @@ class ShardImages(Sequence[bytes]):
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
         self._first = np.cumsum([0, *map(len, shards)])
+        self._numbers = {_absolute(shard.location): n for n, shard in enumerate(shards)}
 
     def __len__(self) -> int:
         return int(self._first[-1])
@@ -187,6 +206,19 @@ class ShardImages(Sequence[bytes]):
         number = int(np.searchsorted(self._first, index, "right")) - 1
         return self._shards[number], int(index - self._first[number])
 
+    def indices(self, url: str) -> list[int]:
+        """Return the indices of the images that have a URL, as :meth:`Shard.name` makes it."""
+        member, _, location = url.removeprefix(_TAR).partition(_CHAIN)
+        if not url.startswith(_TAR):
+            return []
+        while location:
+            if (number := self._numbers.get(location)) is not None:
+                first = int(self._first[number])
+                return [first + each for each in self._shards[number].numbers(member)]
+            more, _, location = location.partition(_CHAIN)  # of the name of the member
+            member = f"{member}{_CHAIN}{more}"
+        return []
+
     def _runs(self, start: int, stop: int) -> Iterator[tuple[Shard, int, int]]:
         while start < stop:
             shard, number = self.place(start)
@@ -201,7 +233,7 @@ class ShardImages(Sequence[bytes]):
             first = bounds[-1]
             cuts = shard.cuts()
             for start, stop in pairwise(cuts):
-                own = shard.places[start:stop, _SIZE:].tobytes()
+                own = shard.places[start:stop, [_SIZE, _CHECKSUM]].tobytes()
                 digests.append(_digest(own))
                 stored = f"{shard.location} {shard.version} {start}".encode(errors="replace")
                 versions.append(_digest(stored + own))
@@ -227,3 +259,7 @@ class ShardNames(Sequence[str]):
             return [self[i] for i in range(*index.indices(len(self)))]
         shard, number = self._images.place(index)
         return shard.name(number)
+
+    def indices(self, name: str) -> list[int]:
+        """Return the indices of the images of this name; no archive is read."""
+        return self._images.indices(name)

@@ -92,7 +92,8 @@ class FeatureStream:
     @torch.no_grad()
     def _extract(self, piece: int, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
         maps = self._extraction.raw(pixels, np.arange(len(pixels))).astype(np.float16)
-        self._images.cache.store(self._images.key(piece, *self._key), maps)
+        if self._images.is_complete(piece):
+            self._images.cache.store(self._images.key(piece, *self._key), maps)
         return maps
 
 

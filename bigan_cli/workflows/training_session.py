@@ -13,6 +13,7 @@ from typing import Any
 
 from bigan_cli.contracts.epoch_record import EpochRecord
 from bigan_cli.data.prepare import PreparedData
+from bigan_cli.data.unreadable import left_out_warning
 from bigan_cli.errors import ProcessEndedError, TrainingError
 from bigan_cli.model.diagnostics import TrainingDiagnostics, TrainingWarning, training_warnings
 from bigan_cli.model.networks import Networks
@@ -70,6 +71,7 @@ class TrainingSession:
         self.pictures = RunPictures(run, data)
         self.trained_epochs = 0
         self.all_saved = True
+        self._stream = data.stream
         self._make_trainer = make_trainer
         self._callbacks = callbacks
         self._trackers = trackers
@@ -101,6 +103,7 @@ class TrainingSession:
             self.number = self.config.train.members - 1
             self._remove_earlier_models()  # if this was killed after its last state
         self._write_status("done" if finished else "interrupted")
+        self._warn_of_unreadable()
 
     def _start_member(self, number: int) -> None:
         """Make *number* the current member, from its training state if it has one."""
@@ -168,6 +171,7 @@ class TrainingSession:
         self._trackers.epoch(record, self.number + 1)
         self._callbacks.on_epoch(record)
         self._warn()
+        self._warn_of_unreadable()
 
     def save(self, epoch: int) -> None:
         """Write the models, pictures and curves of *epoch*, then the training state."""
@@ -268,6 +272,11 @@ class TrainingSession:
             if warning.name not in self._warned:
                 self._warned.add(warning.name)
                 self._callbacks.warn(f"{which}{warning}")
+
+    def _warn_of_unreadable(self) -> None:
+        """Report images that were found to be unreadable since the last call."""
+        if self._stream is not None and (found := self._stream.new_unreadable()):
+            self._callbacks.warn(left_out_warning(found, "training image"))
 
     def _described_members(self) -> list[dict[str, Any]]:
         """Return the entries of run.json with the current member's updated."""

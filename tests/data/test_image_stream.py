@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigan_cli.contracts import Blocks, ImageShape, Items
+from bigan_cli.contracts import Blocks, Items
 from bigan_cli.data.block_cache import BlockCache
 from bigan_cli.data.image_file import DEFAULTS
 from bigan_cli.data.image_stream import ImageStream
 from bigan_cli.model.window_batches import PixelStream, WindowBatches
 
-SHAPE = ImageShape(1, 8, 8)
+REPLACEMENTS = np.full((3, 1, 8, 8), 255, np.uint8)
 CPU = torch.device("cpu")
 
 
@@ -56,7 +56,7 @@ def make(
     items = Items(raw, np.zeros(len(raw), np.int64), blocks=blocks_of(sizes, version))
     chosen = np.setdiff1d(np.arange(len(raw)), held_out)
     cache = cache or BlockCache(Path("unused"), 0)
-    return ImageStream(items, chosen, SHAPE, DEFAULTS, images * 64, cache), raw
+    return ImageStream(items, chosen, DEFAULTS, images * 64, cache, REPLACEMENTS), raw
 
 
 def epoch(
@@ -117,6 +117,39 @@ def test_images_that_are_held_out_are_never_decoded() -> None:
     stream, _ = make([30, 30], held_out=range(30, 60))
     (window,) = stream.windows(0)
     assert sorted(stream.load(window)[:, 0, 0, 0].tolist()) == list(range(30))
+
+
+class Broken(Numbered):
+    """As :class:`Numbered`, but every tenth image is no image."""
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return [b"no image" if i % 10 == 0 else found[i - index.start] for i in span(index)]
+
+
+def span(index: slice) -> range:
+    return range(index.start, index.stop)
+
+
+def test_an_image_that_cannot_be_read_is_replaced_and_reported_once(tmp_path) -> None:
+    raw = Broken(90)
+    items = Items(raw, np.zeros(90, np.int64), blocks=blocks_of([30, 30, 30]))
+
+    def read(cache: BlockCache) -> tuple[list[list[int]], list[str]]:
+        stream = ImageStream(items, np.arange(1, 90), DEFAULTS, 40 * 64, cache, REPLACEMENTS)
+        batches = epoch(stream, 0, 2, range(17), 10)
+        reported = sorted(name for name, _ in stream.new_unreadable())
+        assert not stream.new_unreadable()
+        assert epoch(stream, 0, 2, range(8, 17), 10) == batches[8:]
+        assert not stream.new_unreadable()
+        return batches, reported
+
+    batches, reported = read(BlockCache(tmp_path, 0))
+    taken = [image for batch in batches for image in batch][:89]
+    assert sorted(taken) == sorted({i for i in range(1, 90) if i % 10} | {255}) + [255] * 7
+    assert reported == [f"image {i}" for i in range(10, 90, 10)]
+    for _ in range(2):  # first while the cache is filled
+        assert read(BlockCache(tmp_path, 2**20)) == (batches, reported)
 
 
 def test_an_early_end_of_an_epoch_stops_reading() -> None:

@@ -182,6 +182,42 @@ def test_a_shard_that_changes_meanwhile_is_noticed(folder, write_tar) -> None:
     assert list(shards(folder, folder).train_items().blocks.digests) != list(items.blocks.digests)
 
 
+def test_images_are_left_out_by_their_urls(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = tmp_path / "list.txt"
+    listed.write_text(
+        f"tar://001.png::{folder / 'shard-00.tar'}\n"
+        "tar://004.png::shard-01.tar\n"
+        + "".join(f"tar://00{i}.png::shard-02.tar\n" for i in range(5))
+        + "tar://005.png::shard-01.tar\n"
+    )
+    pool = ImagePool.of(shards(folder, folder), exclude=listed)
+    assert "7 images excluded" in pool.description
+    assert "1 path that the dataset does not have (tar://005.png" in pool.warnings[0]
+    left = [i for i in ALL if i not in (1, 14, 20, 21, 22, 23, 24)]
+    assert values(pool.train.images[:]) == left
+    assert values([pool.train.images[i] for i in range(8)]) == left
+    assert pool.train.names[1] == f"tar://002.png::{folder / 'shard-00.tar'}"
+    whole = shards(folder, folder).train_items().blocks
+    assert pool.train.blocks.bounds.tolist() == [0, 4, 8]
+    assert not set(pool.train.blocks.digests) & set(whole.digests)
+    assert not set(pool.train.blocks.versions) & set(whole.versions)
+
+
+def test_members_with_odd_names_are_left_out_by_their_urls(folder, write_tar) -> None:
+    odd = ("a::b.png", "long-" * 60 + ".png", "twice.png", "\N{SNOWMAN}.png")
+    shard = write_tar(folder / "odd.tar", {name: png(i) for i, name in enumerate(odd)})
+    with tarfile.open(shard, "a") as tar:
+        again = tarfile.TarInfo("twice.png")
+        again.size = len(png(9))
+        tar.addfile(again, io.BytesIO(png(9)))
+    names = shards(folder, shard).train_items().names
+    found = [names.indices(f"tar://{name}::{shard}") for name in odd]
+    assert found == [[0], [1], [2, 4], [3]]
+    assert not names.indices("tar://a::b.png")
+    assert not names.indices(str(shard))
+
+
 def test_a_sparse_member_is_refused(folder) -> None:
     with tarfile.open(folder / "sparse.tar", "w", format=tarfile.GNU_FORMAT) as tar:
         header = tarfile.TarInfo("a.png")
