@@ -1,10 +1,11 @@
-"""Tables of scores as Parquet, converted from CSV when all rows are known."""
+"""Tables of scores as Parquet: converted from CSV when all rows are known, and read row by row."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any
 
 from bigan_cli.extras import require_extra
@@ -14,6 +15,8 @@ _TEXT = ("path", "label", "error")
 _COUNT = "regions"
 # Rows in a row group; fixed, so that equal rows give equal files.
 _ROWS = 2**16
+# Rows in memory while a table is read.
+_READ_AT_ONCE = 2**12
 
 
 def require_parquet() -> None:
@@ -23,6 +26,28 @@ def require_parquet() -> None:
         UsageError: pyarrow is not installed.
     """
     require_extra("scale", "pyarrow", otherwise="write .csv or .jsonl")
+
+
+def parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a table; few of them are in memory.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ValueError: It is damaged, or no Parquet table.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    with file.open("rb") as stream:
+        try:
+            # Pages are read as they are needed, instead of row groups.
+            table = ParquetFile(stream, buffer_size=2**16, pre_buffer=False)
+            for batch in table.iter_batches(batch_size=_READ_AT_ONCE):
+                yield from batch.to_pylist()
+        except (ArrowException, OSError) as error:  # of damage, too
+            if getattr(error, "errno", None):
+                raise
+            raise ValueError(str(error)) from error
 
 
 def write_parquet(lines: Iterable[bytes], whole: IO[bytes]) -> None:

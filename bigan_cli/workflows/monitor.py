@@ -102,8 +102,8 @@ def monitor(
     since those is noticed, and one before them if far too many of them are flagged.
 
     Args:
-        scores: A .csv or .jsonl file of scores, in the order in which the images arrived. Most of
-            them should be normal.
+        scores: A .csv, .jsonl or .parquet file of scores, in the order in which the images
+            arrived. Most of them should be normal.
         run: The run directory or the model file that they were scored with.
         checkpoint: ``best``, ``last``, a saved epoch, or the path of a model file.
         false_alarm_rate: The probability that there is ever an alarm without drift, however long

@@ -70,23 +70,40 @@ def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_row(
     assert json.loads(done.out)["images"] == 99
 
 
-def test_json_lines_give_the_same(bigan, trained, scored, tmp_path):
-    lines = tmp_path / "same.jsonl"
-    assert bigan("score", scored / "same", "--run", trained, "--output", lines).code == 0
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_other_formats_give_the_same(bigan, trained, scored, tmp_path, suffix):
+    other = tmp_path / f"same.{suffix}"
+    words = ("score", scored / "same", "no such file.png", "--run", trained, "--output", other)
+    assert bigan(*words).code == 4
     reports = [
         json.loads(bigan("monitor", file, "--run", trained, "--json").out)
-        for file in (scored / "same.csv", lines)
+        for file in (scored / "same.csv", other)
     ]
+    assert reports[1].pop("skipped") == 1
+    assert reports[0].pop("skipped") == 0
     assert reports[0] == reports[1]
+
+
+def test_parquet_needs_its_package(bigan, trained, tmp_path, monkeypatch):
+    from bigan_cli import extras
+
+    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    done = bigan("monitor", tmp_path / "a.parquet", "--run", trained)
+    assert done.code == 2
+    assert "pyarrow is not installed" in done.err
+    assert "bigan-cli[scale]" in done.err
 
 
 @pytest.mark.parametrize(
     ("name", "content", "code", "message"),
     [
-        ("a.txt", "", 2, "neither .csv nor .jsonl"),
+        ("a.txt", "", 2, "none of .csv, .jsonl and .parquet"),
         ("a.csv", "", 1, "has no scores yet"),
         ("a.csv", "colour,taste\nred,sweet\n", 1, "not a table of scores"),
         ("a.jsonl", "{}\n", 1, "not a table of scores"),
+        ("a.parquet", "", 1, "not a table of scores"),
+        ("a.parquet", "PAR1 damaged PAR1", 1, "not a table of scores"),
     ],
 )
 def test_what_is_no_table_of_scores_is_refused(

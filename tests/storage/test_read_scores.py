@@ -77,3 +77,20 @@ def test_a_long_damaged_value_is_not_quoted_whole(tmp_path: Path) -> None:
     with pytest.raises(BiganError, match="is damaged") as caught:
         read_evaluated(file)
     assert len(caught.value.message) < 500 + len(str(file))
+
+
+def test_a_parquet_table_of_other_columns_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"path": ["a.png"], "price": [3.0]}), file)
+    with pytest.raises(DataError, match="not a table of scores"):
+        read_scores(file)
+    content = file.read_bytes()
+    for cut in range(0, len(content), 40):
+        file.write_bytes(content[:cut] + b"\0" + content[cut + 1 :])
+        with pytest.raises(DataError):
+            read_scores(file)
+    with pytest.raises(DataError, match="No such file"):
+        read_scores(tmp_path / "missing.parquet")

@@ -19,7 +19,8 @@ def monitor(
     scores: Annotated[
         Path,
         typer.Argument(
-            help="CSV or JSON lines of bigan score or watch, in the order of arrival.",
+            help="CSV, JSON lines or Parquet of bigan score, watch or merge, in the order of "
+            "arrival.",
             metavar="SCORES",
         ),
     ],
