@@ -125,15 +125,7 @@ def animate(
     _check_arguments(mode, scale, between)
     directory = RunDirectory(run)
     folders = _folders(directory, mode, dirs, image_dir)
-    for file in filter(None, (output, still)):
-        _check_free(file, overwrite=overwrite)
-    if still is not None:
-        check_still(still)
-    of_run = output is None
-    output = output or directory.animation_of(mode)
-    check_request(output, fps)
-    if of_run and directory.run_file.exists():
-        directory.claim(output)
+    output = _output_file(directory, mode, output, still, fps, overwrite=overwrite)
     found = [find_pictures(path, name, leave_out=output) for name, path in folders]
     for folder in found:
         callbacks.note(_summary(folder))
@@ -232,6 +224,27 @@ def _named(run: RunDirectory, name: str) -> tuple[str | None, Path]:
         f"no folder '{name}' in {run.reconstruction}",
         did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}",
     )
+
+
+def _output_file(
+    run: RunDirectory,
+    mode: str,
+    output: Path | None,
+    still: Path | None,
+    fps: float,
+    *,
+    overwrite: bool,
+) -> Path:
+    """Return the file to write: *output*, or that of the run, which is replaced."""
+    for given in filter(None, (output, still)):
+        _check_free(given, overwrite=overwrite)
+    if still is not None:
+        check_still(still)
+    file = output or run.animation_of(mode)
+    check_request(file, fps)
+    if output is None and run.run_file.exists():
+        run.claim(file)
+    return file
 
 
 def _check_free(output: Path, *, overwrite: bool) -> None:

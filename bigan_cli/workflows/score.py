@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,10 +135,7 @@ def score_files(
     scorer = Scorer.load(source, settings, files, callbacks)
     model, rule, header = scorer.model, scorer.rule, scorer.header
     counts, status, reported = Counts(), "done", ReportedRows(wanted=report is not None)
-    with ExitStack() as stack:
-        file = None if target is None else stack.enter_context(written_here(target))
-        if file is not None:
-            stack.enter_context(exclusive(file))
+    with _exclusive_file(target) as file:
         earlier = CompletedInputs()
         if file is not None and resume:
             earlier = _resume(file, header, callbacks)
@@ -180,6 +177,16 @@ def score_files(
         conversions=dict(counts.conversions),
         report=report if status == "done" and counts.scored else None,
     )
+
+
+@contextmanager
+def _exclusive_file(target: Location | None) -> Iterator[Path | None]:
+    """Yield the file to write for *target*, locked against other processes; None for none."""
+    if target is None:
+        yield None
+        return
+    with written_here(target) as file, exclusive(file):
+        yield file
 
 
 def _without(earlier: CompletedInputs, inputs: Iterable[Found]) -> Iterator[Found]:
