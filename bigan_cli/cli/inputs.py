@@ -39,7 +39,7 @@ def read_inputs(paths: Sequence[str], *, null: bool) -> Iterable[Input]:
 
 
 def _with_stdin(paths: Sequence[str], separator: bytes) -> Iterator[Input]:
-    from bigan_cli.data.stream import paths_from
+    from bigan_cli.data.sources.piped_paths import paths_from
 
     found = len(paths) > 1
     for path in paths:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bigan_cli.data.decode_pipeline import decode_ahead
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.sources.find import find_inputs
-from bigan_cli.data.stream import decode_ahead
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import none_readable
 from bigan_cli.image_files import IMAGE_SUFFIXES

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.decode_pipeline import DecodedImage, map_batches
 from bigan_cli.data.image_file import DecodeOptions
 from bigan_cli.data.sources.image_source import Failed, Found
-from bigan_cli.data.stream import DecodedImage, map_batches
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import one_line

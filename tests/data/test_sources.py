@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from bigan_cli.contracts import ImageShape
+from bigan_cli.data.decode_pipeline import decode_ahead
 from bigan_cli.data.sources import image_source
 from bigan_cli.data.sources.find import Archive, find_inputs, find_sources
 from bigan_cli.data.sources.image_source import Failed, ImageContents, source_name
-from bigan_cli.data.stream import decode_ahead
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.locations.location import RemoteFile, locate
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import read_contents
+from bigan_cli.data.decode_pipeline import DecodedImage
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.stream import DecodedImage
 from bigan_cli.data.unreadable import UnreadableImage
 from bigan_cli.report.drawing import to_rgb
 from bigan_cli.report.heatmap import dimmed, overlay
