@@ -4,7 +4,9 @@ A plugin is a built-in module, an installed package with an entry point of the g
 or a file that the user names. A file that only a config file, a run or a model names is not run:
 it may be somebody else's code. All three go through the same hooks and the same checks. Each is
 loaded on its own, so a broken one affects no other: the reason is kept, and matters only to a
-run that asks for something the broken plugin would have provided.
+run that asks for something the broken plugin would have provided. A built-in module provides one
+class of its own name, so its name is known without importing it; it is imported when the class is
+used.
 
 The environment variable ``BIGAN_PLUGINS`` chooses among the installed packages: a comma list of
 plugin or package names loads these alone, the empty string none, ``-name`` all but that one.
@@ -13,12 +15,12 @@ What comes with bigan is never replaced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from bigan_cli.errors import PluginError
-from bigan_cli.plugins.checks import load_classes
 from bigan_cli.plugins.registry import (
     ARCHITECTURE,
     BUILT_IN,
@@ -75,7 +77,9 @@ def load_registry(
     """
     found = _Found()
     disabled: list[Disabled] = []
-    for candidate in (*built_ins(), *installed(found.broken, disabled)):
+    for kind in KINDS:
+        found.add_built_ins(kind)
+    for candidate in installed(found.broken, disabled):
         try:
             found.add(candidate)
         except PluginRejected as error:
@@ -101,32 +105,44 @@ class _Found:
         self._shadowed: list[Shadowed] = []
         self._provided: dict[str, dict[str, list[Provided[Any]]]] = {k.hook: {} for k in KINDS}
 
+    def add_built_ins(self, kind: Kind) -> None:
+        """Add the built-in classes of *kind*, which are imported when they are used."""
+        for built_in in built_ins(kind):
+            name = built_in.name
+            source = (name, built_in.distribution, built_in.version)
+            load = cache(partial(_built_in_class, kind, built_in))
+            self._provided[kind.hook][name] = [Provided(name, *source, load)]
+            self._plugins.append(PluginInfo(*source, {kind.hook: (name,)}))
+
     def add(self, candidate: Candidate) -> None:
         """Load a plugin and add the classes that it provides.
 
         Raises:
             PluginRejected: The plugin cannot be used.
         """
+        from bigan_cli.plugins.checks import load_classes
+
         offers = load_classes(candidate)
         source = (candidate.name, candidate.distribution, candidate.version)
-        for kind in KINDS:
-            for cls in offers.get(kind.hook, ()):
-                self._check_free(kind, Provided(cls, *source))
-        for kind in KINDS:
-            names = self._provided[kind.hook]
-            for cls in offers.get(kind.hook, ()):
-                same = names.setdefault(cls.name, [])
-                provided = Provided(cls, *source)
-                if same and same[0].distribution == BUILT_IN:
-                    self._shadowed.append(Shadowed(kind, provided))
-                else:
-                    same.append(provided)
+        offered = [
+            (kind, Provided(cls.name, *source, _returning(cls)))
+            for kind in KINDS
+            for cls in offers.get(kind.hook, ())
+        ]
+        for kind, provided in offered:
+            self._check_free(kind, provided)
+        for kind, provided in offered:
+            same = self._provided[kind.hook].setdefault(provided.name, [])
+            if same and same[0].distribution == BUILT_IN:
+                self._shadowed.append(Shadowed(kind, provided))
+            else:
+                same.append(provided)
         provides = {hook: tuple(cls.name for cls in classes) for hook, classes in offers.items()}
         self._plugins.append(PluginInfo(*source, provides))
 
     def _check_free(self, kind: Kind, provided: Provided[Any]) -> None:
         """Refuse a file whose class has the name of a built-in, which would hide it."""
-        name = provided.cls.name
+        name = provided.name
         same = self._provided[kind.hook].get(name)
         if provided.is_local and same and same[0].distribution == BUILT_IN:
             raise PluginRejected(
@@ -172,3 +188,23 @@ class _Found:
             disabled=disabled,
             plugin_versions=plugin_versions,
         )
+
+
+def _returning(cls: type[Any]) -> Callable[[], type[Any]]:
+    return lambda: cls
+
+
+def _built_in_class(kind: Kind, built_in: Candidate) -> type[Any]:
+    """Import a built-in module and return its class.
+
+    Raises:
+        PluginError: It cannot be used.
+    """
+    from bigan_cli.plugins.checks import load_classes
+
+    try:
+        (cls,) = load_classes(built_in)[kind.hook]
+    except PluginRejected as error:
+        message = f"{kind.word} '{built_in.name}' of bigan itself is broken: {error}"
+        raise PluginError(message, "install bigan again") from error
+    return cls

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bigan_cli.contracts import Architecture, Dataset, Engine, ScoreComponent, Tracker
 from bigan_cli.errors import PluginError, did_you_mean
 from bigan_cli.plugins.names import SWITCH, join_words, normalize
 from bigan_cli.plugins.versions import PluginVersion
+
+if TYPE_CHECKING:
+    from bigan_cli.contracts import Architecture, Dataset, Engine, ScoreComponent, Tracker
 
 BUILT_IN = "bigan-cli"
 UNKNOWN = "unknown package"
@@ -24,16 +26,23 @@ class Provided(Generic[T]):
     """One plugin class and the package that provides it.
 
     Attributes:
-        cls: The dataset, architecture, score component or tracker.
+        name: The name of the class.
         plugin: Name of the entry point or built-in module, or the path of a local file.
         distribution: Name of the package; ``"bigan-cli"`` for built-ins, the path of a local file.
         version: Version of the package; empty for a local file.
+        load: Returns the class. A built-in is imported at the first call.
     """
 
-    cls: type[T]
+    name: str
     plugin: str
     distribution: str
     version: str
+    load: Callable[[], type[T]] = field(compare=False, repr=False)
+
+    @property
+    def cls(self) -> type[T]:
+        """The dataset, architecture, score component, tracker or engine."""
+        return self.load()
 
     @property
     def source(self) -> str:
@@ -112,19 +121,49 @@ class Disabled:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of thing a plugin provides."""
+    """One kind of thing a plugin provides.
+
+    Attributes:
+        hook: The hook that returns its classes.
+        word: What it is called.
+        base_name: The name of its base class.
+        listing: The command that lists it.
+        built_ins: The package of the built-in ones. Each module of it whose name does not start
+            with ``_`` provides one class of the module's name; empty without built-ins.
+    """
 
     hook: str
     word: str
-    base: type[Any]
+    base_name: str
     listing: str
+    built_ins: str = ""
+
+    @property
+    def base(self) -> type[Any]:
+        """The base class."""
+        from bigan_cli import contracts  # imports pydantic
+
+        base: type[Any] = getattr(contracts, self.base_name)
+        return base
 
 
-DATASET = Kind("bigan_datasets", "dataset", Dataset, "bigan datasets")
-ARCHITECTURE = Kind("bigan_architectures", "architecture", Architecture, "bigan architectures")
-COMPONENT = Kind("bigan_score_components", "score component", ScoreComponent, "bigan components")
-TRACKER = Kind("bigan_trackers", "tracker", Tracker, "bigan plugins")
-ENGINE = Kind("bigan_engines", "engine", Engine, "bigan plugins")
+DATASET = Kind("bigan_datasets", "dataset", "Dataset", "bigan datasets", "bigan_cli.datasets")
+ARCHITECTURE = Kind(
+    "bigan_architectures",
+    "architecture",
+    "Architecture",
+    "bigan architectures",
+    "bigan_cli.architectures",
+)
+COMPONENT = Kind(
+    "bigan_score_components",
+    "score component",
+    "ScoreComponent",
+    "bigan components",
+    "bigan_cli.scoring.components",
+)
+TRACKER = Kind("bigan_trackers", "tracker", "Tracker", "bigan plugins")
+ENGINE = Kind("bigan_engines", "engine", "Engine", "bigan plugins")
 KINDS = (DATASET, ARCHITECTURE, COMPONENT, TRACKER, ENGINE)
 
 
@@ -137,7 +176,7 @@ class Shadowed:
 
     def __str__(self) -> str:
         return (
-            f"{self.kind.word} '{self.provided.cls.name}' of {self.provided.source} is not used: "
+            f"{self.kind.word} '{self.provided.name}' of {self.provided.source} is not used: "
             "bigan has one of that name itself"
         )
 
@@ -227,7 +266,7 @@ class Registry:
         """Return the plugin version of each of *names* that is not a built-in."""
         provided = [(kind, self.all_of(kind)[name]) for kind, name in names]
         return tuple(
-            PluginVersion(kind.word, p.cls.name, p.distribution, p.version)
+            PluginVersion(kind.word, p.name, p.distribution, p.version)
             for kind, p in provided
             if p.distribution not in {BUILT_IN, UNKNOWN}
         )

@@ -19,16 +19,11 @@ from typing import Any
 from bigan_cli import __version__
 from bigan_cli.errors import did_you_mean
 from bigan_cli.plugins.names import SWITCH, normalize
-from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, Disabled
+from bigan_cli.plugins.registry import BUILT_IN, UNKNOWN, BrokenPlugin, Disabled, Kind
 
 GROUP = "bigan"
 LOCAL_MODULE = "bigan_local_"
 """How the names of modules made from local files begin."""
-BUILT_IN_PACKAGES = (
-    "bigan_cli.datasets",
-    "bigan_cli.architectures",
-    "bigan_cli.scoring.components",
-)
 
 
 class PluginRejected(Exception):  # noqa: N818  turned into another error by this package
@@ -49,13 +44,14 @@ class Candidate:
     load: Callable[[], Any]
 
 
-def built_ins() -> Iterator[Candidate]:
-    """Yield every module of the built-in packages whose name does not start with ``_``."""
-    for package in BUILT_IN_PACKAGES:
-        for module in pkgutil.iter_modules(import_module(package).__path__):
-            if not module.name.startswith("_"):
-                load = partial(import_module, f"{package}.{module.name}")
-                yield Candidate(module.name, BUILT_IN, __version__, load)
+def built_ins(kind: Kind) -> Iterator[Candidate]:
+    """Yield the built-in modules of *kind*."""
+    if not kind.built_ins:
+        return
+    for module in pkgutil.iter_modules(import_module(kind.built_ins).__path__):
+        if not module.name.startswith("_"):
+            load = partial(import_module, f"{kind.built_ins}.{module.name}")
+            yield Candidate(module.name, BUILT_IN, __version__, load)
 
 
 @dataclass

@@ -45,5 +45,5 @@ def with_images(registry: Registry, images: Sequence[RawImage], names: Sequence[
         def normal_classes(self) -> tuple[int, ...]:
             return (0,)
 
-    provided = Provided[Dataset](InMemory, NAME, BUILT_IN, __version__)
+    provided = Provided[Dataset](NAME, NAME, BUILT_IN, __version__, lambda: InMemory)
     return replace(registry, datasets={**registry.datasets, NAME: provided})

@@ -106,6 +106,12 @@ def test_completion_imports_what_it_completes(line, needed):
     assert commands(modules) == ours
 
 
+def test_plugins_imports_no_pydantic_if_none_is_installed():
+    modules = imported("plugins", BIGAN_PLUGINS="")
+    assert packages(modules) & (HEAVY | {"numpy", "rich", "pydantic", "pluggy"}) == set()
+    assert not any(name.startswith(f"{OURS}contracts") for name in modules)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import pytest
 from bigan_cli import __version__
 from bigan_cli.errors import PluginError
 from bigan_cli.plugins import Registry, load_registry
+from bigan_cli.plugins.checks import load_classes
+from bigan_cli.plugins.registry import KINDS, Kind
+from bigan_cli.plugins.sources import built_ins
 
 Install = Callable[..., Path]
 BUILT_IN = {"digits", "mnist", "fashion_mnist", "cifar10", "folder", "shards"}
@@ -188,6 +192,40 @@ def test_built_ins_come_through_the_same_door(monkeypatch: pytest.MonkeyPatch) -
     assert {"reconstruction", "discriminator", "feature_matching"} <= set(registry.components)
     assert {p.distribution for p in registry.plugins} == {"bigan-cli"}
     assert registry.broken == ()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.built_ins])
+def test_every_built_in_module_provides_one_class_of_its_name(kind: Kind) -> None:
+    modules = list(built_ins(kind))
+    assert modules
+    for module in modules:
+        offers = load_classes(module)
+        provided = {hook: [cls.name for cls in classes] for hook, classes in offers.items()}
+        assert provided == {kind.hook: [module.name]}
+
+
+def test_a_built_in_is_imported_when_it_is_used() -> None:
+    code = (
+        "import sys; from bigan_cli.plugins import load_registry;"
+        "registry = load_registry(); assert 'pydantic' not in sys.modules;"
+        "registry.dataset('digits'); ours = 'bigan_cli.datasets.';"
+        "print([m for m in sys.modules if m.startswith(ours) and not m.startswith(ours + '_')])"
+    )
+    environment = {**os.environ, "BIGAN_PLUGINS": ""}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "['bigan_cli.datasets.digits']"
+
+
+def test_a_damaged_built_in_matters_only_to_a_run_that_uses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "bigan_cli.datasets.digits", None)
+    registry = load_registry()
+    assert registry.dataset("mnist").name == "mnist"
+    with pytest.raises(PluginError, match="dataset 'digits' of bigan itself is broken: ") as caught:
+        registry.dataset("digits")
+    assert caught.value.hint == "install bigan again"
 
 
 def test_loading_imports_nothing_heavy() -> None:

@@ -53,7 +53,7 @@ class Target:
     @property
     def title(self) -> str:
         """Its kind and name, as ``"dataset frogs"``."""
-        return f"{self.kind.word} {self.provided.cls.name}"
+        return f"{self.kind.word} {self.provided.name}"
 
 
 def check_plugins(terminal: Terminal, request: Request) -> None:
@@ -110,7 +110,7 @@ def _of_files(registry: Registry, request: Request, kinds: Sequence[Kind]) -> It
     for kind in kinds:
         for provided in registry.all_of(kind).values():
             if not provided.version and absolute(Path(provided.plugin)) in files:
-                registry.find(kind, provided.cls.name)
+                registry.find(kind, provided.name)
                 yield Target(kind, provided)
 
 
@@ -131,7 +131,7 @@ def _options(target: Target, request: Request) -> Mapping[str, Any] | None:
     """Return the validated options given with ``--set``."""
     if not request.sets:
         return None
-    name = target.provided.cls.name
+    name = target.provided.name
     flags: dict[str, Any] = {"plugins": list(request.files) or None}
     sets = list(request.sets)
     if target.kind is DATASET:
@@ -158,7 +158,7 @@ def _report(terminal: Terminal, found: Sequence[tuple[Target, Result]], *, as_js
         terminal.json(
             {
                 "checks": [
-                    {"kind": t.kind.word, "of": t.provided.cls.name, **asdict(result)}
+                    {"kind": t.kind.word, "of": t.provided.name, **asdict(result)}
                     for t, result in found
                 ],
                 **{status: statuses.count(status) for status in ("passed", "failed", "skipped")},

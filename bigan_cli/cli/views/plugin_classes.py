@@ -62,10 +62,7 @@ def show_classes(
         cells = listing.columns.values()
         terminal.table(
             ("name", *listing.columns, "summary", "from"),
-            (
-                (p.cls.name, *(cell(p.cls) for cell in cells), p.cls.summary, p.source)
-                for p in chosen
-            ),
+            ((p.name, *(cell(p.cls) for cell in cells), p.cls.summary, p.source) for p in chosen),
         )
         return None
     cls: type[Any] = chosen[0].cls
@@ -106,7 +103,7 @@ def _find(
 def _describe(provided: Provided[Any]) -> dict[str, Any]:
     """Return the JSON of a class, as far as it is the same for every kind."""
     return {
-        "name": provided.cls.name,
+        "name": provided.name,
         "summary": provided.cls.summary,
         "options": _options_of(provided.cls.Options),
         "plugin": provided.plugin,
@@ -135,7 +132,7 @@ def _options_of(options: type[Options]) -> list[dict[str, Any]]:
 def _show_options(terminal: Terminal, table: str, provided: Provided[Any]) -> None:
     """Print the options of one class, and the table of a config file that they belong to."""
     options = _options_of(provided.cls.Options)
-    terminal.note(f"{provided.cls.name}: {provided.cls.summary}")
+    terminal.note(f"{provided.name}: {provided.cls.summary}")
     if not options:
         terminal.note("It has no options of its own.")
         return
