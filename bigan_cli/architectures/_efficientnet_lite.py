@@ -39,26 +39,24 @@ _BATCH_NORM_EPS = 1e-3
 class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding: output size ceil(input / stride).
 
-    Where the padding is odd, the extra row and column are at the bottom and on the right, so it
-    depends on the input size and cannot be given to ``nn.Conv2d``.
+    The stride is 1 or 2. With stride 2, a side of even length needs one row more at its end than
+    at its start, which ``nn.Conv2d`` does not offer. A kernel with zeros as its first row does the
+    same with as many rows at both ends, and needs no padded copy of the images.
     """
 
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1):
-        super().__init__(
-            before, after, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups
-        )
+        super().__init__(before, after, kernel, stride, padding=kernel // 2, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride[0] > 1:
-            left, right = _padding(x.shape[3], self.kernel_size[0], self.stride[0])
-            top, bottom = _padding(x.shape[2], self.kernel_size[0], self.stride[0])
-            x = functional.pad(x, (left, right, top, bottom))
-        return super().forward(x)
-
-
-def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+        if self.kernel_size == (1, 1):
+            # The same sums; a convolution would first fill its output with the bias.
+            y = functional.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias)
+            return y.movedim(-1, 1)
+        if self.stride == (1, 1):
+            return super().forward(x)
+        more_rows, more_columns = (1 - size % 2 for size in x.shape[2:])
+        weight = functional.pad(self.weight, (more_columns, 0, more_rows, 0))
+        return functional.conv2d(x, weight, self.bias, self.stride, self.padding, 1, self.groups)
 
 
 def _relu6(x: Tensor) -> Tensor:

@@ -3,10 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_sample_image
 from torch import nn
 
-from bigan_cli.architectures._efficientnet_lite import default_weights, load_efficientnet_lite0
+from bigan_cli.architectures._efficientnet_lite import (
+    SameConv2d,
+    default_weights,
+    load_efficientnet_lite0,
+)
 from bigan_cli.architectures._feature_networks import FeatureExtractor, PictureDecoder
 from bigan_cli.architectures.features import Features, FeaturesOptions
 from bigan_cli.config.schema import TrainConfig
@@ -62,6 +68,30 @@ def test_the_backbone_classifies_photographs(name: str, label: int) -> None:
     with torch.no_grad():
         logits = backbone((pixels - 127) / 128)
     assert label in logits.topk(3).indices[0].tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(5, 24),
+    width=st.integers(5, 24),
+    kernel=st.sampled_from([1, 3, 5]),
+    stride=st.sampled_from([1, 2]),
+    depthwise=st.booleans(),
+)
+def test_convolutions_pad_as_tensorflow_does(height, width, kernel, stride, depthwise) -> None:
+    """With an odd number of rows to add, the last side gets one more than the first."""
+    assume(kernel > 1 or stride == 1)
+    layer = SameConv2d(6, 6, kernel, stride, groups=6 if depthwise else 1)
+    x = torch.randn(2, 6, height, width)
+    pads = []
+    for size in (width, height):
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        pads += [total // 2, total - total // 2]
+    expected = nn.functional.conv2d(
+        nn.functional.pad(x, pads), layer.weight, layer.bias, stride, groups=layer.groups
+    )
+    assert expected.shape[2:] == (-(-height // stride), -(-width // stride))
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch) -> None:

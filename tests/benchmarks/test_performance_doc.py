@@ -23,6 +23,7 @@ SCRIPTS = (
     "epoch_end",
     "scoring",
     "latency",
+    "photograph_scoring",
     "memory",
     "precision",
 )
