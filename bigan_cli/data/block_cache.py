@@ -1,8 +1,8 @@
 """Disk cache of the decoded pixels, or the features, of blocks of images that are read repeatedly.
 
 Each block is one ``.npy`` file with the SHA-256 of its contents at its end; a file that is damaged
-is created again. Once the cache has its size, blocks are stored only in place of those that this
-process has not used: replacing its own would write as much as it reads in every epoch.
+is created again. Once the cache is full, blocks are stored only in place of those that this process
+has not used: replacing its own would write as much as it reads in every epoch.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DIGEST_BYTES = 32
 
 
 class BlockCache:
-    """The blocks in a folder, which several threads may use.
+    """The blocks in a folder; thread-safe.
 
     Args:
         folder: Made when the first block is stored.
-        limit: Largest size of all blocks together, in bytes.
+        limit: Most bytes of all blocks together; 0 keeps none.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -42,7 +42,10 @@ class BlockCache:
         self._started = time.time()
 
     def load(self, key: str, dtype: type[A]) -> NDArray[A] | None:
-        """Return the block stored under *key*; None where there is none, or it is damaged."""
+        """Return the block stored under *key*.
+
+        None if there is none, if it is damaged, or if it is not of *dtype*.
+        """
         if not self._limit:
             return None
         path = self._path(key)
@@ -59,7 +62,7 @@ class BlockCache:
         return array if array.dtype == dtype else None
 
     def store(self, key: str, block: NDArray[A]) -> None:
-        """Store *block*, if there is room for it; a disk that is full is no error."""
+        """Store *block* under *key* if there is room for it; a full disk is no error."""
         stream = io.BytesIO()
         np.save(stream, block)
         stream.write(hashlib.sha256(stream.getbuffer()).digest())

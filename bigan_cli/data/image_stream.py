@@ -1,10 +1,11 @@
 """Training images that are read again in every epoch, since they fit neither in memory nor on disk.
 
-They are stored in blocks, such as runs of images in a tar shard. An epoch reads its blocks in
-random order, as many at a time as fit into a buffer, and takes the images in the buffer in random
-order. Which images these are depends on the seed alone: where a block comes from, and whether it is
-in the cache, changes nothing. An image that cannot be read is replaced by another one, so that the
-number of images, and with it all that follows, does not depend on reading them.
+They are stored in blocks, such as runs of images in a tar shard. Blocks are cut into pieces, and
+the pieces that are in the buffer together are a window. An epoch reads all pieces in random order,
+window by window, and takes the images of a window in random order. Which images these are depends
+on the seed alone: where a piece comes from, and whether it is in the cache, changes nothing. An
+image that cannot be read is replaced by another one, so that the number of images, and with it all
+that follows, does not depend on reading them.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from bigan_cli.data.unreadable import UnreadableImage
 
 Index = NDArray[np.int64]
 
-# A buffer has images from at least this many places, so that it is mixed.
-_PLACES = 8
+# A window has at least this many pieces, so that its images are from different places.
+_LEAST_PIECES = 8
 
 
 class ImageStream:
@@ -77,37 +78,37 @@ class ImageStream:
         self._reported = 0
         self._incomplete: set[int] = set()
         self._workers = workers
-        # [P, 3]: the block of each piece, its first image and the end; and [P, 2]: the part of
-        # the chosen ones that is in it.
-        pieces = _cut(items.blocks.bounds, max(1, buffer // self.image_bytes // _PLACES))
+        # [P, 3]: the block of each piece, its first image and the end; [P, 2]: the first and the
+        # end of its images in *chosen*; and [P]: their number.
+        pieces = _cut(items.blocks.bounds, max(1, buffer // self.image_bytes // _LEAST_PIECES))
         rows = np.searchsorted(chosen, pieces[:, 1:])
         used = rows[:, 1] > rows[:, 0]
         self._pieces, self._rows = pieces[used], rows[used]
+        self._counts = self._rows[:, 1] - self._rows[:, 0]
 
     def __len__(self) -> int:
         return len(self._chosen)
 
     @property
     def image_bytes(self) -> int:
-        """The size of one image in memory."""
+        """The bytes of one image in memory."""
         return math.prod((self.shape.channels, self.shape.height, self.shape.width))
 
     def count(self, pieces: Index) -> int:
-        """Return the number of images in some pieces of blocks."""
-        return int((self._rows[pieces, 1] - self._rows[pieces, 0]).sum())
+        """Return the number of images in some pieces."""
+        return int(self._counts[pieces].sum())
 
     def windows(self, seed: int, image_bytes: int | None = None) -> Iterator[Index]:
-        """Yield the pieces of blocks that are in the buffer together, each piece once.
+        """Yield the numbers of the pieces of each window, int64 ``[K]``; each piece is in one.
 
         Args:
             seed: Decides their order.
-            image_bytes: The size of what is kept of an image; by default that of its pixels.
+            image_bytes: What is kept of an image takes so much; by default its pixels are kept.
         """
         most = max(1, self._buffer // (image_bytes or self.image_bytes))
         order = np.random.default_rng(seed).permutation(len(self._pieces))
-        counts = (self._rows[order, 1] - self._rows[order, 0]).tolist()
         start = held = 0
-        for end, count in enumerate(counts):
+        for end, count in enumerate(self._counts[order].tolist()):
             if held and held + count > most:
                 yield np.sort(order[start:end])  # in the order that they are stored in
                 start, held = end, 0
@@ -115,7 +116,7 @@ class ImageStream:
         yield np.sort(order[start:])
 
     def key(self, piece: int, *more: str) -> str:
-        """Return the key of a piece in a cache, for what *more* describes that is made of it."""
+        """Return the key in the cache of the images of a piece, or of what *more* says of them."""
         block, first, stop = self._pieces[piece].tolist()
         chosen = self._images_of(piece)
         described = [
@@ -133,7 +134,7 @@ class ImageStream:
         Raises:
             DataError: A block cannot be read; the message names it.
         """
-        ends = np.cumsum([0, *(self.count(piece) for piece in pieces[:, None])])
+        ends = np.cumsum([0, *self._counts[pieces]])
         shape = self.shape
         out = np.empty((int(ends[-1]), shape.channels, shape.height, shape.width), np.uint8)
 
@@ -175,7 +176,7 @@ class ImageStream:
         return [(name_of(self._items, index), reason) for index, reason in sorted(found)]
 
     def pool(self) -> ThreadPoolExecutor:
-        """Return the threads that read pieces."""
+        """Return new threads to read pieces with."""
         return ThreadPoolExecutor(self._workers or min(8, os.cpu_count() or 1), "blocks")
 
     def _images_of(self, piece: int) -> Index:

@@ -23,14 +23,14 @@ from bigan_cli.data.leakage import LeakageReport, audit_splits, content_digests
 from bigan_cli.data.read_region import read_region
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import Splits, make_splits
-from bigan_cli.data.streaming import bounded_parts, make_stream, streamable
+from bigan_cli.data.streamed_parts import bounded_parts, make_stream, streamable
 from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import UsageError
 from bigan_cli.locations.cache_folder import cache_root
+from bigan_cli.plugins.instances import make_dataset
 
 if TYPE_CHECKING:
     from bigan_cli.plugins import Registry
-from bigan_cli.plugins.instances import make_dataset
 
 PARTS = ("train", "validation", "calibration", "test")
 

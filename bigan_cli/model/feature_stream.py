@@ -1,4 +1,4 @@
-"""Feature vectors of images that are read again in every epoch."""
+"""Feature vectors of training images that are read again in every epoch."""
 
 from __future__ import annotations
 
@@ -65,21 +65,25 @@ class FeatureStream:
         return self._images.count(window) * self._positions
 
     def load(self, window: Index) -> Loaded:
-        """Return the features of a window from the cache, and the pixels of the other images."""
+        """Return the features of a window that are in the cache, else the pixels of its images.
 
-        def one(piece: int) -> tuple[int, NDArray[np.float16] | NDArray[np.uint8]]:
+        Raises:
+            DataError: A block cannot be read; the message names it.
+        """
+
+        def read(piece: int) -> tuple[int, NDArray[np.float16] | NDArray[np.uint8]]:
             found = self._cached(piece)
             return piece, self._images.load_piece(piece, keep=False) if found is None else found
 
         with self._images.pool() as pool:
-            return list(pool.map(one, window.tolist()))
+            return list(pool.map(read, window.tolist()))
 
     def samples(self, loaded: Loaded) -> NDArray[np.float16]:
         """Return the vectors of a window, normalised, float16 ``[M, K, 1, 1]``."""
         vectors = []
-        while loaded:  # what is done is dropped
+        while loaded:  # pieces are dropped one by one, to save memory
             piece, maps = loaded.pop(0)
-            if maps.dtype == np.uint8:  # or the window before this one has the piece, too
+            if maps.dtype == np.uint8:  # unless the window before this one has cached the piece
                 found = self._cached(piece)
                 maps = self._extract(piece, maps) if found is None else found  # type: ignore[arg-type]
             normalised = [self._extraction.normalised(each.astype(np.float32)) for each in maps]
@@ -99,9 +103,9 @@ class FeatureStream:
 
 def _backbone_digest(networks: Networks) -> str:
     extractor: Any = networks.extractor
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(extractor.state_dict().items()):
         if name.startswith("backbone."):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(value.cpu().numpy()).data)
-    return found.hexdigest()
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value.cpu().numpy()).data)
+    return digest.hexdigest()

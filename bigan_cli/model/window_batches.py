@@ -1,8 +1,8 @@
 """Batches of training samples that are too many for memory, from one window after another.
 
-A window is what a bounded buffer holds. Its samples are taken in random order while a thread loads
-the next window. The order of an epoch depends on its seed alone, so that training can be resumed
-at any step.
+A window is what a bounded buffer holds (see :mod:`bigan_cli.data.image_stream`). Its samples are
+taken in random order while a thread loads the next window. The order of an epoch depends on its
+seed alone, so that training can be resumed at any step.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bigan_cli.data.image_stream import ImageStream
+from bigan_cli.data.image_stream import ImageStream, Index
 from bigan_cli.model.batches import Batches, Samples, make_batches
-
-Index = NDArray[np.int64]
 
 
 @runtime_checkable
@@ -34,7 +32,7 @@ class SampleStream(Protocol):
         """Return the number of samples."""
 
     def windows(self, seed: int) -> Iterator[Index]:
-        """Yield the windows of one pass over all samples, in an order of *seed*."""
+        """Yield the windows of one pass over all samples; *seed* decides their order."""
 
     def count(self, window: Index) -> int:
         """Return the number of samples in a window."""
@@ -43,7 +41,7 @@ class SampleStream(Protocol):
         """Read a window; called in a thread."""
 
     def samples(self, loaded: Any) -> Samples:
-        """Return the samples of what :meth:`load` returned; called where the networks train."""
+        """Return the samples of a loaded window; called by the thread that trains."""
 
 
 class PixelStream:
@@ -79,7 +77,12 @@ class PixelStream:
 
 
 class WindowBatches:
-    """Batches of a :class:`SampleStream`; two windows are in memory at a time."""
+    """Batches of a :class:`SampleStream`; two windows are in memory at a time.
+
+    Args:
+        stream: The samples.
+        device: Where batches are.
+    """
 
     def __init__(self, stream: SampleStream, device: torch.device) -> None:
         self._stream = stream
@@ -113,7 +116,7 @@ class WindowBatches:
     def _windows(
         self, seed: int, passes: int, steps: range, batch_size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the samples of each window on the device, and the rows of those to take."""
+        """Yield the samples of each window on the device, and the rows to take, int64 ``[M]``."""
         plan = self._plan(seed, passes, steps.start * batch_size, steps.stop * batch_size)
         pool = ThreadPoolExecutor(1, thread_name_prefix="windows")
         try:

@@ -163,11 +163,11 @@ def warned_of(err: str) -> set[int]:
 def test_images_that_cannot_be_read_are_left_out_with_a_warning(
     bigan, tmp_path, damaged, monkeypatch
 ) -> None:
-    from bigan_cli.data import streaming
+    from bigan_cli.data import streamed_parts
 
     # The sample in memory is small: other images are first read while the networks train.
-    monkeypatch.setattr(streaming, "_LEAST_PART", 12)
-    monkeypatch.setattr(streaming, "_PART_BYTES", 0)
+    monkeypatch.setattr(streamed_parts, "_LEAST_PART", 12)
+    monkeypatch.setattr(streamed_parts, "_PART_BYTES", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "exclude.txt").write_text(f"tar://a/5.png::{damaged}\n")
     more = (*urls(damaged), "--exclude", tmp_path / "exclude.txt", "--fpr", 0.2)

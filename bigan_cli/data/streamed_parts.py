@@ -1,4 +1,8 @@
-"""What of a dataset that is read anew in every epoch is in memory, and what it cannot do."""
+"""The parts of a dataset whose training images are read again in every epoch.
+
+The training images are a stream (:mod:`bigan_cli.data.image_stream`). The other parts, and a
+sample of the training images, are in memory, so the number of their images is limited.
+"""
 
 from __future__ import annotations
 
@@ -11,49 +15,38 @@ from bigan_cli.config.schema import DataConfig
 from bigan_cli.contracts import ImageShape, Items
 from bigan_cli.data.block_cache import BlockCache
 from bigan_cli.data.image_file import DecodeOptions
-from bigan_cli.data.image_stream import ImageStream
+from bigan_cli.data.image_stream import ImageStream, Index
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.splits import LARGEST_PART
 from bigan_cli.errors import UsageError
 from bigan_cli.locations.cache_folder import cache_root
 
-Index = NDArray[np.int64]
-
-# Images of a part in memory: this many bytes of them, and at least this many images.
+# Most bytes of the images of a part in memory; but this many images are always possible.
 _PART_BYTES, _LEAST_PART = 128 * 2**20, 1_000
-# The sample of the training images may have this many times as many.
+# The sample of the training images may be this many times as large.
 _SAMPLE = 2
 
 
 def streamable(config: DataConfig) -> DataConfig:
-    """Return the settings by which images are divided that are read again in every epoch.
+    """Return *config* with held-out calibration, the only one that streams allow.
 
     Raises:
-        UsageError: They cannot be cut into tiles, nor calibrated by cross-fitting.
+        UsageError: It asks for tiles or for cross-fitting.
     """
     if config.tile is not None:
-        raise not_streamed("data.tile", config.dataset)
+        raise _not_streamed("data.tile", config.dataset)
     if config.calibration == "cross-fitting":
-        raise not_streamed("data.calibration=cross-fitting", config.dataset)
+        raise _not_streamed("data.calibration=cross-fitting", config.dataset)
     return config.model_copy(update={"calibration": "held-out"})
 
 
-def not_streamed(setting: str, dataset: str) -> UsageError:
-    """Return the error for a *setting* that images which are read again do not allow."""
-    return UsageError(
-        f"'{setting}' needs all images in memory, and those of dataset {dataset} are read again "
-        "in every epoch",
-        "leave it out, or train on a folder with a sample of the images",
-    )
-
-
 def bounded_parts(parts: Mapping[str, Index], shape: ImageShape, seed: int) -> dict[str, Index]:
-    """Return the images of each part that are in memory: all, or a sample of *seed*.
+    """Return the indices of the images of each part that are in memory: all, or a sample.
 
     Args:
-        parts: Indices of the images by the name of the part.
+        parts: Name of the part -> sorted indices of its images.
         shape: Shape of the images.
-        seed: Chooses them.
+        seed: Decides the samples.
     """
     size = shape.channels * shape.height * shape.width
     most = min(LARGEST_PART, max(_LEAST_PART, _PART_BYTES // size))
@@ -86,4 +79,13 @@ def make_stream(
         replacements,
         roi,
         workers,
+    )
+
+
+def _not_streamed(setting: str, dataset: str) -> UsageError:
+    """Return the error for a *setting* that images which are read again do not allow."""
+    return UsageError(
+        f"'{setting}' needs all images in memory, and those of dataset {dataset} are read again "
+        "in every epoch",
+        "leave it out, or train on a folder with a sample of the images",
     )
