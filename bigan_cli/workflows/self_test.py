@@ -15,6 +15,7 @@ from bigan_cli.contracts import ImageShape
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.evaluation.pixel_pca import PixelPCA
 from bigan_cli.evaluation.synthetic_defects import KINDS, Kind, paint
+from bigan_cli.plugins.names import join_words
 from bigan_cli.regular_files import read_regular_file
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
@@ -78,6 +79,27 @@ class SelfTest:
             "fpr": self.fpr,
             "defects": [asdict(row) for row in self.rows],
         }
+
+    def verdict(self) -> str:
+        """Return in one sentence whether the model is usable."""
+        by_size: dict[int, list[str]] = {}
+        weak = []
+        for kind in KINDS:
+            size = self._found_from(kind)
+            if size is None:
+                weak.append(kind)
+            else:
+                by_size.setdefault(size, []).append(kind)
+        if not by_size:
+            return (
+                "not ready to use: it finds no kind of synthetic defect; try a larger "
+                "'data.image_size', or more images"
+            )
+        found = ", ".join(
+            f"{join_words(by_size[size])} defects from {size} pixels on" for size in sorted(by_size)
+        )
+        but = f"; weak on {join_words(weak)} defects" if weak else ""
+        return f"ready to use: finds {found}{but}"
 
     def remarks(self) -> list[str]:
         """Return what the figures mean, and what to change."""

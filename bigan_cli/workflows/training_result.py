@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bigan_cli.config.schema import RunConfig
+from bigan_cli.formatting import count
 from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.profile import ProfileRow
 from bigan_cli.model.summary import LayerRow
@@ -57,6 +58,17 @@ class TrainingResult:
             for number, member in enumerate(self.members, 1)
             for warning in member["warnings"]
         )
+
+    @property
+    def verdict(self) -> str:
+        """Whether the model is usable, in one sentence."""
+        test = (self.info.get("data") or {}).get("images", {}).get("test", 0)
+        untested = f"{count(test, 'test image')} not evaluated yet" if test else "no test images"
+        if self.warnings:
+            return "not ready to use: something was wrong at the end of training, see the warnings"
+        if self.self_test is None:
+            return f"how well it finds anomalies is not known: {untested}"
+        return f"{self.self_test.verdict()}; real anomalies are not tested: {untested}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the run's path and the contents of run.json, as plain values."""

@@ -118,6 +118,25 @@ def test_a_size_counts_only_if_all_larger_ones_are_found():
     assert "finds scratch defects from 16 pixels on" in SelfTest("", 0.05, tuple(rows)).remarks()
 
 
+def test_the_verdict_names_what_is_found_and_what_is_not():
+    found = {
+        **{("stain", size): 3 for size in (4, 8, 16, 32)},
+        **{("cut-paste", size): 3 for size in (4, 8, 16, 32)},
+        **{("scratch", size): 3 for size in (16, 32)},
+    }
+    rows = tuple(
+        FoundDefects(kind, size, found.get((kind, size), 0), 0, 0, 3)
+        for kind in KINDS
+        for size in (4, 8, 16, 32)
+    )
+    assert SelfTest("", 0.05, rows).verdict() == (
+        "ready to use: finds cut-paste and stain defects from 4 pixels on, scratch defects from "
+        "16 pixels on; weak on warp defects"
+    )
+    blind = _Detector(1e9)
+    assert run_self_test(blind, blind).verdict().startswith("not ready to use: ")
+
+
 def test_defects_are_painted_into_the_region_of_interest():
     mask = np.zeros((64, 96), bool)
     mask[:, :32] = True

@@ -75,13 +75,14 @@ def show_result(
         terminal.result(str(result.run))
         if result.profile:
             _show_profile(terminal, result.profile)
-        for line in (*_learned(result, selection), *_known_quality(result)):
+        for line in (*_learned(result, selection), *_possible_rates(result)):
             terminal.note(line)
         if result.self_test is not None:
             show_self_test(terminal, result.self_test)
     for warning in result.warnings:
         terminal.warn(warning)
     if not as_json:
+        terminal.note(result.verdict)
         _suggest_next(terminal, result)
 
 
@@ -114,8 +115,8 @@ def _learned(result: TrainingResult, selection: str) -> Iterator[str]:
         yield f"member {number}: {text}"
 
 
-def _known_quality(result: TrainingResult) -> Iterator[str]:
-    """Yield which false-positive rates are possible, and what is not known yet."""
+def _possible_rates(result: TrainingResult) -> Iterator[str]:
+    """Yield which false-positive rates are possible."""
     data = result.info.get("data") or {}
     calibration = data.get("calibration") or {}
     number = calibration.get("images", 0)
@@ -125,9 +126,6 @@ def _known_quality(result: TrainingResult) -> Iterator[str]:
             f"threshold set{how} on {count(number, 'normal image')}: false-positive rates from "
             f"{1 / (number + 1):.2g} up are possible"
         )
-    test = data.get("images", {}).get("test", 0)
-    missing = f"{count(test, 'test image')} not evaluated yet" if test else "no test images"
-    yield f"how well it finds anomalies is not known: {missing}"
 
 
 def _suggest_next(terminal: Terminal, result: TrainingResult) -> None:

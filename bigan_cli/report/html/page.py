@@ -108,7 +108,7 @@ class Training:
         records: One per epoch of the first member, as in ``metrics.jsonl``.
         chosen_epoch: The epoch that is scored with.
         health: What the diagnostics mean, in one sentence.
-        shortcomings: What training did not gain, in sentences.
+        remarks: What the self-test found, and what training did not gain, in sentences.
         diagnostics: Name -> value at the end, as in ``evaluation.json``; None where unknown.
         self_test: Contents of ``self_test.json``, or None.
         samples: Some images that were trained on.
@@ -132,7 +132,7 @@ class Training:
     samples: tuple[Thumbnail, ...] = ()
     strangest: tuple[Thumbnail, ...] = ()
     strangest_of: str = ""
-    shortcomings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

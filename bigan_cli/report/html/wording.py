@@ -116,7 +116,7 @@ def split(page: Page) -> list[Figure]:
 def health(page: Page) -> list[str]:
     """Return what the diagnostics, the self-test and the untrained networks say of training."""
     assert page.training is not None  # noqa: S101  the section is of a run
-    found = [page.training.health, *page.training.shortcomings]
+    found = [page.training.health, *page.training.remarks]
     quality = page.quality
     if quality is not None and quality.gain is not None and quality.gain.low <= 0:
         gain = quality.gain

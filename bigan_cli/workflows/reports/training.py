@@ -22,7 +22,7 @@ from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_remarks import member_diagnostics, member_warnings
 from bigan_cli.workflows.models import LoadedModel, data_config
 from bigan_cli.workflows.reports.facts import dataset_name
-from bigan_cli.workflows.self_test import read_self_test
+from bigan_cli.workflows.self_test import SelfTest, read_self_test
 
 _SAMPLES, _STRANGEST = 24, 8
 _THUMBNAIL = 160
@@ -86,10 +86,13 @@ def training_of(
         samples=samples,
         strangest=strangest,
         strangest_of="training images" if cross_fitted else "calibration images",
-        shortcomings=()
-        if tested is None
-        else tuple(sentence(f"self-test: {text}") for text in tested.shortcomings()),
+        remarks=() if tested is None else _remarks(tested),
     )
+
+
+def _remarks(tested: SelfTest) -> tuple[str, ...]:
+    lines = (tested.verdict(), *tested.shortcomings())
+    return tuple(sentence(f"self-test: {text}") for text in lines)
 
 
 def _strangest(model: LoadedModel, normals: ImageSet) -> tuple[Thumbnail, ...]:
