@@ -32,6 +32,8 @@ from bigan_cli.report.epoch_folders import PictureFolder
 from bigan_cli.report.grid_layout import heading_rows
 
 _LONGEST_NAME = 220
+# The size of titles of small pictures; larger ones are as many times as high as their titles.
+_TEXT, _TEXT_SIZES, _HEIGHTS_PER_TEXT = 14, (11, 42), 28
 # Panels go below one another where the frame would be wider than this, as a multiple of its height.
 _WIDEST_ASPECT = 2.4
 # Frames are reduced to these sides, and further where there are many, since the pixels of all
@@ -85,14 +87,16 @@ class FrameSequence:
             raise ValueError("no folders to show")
         self.epochs = sorted({epoch for folder in folders for epoch in folder.pictures})
         self._scale = scale
-        self._text = int(np.clip(round(14 * scale), 11, 42))
+        self._sources = {
+            path: _measure(path) for folder in folders for path in folder.pictures.values()
+        }
+        tallest = max(source.height for source in self._sources.values())
+        text = scale * max(_TEXT, tallest / _HEIGHTS_PER_TEXT)
+        self._text = int(np.clip(round(text), *_TEXT_SIZES))
         self._margin = max(4, round(12 * scale))
         self._bar = line_height(self._text) + self._margin
         # Of one folder, the epoch is on the right of its title.
         self._header = self._bar if len(folders) > 1 else 0
-        self._sources = {
-            path: _measure(path) for folder in folders for path in folder.pictures.values()
-        }
         self._sizes = {
             path: _scaled((source.width, source.height), scale)
             for path, source in self._sources.items()

@@ -19,6 +19,9 @@ LARGEST_TILE = 256
 MARGIN = 16
 GAP = 14
 HEADING = 16
+SMALLEST_TEXT = 12
+# The longer side of an image, as a multiple of the size of its texts.
+_SIDES_PER_TEXT = 12
 
 # Key of a PNG file's text: how many of its rows hold nothing but the epoch.
 _HEADING_ROWS = "bigan:heading_rows"
@@ -46,6 +49,11 @@ class Tile:
             return cls(max(1, round(width * scale)), max(1, round(height * scale)), 0)
         factor = -(-SMALLEST_TILE // longest)
         return cls(width * factor, height * factor, factor)
+
+    @property
+    def text_size(self) -> int:
+        """The size of titles and captions: they can be read where a large grid is reduced."""
+        return max(SMALLEST_TEXT, max(self.width, self.height) // _SIDES_PER_TEXT)
 
     def paste(
         self,

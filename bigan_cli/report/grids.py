@@ -32,12 +32,11 @@ from bigan_cli.report.drawing import (
     to_rgb,
     write,
 )
-from bigan_cli.report.grid_layout import GAP, MARGIN, GridLayout, Tile, heading_info
+from bigan_cli.report.grid_layout import GAP, MARGIN, SMALLEST_TEXT, GridLayout, Tile, heading_info
 from bigan_cli.report.heatmap import overlay
 
 Pixels = NDArray[np.uint8]
 
-_TEXT = 12
 _SMALL = 10
 _BAR = 160
 _TITLES = ("original", "reconstruction", "difference")
@@ -74,19 +73,20 @@ def comparison_grid(
     _check_alike(originals, reconstructions)
     if captions and len(captions) != len(originals):
         raise ValueError(f"{len(captions)} captions of {len(originals)} images")
-    lines = [caption.split("\n") for caption in captions]
-    below = max(map(len, lines), default=0) * line_height(_TEXT)
     tile = Tile.of(originals)
+    text_size = tile.text_size
+    lines = [caption.split("\n") for caption in captions]
+    below = max(map(len, lines), default=0) * line_height(text_size)
     titles = _TITLES if heatmaps is None else (*_TITLES, "heatmap")
-    column = max(tile.width, *(text_width(title, _TEXT) for title in titles))
+    column = max(tile.width, *(text_width(title, text_size) for title in titles))
     inner = 4
     width = len(titles) * (column + inner) - inner
     page = GridLayout.of(
         len(originals),
         (width, tile.height + below),
-        titles=line_height(_TEXT) + 2,
+        titles=line_height(text_size) + 2,
         row_gap=GAP if below else inner,
-        footer=line_height(_TEXT) + line_height(_SMALL) + 10,
+        footer=line_height(SMALLEST_TEXT) + line_height(_SMALL) + 10,
     )
     canvas, draw = page.start(heading)
     inset = (column - tile.width) // 2
@@ -94,8 +94,8 @@ def comparison_grid(
         left, top = page.cell(group)
         for k, title in enumerate(titles):
             centre = left + k * (column + inner) + column // 2
-            at = (centre - text_width(title, _TEXT) // 2, top - line_height(_TEXT) // 2 - 2)
-            write(draw, at, title, _TEXT, MUTED)
+            at = (centre - text_width(title, text_size) // 2, top - line_height(text_size) // 2 - 2)
+            write(draw, at, title, text_size, MUTED)
     for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
         left, top = page.cell(i)
         images = [to_rgb(one), to_rgb(other), difference_image(one, other)]
@@ -104,10 +104,10 @@ def comparison_grid(
         for k, image in enumerate(images):
             tile.paste(canvas, draw, image, (left + k * (column + inner) + inset, top))
         for n, line in enumerate(lines[i] if lines else ()):
-            down = top + tile.height + 4 + n * line_height(_TEXT) + line_height(_TEXT) // 2
-            text = fit(line, _TEXT, width - inset)
-            write(draw, (left + inset, down), text, _TEXT)
-    middle = page.height - MARGIN - line_height(_SMALL) - line_height(_TEXT) // 2
+            down = top + tile.height + 4 + n * line_height(text_size) + line_height(text_size) // 2
+            text = fit(line, text_size, width - inset)
+            write(draw, (left + inset, down), text, text_size)
+    middle = page.height - MARGIN - line_height(_SMALL) - line_height(SMALLEST_TEXT) // 2
     _difference_legend(draw, (MARGIN, middle))
     _save(path, canvas, heading)
 
@@ -170,7 +170,7 @@ def test_grid(
     legend = _verdict_legend(
         frames=flagged is not None, marks=any(truth is not None for truth in outlier)
     )
-    footer = line_height(_TEXT) + 8 if legend else 0
+    footer = line_height(SMALLEST_TEXT) + 8 if legend else 0
     page = GridLayout.of(
         len(originals),
         (pair.width, pair.height),
@@ -182,7 +182,7 @@ def test_grid(
     for i, (one, other) in enumerate(zip(originals, reconstructions, strict=True)):
         frame = RULE if verdicts[i] is None else ANOMALY if verdicts[i] else NORMAL
         pair.draw(canvas, draw, page.cell(i), (one, other), lines[i], frame, outlier[i])
-    _draw_legend(draw, legend, (MARGIN, page.height - MARGIN - line_height(_TEXT) // 2))
+    _draw_legend(draw, legend, (MARGIN, page.height - MARGIN - line_height(SMALLEST_TEXT) // 2))
     _save(path, canvas, heading)
 
 
@@ -208,7 +208,7 @@ class _Pair:
 
     @property
     def height(self) -> int:
-        return self.tile.height + 2 * self.edge + 4 + self.lines * line_height(_TEXT)
+        return self.tile.height + 2 * self.edge + 4 + self.lines * line_height(self.tile.text_size)
 
     def draw(
         self,
@@ -228,20 +228,20 @@ class _Pair:
             inset = (half - self.tile.width) // 2
             where = (left + self.edge + k * (half + self.inner % 2) + inset, top + self.edge)
             self.tile.paste(canvas, draw, to_rgb(image), where)
-        middle = bottom + 5 + line_height(_TEXT) // 2
+        middle = bottom + 5 + line_height(self.tile.text_size) // 2
         room = self.width
         if outlier is not None:
             _mark(draw, (left + self.width - 6, middle), outlier)
             room -= 18
         for line in caption:
-            write(draw, (left, middle), fit(line, _TEXT, room), _TEXT)
-            middle, room = middle + line_height(_TEXT), self.width
+            write(draw, (left, middle), fit(line, self.tile.text_size, room), self.tile.text_size)
+            middle, room = middle + line_height(self.tile.text_size), self.width
 
 
 def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
     left, middle = at
-    write(draw, (left, middle), "difference", _TEXT, MUTED)
-    left += text_width("difference", _TEXT) + 12
+    write(draw, (left, middle), "difference", SMALLEST_TEXT, MUTED)
+    left += text_width("difference", SMALLEST_TEXT) + 12
     colours = difference_colours()
     draw.rectangle((left - 1, middle - 6, left + _BAR, middle + 6), outline=RULE)
     for x in range(_BAR):
@@ -268,7 +268,7 @@ def _verdict_legend(*, frames: bool, marks: bool) -> _Legend:
 
 
 def _legend_width(legend: _Legend) -> int:
-    return sum(18 + text_width(text, _TEXT) + 16 for text, _ in legend)
+    return sum(18 + text_width(text, SMALLEST_TEXT) + 16 for text, _ in legend)
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, legend: _Legend, at: tuple[int, int]) -> None:
@@ -278,8 +278,8 @@ def _draw_legend(draw: ImageDraw.ImageDraw, legend: _Legend, at: tuple[int, int]
             _mark(draw, (left + 6, middle), sign)
         else:
             draw.rectangle((left, middle - 6, left + 12, middle + 6), outline=sign, width=3)
-        write(draw, (left + 18, middle), text, _TEXT)
-        left += 18 + text_width(text, _TEXT) + 16
+        write(draw, (left + 18, middle), text, SMALLEST_TEXT)
+        left += 18 + text_width(text, SMALLEST_TEXT) + 16
 
 
 def _mark(draw: ImageDraw.ImageDraw, centre: tuple[int, int], outlier: bool) -> None:
