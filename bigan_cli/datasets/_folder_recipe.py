@@ -83,7 +83,7 @@ def recipe_for(
     height, width = _resized(statistics.median(width / height for width, height in sizes), side)
     tables = {**_PHOTOGRAPHS, "data": {"image_size": [height, width], "keep_aspect": True}}
     reason = (
-        f"{photographs}, by default at {width}x{height} pixels; 'model.architecture' and "
+        f"{photographs}, by default at {height}x{width} pixels; 'model.architecture' and "
         "'data.image_size' choose otherwise"
     )
     if short > _LARGE_SIDE:

@@ -91,13 +91,13 @@ def save_animation(path: Path, film: Frames, fps: float = 2.0) -> float:
     largest = _LARGEST_SIDE[suffix]
     if max(film.size) > largest:
         raise UsageError(
-            f"the frames would be {film.size[0]}x{film.size[1]} pixels; "
+            f"the frames would be {film.size[1]}x{film.size[0]} pixels; "
             f"{suffix} allows {largest} a side",
             "choose a smaller 'scale=FACTOR'",
         )
     if film.size[0] * film.size[1] > _LARGEST_AREA:
         raise UsageError(
-            f"the frames would be {film.size[0]}x{film.size[1]} pixels, more than memory holds",
+            f"the frames would be {film.size[1]}x{film.size[0]} pixels, more than memory holds",
             "choose a smaller 'scale=FACTOR'",
         )
     with atomic_write(path) as stream:

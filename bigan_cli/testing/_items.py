@@ -230,6 +230,6 @@ def check_sides(split: str, items: Items) -> None:
             continue
         require(
             min(shape.height, shape.width) >= SMALLEST_SIDE,
-            f"image {i} of the {split} split is {shape.width}x{shape.height} pixels, "
+            f"image {i} of the {split} split is {shape.height}x{shape.width} pixels, "
             f"fewer than {SMALLEST_SIDE} a side",
         )

@@ -196,7 +196,7 @@ def _compared(
             like = names[found.nearest[i]]
         usual_size = _usual(sizes)
         if usual_size not in (None, (source.width, source.height)):
-            issues.append(f"{source.width}x{source.height} pixels")
+            issues.append(f"{source.height}x{source.width} pixels")
         if _usual(channels) not in (None, source.channels):
             issues.append(f"{source.channels} channels")
         checked.append(

@@ -49,7 +49,7 @@ def test_what_is_wrong_is_found(checked):
     images = {image.path: image for image in checked[0].images}
     assert images["unreadable.png"].issue.startswith("unreadable")
     assert (images["more/copy.png"].issue, images["more/copy.png"].like) == ("copy", "03.png")
-    assert "40x32 pixels" in images["small.png"].issue
+    assert "32x40 pixels" in images["small.png"].issue
     assert (images["near.jpg"].issue, images["near.jpg"].like) == ("nearly a copy", "05.png")
     odd = {"unreadable.png", "near.jpg", "more/copy.png", "small.png", "noise.png"}
     assert {image.path for image in checked[0].issues} <= odd

@@ -111,7 +111,7 @@ def animate(
             callbacks=callbacks,
         )
     terminal.note(
-        f"{count(result.frames, 'frame')} of {result.width}x{result.height} pixels, "
+        f"{count(result.frames, 'frame')} of {result.height}x{result.width} pixels, "
         f"{result.seconds:.1f}s, {human_size(result.size)}"
     )
     if as_json:
