@@ -41,7 +41,6 @@ _LARGEST_BATCH = 1024  # 16 times the usual number
 _LARGEST_BATCH_PIXELS = 2**22  # likewise
 _LARGEST_HEAD = 65_536
 _HUGE = 1e100  # beyond any value in single precision, and its square is finite
-_ANOTHER = "if it was copied, copy it again; else take another: 'checkpoint=last', or its path"
 
 Text = Annotated[str, Field(max_length=4096)]
 
@@ -224,7 +223,9 @@ def read_model_file(path: Path) -> ModelFile:
     except FileNotFoundError as error:
         raise DataError(f"no model file {path}") from error
     except OSError as error:
-        raise DataError(f"cannot read the model file {path}: {error.strerror}", _ANOTHER) from error
+        raise DataError(
+            f"cannot read the model file {path}: {error.strerror}", _another(path)
+        ) from error
     try:
         verified_checksum(data)
     except ValueError as error:
@@ -235,7 +236,15 @@ def read_model_file(path: Path) -> ModelFile:
 
 def damaged(path: Path, reason: str) -> DataError:
     """Return the error for a model file that cannot be trusted, for *reason*."""
-    return DataError(f"{path} is damaged ({one_line(reason)})", _ANOTHER)
+    return DataError(f"{path} is damaged ({one_line(reason)})", _another(path))
+
+
+def _another(path: Path) -> str:
+    """Return what to do about a model file that cannot be used."""
+    run = path.absolute().parent.parent
+    if path.absolute().parent.name == "models" and (run / "run.json").is_file():
+        return f"if it was copied, copy it again; else take another of {run}: 'checkpoint=last'"
+    return "if it was copied, copy it again; else name another model file"
 
 
 def _check_is_model_file(path: Path, data: bytes) -> None:
@@ -243,9 +252,13 @@ def _check_is_model_file(path: Path, data: bytes) -> None:
     try:
         metadata = _metadata(data)
     except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged, or not a model file ({error})", _ANOTHER) from error
+        raise DataError(
+            f"{path} is damaged, or not a model file ({error})", _another(path)
+        ) from error
     if FORMAT not in metadata:
-        raise DataError(f"{path} is a safetensors file, but not a model file of bigan", _ANOTHER)
+        raise DataError(
+            f"{path} is a safetensors file, but not a model file of bigan", _another(path)
+        )
     try:
         header = parse_json(metadata[FORMAT])
         _check_schema(path, header)

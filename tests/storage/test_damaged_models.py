@@ -351,3 +351,17 @@ def test_tensors_of_the_networks_are_checked(model, tmp_path, pixels, step):
             data = insert_checksum(sealable(header_of(model), tensors))
             with pytest.raises(BiganError, match=str(path)):
                 scores_of(path, data, pixels[:2])
+
+
+def test_the_hint_suits_a_single_file_and_one_of_a_run(tmp_path: Path) -> None:
+    models = tmp_path / "run" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "run.json").write_text("{}")
+    for file, hint in (
+        (tmp_path / "model.safetensors", "else name another model file"),
+        (models / "best.safetensors", f"else take another of {models.parent}: 'checkpoint=last'"),
+    ):
+        file.write_bytes(b"damaged")
+        with pytest.raises(DataError) as caught:
+            read_header(file)
+        assert str(caught.value.hint).endswith(hint)
