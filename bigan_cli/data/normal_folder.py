@@ -32,11 +32,13 @@ class NormalFolder:
         copies: How many more images have the same pixels as one of these; they are left out.
         fingerprint: SHA-256, in hex, of the pixels and the preprocessing; names, folders and the
             order of the files do not count.
+        digests: Of the images, see :func:`~bigan_cli.data.leakage.content_digests`.
     """
 
     pixels: NDArray[np.uint8]
     copies: int
     fingerprint: str
+    digests: frozenset[bytes]
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -64,6 +66,8 @@ def read_normal_folder(
     """
     files: list[Path] = []
     for folder in folders:
+        if not folder.exists():
+            raise UnlistableFolder(folder, FileNotFoundError())
         below = []
         for found in find_images([folder]):
             if isinstance(found, UnlistableFolder):
@@ -88,4 +92,4 @@ def read_normal_folder(
     pixels = images.pixels
     if len(first) < len(digests):
         pixels = pixels[np.sort(np.fromiter(first.values(), np.int64))]
-    return NormalFolder(pixels, len(digests) - len(first), described.hexdigest())
+    return NormalFolder(pixels, len(digests) - len(first), described.hexdigest(), frozenset(first))

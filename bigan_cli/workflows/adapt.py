@@ -16,18 +16,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bigan_cli.errors import UsageError
+from bigan_cli.errors import BiganError, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.workflows.adapt_parts import divide, normal_images
 from bigan_cli.workflows.callbacks import Callbacks
-from bigan_cli.workflows.models import LoadedModel, find_model, load_model
+from bigan_cli.workflows.models import (
+    LoadedModel,
+    ModelSource,
+    data_config,
+    find_model,
+    load_model,
+)
 
 if TYPE_CHECKING:
     from bigan_cli.data.normal_folder import NormalFolder
     from bigan_cli.scoring.detector import Detector
     from bigan_cli.scoring.ensemble_member import EnsembleMember
     from bigan_cli.scoring.normal_images import NormalImages
+
+# Training images that are compared with the new ones: a folder that was trained on has them all.
+_SAMPLE, _SAMPLE_BYTES = 200, 2**27
 
 Kind = Literal["recalibrated", "updated"]
 
@@ -117,7 +126,7 @@ def adapt_model(
     model = load_model(source.file, device, plugins, callbacks)
     parent = model.detector
     fpr = parent.default_fpr if fpr is None else fpr
-    folder = _read(normals, model, callbacks)
+    folder = _read(normals, source, model, callbacks)
     parts = divide(len(folder), fpr, model.header.config.train.seed, train=kind == "updated")
     sets = {name: folder.pixels[index] for name, index in parts.items()}
     images = normal_images(parent, sets, model.header.config.train.seed)
@@ -157,7 +166,9 @@ def _check_output(output: Path) -> None:
         )
 
 
-def _read(normals: Sequence[Path], model: LoadedModel, callbacks: Callbacks) -> NormalFolder:
+def _read(
+    normals: Sequence[Path], source: ModelSource, model: LoadedModel, callbacks: Callbacks
+) -> NormalFolder:
     from bigan_cli.data.image_file import DecodeOptions
     from bigan_cli.data.normal_folder import read_normal_folder
 
@@ -172,7 +183,36 @@ def _read(normals: Sequence[Path], model: LoadedModel, callbacks: Callbacks) -> 
         callbacks.warn(
             f"{count(folder.copies, 'image is a copy', 'images are copies')} of others and left out"
         )
+    known = _known_images(source, model, callbacks)
+    same = sum(digest in folder.digests for digest in known)
+    if same:
+        callbacks.warn(
+            f"{same:,} of {count(len(known), 'training image')} looked at are among these images: "
+            "the model knows them, so its thresholds become too low and flag too many new images; "
+            "use images that it was not trained on"
+        )
     return folder
+
+
+def _known_images(source: ModelSource, model: LoadedModel, callbacks: Callbacks) -> list[bytes]:
+    """Return digests of a sample of the training images; none if they cannot be read."""
+    from bigan_cli.data.leakage import content_digests
+    from bigan_cli.data.prepare import open_dataset, reopen_normals
+
+    config = model.header.config
+    if source.run is not None:
+        config = data_config(source.run, model, None, callbacks)
+    shape, roi = model.detector.shape, model.detector.roi
+    samples = min(_SAMPLE, _SAMPLE_BYTES // (shape.channels * shape.height * shape.width))
+    try:
+        dataset = open_dataset(model.registry, config.data)
+        training, _ = reopen_normals(
+            dataset, config, samples=max(1, samples), most=0, shape=shape, roi=roi
+        )
+    except BiganError as error:
+        callbacks.detail(f"not compared with the training images: {error.message}")
+        return []
+    return content_digests(training.pixels)
 
 
 def _calibrated(kind: Kind, model: LoadedModel, images: NormalImages, fpr: float) -> Detector:

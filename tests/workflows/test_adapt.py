@@ -47,6 +47,7 @@ def test_an_adapted_model_keeps_its_rate_and_says_what_it_comes_from(
     words = ("--run", run, "--normals", grey / "good", "--output", new, "--fpr", "0.1")
     done = bigan(command, *words, "--device", "cpu", "--json")
     assert done.code == 0, done.err
+    assert "are among these images" not in done.err
     result = json.loads(done.out)
     assert best.read_bytes() == before
     parent, header = read_header(best), read_header(new)
@@ -98,6 +99,7 @@ def test_photographs_calibrated_by_cross_fitting_are_calibrated_on_held_out_imag
     done = bigan("recalibrate", "--run", photographs / "run", "--output", new, *words, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["parts"] == {"calibration": 16, "validation": 8}
+    assert "24 of 24 training images looked at are among these images" in done.err
     assert not read_header(new).is_cross_fitted
     assert bigan("score", photographs / "test", "--run", new, "--device", "cpu").code == 0
 
@@ -128,6 +130,7 @@ def test_copies_count_once(bigan, own_images, grey, tmp_path):
         (("--output", "{tmp}/new.safetensors", "--fpr", "0.001"), 1, "are too few"),
         (("--output", "{tmp}/new.safetensors", "--normals", "{tmp}"), 1, "no images under"),
         (("--output", "{tmp}/new.safetensors", "--normals", "{tmp}/broken"), 1, "cannot read"),
+        (("--output", "{tmp}/new.safetensors", "--normals", "{tmp}/no"), 1, "no such folder: "),
     ],
 )
 def test_what_cannot_be_done_is_refused(bigan, own_images, grey, tmp_path, words, code, message):
