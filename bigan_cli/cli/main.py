@@ -37,7 +37,7 @@ COMMANDS: Entries = {
         "train": entry(
             "Train a BiGAN on normal images and calibrate its score.",
             "bigan train --dataset fashion_mnist --inlier 1",
-            "bigan train --dataset folder --data-root good/ --epochs 500",
+            "bigan train --dataset folder --data-root good/ --save-dir run",
             "bigan train -c run.toml --resume",
         ),
         "animate": entry(

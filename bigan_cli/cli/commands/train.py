@@ -54,6 +54,10 @@ def train(
 ) -> None:
     """Train a BiGAN on normal images and calibrate its score.
 
+    Defaults depend on the dataset and the architecture: photographs in a folder are trained on
+    features ('--architecture features --help'), with epochs, batches and sizes of their own.
+    'bigan config show' prints those of a run.
+
     On several processes: torchrun --nproc-per-node N -m bigan_cli train ...; they train the
     --members side by side, or divide each batch.
     """
