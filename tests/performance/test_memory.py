@@ -66,7 +66,7 @@ def test_an_epoch_over_shards_takes_the_memory_of_its_buffer(tmp_path, write_tar
     """12,288 bytes for each of 2,000 images are 23 MiB, 12 times the buffer."""
     import torch
 
-    from bigan_cli.contracts import DataLocation, ImageShape
+    from bigan_cli.contracts import DataLocation
     from bigan_cli.data.block_cache import BlockCache
     from bigan_cli.data.image_file import DEFAULTS
     from bigan_cli.data.image_stream import ImageStream
@@ -79,9 +79,9 @@ def test_an_epoch_over_shards_takes_the_memory_of_its_buffer(tmp_path, write_tar
         write_tar(tmp_path / f"{shard}.tar", {f"{i}.png": stream.getvalue() for i in range(1000)})
     options = Shards.Options.from_table({"urls": [str(tmp_path)]})
     items = Shards(options, DataLocation(tmp_path)).train_items()
-    cache, shape = BlockCache(tmp_path, 0), ImageShape(3, 64, 64)
-    images = ImageStream(items, np.arange(2000), shape, DEFAULTS, 2 * 2**20, cache)
-    samples = PixelStream(images, np.empty((1, 3, 64, 64), np.uint8))
+    cache, sample = BlockCache(tmp_path, 0), np.empty((1, 3, 64, 64), np.uint8)
+    images = ImageStream(items, np.arange(2000), DEFAULTS, 2 * 2**20, cache, sample)
+    samples = PixelStream(images, sample)
     batches = WindowBatches(samples, torch.device("cpu"))
     tracemalloc.start()
     try:
