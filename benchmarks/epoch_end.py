@@ -6,7 +6,6 @@ Read off a real ``bigan train``: the time of the run less the time of its traini
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import tomllib
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from children import bigan, run
 from harness import Benchmark, Target, arguments
-from pictures import SEED, dataset_words
+from pictures import SEED, add_data_root, dataset_words
 
 UNITS = {"wall": "s", "run": "s", "steps": "s", "all else": "s"}
 NAME = "bigan train"
@@ -25,12 +24,7 @@ def main() -> int:
     parser = arguments(__doc__, repeats=3)
     parser.add_argument("--epochs", type=int, default=30, help="of each run [%(default)s]")
     parser.add_argument("--device", default="cpu", help="cpu or cuda [%(default)s]")
-    parser.add_argument(
-        "--data-root",
-        type=Path,
-        default=os.environ.get("BIGAN_DATA_DIR"),
-        help="folder with MNIST/raw [BIGAN_DATA_DIR; else scikit-learn's digits, enlarged]",
-    )
+    add_data_root(parser)
     options = parser.parse_args()
     if options.quick:
         options.repeats, options.epochs, options.data_root = 1, min(options.epochs, 10), None

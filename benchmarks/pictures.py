@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
@@ -13,6 +15,16 @@ from children import bigan, run
 SEED = 0
 # The number of different pictures; files are copies of them.
 _DIFFERENT = 64
+
+
+def add_data_root(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the folder of MNIST; see :func:`dataset_words`."""
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=os.environ.get("BIGAN_DATA_DIR"),
+        help="folder with MNIST/raw [BIGAN_DATA_DIR; else scikit-learn's digits, enlarged]",
+    )
 
 
 def dataset_words(root: Path | None, inlier: int = 8) -> list[object]:

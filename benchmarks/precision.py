@@ -6,7 +6,6 @@ A variant is good if its result is within the range of other seeds.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from statistics import mean
 
 from children import bigan, run
 from harness import Benchmark, Figures, Target, arguments
-from pictures import dataset_words
+from pictures import add_data_root, dataset_words
 
 UNITS = {"AUROC": "", "wall": "s"}
 VARIANTS = ("fp32=--precision fp32", "bf16=--precision bf16")
@@ -41,12 +40,7 @@ def main() -> int:
         metavar="NAME=OPTIONS",
         help=f"options of bigan train; repeatable, the first is the reference {list(VARIANTS)}",
     )
-    parser.add_argument(
-        "--data-root",
-        type=Path,
-        default=os.environ.get("BIGAN_DATA_DIR"),
-        help="folder with MNIST/raw [BIGAN_DATA_DIR; else scikit-learn's digits, enlarged]",
-    )
+    add_data_root(parser)
     options = parser.parse_args()
     if options.quick:
         options.repeats, options.epochs, options.data_root = min(options.repeats, 2), 2, None

@@ -7,13 +7,13 @@ are reported apart.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from children import run
 from harness import Benchmark, Figures, Target, arguments
+from pictures import add_data_root
 
 SEED = 0
 CONTENDERS = {
@@ -39,12 +39,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=64, help="images a step [%(default)s]")
     parser.add_argument("--steps", type=int, default=200, help="that count [%(default)s]")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before [%(default)s]")
-    parser.add_argument(
-        "--data-root",
-        type=Path,
-        default=os.environ.get("BIGAN_DATA_DIR"),
-        help="folder with MNIST/raw [BIGAN_DATA_DIR; else scikit-learn's digits, enlarged]",
-    )
+    add_data_root(parser)
     options = parser.parse_args()
     if options.quick:
         options.repeats, options.steps, options.warm_up = min(options.repeats, 2), 10, 3

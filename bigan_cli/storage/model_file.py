@@ -62,28 +62,29 @@ _TYPES = (
 )
 
 
-def save_detector(
-    path: Path,
-    detector: Detector,
-    *,
-    config: RunConfig,
-    class_names: Sequence[str],
-    normal_classes: Sequence[int],
-    preprocessing: Mapping[str, Any],
-    fingerprint: str,
-    plugin_versions: Sequence[PluginVersion] = (),
-) -> None:
-    """Write *detector* to *path*, whole or not at all; see :class:`ModelHeader`."""
-    header = make_header(
-        detector,
-        config=config,
-        class_names=class_names,
-        normal_classes=normal_classes,
-        preprocessing=preprocessing,
-        fingerprint=fingerprint,
-        plugin_versions=plugin_versions,
+def save_detector(path: Path, detector: Detector, header: ModelHeader) -> None:
+    """Write *detector* to *path*, whole or not at all.
+
+    Args:
+        path: The model file.
+        detector: What it holds.
+        header: From :func:`make_header`; the checksum is added.
+    """
+    tensors: dict[str, Tensor] = {}
+    for number, member in enumerate(detector.members):
+        tensors |= _member_tensors(number, member)
+    tensors |= calibration_tensors(detector)
+    if detector.roi is not None:
+        tensors |= roi_tensors(detector.roi)
+    # One value a header key: safetensors does not keep the keys' order, and files of the same
+    # model should be the same bytes.
+    payload = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={FORMAT: header.to_json()},
     )
-    _write(path, detector, header)
+    payload = insert_checksum(payload)
+    with atomic_write(path) as stream:
+        stream.write(payload)
 
 
 def save_like(
@@ -107,25 +108,7 @@ def save_like(
         plugin_versions=parent.plugin_versions,
         revisions=(*parent.revisions, *new_revisions),
     )
-    _write(path, detector, header)
-
-
-def _write(path: Path, detector: Detector, header: ModelHeader) -> None:
-    tensors: dict[str, Tensor] = {}
-    for number, member in enumerate(detector.members):
-        tensors |= _member_tensors(number, member)
-    tensors |= calibration_tensors(detector)
-    if detector.roi is not None:
-        tensors |= roi_tensors(detector.roi)
-    # One value a header key: safetensors does not keep the keys' order, and files of the same
-    # model should be the same bytes.
-    payload = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={FORMAT: header.to_json()},
-    )
-    payload = insert_checksum(payload)
-    with atomic_write(path) as stream:
-        stream.write(payload)
+    save_detector(path, detector, header)
 
 
 def _member_tensors(number: int, member: EnsembleMember) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from bigan_cli.scoring.ensemble_member import EnsembleMember, TrainingProvenance
 from bigan_cli.scoring.fit import calibrate, fit_member
 from bigan_cli.scoring.inference_networks import batch_size_for
 from bigan_cli.scoring.normal_images import NormalImages
-from bigan_cli.storage.model_file import load_detector, save_detector
+from bigan_cli.storage.model_file import load_detector, make_header, save_detector
 from bigan_cli.workflows.fold_training import FoldTraining
 from bigan_cli.workflows.score_config import plugin_versions_of
 from bigan_cli.workflows.training_setup import TrainingSetup
@@ -110,8 +110,7 @@ class RunModels:
 
     def _save(self, path: Path, members: list[EnsembleMember]) -> Detector:
         detector = self._calibrate(members)
-        save_detector(
-            path,
+        header = make_header(
             detector,
             config=_without_trackers(self.config),
             class_names=self._data.class_names,
@@ -120,6 +119,7 @@ class RunModels:
             fingerprint=self._data.fingerprint,
             plugin_versions=self.plugin_versions,
         )
+        save_detector(path, detector, header)
         return detector
 
     def _calibrate(self, members: list[EnsembleMember]) -> Detector:

@@ -19,7 +19,7 @@ from bigan_cli.scoring.components.latent_mahalanobis import LatentMahalanobis
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.fit import fit_detector
 from bigan_cli.scoring.normal_images import NormalImages
-from bigan_cli.storage.model_file import load_detector, save_detector
+from bigan_cli.storage.model_file import load_detector, make_header, save_detector
 
 REDUCED = {"memory_bank_size": 20, "subsampling": "coreset", "dimensions": 5}
 FLAGS = {
@@ -91,7 +91,8 @@ def test_a_model_file_gives_the_same_scores(detector, pixels, tmp_path):
     loaded = load_config(settings=FLAGS)
     path = tmp_path / "model.safetensors"
     about = {"class_names": ("slant",), "normal_classes": (0,), "preprocessing": PREPROCESSING}
-    save_detector(path, detector, config=loaded.config, fingerprint="", **about)
+    header = make_header(detector, config=loaded.config, fingerprint="", **about)
+    save_detector(path, detector, header)
     again = load_detector(path, torch.device("cpu"), loaded.registry)
     parts = again.members[0].components
     assert parts["latent_neighbours"].component.options.dimensions == 5

@@ -26,7 +26,7 @@ from bigan_cli.scoring.components.reconstruction import Reconstruction
 from bigan_cli.scoring.fit import fit_detector
 from bigan_cli.scoring.normal_images import NormalImages
 from bigan_cli.storage.checksum import UNKNOWN, insert_checksum
-from bigan_cli.storage.model_file import load_detector, save_detector
+from bigan_cli.storage.model_file import load_detector, make_header, save_detector
 from bigan_cli.storage.model_header import FORMAT, read_header
 
 CPU = torch.device("cpu")
@@ -61,8 +61,7 @@ def model(pixels, tmp_path_factory) -> bytes:
     normals = NormalImages(pixels[:40], pixels[40:60], pixels[60:])
     detector = fit_detector(networks, components, {}, normals, fpr=0.1, batch_size=16, seed=0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_detector(
-        path,
+    header = make_header(
         detector,
         config=LOADED.config,
         class_names=("slant",),
@@ -70,6 +69,7 @@ def model(pixels, tmp_path_factory) -> bytes:
         preprocessing=PREPROCESSING,
         fingerprint="0",
     )
+    save_detector(path, detector, header)
     return path.read_bytes()
 
 
