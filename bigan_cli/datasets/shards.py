@@ -17,16 +17,18 @@ from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
 from bigan_cli.image_files import IMAGE_SUFFIXES
 from bigan_cli.locations.cache_folder import cache_root
-from bigan_cli.locations.location import is_url
+from bigan_cli.locations.location import Location, is_url
 from bigan_cli.locations.patterns import matching_files
 from bigan_cli.locations.tar_headers import TAR_SUFFIXES
 
 if TYPE_CHECKING:
     from bigan_cli.datasets._shard_index import Shard
 
+# The shards of a folder that is named itself.
 _IN_FOLDER = "*.tar"
-# Shards whose headers are read at a time, which is waiting for a disk or a store.
+# Shards whose headers are read at the same time: it is mostly waiting for a disk or a store.
 _TOGETHER = 8
+# Shards that a warning names.
 _NAMED = 3
 _PHOTOGRAPHS: Mapping[str, Mapping[str, Any]] = {"data": {"image_size": 256, "keep_aspect": True}}
 
@@ -147,8 +149,8 @@ class Shards(Dataset):
         urls: tuple[str, ...] = self.options.urls
         return urls or (str(self.location.root),)
 
-    def _locations(self) -> list[Any]:
-        found = []
+    def _locations(self) -> list[Location]:
+        found: list[Location] = []
         for pattern in self._patterns:
             try:
                 files = matching_files(pattern, _IN_FOLDER)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from bigan_cli.extras import require_extra
 # At least two letters: a single one is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _CHAIN = "::"
-# Bytes that are read of a file behind a URL at a time, at least.
+# Least bytes that are read at a time from a file behind a URL.
 _BUFFER = 2**16
-# What the file systems of fsspec call the version or the time of a file.
+# Keys under which the file systems of fsspec give the version or the time of a file.
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 
 
@@ -99,7 +100,7 @@ def relative_to(listing: Location, text: str) -> Location:
 
 @contextmanager
 def open_location(location: Location) -> Iterator[IO[bytes]]:
-    """Open a file to read it; that of an object store can be read at any place, too.
+    """Open a file for reading; the stream can seek, behind a URL as well.
 
     Raises:
         OSError: It is missing, or cannot be read or reached.
@@ -117,7 +118,7 @@ def open_location(location: Location) -> Iterator[IO[bytes]]:
 
 
 def read_location(location: RemoteFile, limit: int) -> bytes:
-    """Return the contents of a file, *limit* and one more bytes at most.
+    """Return the contents of a file, at most *limit* + 1 bytes: more than *limit* is too large.
 
     Raises:
         OSError: It is missing, or cannot be read or reached.
@@ -164,8 +165,6 @@ def write_location(location: RemoteFile, contents: IO[bytes]) -> None:
     Raises:
         OSError: It cannot be written or reached.
     """
-    import shutil
-
     with reachable():
         files, path = filesystem(location)
         with files.open(path, "wb") as stream:
@@ -176,7 +175,7 @@ def location_exists(location: Location) -> bool:
     """Return whether there is a file.
 
     Raises:
-        OSError: That cannot be found out.
+        OSError: The object store cannot be reached.
     """
     if isinstance(location, Path):
         return location.exists()
@@ -223,7 +222,7 @@ def _check_protocols(protocols: tuple[str, ...]) -> None:
 
 
 def text_lines(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines of UTF-8 text, without a byte order mark; other bytes are kept in names."""
+    """Yield the lines of UTF-8 text without a byte order mark; other bytes stay, as in paths."""
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from text

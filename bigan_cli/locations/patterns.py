@@ -9,14 +9,17 @@ from pathlib import Path
 
 from bigan_cli.image_files import natural_key
 from bigan_cli.locations.location import Location, locate
-from bigan_cli.locations.remote_folders import is_remote_folder, matching
+from bigan_cli.locations.remote_folders import is_remote_folder, matching_urls
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 def expand_braces(text: str) -> list[str]:
-    """Return *text* once for each choice of ``{a,b}`` and each number of ``{000..099}``."""
+    """Return *text* once for each choice of ``{a,b}`` and each number of ``{000..099}``.
+
+    Numbers are padded with zeros to the length of the first; other braces stay.
+    """
     found = _BRACES.search(text)
     if found is None:
         return [text]
@@ -58,4 +61,4 @@ def _matching(pattern: str, in_folder: str) -> list[Location]:
         return [Path(path) for path in sorted(glob(pattern), key=natural_key)]  # noqa: PTH207
     if not has_magic(location.name) and is_remote_folder(location):
         location = location / in_folder
-    return list(matching(location)) if has_magic(location.name) else [location]
+    return list(matching_urls(location)) if has_magic(location.name) else [location]

@@ -1,4 +1,4 @@
-"""Images in folders behind a URL, lazily and in natural order, as in folders of this machine."""
+"""Images in folders behind a URL, found lazily and in natural order, as on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bigan_cli.locations.location import RemoteFile, filesystem, reachable
 
 
 def is_remote_folder(location: RemoteFile) -> bool:
-    """Return whether a URL is that of a folder; False if that is unknown."""
+    """Return whether a URL is that of a folder; False where it cannot be reached."""
     try:
         with reachable():
             files, path = filesystem(location)
@@ -20,15 +20,19 @@ def is_remote_folder(location: RemoteFile) -> bool:
 
 
 def remote_images(folder: RemoteFile, recursive: bool) -> Iterator[RemoteFile | tuple[str, str]]:
-    """Yield the images in *folder*, or a folder's URL and why it cannot be listed.
+    """Yield the images in *folder*; of a folder that cannot be listed, its URL and the reason.
 
-    One folder is in memory at a time, and its parents.
+    The entries of one folder and of its parents are in memory at a time.
+
+    Args:
+        folder: Where to look.
+        recursive: Whether folders below it are searched, too; hidden ones never are.
     """
     files, path = filesystem(folder)
     yield from _walk(files, path, _Url(files, folder), recursive)
 
 
-def matching(pattern: RemoteFile) -> Iterator[RemoteFile]:
+def matching_urls(pattern: RemoteFile) -> Iterator[RemoteFile]:
     """Yield what a URL with ``*``, ``?`` or ``[...]`` matches, in natural order.
 
     Raises:
@@ -42,7 +46,12 @@ def matching(pattern: RemoteFile) -> Iterator[RemoteFile]:
 
 
 class _Url:
-    """Makes URLs of paths in a file system, in the form of the URL that was given."""
+    """Makes URLs of the paths of a file system.
+
+    Args:
+        files: The file system of fsspec.
+        given: A URL in it; chains of protocols are continued as in this one.
+    """
 
     def __init__(self, files: Any, given: RemoteFile) -> None:
         head, chain, rest = given.url.partition("::")
@@ -70,7 +79,7 @@ def _walk(
         reason = (error.strerror or str(error)).lower()
         yield url(folder), f"cannot list this folder: {reason}"
         return
-    for path, is_folder in sorted(entries, key=_key):
+    for path, is_folder in sorted(entries, key=_natural_order):
         name = path.rstrip("/").rpartition("/")[2]
         if path.rstrip("/") == folder.rstrip("/") or name.startswith("."):
             continue
@@ -81,5 +90,5 @@ def _walk(
             yield RemoteFile(url(path))
 
 
-def _key(entry: tuple[str, bool]) -> Any:
+def _natural_order(entry: tuple[str, bool]) -> Any:
     return natural_key(entry[0].rstrip("/").rpartition("/")[2])

@@ -29,7 +29,7 @@ from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import BiganError
 from bigan_cli.image_files import IMAGE_SUFFIXES, UnlistableFolder, find_images, is_folder
 from bigan_cli.locations.location import Location, RemoteFile, locate, open_location
-from bigan_cli.locations.remote_folders import is_remote_folder, matching, remote_images
+from bigan_cli.locations.remote_folders import is_remote_folder, matching_urls, remote_images
 from bigan_cli.locations.tar_headers import TAR_SUFFIXES
 
 Input = str | Path | RemoteFile
@@ -100,7 +100,7 @@ def _remote(location: RemoteFile, recursive: bool) -> Iterator[Found | Archive]:
     name = location.name
     if _GLOB & set(name):
         try:
-            for match in matching(location):
+            for match in matching_urls(location):
                 yield from _file(match)
         except OSError as error:
             yield Failed(str(location), why_unreadable(error))
