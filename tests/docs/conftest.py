@@ -1,4 +1,4 @@
-"""What the code blocks of a page find where they run."""
+"""The folders that the code blocks of a page run in, and what they find there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.docs.services import Services
 
 
 @pytest.fixture
-def here(tmp_path, photographs, monkeypatch):
+def page_folder(tmp_path, photographs, monkeypatch):
     """Return the working folder of a page: with good images, today's, and parts with defects.
 
     It also has what pages name of the repository, for commands that write there.
@@ -39,7 +39,7 @@ def here(tmp_path, photographs, monkeypatch):
 
 
 @pytest.fixture
-def line(tmp_path, own_images, write_digits, onnxruntime_release, monkeypatch):
+def deployment_folder(tmp_path, own_images, write_digits, onnxruntime_release, monkeypatch):
     """Return the working folder of the guide to deployment: with a trained run, and new images."""
     folder = tmp_path / "line"
     shutil.copytree(own_images, folder)
@@ -62,34 +62,34 @@ def line(tmp_path, own_images, write_digits, onnxruntime_release, monkeypatch):
 
 
 @pytest.fixture
-def mvtec(here, photographs):
-    """Return that folder, with a category laid out as MVTec AD is."""
-    bottle = here / "data" / "mvtec_anomaly_detection" / "bottle"
+def mvtec(page_folder, photographs):
+    """Return the folder of the page, with a category laid out as MVTec AD is."""
+    bottle = page_folder / "data" / "mvtec_anomaly_detection" / "bottle"
     for part in ("train", "test"):
         shutil.copytree(photographs / part, bottle / part)
-    return here
+    return page_folder
 
 
 @pytest.fixture
-def medmnist(here, monkeypatch):
-    """Return that folder, with a download of OCTMNIST: images of noise."""
+def medmnist(page_folder, monkeypatch):
+    """Return the folder of the page, with a download of OCTMNIST: images of noise."""
     random = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", 400), ("val", 40), ("test", 40)):
         arrays[f"{split}_images"] = random.integers(0, 256, (count, 28, 28), np.uint8)
         arrays[f"{split}_labels"] = (np.arange(count)[:, None] % 4).astype(np.uint8)
-    np.savez(here / "octmnist.npz", **arrays)
-    monkeypatch.setenv("BIGAN_DATA_DIR", str(here))
-    return here
+    np.savez(page_folder / "octmnist.npz", **arrays)
+    monkeypatch.setenv("BIGAN_DATA_DIR", str(page_folder))
+    return page_folder
 
 
 @pytest.fixture
-def hugging_face(here, write_digits, monkeypatch):
-    """Return that folder, with the same digits as Parquet files and as a dataset of a user."""
+def hugging_face(page_folder, write_digits, monkeypatch):
+    """Return the folder of the page, with digits as Parquet files and as a dataset of a user."""
     datasets = pytest.importorskip("datasets", reason="no datasets: pip install ./plugins/bigan-hf")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(here / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(page_folder / "cache"))
     for split, (start, stop) in {"train": (0, 1200), "test": (1200, 1300)}.items():
-        images = write_digits(here / "digits", start, stop)
+        images = write_digits(page_folder / "digits", start, stop)
         rows = {
             "image": [str(image) for image in images],
             "label": [int(not image.stem.endswith("_3")) for image in images],
@@ -97,29 +97,29 @@ def hugging_face(here, write_digits, monkeypatch):
         classes = datasets.ClassLabel(names=["good", "bad"])
         features = datasets.Features({"image": datasets.Image(), "label": classes})
         table = datasets.Dataset.from_dict(rows, features=features)
-        for folder in (here / "my-parquet-files", here / "user" / "name"):
+        for folder in (page_folder / "my-parquet-files", page_folder / "user" / "name"):
             folder.mkdir(parents=True, exist_ok=True)
             table.to_parquet(folder / f"{split}.parquet")
-    monkeypatch.setenv("BIGAN_DATA_DIR", str(here))
-    return here
+    monkeypatch.setenv("BIGAN_DATA_DIR", str(page_folder))
+    return page_folder
 
 
 @pytest.fixture
-def cifar10(here):
-    """Return that folder, with images in the class folders of CIFAR-10: noise."""
+def cifar10(page_folder):
+    """Return the folder of the page, with images in the class folders of CIFAR-10: noise."""
     random = np.random.default_rng(0)
     for split, count in (("train", 200), ("test", 20)):
         for name in ("cat", "ship"):
-            folder = here / "cifar10-jpeg" / split / name
+            folder = page_folder / "cifar10-jpeg" / split / name
             folder.mkdir(parents=True)
             for i in range(count):
                 pixels = random.integers(0, 256, (32, 32, 3), np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i:03d}.jpg")
-    return here
+    return page_folder
 
 
 @pytest.fixture
-def shared_folders(here, trained, write_digits):
+def shared_folders(page_folder, trained, write_digits):
     """Return the working folder of pages on clusters, with what their machines share below it.
 
     ``bucket`` has what the object store has.
@@ -127,13 +127,18 @@ def shared_folders(here, trained, write_digits):
     import pyarrow as pa
     from pyarrow import parquet
 
-    shutil.copytree(trained, here / "shared" / "run")
+    shutil.copytree(trained, page_folder / "shared" / "run")
     for link in ("run", "models/run"):
-        (here / link).parent.mkdir(exist_ok=True)
-        (here / link).symlink_to(here / "shared" / "run")
-    shutil.rmtree(here / "today")
-    sharded = write_digits(here / "sharded", 1200, 1260)
-    for folder in (here, here / "bucket", here / "data", here / "shared"):
+        (page_folder / link).parent.mkdir(exist_ok=True)
+        (page_folder / link).symlink_to(page_folder / "shared" / "run")
+    shutil.rmtree(page_folder / "today")
+    sharded = write_digits(page_folder / "sharded", 1200, 1260)
+    for folder in (
+        page_folder,
+        page_folder / "bucket",
+        page_folder / "data",
+        page_folder / "shared",
+    ):
         images = write_digits(folder / "today", 1200, 1230)
         names = [f"today/{image.name}" for image in images]
         parquet.write_table(pa.table({"path": names}), folder / "list.parquet")
@@ -142,7 +147,7 @@ def shared_folders(here, trained, write_digits):
             with tarfile.open(folder / "shards" / f"{i}.tar", "w") as archive:
                 for image in sharded[i::2]:
                     archive.add(image, image.name)
-    return here
+    return page_folder
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from typing import Any
 
 from tests.docs.blocks import ROOT, RUN, Block, command_lines
 from tests.docs.services import Services, dask_cluster
-from tests.docs.small import small_command, small_script, small_text
+from tests.docs.small_work import small_command, small_script, small_text
 
-# What a block with this text needs beyond `make test`: modules, programs, files in the folder of
-# the page.
+# What a block with this text needs beyond `make test`: modules, programs ($) and files in the
+# folder of the page (./).
 _NEEDS = {
     "s3://": ("moto", "s3fs"),
     "dask": ("distributed",),
@@ -49,6 +49,11 @@ _ELSEWHERE = {
 
 class BlockRunner:
     """Runs the blocks of one page in the working folder, in order.
+
+    Args:
+        bigan: Runs a command line of ``bigan`` in this process.
+        services: Runs the commands that do not end by themselves.
+        site_packages: Where packages are installed.
 
     Attributes:
         left_out: What blocks needed that is not here; they were not run.
@@ -85,23 +90,23 @@ class BlockRunner:
 
     def _run(self, language: str, text: str) -> None:
         if language == "python":
-            self._python(text)
+            self._run_python(text)
         elif language == "yaml":
             run_kubernetes_job(text)
         elif language == "sh" and "$(" in text:
-            shell(text)
+            run_shell(text)
         elif language == "sh":
             for line in command_lines(text):
-                self._line(line)
+                self._run_line(line)
 
-    def _python(self, text: str) -> None:
+    def _run_python(self, text: str) -> None:
         if any(word in text for word in _OWN_PROCESS):
             Path("block.py").write_text(text, encoding="utf-8")
-            done([sys.executable, "block.py"], {"PYSPARK_PYTHON": sys.executable})
+            run_process([sys.executable, "block.py"], {"PYSPARK_PYTHON": sys.executable})
         else:
             exec(compile(text, "block", "exec"), self._names)
 
-    def _line(self, line: str) -> None:
+    def _run_line(self, line: str) -> None:
         program, *words = shlex.split(line, comments=True)
         if program in (*_ABOVE, "."):  # the environment is active here
             return
@@ -110,11 +115,11 @@ class BlockRunner:
                 assert (ROOT / tests).is_file()
                 return
         if "|" in words or any("*" in word for word in words) or program in _PROGRAMS:
-            shell(line)
+            run_shell(line)
         elif program == "bigan" and words[0] in ("serve", "watch"):
             getattr(self._services, words[0])(words)
         elif program == "bigan" and any(word in line for word in _OWN_PROCESS):
-            done([sys.executable, "-m", "bigan_cli", *small_command(words)])
+            run_process([sys.executable, "-m", "bigan_cli", *small_command(words)])
         elif program == "bigan":
             outcome = self._bigan(*small_command(words))
             assert outcome.code == 0, f"{line}\n{outcome.out}\n{outcome.err}"
@@ -122,12 +127,12 @@ class BlockRunner:
             self._services.tensorboard(words)
         elif program == "curl":
             asked = [word.replace(":8000/", f":{self._services.port}/") for word in words]
-            done(["curl", "--fail", "--silent", "--show-error", *asked])
+            run_process(["curl", "--fail", "--silent", "--show-error", *asked])
         else:
-            done([sys.executable, *self._python_words(Path(program).name, words)])
+            run_process([sys.executable, *self._python_words(Path(program).name, words)])
 
     def _python_words(self, program: str, words: list[str]) -> list[str]:
-        """Return the arguments of Python that run a program."""
+        """Return the arguments of Python that run one of its programs."""
         return {
             "pip": self._pip,
             "python": small_script,
@@ -135,7 +140,7 @@ class BlockRunner:
         }[program](words)
 
     def _pip(self, words: list[str]) -> list[str]:
-        """What is installed by name must be here already, extras included; the rest is built."""
+        """Return the arguments that build packages, or that check for those installed by name."""
         command, *packages = words
         if all(_REQUIREMENT.fullmatch(package) for package in packages):
             return ["-m", "pip", command, "--quiet", "--no-index", *packages]
@@ -159,11 +164,11 @@ def _is_here(need: str) -> bool:
     return Path(need).exists() if need.startswith(".") else find_spec(need) is not None
 
 
-def shell(text: str) -> None:
+def run_shell(text: str) -> None:
     """Run lines of a shell, whose programs are those of this environment and of ``bin``."""
     folders = (Path(__file__).parent / "bin", Path(sys.executable).parent, os.environ["PATH"])
     path = os.pathsep.join(map(str, folders))
-    done(["bash", "-e", "-o", "pipefail", "-c", text], {"PATH": path})
+    run_process(["bash", "-e", "-o", "pipefail", "-c", text], {"PATH": path})
 
 
 def run_kubernetes_job(text: str) -> None:
@@ -174,10 +179,10 @@ def run_kubernetes_job(text: str) -> None:
     assert spec["completionMode"] == "Indexed"
     (container,) = spec["template"]["spec"]["containers"]
     for index in range(spec["completions"]):
-        shell(f"export JOB_COMPLETION_INDEX={index}; {shlex.join(container['command'])}")
+        run_shell(f"export JOB_COMPLETION_INDEX={index}; {shlex.join(container['command'])}")
 
 
-def done(command: list[str], environment: dict[str, str] | None = None) -> None:
+def run_process(command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a process, which must succeed."""
     result = subprocess.run(
         command,

@@ -19,11 +19,11 @@ from tests.docs.blocks import (
     command_lines,
     name_of,
 )
-from tests.docs.run_blocks import BlockRunner, done, missing_for
+from tests.docs.run_blocks import BlockRunner, missing_for, run_process
 
 # The working folders of pages that need more than images of good parts.
 FOLDERS = {
-    "docs/deployment.md": "line",
+    "docs/deployment.md": "deployment_folder",
     "docs/scaling.md": "shared_folders",
     "plugins/bigan-hf/README.md": "hugging_face",
     "plugins/bigan-medmnist/README.md": "medmnist",
@@ -71,7 +71,7 @@ def test_every_command_exists_with_its_options(page):
                 assert used - known - {"-", "--help", "-h"} == set(), line
             program, *words = shlex.split(line, comments=True)
             if program == "make":
-                done(["make", "--dry-run", "--directory", str(ROOT), *words])
+                run_process(["make", "--dry-run", "--directory", str(ROOT), *words])
 
 
 @pytest.mark.parametrize("page", ALL)
@@ -93,7 +93,7 @@ def test_every_toml_block_is_valid(page, tmp_path, bigan):
 @pytest.mark.parametrize("page", WITH_CODE)
 def test_the_blocks_of_a_page_run_in_order(page, request, site_packages, services, bigan):
     """Skipped if something that blocks need is missing, after the others have run."""
-    request.getfixturevalue(FOLDERS.get(name_of(page), "here"))
+    request.getfixturevalue(FOLDERS.get(name_of(page), "page_folder"))
     runner = BlockRunner(bigan, services, site_packages)
     for block in blocks_of(page):
         if block.reason:
