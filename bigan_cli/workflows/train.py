@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bigan_cli.errors import ProcessEndedError
 from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.profile import STEPS_NEEDED, ProfileRow, StepProfiler
 from bigan_cli.model.summary import summarise
+from bigan_cli.plugins import PluginVersion
 from bigan_cli.plugins.faults import plugin_faults
 from bigan_cli.storage.member_directories import member_directories, remove_member_directory
 from bigan_cli.storage.run_directory import RunDirectory
@@ -92,9 +93,7 @@ def train(
                 run = _create_run(run.path, setup, overwrite=overwrite)
                 refitted = 0
                 _announce(setup, trainers[0].steps_per_epoch, time_needed, callbacks, group.size)
-            run.write_config(setup.config)
-            versions = (*models.plugin_versions, *trackers.versions)
-            run.write_info(plugin_versions=[each.as_dict() for each in versions])
+            _record_setup(run, setup, (*models.plugin_versions, *trackers.versions))
             run.remove_stale_temporaries()
             trackers.start(run)
             session = TrainingSession(
@@ -148,6 +147,14 @@ def _create_run(path: Path, setup: TrainingSetup, *, overwrite: bool) -> RunDire
         remove_member_directory(earlier)
     run.write_info(status="running", **initial_run_info(setup))
     return run
+
+
+def _record_setup(
+    run: RunDirectory, setup: TrainingSetup, plugins: Iterable[PluginVersion]
+) -> None:
+    """Write the resolved configuration, and the versions of the plugins."""
+    run.write_config(setup.config)
+    run.write_info(plugin_versions=[each.as_dict() for each in plugins])
 
 
 def _refit_all(

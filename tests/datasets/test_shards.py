@@ -18,7 +18,6 @@ from bigan_cli.data.image_pool import ImagePool
 from bigan_cli.datasets import _shard_index
 from bigan_cli.datasets.shards import Shards
 from bigan_cli.errors import DataError
-from bigan_cli.locations.patterns import expand_braces
 from bigan_cli.testing import dataset_checks
 
 
@@ -89,12 +88,6 @@ def test_names_with_the_characters_of_patterns_are_found(folder, tmp_path) -> No
     (folder / "shard-00.tar").rename(odd / "a[1].tar")
     for named in (odd, odd / "a[1].tar"):
         assert values(shards(folder, named).train_items().images[:]) == ALL[:5]
-
-
-def test_braces_are_ranges_and_choices_and_nothing_else() -> None:
-    assert expand_braces("a{08..11}.tar") == ["a08.tar", "a09.tar", "a10.tar", "a11.tar"]
-    assert expand_braces("{a,b}{0..1}") == ["a0", "a1", "b0", "b1"]
-    assert expand_braces("{a}/{}/x") == ["{a}/{}/x"]
 
 
 def test_shards_in_a_store_have_the_images_and_digests_of_those_on_disk(folder) -> None:

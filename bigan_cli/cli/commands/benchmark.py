@@ -100,13 +100,13 @@ def benchmark(
         device=device,
         data_root=data_root,
     )
-    if dry_run and not is_first_process():
-        return
+    first = is_first_process()
     if dry_run:
-        planned = plan(grid, output=output, baselines=baselines)
-        view.show_plan(ctx.obj, grid, planned, as_json=as_json)
+        if first:
+            planned = plan(grid, output=output, baselines=baselines)
+            view.show_plan(ctx.obj, grid, planned, as_json=as_json)
         return
-    show_rows = view.row_display if is_first_process() else view.no_display
+    show_rows = view.row_display if first else view.no_display
     with stop_on_signals() as stop, show_rows(ctx.obj, len(grid.cells)) as on_row:
         result = workflow.benchmark(
             grid,
@@ -117,9 +117,8 @@ def benchmark(
             callbacks=Callbacks(should_stop=stop.is_set),
         )
     if result.status == "interrupted":
-        if is_first_process():
+        if first:
             view.show_interruption(ctx.obj, result)
         raise typer.Exit(INTERRUPTED)
-    if not is_first_process():
-        return
-    view.show_result(ctx.obj, result, as_json=as_json)
+    if first:
+        view.show_result(ctx.obj, result, as_json=as_json)

@@ -13,6 +13,7 @@ from bigan_cli.errors import INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from bigan_cli.cli.terminal import Terminal
+    from bigan_cli.config.load import LoadedConfig
 
 
 # The options of settings, such as --epochs, come from the fields of config/schema.py.
@@ -76,19 +77,11 @@ def train(
         terminal.announce(LOADING)
     # Only now: a wrong configuration is reported before PyTorch is imported.
     from bigan_cli.cli.live_training import assist_quietly, train_live
-    from bigan_cli.cli.views.training import show_interrupted, show_plan, show_result
+    from bigan_cli.cli.views.training import show_interrupted, show_result
 
-    if dry_run and not is_first_process():
-        return
     if dry_run:
-        from bigan_cli.cli.callbacks import plain_callbacks
-        from bigan_cli.workflows.train import plan
-
-        planned = plan(loaded, plain_callbacks(terminal))
-        if json_:
-            terminal.json(planned.as_dict())
-        else:
-            show_plan(terminal, planned)
+        if is_first_process():
+            _show_plan(terminal, loaded, as_json=json_)
         return
     with processes() as group:
         if group.rank > 0:
@@ -107,3 +100,16 @@ def train(
             show_interrupted(terminal, result)
             raise typer.Exit(INTERRUPTED)
         show_result(terminal, result, selection=loaded.config.train.selection, as_json=json_)
+
+
+def _show_plan(terminal: Terminal, loaded: LoadedConfig, *, as_json: bool) -> None:
+    """Show what a training would do; nothing is written."""
+    from bigan_cli.cli.callbacks import plain_callbacks
+    from bigan_cli.cli.views.training import show_plan
+    from bigan_cli.workflows.train import plan
+
+    planned = plan(loaded, plain_callbacks(terminal))
+    if as_json:
+        terminal.json(planned.as_dict())
+    else:
+        show_plan(terminal, planned)
