@@ -32,7 +32,7 @@ from bigan_cli.model.process_group import ProcessGroup
 from bigan_cli.model.rng import epoch_seed, random_states, restore_random_states
 from bigan_cli.model.schedules import cosine_rate, instance_noise
 from bigan_cli.model.step import LOSSES, AdversarialStep
-from bigan_cli.model.trainer_state import check_state
+from bigan_cli.model.trainer_state import check_state, share_frozen
 from bigan_cli.model.window_batches import SampleStream, batches_of
 
 # Validation batch size; smaller for large images.
@@ -299,9 +299,10 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return the state needed to resume exactly, as tensors and plain values."""
+        networks = self.networks.state_dict()
         return {
-            "networks": self.networks.state_dict(),
-            "average": self.average.state_dict(),
+            "networks": networks,
+            "average": share_frozen(self.average.state_dict(), networks),
             "average_updates": self.step.average.updates,
             "d_optimiser": self.step.d_optimiser.state_dict(),
             "eg_optimiser": self.step.eg_optimiser.state_dict(),
@@ -312,7 +313,7 @@ class Trainer:
             "rng": random_states(self.device),
             "best_epoch": self.best_epoch,
             "best_validation": self.best_validation,
-            "best_weights": self.best_weights,
+            "best_weights": share_frozen(dict(self.best_weights), networks),
             "diagnostics": self.diagnostics and self.diagnostics.as_dict(),
             "best_diagnostics": self.best_diagnostics and self.best_diagnostics.as_dict(),
         }

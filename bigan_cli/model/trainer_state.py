@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 _COUNTS = ("average_updates", "epoch", "steps_done", "best_epoch")
 _MOST = 2**53
+_FROZEN = "extractor."
 
 
 def check_state(state: Mapping[str, Any], present: Mapping[str, Any]) -> None:
@@ -51,6 +52,18 @@ def check_state(state: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     for name in ("diagnostics", "best_diagnostics"):
         figures = state[name]
         _require(name, figures is None or _are_numbers(figures))
+
+
+def share_frozen(weights: dict[str, Tensor], networks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return *weights* with the tensors of the frozen extractor of *networks* in place of copies.
+
+    PyTorch writes a tensor once, however often it is in a state. Most of the weights of networks
+    on features are frozen.
+    """
+    for name, value in weights.items():
+        if name.startswith(_FROZEN) and torch.equal(value, networks[name]):
+            weights[name] = networks[name]
+    return weights
 
 
 def load_optimiser(optimiser: Optimizer, state: dict[str, Any]) -> None:

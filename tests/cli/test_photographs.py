@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 import bigan_cli as bigan_api
 from bigan_cli.evaluation.metrics import auroc
@@ -81,6 +82,12 @@ def test_one_number_is_the_shorter_side_of_photographs(bigan, tmp_path, size):
     shown = bigan("train", "--dry-run", *words)
     assert shown.code == 0, shown.err
     assert f"3x{'x'.join(str(96 * side // 480) for side in size)}" in shown.err + shown.out
+
+
+def test_the_training_state_has_the_frozen_network_once(run):
+    networks = load_file(run / "models" / "best.safetensors")
+    frozen = sum(value.nbytes for name, value in networks.items() if ".extractor." in name)
+    assert (run / "models" / "training-state.pt").stat().st_size < 2 * frozen
 
 
 def test_it_is_evaluated_and_scored_like_any_run(bigan, run, photographs):
