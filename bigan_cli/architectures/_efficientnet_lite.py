@@ -48,7 +48,7 @@ class SameConv2d(nn.Conv2d):
         super().__init__(before, after, kernel, stride, padding=kernel // 2, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size == (1, 1):
+        if self.kernel_size == (1, 1) and self.groups == 1:
             # The same sums; a convolution would first fill its output with the bias.
             y = functional.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias)
             return y.movedim(-1, 1)

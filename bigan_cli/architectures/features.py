@@ -67,9 +67,10 @@ class Features(Architecture):
         # Networks on features train fast enough to train them once more for each fold.
         "data": {"calibration": "auto"},
         "train": {
-            # Steps, not passes, decide how long a small folder is trained on.
+            # Steps, not passes, decide how long a folder is trained on. A small one does not need
+            # as many: its epochs are passes over its positions, down to a third of the steps.
             "epochs": 10,
-            "min_epoch_steps": 150,
+            "min_epoch_steps": 50,
             "max_epoch_steps": 150,
             "batch_size": 256,
             "lr": 1e-3,
