@@ -54,8 +54,12 @@ class SameConv2d(nn.Conv2d):
             return y.movedim(-1, 1)
         if self.stride == (1, 1):
             return super().forward(x)
-        more_rows, more_columns = (1 - size % 2 for size in x.shape[2:])
-        weight = functional.pad(self.weight, (more_columns, 0, more_rows, 0))
+        weight = self.weight
+        for side in (2, 3):
+            if x.shape[side] % 2 == 0:
+                # Not by padding the weight: onnxruntime would take it for padding of the images.
+                zeros = torch.zeros_like(weight.narrow(side, 0, 1))
+                weight = torch.cat([zeros, weight], side)
         return functional.conv2d(x, weight, self.bias, self.stride, self.padding, 1, self.groups)
 
 

@@ -27,7 +27,7 @@ def test_photographs_are_resized_to_a_short_side_of_256_to_384_pixels(size, resi
     tables, reason = recipe_for(images(*size), None)
     assert tables["data"]["image_size"] == resized
     assert tables["model"]["architecture"] == "features"
-    assert f"at {resized[1]}x{resized[0]} pixels" in reason
+    assert f"at {resized[0]}x{resized[1]} pixels" in reason
 
 
 def test_details_that_large_photographs_lose_are_named():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
+from bigan_cli.data import decode
 from bigan_cli.data.load import CACHED_FILES
 
 SMALL = ("--epochs", "1", "--device", "cpu", "--latent-dim", "4")
@@ -19,11 +22,17 @@ NETWORKS = ("--feature-maps-gen", "4", "--feature-maps-disc", "4")
 def decoded(monkeypatch) -> Callable[[], Counter[str]]:
     """Return what says how often each file was decoded since it was asked last."""
     names: list[str] = []
-    prepare = ImageFile.ImageFile.load_prepare
+    prepare, decode_plain = ImageFile.ImageFile.load_prepare, decode.decode_plain_png
 
     def counted(self: ImageFile.ImageFile) -> None:  # Pillow calls it once for each decoding
         names.append(str(self.filename))
         prepare(self)
+
+    def counted_plain(contents: bytes) -> Image.Image | None:
+        image = decode_plain(contents)
+        if image is not None:
+            names.append(hashlib.sha256(contents).hexdigest())
+        return image
 
     def take() -> Counter[str]:
         seen = Counter(names)
@@ -31,6 +40,7 @@ def decoded(monkeypatch) -> Callable[[], Counter[str]]:
         return seen
 
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", counted)
+    monkeypatch.setattr(decode, "decode_plain_png", counted_plain)
     return take
 
 
@@ -40,7 +50,11 @@ def folder(tmp_path):
     for i in range(CACHED_FILES + 20):
         name = tmp_path / "images" / f"{i:04}.png"
         name.parent.mkdir(exist_ok=True)
-        Image.fromarray(draw.integers(0, 256, (8, 8), dtype=np.uint8)).save(name)
+        comment = PngInfo()
+        if i % 2:  # files with more than an image are decoded in another way
+            comment.add_text("Comment", "none")
+        pixels = draw.integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(name, pnginfo=comment)
     return tmp_path / "images"
 
 
