@@ -55,6 +55,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
                 name.startswith("BIGAN_") and name != "BIGAN_DATA_DIR"
             ):
                 patch.delenv(name)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # no search for credentials
         # One for all tests, so that what one has decoded the next need not.
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
         yield

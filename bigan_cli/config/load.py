@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -21,10 +20,9 @@ from typing import Any, TypeGuard
 from pydantic import ValidationError
 
 from bigan_cli.config.constraints import TableSchema, shown
+from bigan_cli.config.plugin_presets import preset_sources
 from bigan_cli.config.presets import DEFAULT
 from bigan_cli.config.resolve import (
-    ARCHITECTURE,
-    DEFAULT_ARCHITECTURE,
     OptionsTable,
     expand_home,
     find_architecture,
@@ -45,27 +43,22 @@ from bigan_cli.config.sources import (
     MergedConfig,
     Problem,
     absolute,
-    effort_sources,
     environment_source,
     file_source,
     flatten,
     highest,
     invalid_reason,
     leave_one_out_source,
-    preset_source,
     set_source,
     settings_source,
 )
 from bigan_cli.config.validation_errors import problems_of
-from bigan_cli.contracts import Dataset
 from bigan_cli.errors import ConfigError, PluginError
 from bigan_cli.plugins import PluginVersion, Registry, load_registry
-from bigan_cli.plugins.checks import describe_value, format_error
 
 _PLUGINS: Keys = ("plugins",)
 _SAVE_DIR: Keys = ("output", "save_dir")
 _PRESET: Keys = ("train", "preset")
-_TILE: Keys = ("data", "tile")
 
 
 @dataclass(frozen=True)
@@ -126,8 +119,9 @@ def load_config(
 
     dataset = find_dataset(registry, MergedConfig([*below, *above]), problems)
     wanted = str(highest([*below, *above], _PRESET, DEFAULT))
-    preset = [] if complete else _presets(registry, dataset, [*below, *above], wanted, notes)
     environment = environment_source(dataset, os.environ)
+    given = [*below, environment, *above]
+    preset = [] if complete else preset_sources(registry, dataset, given, wanted, notes)
     sources = settle_protocol([*preset, *below, environment, *above], problems)
     if is_leave_one_out(sources) and not complete:
         sources = [leave_one_out_source(), *sources]
@@ -169,75 +163,6 @@ def save_dir_of(file: Path | None, sets: Sequence[str], settings: Mapping[str, A
     if problems:
         raise ConfigError(problems)
     return Path(merged.value(_SAVE_DIR, usual))
-
-
-def _presets(
-    registry: Registry,
-    dataset: type[Dataset] | None,
-    given: Sequence[ConfigSource],
-    effort: str,
-    notes: list[str],
-) -> list[ConfigSource]:
-    """Return the presets of architecture and dataset, and of the training effort, lowest first."""
-    sources: list[ConfigSource] = []
-    asked_for = highest(given, ARCHITECTURE)
-    if dataset is not None:
-        root = _root(given)
-        tile = highest(given, _TILE)
-        tables, reason = _preset_for(
-            registry,
-            dataset,
-            root,
-            asked_for if isinstance(asked_for, str) else None,
-            tile if isinstance(tile, int) else None,
-        )
-        sources.append(preset_source(dataset.name, tables))
-        notes += [reason] if reason else []
-    name = highest([*sources, *given], ARCHITECTURE, DEFAULT_ARCHITECTURE)
-    with suppress(PluginError):  # reported when the architecture is looked up for the run
-        architecture = registry.architecture(str(name))
-        # A dataset's preset suits networks on pixels; an architecture that is asked for knows
-        # better, such as which tasks its discriminator can learn.
-        place = len(sources) if name == asked_for else 0
-        sources.insert(place, preset_source(architecture.name, architecture.preset))
-    return [*sources, *effort_sources(effort, sources)]
-
-
-def _preset_for(
-    registry: Registry,
-    dataset: type[Dataset],
-    root: Path | None,
-    architecture: str | None,
-    tile: int | None,
-) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-    """Return the preset of *dataset* and its reason.
-
-    Raises:
-        PluginError: The dataset's code fails, or returns something else.
-    """
-    subject = f"dataset '{dataset.name}' ({registry.datasets[dataset.name].source})"
-    try:
-        found: Any = dataset.preset_for(root, architecture, tile)
-    except Exception as error:
-        raise PluginError(f"{subject} failed in preset_for(): {format_error(error)}") from error
-    pair = isinstance(found, tuple) and len(found) == 2
-    tables: Any = found[0] if pair else None
-    good = isinstance(tables, Mapping) and all(isinstance(t, Mapping) for t in tables.values())
-    if not good or not isinstance(found[1], str):
-        raise PluginError(
-            f"{subject} does not keep its contract: preset_for() returned "
-            f"{describe_value(found)}, not (tables, reason)"
-        )
-    return tables, found[1]
-
-
-def _root(sources: Sequence[ConfigSource]) -> Path | None:
-    """Return the folder of the data as given by the highest of *sources*, or None."""
-    for source in reversed(sources):
-        root = source.values.get(("data", "root"))
-        if isinstance(root, str) and root:
-            return Path(absolute(root, source.base))
-    return None
 
 
 def _plugin_files(sources: Sequence[ConfigSource]) -> Iterator[str]:

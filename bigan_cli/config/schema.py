@@ -95,7 +95,7 @@ class DataConfig(Table):
     keep_aspect: bool = Field(
         False,
         description="Whether an image of another aspect ratio is fitted into the image size and "
-        "mirrored at its borders, instead of stretched. The default of a folder of photographs.",
+        "mirrored at its borders, instead of stretched. The default of photographs.",
     )
     max_megapixels: int = Field(
         200,

@@ -124,7 +124,11 @@ class Dataset(ABC):
 
     @classmethod
     def preset_for(
-        cls, root: Path | None, architecture: str | None, tile: int | None = None
+        cls,
+        root: Path | None,
+        architecture: str | None,
+        tile: int | None = None,
+        options: AnyOptions | None = None,
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return config tables that suit the files in *root*, and the reason in one line.
 
@@ -136,6 +140,7 @@ class Dataset(ABC):
             architecture: The architecture that the user chose, or None.
             tile: The side of the tiles that the user chose, or None; with it, images are best
                 left at their own size.
+            options: The dataset's options; by default those without a table of options.
         """
         return cls.preset, ""
 

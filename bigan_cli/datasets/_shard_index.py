@@ -8,16 +8,17 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import IO, TYPE_CHECKING, overload
 
 import numpy as np
 
 from bigan_cli.atomic import atomic_write
 from bigan_cli.contracts import Blocks
+from bigan_cli.datasets._size_recipe import Size, size_of
 from bigan_cli.errors import DataError
 from bigan_cli.locations.location import Location, file_version, open_location, read_range
 from bigan_cli.locations.tar_headers import CheckedMember, is_image_member
@@ -118,19 +119,24 @@ def open_shard(location: Location, cache: Path) -> Shard:
     return Shard(location, version, places)
 
 
+def first_sizes(location: Location, most: int) -> list[Size]:
+    """Return (width, height) of the readable ones of the first images of a shard, *most* of them.
+
+    Raises:
+        DataError: The shard is missing, damaged there or no tar archive.
+    """
+    try:
+        with _open_tar(location) as (_, tar):
+            images = (tar.extractfile(member) for member in islice(_image_members(tar), most))
+            return [size for image in images if image and (size := size_of(image))]
+    except (OSError, tarfile.TarError) as error:
+        raise _unreadable(location, error) from error
+
+
 def _find_images(location: Location) -> NDArray[np.int64]:
     places = []
-    with (
-        open_location(location) as stream,
-        tarfile.open(fileobj=stream, mode="r:", tarinfo=CheckedMember) as tar,
-    ):
-        while (member := tar.next()) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
-            if not member.isreg() or not is_image_member(member.name):
-                continue
-            if member.sparse is not None or member.size > _LARGEST_IMAGE:
-                kind = "a sparse file" if member.sparse is not None else "larger than 256 MB"
-                raise tarfile.ReadError(f"{member.name} is {kind}")
+    with _open_tar(location) as (stream, tar):
+        for member in _image_members(tar):
             after = stream.tell()
             stream.seek(member.offset_data - _HEADER)
             checksum = zlib.crc32(stream.read(_HEADER))
@@ -138,6 +144,26 @@ def _find_images(location: Location) -> NDArray[np.int64]:
             places.append((member.offset_data, member.size, checksum, named))
             stream.seek(after)
     return np.array(places, np.int64).reshape(-1, 4)
+
+
+@contextmanager
+def _open_tar(location: Location) -> Iterator[tuple[IO[bytes], tarfile.TarFile]]:
+    with (
+        open_location(location) as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=CheckedMember) as tar,
+    ):
+        yield stream, tar
+
+
+def _image_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while (member := tar.next()) is not None:
+        tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
+        if not member.isreg() or not is_image_member(member.name):
+            continue
+        if member.sparse is not None or member.size > _LARGEST_IMAGE:
+            kind = "a sparse file" if member.sparse is not None else "larger than 256 MB"
+            raise tarfile.ReadError(f"{member.name} is {kind}")
+        yield member
 
 
 def _load(file: Path) -> NDArray[np.int64] | None:

@@ -14,8 +14,8 @@ from bigan_cli.datasets._folder_choice import Choice
 from bigan_cli.datasets._folder_layout import Group, Layout
 from bigan_cli.datasets._folder_names import SUSPECT, roles_of
 from bigan_cli.datasets._folder_reader import recognize
-from bigan_cli.datasets._folder_recipe import recipe_for_folder
 from bigan_cli.datasets._folder_words import Role
+from bigan_cli.datasets._size_recipe import recipe_for_folder
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
@@ -77,7 +77,11 @@ class Folder(Dataset):
 
     @classmethod
     def preset_for(
-        cls, root: Path | None, architecture: str | None, tile: int | None = None
+        cls,
+        root: Path | None,
+        architecture: str | None,
+        tile: int | None = None,
+        options: Any = None,  # noqa: ARG003  the contract
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return the recipe for photographs or for small pictures, by the images in *root*."""
         return ({}, "") if root is None else recipe_for_folder(root, architecture, tile)

@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from bigan_cli.contracts import Dataset, Items, Options
-from bigan_cli.errors import DataError
+from bigan_cli.contracts import DataLocation, Dataset, Items, Options
+from bigan_cli.datasets._size_recipe import SAMPLE, Size, recipe_for_sizes
+from bigan_cli.errors import BiganError, DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
 from bigan_cli.image_files import IMAGE_SUFFIXES
@@ -30,7 +32,6 @@ _IN_FOLDER = "*.tar"
 _TOGETHER = 8
 # Shards that a warning names.
 _NAMED = 3
-_PHOTOGRAPHS: Mapping[str, Mapping[str, Any]] = {"data": {"image_size": 256, "keep_aspect": True}}
 
 
 class ShardsOptions(Options):
@@ -68,12 +69,27 @@ class Shards(Dataset):
     @classmethod
     def preset_for(
         cls,
-        root: Path | None,  # noqa: ARG003  the contract
+        root: Path | None,
         architecture: str | None,
         tile: int | None = None,
+        options: Any = None,
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-        """Return the image size of photographs for the architecture ``features``."""
-        return (_PHOTOGRAPHS if architecture == "features" and tile is None else {}), ""
+        """Return the recipe for photographs or for small pictures, by the first images of shards.
+
+        These are read without the index of all images, which may take minutes.
+        """
+        options = options or cls.Options()
+        if root is None and not options.urls:
+            return {}, ""
+        dataset = cls(options, DataLocation(root or Path()))
+        try:
+            return recipe_for_sizes(dataset._sample_sizes, architecture, tile, can_tile=False)
+        except BiganError as error:
+            # The training ends with it, too, unless a store can be reached again by then.
+            return {}, (
+                f"the sizes of the images were not found ({error.message}); "
+                "'model.architecture' and 'data.image_size' choose what suits them"
+            )
 
     def train_items(self) -> Items:
         """Return the images of all shards, read when indexed.
@@ -143,6 +159,16 @@ class Shards(Dataset):
                 f"(looked for {' '.join(IMAGE_SUFFIXES)})"
             )
         return shards
+
+    def _sample_sizes(self) -> list[Size]:
+        """Return (width, height) of the first images of shards that are evenly distributed."""
+        from bigan_cli.datasets._shard_index import first_sizes
+
+        locations = list(dict.fromkeys(self._locations()))
+        chosen = locations[:: max(1, len(locations) // SAMPLE)][:SAMPLE]
+        most = SAMPLE // len(chosen)
+        with ThreadPoolExecutor(min(_TOGETHER, len(chosen))) as pool:
+            return list(chain.from_iterable(pool.map(partial(first_sizes, most=most), chosen)))
 
     @property
     def _patterns(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bigan_cli import __version__
 from bigan_cli.contracts import Dataset, Items
-from bigan_cli.datasets._folder_recipe import recipe_for
+from bigan_cli.datasets._size_recipe import recipe_for
 from bigan_cli.plugins import BUILT_IN, Provided, Registry
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ def with_images(registry: Registry, images: Sequence[RawImage], names: Sequence[
 
         @classmethod
         def preset_for(
-            cls, _root: Path | None, architecture: str | None, tile: int | None = None
+            cls,
+            _root: Path | None,
+            architecture: str | None,
+            tile: int | None = None,
+            _options: Any = None,
         ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
             return recipe_for(images, architecture, tile)  # as the dataset ``folder`` does
 

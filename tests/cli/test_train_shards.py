@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -239,11 +240,56 @@ def surfaces(tmp_path_factory, write_tar) -> Path:
 
 
 FEATURES = (
-    *("--dataset", "shards", "--architecture", "features", "--epochs", 2, "--device", "cpu"),
+    *("--dataset", "shards", "--epochs", 2, "--device", "cpu"),
     *("--set", "data.image_size=[72, 96]", "--set", "data.shuffle_buffer_mb=1"),
     *("--set", "train.min_epoch_steps=3", "--set", "train.max_epoch_steps=3"),
     *("--set", "output.preview_images=2", "--no-self-test", "--fpr", 0.1),
 )
+
+
+def shown_config(bigan, *words: object) -> tuple[dict[str, Any], str]:
+    """Return the configuration of a run, and what was said of it."""
+    done = bigan("config", "show", "--json", *words)
+    assert done.code == 0, done.err
+    return json.loads(done.out)["config"], done.err
+
+
+def test_photographs_in_shards_choose_the_networks_of_those_in_a_folder(
+    bigan, surfaces, tmp_path, monkeypatch
+) -> None:
+    with tarfile.open(surfaces / "0.tar") as tar:
+        tar.extractall(tmp_path / "photos", filter="data")
+    root = f"data.root={tmp_path / 'photos'}"
+    of_folder, said_of_folder = shown_config(bigan, "--set", "data.dataset=folder", "--set", root)
+    in_shards = ("--set", "data.dataset=shards")
+    monkeypatch.setenv("BIGAN_DATA_DIR", str(surfaces))
+    for where in (urls(surfaces), ("--set", f"data.root={surfaces / '1.tar'}"), ()):
+        of_shards, said = shown_config(bigan, *in_shards, *where)
+        assert said == said_of_folder
+        assert "photographs (about 96 pixels wide): features of a pretrained network" in said
+        assert of_shards["model"] == of_folder["model"]
+        assert of_shards["train"] == of_folder["train"]
+        assert of_shards["data"]["image_size"] == of_folder["data"]["image_size"] == [256, 336]
+    chosen = ("--set", "data.image_size=64", "--set", "model.architecture=dcgan")
+    of_shards, said = shown_config(bigan, *in_shards, *chosen)
+    assert not said
+    assert of_shards["model"]["architecture"] == "dcgan"
+    assert of_shards["data"]["image_size"] == 64
+
+
+def test_small_images_in_shards_are_trained_on_pixels(bigan, shards) -> None:
+    config, said = shown_config(bigan, "--set", "data.dataset=shards", *urls(shards))
+    assert not said
+    assert config["model"]["architecture"] == "dcgan"
+
+
+def test_a_configuration_for_shards_that_are_not_here_is_shown(bigan, tmp_path) -> None:
+    missing = tmp_path / "missing.tar"
+    config, said = shown_config(bigan, "--set", "data.dataset=shards", *urls(missing))
+    assert f"the sizes of the images were not found (cannot read {missing}: no such file)" in (
+        " ".join(said.split())
+    )
+    assert config["model"]["architecture"] == "dcgan"
 
 
 @pytest.mark.slow

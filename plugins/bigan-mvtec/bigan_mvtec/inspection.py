@@ -80,6 +80,7 @@ class InspectionDataset(Dataset):
         root: Path | None,  # noqa: ARG003  all of these collections hold photographs
         architecture: str | None,
         tile: int | None = None,
+        options: Any = None,  # noqa: ARG003
     ) -> tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return the recipe for photographs at 384 pixels, or for networks on pixels."""
         if architecture not in (None, "features"):

@@ -1,11 +1,11 @@
-"""The recipe that the sizes of a folder's images choose."""
+"""The recipe that the sizes of images choose."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bigan_cli.datasets._folder_recipe import recipe_for
+from bigan_cli.datasets._size_recipe import recipe_for, recipe_for_sizes
 
 
 def images(height: int, width: int) -> list[np.ndarray]:
@@ -33,6 +33,9 @@ def test_photographs_are_resized_to_a_short_side_of_256_to_384_pixels(size, resi
 def test_details_that_large_photographs_lose_are_named():
     assert "fewer than 8 of the original pixels are lost" in recipe_for(images(3000, 4000), None)[1]
     assert "lost" not in recipe_for(images(900, 1200), None)[1]
+    assert "tile" in recipe_for(images(3000, 4000), None)[1]
+    _, reason = recipe_for_sizes(lambda: [(4000, 3000)], None, can_tile=False)
+    assert reason.endswith("original pixels are lost")
 
 
 def test_small_images_keep_their_size():

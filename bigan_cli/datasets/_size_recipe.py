@@ -1,13 +1,14 @@
-"""The recipe for the images of a folder: small images, or photographs."""
+"""The recipe that suits images by their sizes: small images, or photographs."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from warnings import catch_warnings, simplefilter
 
 from bigan_cli.image_files import PILLOW_FORMATS, walk_all
@@ -15,8 +16,12 @@ from bigan_cli.image_files import PILLOW_FORMATS, walk_all
 if TYPE_CHECKING:
     from bigan_cli.contracts import RawImage
 
-# Largest number of images whose size is read; from headers it takes a fraction of a second.
-_SAMPLE = 64
+Recipe: TypeAlias = tuple[Mapping[str, Mapping[str, Any]], str]
+Size: TypeAlias = tuple[int, int]
+
+SAMPLE = 64
+"""Largest number of images whose size is read; from headers it takes a fraction of a second."""
+
 # Largest number of files to sample from.
 _FILES = 4096
 # Images up to this side are trained on without resizing.
@@ -38,10 +43,8 @@ _TILES: Mapping[str, Mapping[str, Any]] = {**_PHOTOGRAPHS, "output": {"save_inte
 _PICTURES: Mapping[str, Mapping[str, Any]] = {"train": {"min_epoch_steps": 4}}
 
 
-def recipe_for_folder(
-    root: Path, architecture: str | None, tile: int | None = None
-) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-    """Return the recipe for the images under *root*, as :func:`recipe_for` does.
+def recipe_for_folder(root: Path, architecture: str | None, tile: int | None = None) -> Recipe:
+    """Return the recipe for the images under *root*, as :func:`recipe_for_sizes` does.
 
     Args:
         root: The folder; if it cannot be read, the dataset reports it later.
@@ -54,8 +57,25 @@ def recipe_for_folder(
 
 def recipe_for(
     images: Sequence[RawImage], architecture: str | None, tile: int | None = None
-) -> tuple[Mapping[str, Mapping[str, Any]], str]:
-    """Return config tables that suit *images*, and the reason in one line.
+) -> Recipe:
+    """Return the recipe for *images*, as :func:`recipe_for_sizes` does; of files, by their headers.
+
+    Args:
+        images: Unreadable ones are left out.
+        architecture: The architecture chosen by the user, or None.
+        tile: The side of the tiles chosen by the user, or None.
+    """
+    return recipe_for_sizes(partial(_sample_sizes, images), architecture, tile)
+
+
+def recipe_for_sizes(
+    sample_sizes: Callable[[], Sequence[Size]],
+    architecture: str | None,
+    tile: int | None = None,
+    *,
+    can_tile: bool = True,
+) -> Recipe:
+    """Return config tables that suit images of some sizes, and the reason in one line.
 
     Images whose short side is more than 64 pixels, by the median of a sample, are photographs:
     they get the architecture ``features``. Their short side is kept from 256 to 384 pixels, and
@@ -63,13 +83,14 @@ def recipe_for(
     cut into tiles are not resized.
 
     Args:
-        images: Unreadable ones are left out.
+        sample_sizes: Returns (width, height) of a sample of the images; called where they matter.
         architecture: The architecture chosen by the user, or None.
         tile: The side of the tiles chosen by the user, or None.
+        can_tile: Whether tiles may be recommended.
     """
     if architecture not in (None, "features"):
         return _PICTURES, ""
-    sizes = _sample_sizes(images)
+    sizes = sample_sizes()
     if not sizes:
         return _PICTURES, ""
     short = statistics.median(min(size) for size in sizes)
@@ -87,11 +108,12 @@ def recipe_for(
         "'data.image_size' choose otherwise"
     )
     if short > _LARGE_SIDE:
-        reason += (
-            f". Details of fewer than {round(short / side)} of the original pixels are "
-            "lost; 'data.tile=256' looks at the images in full size, which takes about "
-            f"{round((short / side) ** 2)} times as long"
-        )
+        reason += f". Details of fewer than {round(short / side)} of the original pixels are lost"
+        if can_tile:
+            reason += (
+                "; 'data.tile=256' looks at the images in full size, which takes about "
+                f"{round((short / side) ** 2)} times as long"
+            )
     return tables, "" if architecture else reason
 
 
@@ -107,14 +129,15 @@ def _resized(aspect: float, side: int) -> tuple[int, int]:
     return (side, long) if aspect >= 1 else (long, side)
 
 
-def _sample_sizes(images: Sequence[RawImage]) -> list[tuple[int, int]]:
+def _sample_sizes(images: Sequence[RawImage]) -> list[Size]:
     """Return (width, height) of a sample of images; of files, from their headers."""
-    step = max(1, len(images) // _SAMPLE)
-    sizes = (_size_of(image) for image in images[::step][:_SAMPLE])
+    step = max(1, len(images) // SAMPLE)
+    sizes = (size_of(image) for image in images[::step][:SAMPLE])
     return [size for size in sizes if size is not None]
 
 
-def _size_of(image: RawImage) -> tuple[int, int] | None:
+def size_of(image: RawImage | IO[bytes]) -> Size | None:
+    """Return (width, height) of an image, of a file from its header; None if it is unreadable."""
     import numpy as np
     from PIL import Image
 
