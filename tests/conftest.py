@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,7 @@ from hypothesis import settings
 from PIL import Image
 
 from bigan_cli.cli.main import main
+from tests.forked_process import ForkedProcess
 
 # Small networks, and other work on the same machine: one thread is the fastest here. Processes
 # that the tests start inherit it.
@@ -90,6 +92,27 @@ def bigan_process() -> Callable[..., Outcome]:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def start_bigan(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., ForkedProcess]]:
+    """Start a command line in a forked process: ``start_bigan("watch", folder, ...)``.
+
+    Keywords are those of :class:`ForkedProcess`. What still runs at the end is killed.
+    """
+    started = []
+
+    def start(*words: object, **options: Any) -> ForkedProcess:
+        started.append(ForkedProcess(words, tmp_path_factory.mktemp("process"), **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.running:
+            process.send_signal(signal.SIGKILL)
+            process.end()
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ DIGITS = RANDOM.integers(0, 256, (90, 64)).astype(np.uint8)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
-def test_check_estimator_passes_with_the_defaults():
-    check_estimator(BiGANOutlierDetector())
+def test_check_estimator_passes():
+    check_estimator(BiGANOutlierDetector(epochs=5))  # and otherwise the defaults
 
 
 def test_signs_agree_and_the_detector_is_the_same():

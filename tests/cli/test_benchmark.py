@@ -236,7 +236,7 @@ def long_run(tmp_path):
     """
     out = tmp_path / "out"
     words = ["benchmark", "--dataset", "digits", "--outlier", "8", *SMALL, "--output", str(out)]
-    words += ["--set", "train.epochs=12", "--set", "output.save_interval=1"]
+    words += ["--set", "train.epochs=7", "--set", "output.save_interval=1"]
     log = out / "logs/digits-not-8-s0.log"
 
     def start(epoch, *, prefix=()):
@@ -271,13 +271,13 @@ def test_an_interrupted_benchmark_is_resumed(long_run, bigan):
     assert rows_of(out) == []
     run = json.loads((out / "runs/digits-not-8-s0/run.json").read_text())
     assert run["status"] == "interrupted"
-    assert 3 <= run["epoch"] < 12
+    assert 3 <= run["epoch"] < 7
 
     assert "to be resumed" in bigan(*words, "--dry-run").out
     assert bigan(*words).code == 0
-    assert log.read_text().count("epoch 3/12 ") == 1
+    assert log.read_text().count("epoch 3/7 ") == 1
     (row,) = rows_of(out)
-    assert (row["status"], row["epochs"]) == ("done", 12)
+    assert (row["status"], row["epochs"]) == ("done", 7)
 
 
 @pytest.mark.slow
@@ -287,14 +287,14 @@ def test_a_killed_benchmark_is_resumed_at_once_and_survives_a_closed_terminal(lo
     killed = start(2)
     killed.kill()
     killed.communicate()
-    process = start(6, prefix=["nohup"])
+    process = start(4, prefix=["nohup"])
     os.killpg(process.pid, signal.SIGHUP)  # as a terminal that is closed does
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     (row,) = rows_of(out)
-    assert (row["status"], row["epochs"]) == ("done", 12)
+    assert (row["status"], row["epochs"]) == ("done", 7)
     log = (out / "logs/digits-not-8-s0.log").read_text()
-    assert log.count("epoch 1/12 ") == 1  # resumed, not started again
+    assert log.count("epoch 1/7 ") == 1  # resumed, not started again
 
 
 def plan_of(bigan, *words):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
 
 import pytest
@@ -20,26 +20,6 @@ SMALL = (
     *("train", "--outlier", "8", "--epochs", "4", "--save-interval", "2", "--device", "cpu"),
     *("--feature-maps-gen", "4", "--feature-maps-disc", "4", "--latent-dim", "6"),
 )
-
-# Runs the command line and kills itself at the n-th call of a function.
-KILLED = """
-import functools, importlib, os, signal, sys
-from bigan_cli.cli.main import main
-
-module, path, nth, *words = sys.argv[1:]
-*owners, name = path.split(".")
-owner = functools.reduce(getattr, owners, importlib.import_module(module))
-function, calls = getattr(owner, name), [0]
-
-def killed(*args, **options):
-    calls[0] += 1
-    if calls[0] == int(nth):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return function(*args, **options)
-
-setattr(owner, name, killed)
-sys.exit(main(words))
-"""
 
 SESSION = "bigan_cli.workflows.training_session"
 STATE = (SESSION, "write_training_state")
@@ -61,12 +41,16 @@ def whole(tmp_path_factory):
     return folder
 
 
-def kill(point, folder):
-    words = [*map(str, point), *SMALL, "--save-dir", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *words], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -9, done.stderr
+@pytest.fixture
+def kill(start_bigan):
+    """Train in a process that kills itself right before the n-th call of a function."""
+
+    def run(point, folder):
+        kill_at = (*point, signal.SIGKILL)
+        process = start_bigan(*SMALL, "--save-dir", folder, signal_at=kill_at)
+        assert process.end() == -signal.SIGKILL, process.err
+
+    return run
 
 
 def contents(folder):
@@ -87,7 +71,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
-def test_a_killed_run_resumes_to_the_same_files(whole, tmp_path, point):
+def test_a_killed_run_resumes_to_the_same_files(kill, whole, tmp_path, point):
     folder = tmp_path / "run"
     kill(point, folder)
     assert main(["train", "--resume", "--save-dir", str(folder)]) == 0
@@ -96,7 +80,9 @@ def test_a_killed_run_resumes_to_the_same_files(whole, tmp_path, point):
 
 
 @pytest.mark.parametrize("point", [BEFORE_CONFIG, POINTS["before the first state"]])
-def test_a_run_killed_before_it_saved_anything_is_started_again(whole, tmp_path, point, capsys):
+def test_a_run_killed_before_it_saved_anything_is_started_again(
+    kill, whole, tmp_path, point, capsys
+):
     folder = tmp_path / "run"
     kill(point, folder)
     if point is BEFORE_CONFIG:

@@ -1,10 +1,8 @@
 """Runs of several members, and what a collapsed run says, as a user meets them."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -89,20 +87,14 @@ def test_evaluation_tells_of_the_members_and_keeps_the_rate(ensemble, capsys):
     ("line", "sent"),
     [("member 1/2 epoch 1/", signal.SIGINT), ("member 2/2 epoch 1/", signal.SIGKILL)],
 )
-def test_a_run_stopped_in_any_member_resumes_bit_identically(ensemble, tmp_path, line, sent):
+def test_a_run_stopped_in_any_member_resumes_bit_identically(
+    start_bigan, ensemble, tmp_path, line, sent
+):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bigan_cli", "train", *SMALL, "--save-dir", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for said in process.stderr:
-        if said.startswith(line):
-            process.send_signal(sent)
-            break
-    process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGKILL)
+    process = start_bigan("train", *SMALL, "--save-dir", folder)
+    process.wait_for(line)
+    process.send_signal(sent)
+    assert process.end() == (130 if sent is signal.SIGINT else -signal.SIGKILL), process.err
     assert bigan("train", "--resume", "--save-dir", folder) == 0
     for file in sorted((ensemble / "models").glob("*.safetensors")):
         expected, found = load_file(file), load_file(folder / "models" / file.name)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from bigan_cli.atomic import _MACHINE
 from bigan_cli.storage.completed_inputs import CompletedInputs, _digest
+from tests.forked_process import ForkedProcess
 
 # A shell starts what runs in its background deaf to SIGINT, and that is inherited.
 HEARING = """
@@ -48,38 +50,51 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def stop_after(trained, inputs, output, rows):
+@pytest.fixture(scope="module")
+def scoring(trained, tmp_path_factory):
+    """Start ``bigan score -`` and yield (process, its standard input), which it waits for."""
+
+    @contextmanager
+    def run(output):
+        folder = tmp_path_factory.mktemp("scoring")
+        os.mkfifo(folder / "stdin")
+        words = ("score", "-", "--run", trained, "--device", "cpu", "--output", output)
+        process = ForkedProcess(words, folder, stdin=folder / "stdin")
+        with (folder / "stdin").open("w", encoding="utf-8") as stdin:
+            yield process, stdin
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def stop_after(scoring):
     """Start a run whose list of inputs stays open, and kill it when *rows* are on disk."""
-    words = ["score", "-", "--run", str(trained), "--device", "cpu", "--output", str(output)]
-    partial = output.with_name(output.name + ".partial")
-    with subprocess.Popen(
-        [sys.executable, "-m", "bigan_cli", *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdin.write("".join(f"{path}\n" for path in inputs).encode())
-        process.stdin.flush()
-        limit = time.monotonic() + 60
-        while not partial.is_file() or partial.read_bytes().count(b"\n") < rows + 1:
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < limit
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-        if sys.platform != "win32":
-            assert process.returncode == -signal.SIGKILL
-    return partial
+
+    def run(inputs, output, rows):
+        partial = output.with_name(output.name + ".partial")
+        with scoring(output) as (process, stdin):
+            stdin.write("".join(f"{path}\n" for path in inputs))
+            stdin.flush()
+            limit = time.monotonic() + 60
+            while not partial.is_file() or partial.read_bytes().count(b"\n") < rows + 1:
+                assert process.running, process.err
+                assert time.monotonic() < limit
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            assert process.end() == -signal.SIGKILL
+        return partial
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
-    score, trained, pictures, whole, tmp_path, kind
+    score, stop_after, pictures, whole, tmp_path, kind
 ):
     output = tmp_path / f"scores{whole[kind].suffix}"
     inputs = [row["path"] for row in rows_of(whole[0])]
-    partial = stop_after(trained, inputs[:70], output, 70)
+    partial = stop_after(inputs[:70], output, 70)
     assert not output.exists()
     with partial.open("ab") as file:  # the kill came in the middle of a line
         file.write(whole[kind].read_bytes().split(b"\n")[80][:25])
@@ -111,10 +126,10 @@ def test_without_resume_the_rows_of_a_stopped_run_are_not_lost(score, pictures, 
 
 
 @pytest.fixture(scope="module")
-def stopped(trained, pictures, tmp_path_factory):
+def stopped(stop_after, pictures, tmp_path_factory):
     """Return a partial file with the rows of the first 40 pictures; to be read only."""
     output = tmp_path_factory.mktemp("stopped") / "scores.csv"
-    return stop_after(trained, sorted(pictures.glob("*.png"))[:40], output, 40)
+    return stop_after(sorted(pictures.glob("*.png"))[:40], output, 40)
 
 
 @pytest.fixture
@@ -156,14 +171,14 @@ def test_a_file_that_holds_something_else_is_left_alone(score, pictures, partial
 
 
 @pytest.mark.slow
-def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_path):
+def test_what_could_not_be_read_is_tried_again(score, stop_after, pictures, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(pictures / "more", folder)
     names = sorted(folder.iterdir())
     shutil.copy(names[2], tmp_path / "good.png")
     names[2].write_text("not yet a picture")
     output = tmp_path / "scores.csv"
-    stop_after(trained, names[:6], output, 6)
+    stop_after(names[:6], output, 6)
     shutil.copy(tmp_path / "good.png", names[2])
     done = score(folder, "--output", output, "--resume")
     assert done.code == 0
@@ -174,13 +189,13 @@ def test_what_could_not_be_read_is_tried_again(score, trained, pictures, tmp_pat
 
 
 def test_names_like_formulas_are_written_as_paths_and_known_again(
-    score, trained, pictures, tmp_path, monkeypatch
+    score, stop_after, pictures, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     names = ["=1+1.png", "@x.png", "+1.png", "plain.png"]
     for name in names:
         shutil.copy(min(pictures.glob("*.png")), name)
-    output = stop_after(trained, [f"./{name}" for name in names], Path("scores.csv"), 4)
+    output = stop_after([f"./{name}" for name in names], Path("scores.csv"), 4)
     with output.open(encoding="utf-8", newline="") as file:
         file.readline()
         written = [row["path"] for row in csv.DictReader(file)]
@@ -250,22 +265,19 @@ def test_nothing_to_resume_starts_with_the_first(score, pictures, whole, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--resume",), ("--sort",)])
-def test_two_at_a_time_do_not_write_into_each_other(score, trained, pictures, tmp_path, more):
+def test_two_at_a_time_do_not_write_into_each_other(score, scoring, pictures, tmp_path, more):
     output = tmp_path / "out.csv"
-    words = ("score", "-", "--run", trained, "--device", "cpu", "--output", output)
-    with subprocess.Popen(
-        [sys.executable, "-m", "bigan_cli", *map(str, words)], stdin=subprocess.PIPE, text=True
-    ) as first:
+    with scoring(output) as (first, stdin):
         partial = output.with_name("out.csv.partial")
         while not partial.exists():
-            assert first.poll() is None
+            assert first.running, first.err
             time.sleep(0.05)
         second = score(pictures, "--output", output, *more)
         assert second.code == 2
         assert f"error: another process is writing {output}\n" in second.err
         files = sorted(pictures.rglob("*.png"))
-        first.communicate("".join(f"{file}\n" for file in files), timeout=60)
-    assert first.returncode == 0
+        stdin.write("".join(f"{file}\n" for file in files))
+    assert first.end() == 0, first.err
     assert [row["path"] for row in rows_of(output)] == [str(file) for file in files]
     assert list(tmp_path.glob("*out.csv*")) == [output]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
+import signal
 import sys
 import tarfile
 from pathlib import Path
@@ -99,41 +99,21 @@ def test_shards_in_a_store_give_the_same_bytes_with_and_without_a_cache(
         assert learned(run) == learned(whole)
 
 
-# Kills itself before the n-th step.
-KILLED = """
-import os, signal, sys
-from bigan_cli.model.trainer import Trainer
-from bigan_cli.cli.main import main
-
-advance, calls = Trainer._advance, [0]
-
-def killed(self, *args):
-    calls[0] += 1
-    if calls[0] == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.{signal})
-    return advance(self, *args)
-
-Trainer._advance = killed
-sys.exit(main(sys.argv[2:]))
-"""
+# Where a process is stopped: right before a step.
+STEP = ("bigan_cli.model.trainer", "Trainer._advance")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize(("sent", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_in_an_epoch_and_resumed_elsewhere_ends_the_same(
-    bigan, whole, shards, tmp_path, monkeypatch, sent, code
+    bigan, start_bigan, whole, shards, tmp_path, monkeypatch, sent, code
 ) -> None:
     run = tmp_path / "run"
     # 440 images are 6 steps of 64 an epoch; a few steps are tried before the first one.
     words = ("train", *OPTIONS, *urls(os.path.relpath(shards)), "--save-dir", run)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED.replace("{signal}", sent), "14", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
+    process = start_bigan(*words, signal_at=(*STEP, 14, sent))
+    assert process.end() == code, process.err
     trained = json.loads((run / "run.json").read_text())["epoch"]
     assert trained == 1
     monkeypatch.chdir(tmp_path)
@@ -294,7 +274,7 @@ def test_a_configuration_for_shards_that_are_not_here_is_shown(bigan, tmp_path) 
 
 @pytest.mark.slow
 def test_features_are_computed_once_for_each_image_and_are_the_same_from_the_cache(
-    bigan, surfaces, tmp_path, monkeypatch
+    bigan, start_bigan, surfaces, tmp_path, monkeypatch
 ) -> None:
     from bigan_cli.model.feature_stream import FeatureStream
 
@@ -321,13 +301,8 @@ def test_features_are_computed_once_for_each_image_and_are_the_same_from_the_cac
     assert learned(runs[0]) == learned(runs[1]) == learned(runs[2])
     stopped = tmp_path / "stopped"
     words = ("train", *FEATURES, *urls(surfaces), "--save-dir", stopped)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED.replace("{signal}", "SIGINT"), "9", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert killed.returncode == 130, killed.stderr
+    process = start_bigan(*words, signal_at=(*STEP, 9, signal.SIGINT))
+    assert process.end() == 130, process.err
     assert bigan("train", "--resume", "--save-dir", stopped).code == 0
     assert learned(stopped) == learned(runs[0])
 

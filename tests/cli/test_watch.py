@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -34,24 +33,24 @@ def wait_for(condition, process=None, seconds=120):
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit
-        assert process is None or process.poll() is None, process.stderr.read()
+        assert process is None or process.running, process.err
         time.sleep(0.05)
 
 
-@contextmanager
-def watching(trained, folder, output, *words):
+@pytest.fixture
+def watching(start_bigan, trained):
     """Run ``bigan watch``; at the end it is asked to stop, and must do so with exit code 0."""
-    command = [sys.executable, "-m", "bigan_cli", "watch", str(folder), "--output", str(output)]
-    command += ["--run", str(trained), "--device", "cpu", *map(str, words)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            first = process.stderr.readline()  # from now on it hears signals
-            assert first.startswith("watching"), first + process.stderr.read()
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+
+    @contextmanager
+    def run(folder, output, *words):
+        command = ("watch", folder, "--output", output, "--run", trained, "--device", "cpu")
+        process = start_bigan(*command, *words)
+        process.wait_for("watching")  # from now on it hears signals
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.end() == 0, process.err
+
+    return run
 
 
 @contextmanager
@@ -79,7 +78,9 @@ def receiving(failures=0):
         server.shutdown()
 
 
-def test_files_there_and_arriving_are_scored_as_score_does(bigan, trained, pictures, tmp_path):
+def test_files_there_and_arriving_are_scored_as_score_does(
+    bigan, watching, trained, pictures, tmp_path
+):
     folder, output, flagged = tmp_path / "in", tmp_path / "out.csv", tmp_path / "flagged"
     (folder / "deep").mkdir(parents=True)
     images = sorted(pictures.glob("*.png"))[:40]
@@ -88,7 +89,7 @@ def test_files_there_and_arriving_are_scored_as_score_does(bigan, trained, pictu
     (folder / "notes.txt").write_text("no image")
     words = ("--fpr", "0.3", "--flagged", flagged, "--maps", tmp_path / "maps")
     with receiving(failures=1) as (url, posts):
-        with watching(trained, folder, output, *words, "--webhook", url) as process:
+        with watching(folder, output, *words, "--webhook", url) as process:
             wait_for(lambda: len(rows_of(output)) == 10, process)
             for path in images[10:30]:
                 shutil.copy(path, folder)
@@ -103,8 +104,7 @@ def test_files_there_and_arriving_are_scored_as_score_does(bigan, trained, pictu
             wait_for(lambda: len(posts) == len(odd), process)
             with output.open() as stream:  # readable while it grows
                 assert stream.readline().startswith("path,score,p_value,label,")
-        messages = process.stderr.read() if not process.stderr.closed else ""
-        assert "\x1b" not in messages
+        assert "\x1b" not in process.err
     expected = tmp_path / "expected.csv"
     done = bigan(
         "score", folder, "--run", trained, "--device", "cpu", "--fpr", "0.3", "--output", expected
@@ -141,25 +141,25 @@ def drop(images, folder, count):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("poll", [False, True])
-def test_a_thousand_files_dropped_while_it_is_killed_ten_times_have_one_row_each(
-    trained, pictures, tmp_path, poll
+def test_hundreds_of_files_dropped_while_it_is_killed_again_and_again_have_one_row_each(
+    start_bigan, watching, trained, pictures, tmp_path, poll
 ):
     folder, output, flagged = tmp_path / "in", tmp_path / "out.csv", tmp_path / "flagged"
     folder.mkdir()
-    count, kills = (200, 3) if poll else (1000, 10)
+    count, kills = (100, 3) if poll else (300, 6)
     images = sorted(pictures.glob("*.png"))
     dropping = threading.Thread(target=drop, args=(images, folder, count), daemon=True)
     words = ("--flagged", flagged, "--move-flagged", *(("--poll",) if poll else ()))
-    command = [sys.executable, "-m", "bigan_cli", "watch", str(folder), "--output", str(output)]
-    command += ["--run", str(trained), "--device", "cpu", *map(str, words)]
+    command = ("watch", folder, "--output", output, "--run", trained, "--device", "cpu", *words)
     dropping.start()
     for number in range(kills):
         before = len(rows_of(output))
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            wait_for(lambda: before < len(rows_of(output)) or before == count)  # noqa: B023
-            time.sleep(random.Random(number).random())
-            process.kill()
-    with watching(trained, folder, output, *words) as process:
+        process = start_bigan(*command)
+        wait_for(lambda: before < len(rows_of(output)) or before == count)  # noqa: B023
+        time.sleep(random.Random(number).random())
+        process.send_signal(signal.SIGKILL)
+        process.end()
+    with watching(folder, output, *words) as process:
         wait_for(lambda: len(rows_of(output)) >= count, process, seconds=600)
         time.sleep(1)
     dropping.join()
