@@ -3,11 +3,11 @@
 The tree::
 
     BiganError                    1   the run failed; the base of everything below
-    ├── DataError                 1   missing or unreadable data, nothing to work on
+    ├── DataError                 1   unreadable data, too few of them, nothing to work on
     ├── TrainingError             1   training diverged or ran out of memory
     ├── ProcessEndedError         1   another process of the same training has ended
     ├── InputTypeError            2   an argument has an unsupported type
-    ├── UsageError                2   an option, a path or a combination is invalid
+    ├── UsageError                2   an option or a combination is invalid, a path does not exist
     │   ├── ConfigError           2   one or more invalid keys or values, all listed
     │   ├── DeviceError           2   the requested device does not exist
     │   ├── PluginError           2   a plugin that is needed is broken, missing or ambiguous
@@ -80,7 +80,7 @@ def _restore(cls: type[BiganError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class DataError(BiganError, ValueError):
-    """Data are missing, unreadable, or too few."""
+    """Data are unreadable, too few, or no longer where they were."""
 
 
 class TrainingError(BiganError, RuntimeError):
@@ -98,7 +98,10 @@ class InputTypeError(BiganError, TypeError):
 
 
 class UsageError(BiganError, ValueError):
-    """An option, a path or a combination of them is invalid; nothing was written."""
+    """An option or a combination of them is invalid, or a path does not exist.
+
+    Nothing was written.
+    """
 
     exit_code = 2
 
@@ -141,10 +144,16 @@ class SomeInputsSkipped(BiganError):
 
 
 def did_you_mean(wrong: str, known: Sequence[str]) -> str:
-    """Return ``"did you mean 'x'?"`` for the nearest of *known*, or an empty string.
+    """Return ``"did you mean 'x'?"`` for the nearest of *known*, or an empty string."""
+    near = nearest(wrong, known)
+    return "" if near is None else f"did you mean '{near}'?"
+
+
+def nearest(wrong: str, known: Sequence[str]) -> str | None:
+    """Return the nearest of *known* to *wrong*; None if none is similar.
 
     ``-`` and ``_`` count as the same character, and case does not matter.
     """
     folded = {name.lower().replace("-", "_"): name for name in known}
     near = get_close_matches(wrong.lower().replace("-", "_"), list(folded), n=1, cutoff=0.6)
-    return f"did you mean '{folded[near[0]]}'?" if near else ""
+    return folded[near[0]] if near else None

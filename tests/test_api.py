@@ -145,7 +145,7 @@ def test_predict_is_what_p_value_and_threshold_say(detector, files, expected):
         assert anomalous.tolist() == (expected.score > detector.threshold(fpr)).tolist()
     middle = float(np.median(expected.score))
     assert detector.predict(files, threshold=middle).sum() == 3
-    with pytest.raises(bigan.DataError, match="calibration images"):
+    with pytest.raises(bigan.UsageError, match="calibration images"):
         detector.predict(files, fpr=1e-6)
 
 

@@ -127,8 +127,8 @@ class Detector:
         """Return the score above which an image is anomalous at false-positive rate *fpr*.
 
         Raises:
-            DataError: There are too few calibration images for so small a rate.
-            UsageError: *fpr* is not between 0 and 1.
+            UsageError: *fpr* is not between 0 and 1, or so small that there are too few
+                calibration images.
         """
         return self._detector.calibration.threshold(self.fpr if fpr is None else fpr)
 
@@ -173,8 +173,8 @@ class Detector:
             threshold: A score instead; an image is anomalous if its score exceeds it.
 
         Raises:
-            DataError: There are too few calibration images for so small a rate.
-            UsageError: *fpr* is not between 0 and 1, or both are given.
+            UsageError: *fpr* is not between 0 and 1, or so small that there are too few
+                calibration images; or both are given.
         """
         return np.concatenate(
             [

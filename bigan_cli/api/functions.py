@@ -13,8 +13,9 @@ from bigan_cli.api.detector import Detector, PathText
 from bigan_cli.config.keywords import settings_from_keywords
 from bigan_cli.config.load import LoadedConfig, load_config
 from bigan_cli.data.image_inputs import ImageInputs, iter_images
-from bigan_cli.errors import DataError, UsageError
+from bigan_cli.errors import UsageError
 from bigan_cli.image_files import is_folder
+from bigan_cli.missing_paths import require_folder
 from bigan_cli.model.rng import preserved_random_states
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.benchmark.grid import make_grid
@@ -74,7 +75,7 @@ def train(
             given |= {"data.dataset": "folder", "data.root": os.fspath(data)}  # type: ignore[arg-type]
         loaded = load_run_config(file, (), given, resume=resume)
     elif isinstance(data, str | os.PathLike):
-        raise DataError(f"no such folder: {os.fspath(data)}", "give a folder, or several images")
+        require_folder(Path(data).expanduser(), "give a folder, or several images")
     elif resume:
         raise UsageError("a run of images in memory cannot be resumed", "train it anew")
     else:

@@ -25,8 +25,9 @@ BROKEN_PIPE = 128 + 13  # what the shell reports of a program that SIGPIPE ended
 _EPILOG = """\b
 Exit codes:
   0  done
-  1  failed
-  2  wrong usage or configuration; nothing was written
+  1  failed: unreadable or too few images, a damaged file, a full disk
+  2  wrong usage or configuration, such as a path that does not exist or a value
+     out of range; nothing was written
   3  a requested check did not pass
   4  finished, but some inputs were skipped
   130  interrupted"""

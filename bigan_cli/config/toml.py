@@ -11,6 +11,7 @@ import tomli_w
 
 from bigan_cli.atomic import expanded
 from bigan_cli.errors import ConfigError
+from bigan_cli.missing_paths import similar_path
 from bigan_cli.regular_files import read_file_or_pipe
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _check_name(path: Path) -> None:
         hint = f"did you mean '{inside}'?" if inside.is_file() else template
         raise _problem(f"{path} is a folder, not a TOML file", hint)
     if not path.exists():
-        raise _problem(f"{path} does not exist", template)
+        raise _problem(f"{path} does not exist", similar_path(path) or template)
 
 
 def _with_caret(text: str, lineno: int, colno: int) -> str:

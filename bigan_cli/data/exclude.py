@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bigan_cli.contracts import Blocks, Items
 from bigan_cli.errors import DataError
+from bigan_cli.missing_paths import missing_path
 from bigan_cli.regular_files import read_regular_file
 
 _PATH, _EXCLUDE = "path", "exclude"
@@ -44,6 +45,7 @@ def read_exclusions(file: Path) -> tuple[str, ...]:
             column ``exclude``, or all rows where there is no such column.
 
     Raises:
+        UsageError: It does not exist.
         DataError: It cannot be read.
     """
     lines = _lines(file)
@@ -70,6 +72,8 @@ def read_marks(file: Path) -> dict[str, str]:
 def _lines(file: Path) -> list[str]:
     try:
         return read_regular_file(file, _LARGEST).decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise missing_path(file, "file", "'data.exclude' is a list or a CSV") from error
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise DataError(

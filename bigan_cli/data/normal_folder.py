@@ -21,6 +21,7 @@ from bigan_cli.data.splits import Labels
 from bigan_cli.datasets.folder import refuse_anomalies
 from bigan_cli.errors import DataError
 from bigan_cli.image_files import IMAGE_SUFFIXES, UnlistableFolder, find_images, is_folder
+from bigan_cli.missing_paths import missing_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,14 @@ def read_normal_folder(
         progress: Called with (images done, total).
 
     Raises:
+        UsageError: A folder does not exist.
         DataError: There are no images, or one cannot be read; or the name of a subfolder
             mentions defects or masks. The message names it.
     """
     files: list[Path] = []
     for folder in folders:
         if not folder.exists():
-            raise UnlistableFolder(folder, FileNotFoundError())
+            raise missing_path(folder)
         below = []
         for found in find_images([folder]):
             if isinstance(found, UnlistableFolder):

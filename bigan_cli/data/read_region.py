@@ -17,6 +17,7 @@ from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.data.source_size import same_aspect_ratio
 from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError, UsageError
+from bigan_cli.missing_paths import is_missing, missing_path
 
 Polygons = Sequence[Sequence[tuple[float, float]]]
 Size = tuple[int, int]
@@ -63,6 +64,8 @@ def read_region(
 
 
 def _read_mask(path: Path, options: DecodeOptions) -> NDArray[np.bool_]:
+    if is_missing(path):
+        raise missing_path(path, "region of interest", "'data.roi' names an image")
     try:
         return read_marked(path, options)
     except Exception as error:  # Pillow raises various exceptions for damaged files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bigan_cli.datasets._folder_names import normalized, roles_of
 from bigan_cli.datasets._folder_words import Role
-from bigan_cli.errors import DataError
+from bigan_cli.errors import UsageError, did_you_mean
 
 
 class Choice:
@@ -78,7 +78,7 @@ class Choice:
         """Refuse names of folders, or those of one kind, that do not exist.
 
         Raises:
-            DataError: A folder does not exist; the message lists the existing ones.
+            UsageError: A folder does not exist; the message lists the existing ones.
         """
         kinds = {
             Role.NORMAL: "of normal images",
@@ -88,9 +88,10 @@ class Choice:
         for role, names in self._named.items():
             for name in names if only in (None, role) else ():
                 if normalized(name.strip("/")) not in self._found:
-                    raise DataError(
+                    raise UsageError(
                         f"there is no folder {name} {kinds[role]} in {self.root} "
-                        f"(there is: {', '.join(self._seen)})"
+                        f"(there is: {', '.join(self._seen)})",
+                        did_you_mean(name, tuple(self._seen)),
                     )
 
     def _name_given(self, folder: Path) -> str | None:

@@ -19,9 +19,10 @@ import numpy as np
 from bigan_cli.atomic import atomic_write
 from bigan_cli.contracts import Blocks
 from bigan_cli.datasets._size_recipe import Size, size_of
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.locations.location import Location, file_version, open_location, read_range
 from bigan_cli.locations.tar_headers import CheckedMember, is_image_member
+from bigan_cli.missing_paths import similar_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,8 @@ def open_shard(location: Location, cache: Path) -> Shard:
     """Return a shard with the places of its images, from the folder *cache* if it is known.
 
     Raises:
-        DataError: It is missing, damaged or no tar archive.
+        UsageError: It does not exist.
+        DataError: It is damaged or no tar archive.
     """
     try:
         version = file_version(location)
@@ -114,6 +116,9 @@ def open_shard(location: Location, cache: Path) -> Shard:
             places = _find_images(location)
             with suppress(OSError), atomic_write(stored) as stream:  # a cache may be read-only
                 np.savez(stream, places=places)
+    except FileNotFoundError as error:
+        near = similar_path(location) if isinstance(location, Path) else ""
+        raise UsageError(f"no such file: {location}", near) from error
     except (OSError, tarfile.TarError) as error:
         raise _unreadable(location, error) from error
     return Shard(location, version, places)

@@ -20,6 +20,7 @@ from bigan_cli.errors import DataError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
 from bigan_cli.image_files import IMAGE_SUFFIXES, natural_key, walk_images
+from bigan_cli.missing_paths import require_folder
 
 _NAMED = 3
 _LISTED = 12
@@ -90,7 +91,8 @@ class Folder(Dataset):
         """Return the images to train on: paths and labels.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is unclear.
+            UsageError: The folder does not exist.
+            DataError: It is empty, or its layout is unclear.
         """
         splits = self._layout.splits
         extra = splits.get("validation", []) if "test" in splits else []
@@ -100,7 +102,8 @@ class Folder(Dataset):
         """Return the images in ``test``, else those in ``val``; empty if there is neither.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is unclear.
+            UsageError: The folder does not exist.
+            DataError: It is empty, or its layout is unclear.
         """
         splits = self._layout.splits
         return self._items(splits.get("test", splits.get("validation", [])))
@@ -121,7 +124,8 @@ class Folder(Dataset):
         """Return how every subfolder was interpreted, in one line.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is unclear.
+            UsageError: The folder does not exist.
+            DataError: It is empty, or its layout is unclear.
         """
         layout, parts = self._layout, []
         for split, groups in layout.splits.items():
@@ -151,7 +155,8 @@ class Folder(Dataset):
         """Return warnings about images and masks that are not used.
 
         Raises:
-            DataError: The folder is missing or empty, or its layout is unclear.
+            UsageError: The folder does not exist.
+            DataError: It is empty, or its layout is unclear.
         """
         layout, root = self._layout, self.location.root
         found = []
@@ -174,10 +179,7 @@ class Folder(Dataset):
     @cached_property
     def _layout(self) -> Layout:
         root, options = self.location.root, self.options
-        if not root.exists():
-            raise DataError(f"no such folder: {root}", "pass the folder with --data-root")
-        if not root.is_dir():
-            raise DataError(f"{root} is a file, not a folder", "pass its folder with --data-root")
+        require_folder(root)
         named = {
             Role.NORMAL: _as_tuple(options.normal),
             Role.ANOMALOUS: _as_tuple(options.anomalous),

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from bigan_cli.contracts import DataLocation, Dataset, Items, Options
 from bigan_cli.datasets._size_recipe import SAMPLE, Size, recipe_for_sizes
-from bigan_cli.errors import BiganError, DataError
+from bigan_cli.errors import BiganError, DataError, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.hookspecs import hookimpl
 from bigan_cli.image_files import IMAGE_SUFFIXES
@@ -183,7 +183,7 @@ class Shards(Dataset):
             except OSError as error:
                 raise DataError(f"cannot list {pattern}: {error.strerror or error}") from error
             if not files:
-                raise DataError(
+                raise UsageError(
                     f"no shards match {pattern}",
                     "'data.options.urls=s3://bucket/shards/*.tar' or 'data.root=DIR' names them",
                 )

@@ -211,8 +211,8 @@ def evaluate(  # noqa: PLR0913  plain arrays
         seed: Seed of the bootstrap.
 
     Raises:
-        DataError: A score is not finite, or there are too few calibration images for *fpr*.
-        UsageError: *fpr* is not between 0 and 1.
+        DataError: A score is not finite.
+        UsageError: *fpr* is not between 0 and 1, or there are too few calibration images for it.
     """
     drawn = bootstrap(outlier, trained.score, seed=seed)
     drawn_untrained = None

@@ -42,8 +42,7 @@ class DetectorGraph(nn.Module):
         fpr: The false-positive rate of the label and of the heatmaps' unit.
 
     Raises:
-        DataError: There are too few calibration images for *fpr*.
-        UsageError: *fpr* is not between 0 and 1.
+        UsageError: *fpr* is not between 0 and 1, or there are too few calibration images for it.
     """
 
     def __init__(self, detector: Detector, fpr: float) -> None:

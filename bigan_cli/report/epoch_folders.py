@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bigan_cli.errors import DataError
 from bigan_cli.image_files import walk_images
+from bigan_cli.missing_paths import require_folder
 
 _AFTER_EPOCH = re.compile(r"epoch[-_ =.]*([0-9]+)", re.IGNORECASE)
 _WHOLE_WORD = re.compile(r"(?<![0-9a-z])([0-9]+)(?![0-9a-z])", re.IGNORECASE)
@@ -63,11 +64,10 @@ def find_pictures(
         leave_out: A file to ignore, such as an existing animation.
 
     Raises:
-        DataError: The folder does not exist or has no numbered image.
+        UsageError: The folder does not exist.
+        DataError: It has no numbered image.
     """
-    if not folder.is_dir():
-        problem = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"the image folder {folder} {problem}")
+    require_folder(folder)
     passed_over = leave_out.absolute() if leave_out else None
     found = [path for path in walk_images(folder, False) if path.absolute() != passed_over]
     if not found:

@@ -89,8 +89,8 @@ class Calibration:
         It is the k-th smallest calibration score, k = ceil((n + 1) (1 - fpr)).
 
         Raises:
-            DataError: There are too few calibration images for so small a rate.
-            UsageError: *fpr* is not between 0 and 1.
+            UsageError: *fpr* is not between 0 and 1, or so small that there are too few
+                calibration images.
         """
         self.check(fpr)
         return float(self.scores[self.n - self.rank(fpr)])
@@ -158,14 +158,13 @@ def check_fpr(fpr: float, images: int | None = None) -> None:
             only the range of *fpr* is checked.
 
     Raises:
-        UsageError: *fpr* is not between 0 and 1.
-        DataError: There are fewer than 1/fpr - 1 calibration images; the message says how many
-            are needed, and which rate is possible.
+        UsageError: *fpr* is not between 0 and 1, or there are fewer than 1/fpr - 1 calibration
+            images; the message says how many are needed, and which rate is possible.
     """
     if not 0 < fpr < 1:
         raise UsageError(f"'score.fpr' must be between 0 and 1, got {fpr:g}")
     if images is not None and 1 / (images + 1) > fpr:
-        raise DataError(
+        raise UsageError(
             f"a false-positive rate of {fpr:g} needs at least {images_needed(fpr)} calibration "
             f"images, and there are {images}",
             f"set 'score.fpr' to {_round_up(1 / (images + 1)):g} or more, or train with more "

@@ -165,8 +165,8 @@ class Detector:
             threshold: A score to use in place of the calibration.
 
         Raises:
-            DataError: There are too few calibration images for *fpr*.
-            UsageError: *fpr* is not between 0 and 1, or both *fpr* and *threshold* are given.
+            UsageError: *fpr* is not between 0 and 1, or there are too few calibration images for
+                it; or both *fpr* and *threshold* are given.
         """
         if threshold is not None and fpr is not None:
             raise UsageError(

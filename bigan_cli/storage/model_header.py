@@ -26,6 +26,7 @@ from bigan_cli.data.decode import PREPROCESSING
 from bigan_cli.data.tiles import Tiling
 from bigan_cli.errors import DataError
 from bigan_cli.formatting import one_line
+from bigan_cli.missing_paths import missing_path
 from bigan_cli.model.diagnostics import TrainingDiagnostics
 from bigan_cli.plugins import PluginVersion
 from bigan_cli.regular_files import read_regular_file
@@ -216,12 +217,13 @@ def read_model_file(path: Path) -> ModelFile:
     """Read the model file *path* and check it; its tensors are not loaded yet.
 
     Raises:
-        DataError: The file is missing, damaged, no model file, or of another version.
+        UsageError: There is no such file.
+        DataError: It is damaged, no model file, or of another version.
     """
     try:
         data = read_regular_file(path)
     except FileNotFoundError as error:
-        raise DataError(f"no model file {path}") from error
+        raise missing_path(path, "model file") from error
     except OSError as error:
         raise DataError(
             f"cannot read the model file {path}: {error.strerror}", _another(path)

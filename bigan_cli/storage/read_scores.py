@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.extras import require_extra
 from bigan_cli.formatting import without_spreadsheet_prefix
+from bigan_cli.missing_paths import missing_path
 from bigan_cli.regular_files import read_file_or_pipe
 from bigan_cli.storage.parquet_table import parquet_rows
 from bigan_cli.storage.score_table import OUTPUT_SUFFIXES
@@ -53,8 +54,8 @@ def read_scores(file: Path) -> ReadScores:
     A truncated last line, as a running process may leave it, is ignored.
 
     Raises:
-        UsageError: It has another suffix, or Parquet cannot be read here.
-        DataError: It is missing, or not such a table.
+        UsageError: It does not exist or has another suffix, or Parquet cannot be read here.
+        DataError: It is not such a table.
     """
     if file.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(f"{file} is none of .csv, .jsonl and .parquet")
@@ -62,6 +63,8 @@ def read_scores(file: Path) -> ReadScores:
         require_extra("scale", "pyarrow")
     try:
         return _collect(_rows(file))
+    except FileNotFoundError as error:
+        raise missing_path(file, "file") from error
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     except (LookupError, TypeError, ValueError, OverflowError, csv.Error) as error:

@@ -20,8 +20,9 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.toml import read_toml, to_toml
 from bigan_cli.config.validation_errors import first_problem
 from bigan_cli.errors import RunDirectoryError
-from bigan_cli.formatting import one_line
+from bigan_cli.missing_paths import similar_path
 from bigan_cli.regular_files import read_regular_file
+from bigan_cli.storage.run_errors import damaged_file, no_run, no_trained_model
 from bigan_cli.storage.run_files import FILE_NAME, FOLDERS, RunFiles
 from bigan_cli.storage.run_paths import RunPaths
 from bigan_cli.storage.run_schema import SCHEMA, parse_epoch_record, parse_run_info
@@ -50,7 +51,7 @@ class RunDirectory(RunPaths):
         """
         run = cls(path)
         if not run.run_file.exists():
-            raise _no_run(path)
+            raise no_run(path)
         return run
 
     @classmethod
@@ -159,11 +160,11 @@ class RunDirectory(RunPaths):
         """
         data = _read(self.run_file)
         if data is None:
-            raise _no_run(self.path)
+            raise no_run(self.path)
         try:
             return parse_run_info(data)
         except ValueError as error:
-            raise _damaged(self.run_file, error) from error
+            raise damaged_file(self.run_file, error) from error
 
     def write_info(self, **changes: Any) -> None:
         """Set keys of run.json and keep the others."""
@@ -214,7 +215,7 @@ class RunDirectory(RunPaths):
         try:
             records = [parse_epoch_record(line) for line in lines]
         except ValueError as error:
-            raise _damaged(self.metrics_file, error) from error
+            raise damaged_file(self.metrics_file, error) from error
         return sorted(records, key=lambda record: (record["member"], record["epoch"]))
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
@@ -273,12 +274,14 @@ class RunDirectory(RunPaths):
         there = [p.stem for p in (self.best_model, self.last_model) if p.is_file()]
         # In the message they are all listed; of many, the hint needs no more than one.
         there += epochs[-1:]
+        is_path = path == Path(checkpoint)
+        if not is_path and there in ([], ["0"]):
+            raise no_trained_model(self.path, self.info(), untrained=bool(there))
+        near = similar_path(path) if is_path else ""
         raise RunDirectoryError(
             f"no checkpoint '{checkpoint}' in {self.path} "
             f"(epochs saved: {', '.join(epochs) or 'none'})",
-            f"'checkpoint={' or '.join(there)}', or a model file's path"
-            if there
-            else "nothing was saved here yet; pass a model file's path",
+            near or f"'checkpoint={' or '.join(there)}', or a model file's path",
         )
 
 
@@ -296,20 +299,6 @@ def _read(file: Path) -> bytes | None:
         raise RunDirectoryError(
             f"cannot read {file}: {error.strerror}", "make it a file that you may read"
         ) from error
-
-
-def _no_run(path: Path) -> RunDirectoryError:
-    return RunDirectoryError(
-        f"no run in {path} (run.json missing)", "train one, or name it with 'run=DIR'"
-    )
-
-
-def _damaged(file: Path, error: ValueError) -> RunDirectoryError:
-    return RunDirectoryError(
-        f"{file} is damaged ({one_line(str(error))})",
-        "restore it from a copy, or train anew in another 'output.save_dir'; the model files of "
-        "this run can still be used for scoring",
-    )
 
 
 def _metrics_line(record: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from bigan_cli.locations.location import (
     open_location,
     write_location,
 )
+from bigan_cli.missing_paths import is_missing, similar_path
 from bigan_cli.storage.part_schema import (
     KIND,
     AllParts,
@@ -156,6 +157,11 @@ class ScoreParts:
             DataError: A part is missing, or there are none.
             UsageError: They are of different models, thresholds or inputs.
         """
+        if isinstance(self.folder, Path) and is_missing(self.folder):
+            raise UsageError(
+                f"no parts of {self.output} (no folder {self.folder})",
+                similar_path(self.folder) or "write them with 'bigan score --shard' first",
+            )
         if not location_exists(self._total):
             raise DataError(
                 f"no {self._total}: no shard has come to the end of the inputs",

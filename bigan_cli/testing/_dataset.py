@@ -14,7 +14,7 @@ from bigan_cli.config.schema import RunConfig
 from bigan_cli.contracts import DataLocation, Dataset, Items
 from bigan_cli.data.image_pool import ImagePool
 from bigan_cli.data.splits import make_splits
-from bigan_cli.errors import BiganError, DataError
+from bigan_cli.errors import BiganError, DataError, UsageError
 from bigan_cli.locations.cache_folder import cache_root
 from bigan_cli.plugins.registry import DATASET
 from bigan_cli.scoring.calibration import check_fpr
@@ -75,7 +75,7 @@ class DatasetKit(PluginKit):
         dataset = self._open()
         try:
             items = {"train": dataset.train_items(), "test": dataset.test_items()}
-        except DataError as error:
+        except (DataError, UsageError) as error:
             if self.root is not None:
                 raise ContractViolation(
                     f"its data in {self.root} cannot be read: {error.message}"
@@ -114,7 +114,7 @@ class DatasetKit(PluginKit):
         with TemporaryDirectory() as folder:
             try:
                 self.cls(self.options, DataLocation(Path(folder), download=False)).train_items()
-            except DataError as error:
+            except (DataError, UsageError) as error:
                 text = error.message
             except BiganError as error:
                 text = f"{type(error).__name__}: {error.message}"

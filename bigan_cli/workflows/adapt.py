@@ -125,11 +125,12 @@ def adapt_model(
     source = find_model(run, checkpoint)
     model = load_model(source.file, device, plugins, callbacks)
     parent = model.detector
-    fpr = parent.default_fpr if fpr is None else fpr
     folder = _read(normals, source, model, callbacks)
-    parts = divide(len(folder), fpr, model.header.config.train.seed, train=kind == "updated")
+    seed = model.header.config.train.seed
+    parts = divide(len(folder), fpr, parent.default_fpr, seed, train=kind == "updated")
+    fpr = parent.default_fpr if fpr is None else fpr
     sets = {name: folder.pixels[index] for name, index in parts.items()}
-    images = normal_images(parent, sets, model.header.config.train.seed)
+    images = normal_images(parent, sets, seed)
     callbacks.note(f"fitting the score to {count(len(folder), 'normal image')}")
     adapted = _calibrated(kind, model, images, fpr)
     flagged = int(parent.predict(sets["calibration"]).sum())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import count
 from bigan_cli.scoring.calibration import images_needed
 
@@ -20,16 +20,27 @@ if TYPE_CHECKING:
 _SMALLEST_PART = 8
 
 
-def divide(images: int, fpr: float, seed: int, *, train: bool) -> dict[str, NDArray[np.int64]]:
+def divide(
+    images: int, chosen: float | None, default: float, seed: int, *, train: bool
+) -> dict[str, NDArray[np.int64]]:
     """Return the indices of each part, sorted: train (if wanted), validation, calibration.
 
+    Args:
+        images: How many there are.
+        chosen: The false-positive rate that the user set, if any.
+        default: The rate otherwise.
+        seed: Of the division.
+        train: Whether a part is wanted to fit the components to.
+
     Raises:
-        DataError: There are too few images for *fpr*; the message says how many are needed.
+        UsageError: There are too few images for *chosen*; the message says how many are needed.
+        DataError: There are too few for *default*.
     """
+    fpr = default if chosen is None else chosen
     needed, others = images_needed(fpr), 2 if train else 1
     least = needed + others * _SMALLEST_PART
     if images < least:
-        raise DataError(
+        raise (DataError if chosen is None else UsageError)(
             f"{count(images, 'normal image')} are too few: a false-positive rate of {fpr:g} needs "
             f"{least}, of which {needed} set the threshold",
             "add images, or set a larger 'score.fpr'",

@@ -13,6 +13,7 @@ from typing import Any
 from bigan_cli.errors import DataError, UsageError, did_you_mean
 from bigan_cli.formatting import count
 from bigan_cli.image_files import subfolders
+from bigan_cli.missing_paths import missing_path
 from bigan_cli.report.animation import (
     Frames,
     check_request,
@@ -217,7 +218,7 @@ def _named(run: RunDirectory, name: str) -> tuple[str | None, Path]:
     if Path(name).is_dir():
         return None, Path(name)
     if not plain:
-        raise DataError(f"the image folder {name} does not exist")
+        raise missing_path(Path(name), "folder")
     run.open(run.path)
     known = [p.name for p in subfolders(run.reconstruction)] if run.reconstruction.is_dir() else []
     raise UsageError(

@@ -22,6 +22,7 @@ from bigan_cli.data.unreadable import why_unreadable
 from bigan_cli.errors import DataError, UsageError
 from bigan_cli.formatting import spreadsheet_path
 from bigan_cli.image_files import UnlistableFolder, walk_all
+from bigan_cli.missing_paths import require_folder
 from bigan_cli.workflows.callbacks import Callbacks
 
 if TYPE_CHECKING:
@@ -101,10 +102,10 @@ def check_folder(folder: Path, output: Path | None, callbacks: Callbacks) -> Dat
 
     Raises:
         DataError: There are fewer than two images that can be read.
-        UsageError: *output* is inside *folder*, or holds other files of the same names.
+        UsageError: There is no such folder; or *output* is inside *folder*, or holds other files
+            of the same names.
     """
-    if not folder.is_dir():
-        raise DataError(f"no such folder: {folder}")
+    require_folder(folder)
     if output is not None and output.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
             f"the output folder {output} is inside {folder}",

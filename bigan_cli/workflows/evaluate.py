@@ -83,9 +83,10 @@ def evaluate(
         callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: There is no such run, the data do not fit the model, or *output* holds
-            files of the same names that no evaluation wrote.
-        DataError: Images are missing, or there are too few calibration images for *fpr*.
+        UsageError: There is no such run, the data are not where they were or do not fit the
+            model, there are too few calibration images for *fpr*, or *output* holds files of the
+            same names that no evaluation wrote.
+        DataError: Images are unreadable.
         OSError: *output* cannot be created.
     """
     callbacks = callbacks or Callbacks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from bigan_cli.export.outputs import Runner
 from bigan_cli.export.torch_format import to_torch, torch_runner
 from bigan_cli.export.trace import trace
 from bigan_cli.formatting import count
+from bigan_cli.missing_paths import require_one
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.models import (
     LoadedModel,
@@ -205,6 +207,8 @@ def _normal_images(
 ) -> tuple[NDArray[np.uint8], str]:
     """Return images to compare on, uint8 ``[N, C, H, W]``, and what they are."""
     detector, config = model.detector, model.header.config
+    if isinstance(given, str | os.PathLike):
+        require_one([Path(given)])
     if given is not None:
         pixels = _read(given, model)
         return pixels, count(len(pixels), "given image")
@@ -224,7 +228,8 @@ def _normal_images(
             roi=detector.roi,
         )
     except BiganError as error:
-        raise DataError(
+        kind = UsageError if isinstance(error, UsageError) else DataError
+        raise kind(
             f"no images to compare the exported model with the detector on: {error.message}",
             "set 'data.root' to where they are now, or give other normal images",
         ) from error

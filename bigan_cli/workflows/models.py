@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.missing_paths import similar_path
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
+from bigan_cli.workflows.moved_images import moved_root, require_images
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,8 @@ def find_model(run: Path, checkpoint: str) -> ModelSource:
             )
         return ModelSource(None, run)
     if not run.exists() and run.suffix == ".safetensors" and checkpoint == "best":
-        raise RunDirectoryError(f"there is no model file {run}", "name a run or a model file")
+        hint = similar_path(run) or "name a run or a model file"
+        raise RunDirectoryError(f"there is no model file {run}", hint)
     directory = RunDirectory(run)
     if not directory.run_file.is_file() and Path(checkpoint).is_file():
         return ModelSource(None, Path(checkpoint))
@@ -190,26 +192,18 @@ def data_config(
         model: Knows the configuration.
         root: Where the data are now; None for where they were, or moved together with the run.
         callbacks: Receive a note if they were moved.
+
+    Raises:
+        DataError: They are no longer where they were.
     """
     config = model.header.config
     if root is None:
-        root = _moved_root(run, config.data.root)
+        root = moved_root(run, config.data.root)
         if root is None:
+            require_images(run, model.registry, config)
             return config
         callbacks.note(f"note: {config.data.root} is missing; reading {root}, moved like the run")
     return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
-
-
-def _moved_root(run: RunDirectory, root: Path | None) -> Path | None:
-    """Return where the data folder *root* is now, if it was moved together with the run.
-
-    None if it is where it was, or is nowhere near.
-    """
-    trained_in = run.info().get("folder", "")
-    if root is None or root.exists() or not root.is_absolute() or not trained_in:
-        return None
-    moved = (run.path.absolute() / os.path.relpath(root, trained_in)).resolve()
-    return moved if moved.is_dir() else None
 
 
 def report_notes(test: TestSet, callbacks: Callbacks) -> None:

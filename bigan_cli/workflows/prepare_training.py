@@ -54,7 +54,7 @@ def prepare_training(
     for warning in data.warnings:
         callbacks.warn(warning)
     with repeatable_arithmetic(device, data.input_shape, threads):
-        _check_rate(data)
+        _check_rate(data, chosen=loaded.sources.get("score.fpr", "default") != "default")
         architecture = make_architecture(loaded.registry, data.config.model)
         score = data.config.score
         names = score.components or DEFAULT_COMPONENTS
@@ -89,21 +89,28 @@ def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:
         callbacks.warn(f"score component '{component.name}' is left out: it needs {lacking}{why}")
 
 
-def _check_rate(data: PreparedData) -> None:
+def _check_rate(data: PreparedData, *, chosen: bool) -> None:
     """Raise an error if the calibration images are too few for ``score.fpr``.
 
+    Where cross-fitting would do, the hint says so.
+
+    Args:
+        data: Prepared for the training.
+        chosen: Whether the user has set the rate.
+
     Raises:
-        DataError: They are; where cross-fitting would do, the hint says so.
+        UsageError: They are too few for the rate that was set.
+        DataError: They are too few for the default.
     """
     fpr = data.config.score.fpr
     try:
         check_fpr(fpr, len(data.calibration))
-    except DataError as error:
+    except UsageError as error:
+        hint, kind = error.hint, UsageError if chosen else DataError
         normals = len(data.train) + len(data.validation) + len(data.calibration)
-        if data.folds is None and normals >= images_needed(fpr) and error.hint:
-            hint = f"{error.hint}; for architectures on features 'data.calibration=cross-fitting'"
-            raise DataError(error.message, hint) from error
-        raise
+        if data.folds is None and normals >= images_needed(fpr) and hint:
+            hint += "; for architectures on features 'data.calibration=cross-fitting'"
+        raise kind(error.message, hint) from error
 
 
 def _check_cross_fitting(setup: TrainingSetup) -> None:

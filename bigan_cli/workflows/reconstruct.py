@@ -28,6 +28,7 @@ from bigan_cli.workflows.models import (
     open_test,
     run_of,
 )
+from bigan_cli.workflows.score_inputs import check_one_exists
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +111,14 @@ def reconstruct(
         callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: There is no such run, or *output* exists.
+        UsageError: There is no such run, none of *paths* exists, or *output* exists.
         DataError: There is no image to show.
     """
     callbacks = callbacks or Callbacks()
     source = find_model(run, checkpoint)
     output = _output(output, source, run, overwrite=overwrite)
     _check_no_input(output, paths)
+    check_one_exists(paths)
     model = load_model(source.file, device, plugins, callbacks)
     if paths:
         selection = _from_files(model, paths, number, callbacks)

@@ -11,8 +11,10 @@ from bigan_cli.config.load import LoadedConfig, load_config, save_dir_of
 from bigan_cli.config.schema import RunConfig
 from bigan_cli.config.sources import flatten
 from bigan_cli.errors import RunDirectoryError, UsageError
+from bigan_cli.missing_paths import similar_path
 from bigan_cli.plugins.versions import plugin_versions_from
 from bigan_cli.storage.run_directory import RunDirectory
+from bigan_cli.workflows.moved_images import require_images
 from bigan_cli.workflows.score_config import with_options, with_weights
 
 # Settings that may change on resume: none that affects what was learned so far. With more epochs
@@ -56,7 +58,8 @@ def load(
     if not run.run_file.exists():
         raise RunDirectoryError(
             f"no run in {run.path} to resume (run.json missing)",
-            "name its folder as 'output.save_dir', or start a run without 'resume=True'",
+            similar_path(run.path)
+            or "name its folder as 'output.save_dir', or start a run without 'resume=True'",
         )
     if not run.config_file.exists():
         raise RunDirectoryError(
@@ -75,6 +78,8 @@ def load(
         )
     )
     _check_resumable(with_options(stored, continued.registry), continued.config)
+    if continued.config.data.root == stored.data.root:
+        require_images(run, continued.registry, continued.config)
     return continued
 
 

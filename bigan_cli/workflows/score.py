@@ -118,9 +118,9 @@ def score_files(
         callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: Arguments contradict each other, or there is no such run.
-        DataError: There are no images, an input cannot be read (if strict), or there are too
-            few calibration images for *fpr*.
+        UsageError: Arguments contradict each other, there is no such run or none of *inputs*
+            exists, or there are too few calibration images for *fpr*.
+        DataError: There are no images, or an input cannot be read (if strict).
     """
     callbacks = callbacks or Callbacks()
     settings = settings or ScorerSettings()

@@ -81,8 +81,8 @@ class Rule:
         """Return the rule for the arguments of a call, *fpr* or *threshold* or neither.
 
         Raises:
-            UsageError: *review_fpr* marks no image that is not anomalous already.
-            DataError: There are too few calibration images for a rate.
+            UsageError: *review_fpr* marks no image that is not anomalous already, or there are too
+                few calibration images for a rate.
         """
         calibration = detector.calibration
         if threshold is None:

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from bigan_cli.data.sources.find import Input, find_inputs
 from bigan_cli.data.sources.image_source import Found
 from bigan_cli.errors import DataError
 from bigan_cli.image_files import IMAGE_SUFFIXES
+from bigan_cli.locations.location import locate
+from bigan_cli.missing_paths import require_one
 
 
 def find_given(inputs: Iterable[Input], *, recursive: bool) -> Iterator[Found]:
-    """Return the images of *inputs*; an error now if these are known and there are none."""
+    """Return the images of *inputs*; an error now if these are known and there are none.
+
+    Raises:
+        UsageError: None of *inputs* exists.
+        DataError: They hold no images.
+    """
     found = find_inputs(inputs, recursive)
     if not isinstance(inputs, Sequence):
         return found
+    check_one_exists(inputs)
     # Before torch is loaded.
     first = next(found, None)
     if first is None:
         raise no_images(inputs, recursive=recursive)
     return chain([first], found)
+
+
+def check_one_exists(inputs: Sequence[Input]) -> None:
+    """Raise UsageError if none of *inputs* exists; whether a URL does is seen when it is read."""
+    locations = [locate(each) for each in inputs]
+    if all(isinstance(each, Path) for each in locations):
+        require_one([each for each in locations if isinstance(each, Path)])
 
 
 def no_images(inputs: Iterable[Input], *, recursive: bool) -> DataError:

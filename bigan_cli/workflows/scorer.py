@@ -90,8 +90,8 @@ class Scorer:
         """Load the model; the folders of *files* are created.
 
         Raises:
-            UsageError: The model has no heatmaps, or a setting does not fit it.
-            DataError: There are too few calibration images for a rate.
+            UsageError: The model has no heatmaps, a setting does not fit it, or there are too few
+                calibration images for a rate.
         """
         model = load_model(source.file, settings.device, settings.plugins, callbacks)
         set_batch_size(model, settings.batch_size)

@@ -227,13 +227,13 @@ class TestErrors:
 
     def test_a_folder_without_images(self, bigan, tmp_path):
         (tmp_path / "empty").mkdir()
-        for name, says in (("empty", "no images in"), ("missing", "does not exist")):
+        for name, code, says in (("empty", 1, "no images in"), ("missing", 2, "no such folder")):
             done = bigan("animate", "--image-dir", tmp_path / name)
-            assert done.code == 1
+            assert done.code == code
             assert says in done.err
         done = bigan("animate", "--dirs", tmp_path / "missing")
-        assert done.code == 1
-        assert "does not exist" in done.err
+        assert done.code == 2
+        assert "no such folder" in done.err
 
     def test_a_damaged_picture_is_named_and_the_old_animation_stays(self, bigan, run):
         assert bigan("animate", "--run", run.path).code == 0

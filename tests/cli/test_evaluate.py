@@ -217,27 +217,26 @@ def test_an_output_that_cannot_be_made_is_an_error_before_the_work(evaluate, run
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "said"),
     [
-        (["--fpr", "0"], 2, "--fpr must be between 0 and 1, got 0"),
-        (["--fpr", "0.0001"], 1, "needs at least 9999 calibration images"),
-        (["--min-auroc", "95"], 2, "--min-auroc 95 is not between 0 and 1"),
-        (["--checkpoint", "1"], 2, "no checkpoint '1'"),
-        (["--inlier", "3"], 2, "--inlier, --outlier and further settings are for another dataset"),
-        (["--dataset", "cifar-10x"], 2, "did you mean 'cifar10'?"),
-        (["--dataset", "cifar10"], 2, "model expects 1x8x8, cifar10 gives 3x32x32"),
-        (["--fpr", "1e-30"], 1, "needs at least 99999"),
-        (["--dataset", "digits"], 2, "which classes of digits are normal for this model is not"),
+        (["--fpr", "0"], "--fpr must be between 0 and 1, got 0"),
+        (["--fpr", "0.0001"], "needs at least 9999 calibration images"),
+        (["--min-auroc", "95"], "--min-auroc 95 is not between 0 and 1"),
+        (["--checkpoint", "1"], "no checkpoint '1'"),
+        (["--inlier", "3"], "--inlier, --outlier and further settings are for another dataset"),
+        (["--dataset", "cifar-10x"], "did you mean 'cifar10'?"),
+        (["--dataset", "cifar10"], "model expects 1x8x8, cifar10 gives 3x32x32"),
+        (["--fpr", "1e-30"], "needs at least 99999"),
+        (["--dataset", "digits"], "which classes of digits are normal for this model is not"),
         (
             ["--dataset", "mnist", "--set", "train.lr=1"],
-            2,
             "the setting train.lr=1 does not affect an evaluation",
         ),
     ],
 )
-def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, code, said):
+def test_wrong_words_are_told_and_write_nothing(evaluate, run, words, said):
     done = evaluate(run, *words)
-    assert done.code == code
+    assert done.code == 2
     assert said in done.err
     assert done.out == ""
     assert not (run / "stats" / "evaluation.json").exists()
@@ -255,7 +254,11 @@ def test_a_missing_checkpoint_names_those_that_are_there(evaluate, run):
         (run / "models/epoch-0000.safetensors").read_bytes()
     )
     (empty.parent / "run.json").write_bytes((run / "run.json").read_bytes())
-    assert "hint: --checkpoint 0, or a model file's path" in evaluate(empty.parent).err
+    untrained = evaluate(empty.parent)
+    assert untrained.code == 2
+    assert "no trained model yet" in untrained.err
+    assert f"bigan train --resume --save-dir {empty.parent}" in untrained.err
+    assert "--checkpoint 0" in untrained.err
 
 
 def test_no_run(bigan, tmp_path):
@@ -336,7 +339,8 @@ def test_changed_test_images_are_noticed(bigan, evaluate, write_digits, small_op
     moved = (tmp_path / "data").rename(tmp_path / "moved")
     gone = evaluate(run)
     assert gone.code == 1
-    assert "no such folder" in gone.err
+    assert "are no longer in" in gone.err
+    assert "--data-root" in gone.err
     assert "are not those of" not in evaluate(run, "--data-root", moved).err
     next((moved / "test" / "wrong").iterdir()).unlink()
     changed = evaluate(run, "--data-root", moved)

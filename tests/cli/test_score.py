@@ -155,10 +155,11 @@ def test_strict_ends_at_the_first_and_leaves_no_file(score, damaged, tmp_path):
 
 
 def test_nothing_readable_at_all_is_a_failure(score, tmp_path):
-    done = score(tmp_path / "gone.png")
+    (tmp_path / "empty.png").touch()
+    done = score(tmp_path / "empty.png")
     assert done.code == 1
     assert "error: the only input could not be read" in done.err
-    assert rows_of(done.out)[0]["error"] == "no such file"
+    assert rows_of(done.out)[0]["error"] == "empty file"
 
 
 def test_many_unreadable_files_are_not_told_one_by_one(score, pictures, tmp_path):
@@ -186,7 +187,7 @@ def test_the_rate_and_the_threshold_decide_the_label(score, pictures):
 
 def test_a_rate_too_small_for_the_calibration_says_what_is_needed(score, pictures):
     done = score(pictures, "--fpr", "0.001")
-    assert done.code == 1
+    assert done.code == 2
     assert "needs at least 999 calibration images" in done.err
     assert done.out == ""
 

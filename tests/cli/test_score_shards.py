@@ -130,6 +130,8 @@ def test_merging_refuses_parts_that_do_not_belong_together(
     score, bigan, pictures, tmp_path
 ) -> None:
     output = tmp_path / "scores.csv"
+    assert "bigan score --shard" in bigan("merge", output).err
+    (tmp_path / "scores.csv.parts").mkdir()
     assert "no shard has come to the end" in bigan("merge", output).err
     assert score(pictures, "--output", output, "--shard", "1/1", "--part-size", 100).code == 0
     part = tmp_path / "scores.csv.parts" / "00001.csv"

@@ -352,7 +352,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, capsys):
 
 
 def test_too_few_calibration_images_for_the_rate(tmp_path, capsys):
-    assert bigan(*FAST, "--fpr", "0.001", "--save-dir", tmp_path / "run") == 1
+    assert bigan(*FAST, "--fpr", "0.001", "--save-dir", tmp_path / "run") == 2
     assert "needs at least 999 calibration images" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

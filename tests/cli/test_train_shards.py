@@ -186,8 +186,8 @@ def test_a_shard_that_changed_is_refused_on_resuming(bigan, tmp_path, write_tar,
     assert "the images of shards are not those that" in one_line(done.err)
     shard.unlink()
     done = bigan(*again)
-    assert done.code == 1
-    assert one_line(done.err) == f"error: cannot read {shard}: no such file"
+    assert done.code == 2
+    assert one_line(done.err) == f"error: no such file: {shard}"
     write_tar(shard, digit_members(range(120)))
     assert bigan(*again).code == 0
 

@@ -189,7 +189,7 @@ def test_rows_of_another_threshold_or_of_another_command_are_left_alone(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("{tmp}/none", "--output", "{tmp}/a.csv"), "no folder to watch"),
+        (("{tmp}/none", "--output", "{tmp}/a.csv"), "no such folder"),
         (("{tmp}", "--output", "{tmp}/a.txt"), "neither a .csv nor a .jsonl"),
         (("{tmp}", "--output", "{tmp}/a.csv", "--move-flagged"), "only to a folder"),
         (("{tmp}", "--output", "{tmp}/a.csv", "--flagged", "{tmp}/flagged"), "inside the watched"),

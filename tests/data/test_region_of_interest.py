@@ -101,11 +101,12 @@ def test_a_mask_that_does_not_suit_is_refused(tmp_path, mask, sizes, kind, words
     assert all(word in str(error.value) for word in words)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no image"])
+@pytest.mark.parametrize("content", [b"", b"no image"])
 def test_a_mask_that_cannot_be_read_is_named(tmp_path, content):
     path = tmp_path / "mask.png"
-    if content is not None:
-        path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"no such region of interest: {path}"):
+        read(path)
+    path.write_bytes(content)
     with pytest.raises(DataError, match=f"cannot read the region of interest {path}"):
         read(path)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bigan_cli.contracts import DataLocation
 from bigan_cli.datasets.folder import Folder
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 
 
 def make(root: Path, *names: str) -> None:
@@ -110,7 +110,7 @@ def test_named_normal_folder(tmp_path: Path) -> None:
     data = folder(tmp_path, normal="Fine")
     assert data.classes() == ("fine", "good")
     assert data.normal_classes() == (0,)
-    with pytest.raises(DataError, match="no folder best of normal images"):
+    with pytest.raises(UsageError, match="no folder best of normal images"):
         folder(tmp_path, normal="best").classes()
 
 
@@ -178,10 +178,10 @@ def test_defects_without_a_normal_folder_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["auto", "normal", "classes", "defects"])
 def test_empty_missing_and_file_are_told_apart(tmp_path: Path, layout: str) -> None:
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         folder(tmp_path / "nothing", layout=layout).train_items()
     make(tmp_path, "x.png")
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(UsageError, match="is a file"):
         folder(tmp_path / "x.png", layout=layout).train_items()
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images under|but .*empty has none"):

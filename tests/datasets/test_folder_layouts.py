@@ -12,7 +12,7 @@ from PIL import Image
 
 from bigan_cli.contracts import DataLocation
 from bigan_cli.datasets.folder import Folder
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 
 
 def write(root: Path, *files: str, marked: bool = False) -> None:
@@ -173,7 +173,7 @@ def test_the_user_says_what_folders_are(tmp_path: Path, options: dict[str, objec
 @pytest.mark.parametrize("kind", ["normal", "anomalous", "masks"])
 def test_folders_named_but_not_there_are_refused(tmp_path: Path, kind: str) -> None:
     write(tmp_path, "a/1.png")
-    with pytest.raises(DataError, match="no folder nowhere"):
+    with pytest.raises(UsageError, match="no folder nowhere"):
         folder(tmp_path, **{kind: "nowhere"}).train_items()
 
 

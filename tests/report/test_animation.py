@@ -128,12 +128,12 @@ class TestEpochs:
         (tmp_path / "file").touch()
         paint(tmp_path / "unnumbered" / "a.png", RED)
         for name, says in [
-            ("missing", "does not exist"),
+            ("missing", "no such folder"),
             ("file", "not a folder"),
             ("empty", "no images"),
             ("unnumbered", "none of the 1 images"),
         ]:
-            with pytest.raises(DataError, match=says):
+            with pytest.raises((DataError, UsageError), match=says):
                 find_pictures(tmp_path / name)
 
 

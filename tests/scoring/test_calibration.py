@@ -34,7 +34,7 @@ def test_p_value_and_threshold_decide_alike(
     scores = np.array(new + calibration)
     if rule.n < images_needed(fpr):
         assert (rule.p_values(scores) > fpr).all()
-        with pytest.raises(DataError):
+        with pytest.raises(UsageError):
             rule.threshold(fpr)
         return
     by_p = rule.p_values(scores) <= fpr
@@ -54,7 +54,7 @@ def test_threshold_is_the_order_statistic_of_the_paper(n: int, decimal: object) 
     rule = Calibration(np.arange(1.0, n + 1))
     k = -((-(n + 1) * (1 - fpr)) // 1)  # ceil, exactly
     if k > n:
-        with pytest.raises(DataError):
+        with pytest.raises(UsageError):
             rule.threshold(float(fpr))
     else:
         assert rule.threshold(float(fpr)) == k
@@ -65,8 +65,8 @@ def test_a_rate_is_refused_alike_before_and_after_calibration(images: int, fpr: 
     rule = Calibration(np.zeros(images))
     try:
         check_fpr(fpr, images)
-    except DataError as refusal:
-        with pytest.raises(DataError, match=re.escape(refusal.message)):
+    except UsageError as refusal:
+        with pytest.raises(UsageError, match=re.escape(refusal.message)):
             rule.threshold(fpr)
         possible = re.search(r"'score.fpr' to (\S+) or more", refusal.hint)
         assert possible is not None
@@ -81,19 +81,19 @@ def test_images_needed_is_the_least_that_suffices(n: int) -> None:
     assert images_needed(fpr) == n
     Calibration(np.zeros(n)).check(fpr)
     if n > 1:
-        with pytest.raises(DataError):
+        with pytest.raises(UsageError):
             Calibration(np.zeros(n - 1)).check(fpr)
 
 
 def test_a_rate_that_no_number_of_images_reaches_is_told_at_once() -> None:
     assert images_needed(1e-18) == pytest.approx(1e18)
     for fpr in (1e-18, 1e-30, 5e-324):
-        with pytest.raises(DataError, match="needs at least"):
+        with pytest.raises(UsageError, match="needs at least"):
             Calibration(np.zeros(50)).check(fpr)
 
 
 def test_too_few_normals_says_how_many_are_needed() -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UsageError) as caught:
         Calibration(np.zeros(50)).threshold(0.01)
     assert "at least 99" in caught.value.message
     assert "there are 50" in caught.value.message

@@ -19,7 +19,7 @@ from bigan_cli.architectures.dcgan import Dcgan, DcganOptions
 from bigan_cli.config.load import load_config
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.decode import PREPROCESSING
-from bigan_cli.errors import BiganError, DataError
+from bigan_cli.errors import BiganError, DataError, UsageError
 from bigan_cli.model.networks import build_networks
 from bigan_cli.scoring.components.latent_neighbours import LatentNeighbours
 from bigan_cli.scoring.components.reconstruction import Reconstruction
@@ -147,7 +147,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
         read_header(tmp_path / "pipe.safetensors")
     with pytest.raises(DataError, match="a folder, not a file"):
         read_header(tmp_path)
-    with pytest.raises(DataError, match="no model file"):
+    with pytest.raises(UsageError, match="no such model file"):
         read_header(tmp_path / "none.safetensors")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigan_cli.errors import BiganError, DataError
+from bigan_cli.errors import BiganError, DataError, UsageError
 from bigan_cli.storage.evaluation_record import read_scores as read_evaluated
 from bigan_cli.storage.read_scores import read_scores
 
@@ -92,5 +92,5 @@ def test_a_parquet_table_of_other_columns_is_refused(tmp_path: Path) -> None:
         file.write_bytes(content[:cut] + b"\0" + content[cut + 1 :])
         with pytest.raises(DataError):
             read_scores(file)
-    with pytest.raises(DataError, match="No such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_scores(tmp_path / "missing.parquet")

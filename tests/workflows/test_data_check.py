@@ -108,7 +108,7 @@ def test_a_list_that_fits_nothing_is_refused(folder, tmp_path):
     listed.write_text("other/a.png\n")
     with pytest.raises(DataError, match="names no image"):
         _prepared(folder, listed)
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(UsageError, match="no such file"):
         _prepared(folder, tmp_path / "missing.csv")
 
 

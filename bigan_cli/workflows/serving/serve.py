@@ -57,9 +57,9 @@ def serve(
         callbacks: Receive notes and warnings.
 
     Raises:
-        UsageError: The address cannot be listened on, a package is missing, or there is no such
-            run.
-        DataError: A model is damaged, or has too few calibration images for a rate.
+        UsageError: The address cannot be listened on, a package is missing, there is no such
+            run, or a model has too few calibration images for a rate.
+        DataError: A model is damaged.
     """
     callbacks = callbacks or Callbacks()
     require_extra("serve", *_MODULES)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bigan_cli.errors import UsageError
 from bigan_cli.extras import require_extra
 from bigan_cli.formatting import count, one_line, path_text
+from bigan_cli.missing_paths import require_folder
 from bigan_cli.scoring.calibration import check_fpr
 from bigan_cli.storage.completed_inputs import CompletedInputs
 from bigan_cli.storage.growing_output import continue_output, growing_output
@@ -147,8 +148,7 @@ def watch(
 
 
 def _check(folder: Path, output: Path, flagged: FlaggedImages) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder to watch")
+    require_folder(folder)
     if output.is_dir() or output.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{output} is neither a .csv nor a .jsonl file")
     if flagged.move and flagged.folder is None:
