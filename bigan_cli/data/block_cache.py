@@ -2,7 +2,8 @@
 
 Each block is one ``.npy`` file with the SHA-256 of its contents at its end; a file that is damaged
 is created again. Once the cache is full, blocks are stored only in place of those that this process
-has not used: replacing its own would write as much as it reads in every epoch.
+has not used: replacing its own would write as much as it reads in every epoch. Several processes
+may use one folder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from bigan_cli.atomic import atomic_write, remove_stale_temporaries
 A = TypeVar("A", np.uint8, np.float16)
 
 _DIGEST_BYTES = 32
+# Seconds after which the blocks are counted again, since other processes store some, too.
+_RECOUNT = 10.0
 
 
 class BlockCache:
@@ -39,6 +42,7 @@ class BlockCache:
         self._limit = limit
         self._lock = threading.Lock()
         self._size: int | None = None
+        self._counted = 0.0
         self._started = time.time()
 
     def load(self, key: str, dtype: type[A]) -> NDArray[A] | None:
@@ -81,7 +85,9 @@ class BlockCache:
         if self._size is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             remove_stale_temporaries(self._folder)
+        if self._size is None or time.monotonic() - self._counted > _RECOUNT:
             self._size = sum(each.stat().st_size for each in self._folder.glob("*.npy"))
+            self._counted = time.monotonic()
         if self._size + size > self._limit:
             self._remove_unused(self._size + size - self._limit)
         return self._size + size <= self._limit

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -128,21 +128,29 @@ class ImageStream:
         ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
-    def load(self, pieces: Index) -> NDArray[np.uint8]:
+    def rows(self, pieces: Index) -> list[slice]:
+        """Return the rows of each of some pieces in an array of the images of all of them."""
+        ends = np.cumsum([0, *self._counts[pieces]]).tolist()
+        return [slice(start, end) for start, end in pairwise(ends)]
+
+    def load(self, pieces: Index, own: slice = slice(None)) -> NDArray[np.uint8]:
         """Return the images of some pieces, uint8 ``[N, C, H, W]``, in the order of the pieces.
+
+        Args:
+            pieces: Their numbers.
+            own: Which of the pieces are read; the images of others are undefined.
 
         Raises:
             DataError: A block cannot be read; the message names it.
         """
-        ends = np.cumsum([0, *self._counts[pieces]])
         shape = self.shape
-        out = np.empty((int(ends[-1]), shape.channels, shape.height, shape.width), np.uint8)
+        out = np.empty((self.count(pieces), shape.channels, shape.height, shape.width), np.uint8)
 
-        def fill(number: int) -> None:
-            out[ends[number] : ends[number + 1]] = self.load_piece(int(pieces[number]))
+        def fill(piece: int, rows: slice) -> None:
+            out[rows] = self.load_piece(piece)
 
         with self.pool() as pool:
-            for _ in pool.map(fill, range(len(pieces))):
+            for _ in pool.map(fill, pieces.tolist()[own], self.rows(pieces)[own]):
                 pass
         return out
 
@@ -170,10 +178,21 @@ class ImageStream:
 
     def new_unreadable(self) -> list[tuple[str, str]]:
         """Return the names and reasons of images found to be unreadable since the last call."""
+        found = self.take_unreadable()
+        return [(name_of(self._items, index), reason) for index, reason in sorted(found)]
+
+    def take_unreadable(self) -> list[tuple[int, str]]:
+        """Return the indices and reasons that :meth:`new_unreadable` would return as names."""
         with self._lock:
             found = list(self._unreadable.items())[self._reported :]
             self._reported += len(found)
-        return [(name_of(self._items, index), reason) for index, reason in sorted(found)]
+        return found
+
+    def add_unreadable(self, found: Iterable[tuple[int, str]]) -> None:
+        """Add images that another process has found to be unreadable."""
+        with self._lock:
+            for index, reason in found:
+                self._unreadable.setdefault(index, reason)
 
     def pool(self) -> ThreadPoolExecutor:
         """Return new threads to read pieces with."""

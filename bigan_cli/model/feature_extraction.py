@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bigan_cli.model.cpu_threads import single_threaded_pool
 from bigan_cli.model.networks import Networks, to_model_range
+from bigan_cli.model.process_group import ProcessGroup
 
 F = TypeVar("F", np.float16, np.float32)
 
@@ -50,10 +51,11 @@ def prepare_features(
     device: torch.device,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     inside: NDArray[np.bool_] | None = None,
+    group: ProcessGroup | None = None,
 ) -> TrainingFeatures:
     """Set the normalisation of the extractor of *networks* and return all feature maps.
 
-    Every image passes through the backbone once.
+    Every image passes through the backbone once, in one of the processes.
 
     Args:
         networks: With a feature extractor; nothing else is changed.
@@ -64,9 +66,11 @@ def prepare_features(
         on_progress: Called with (images done, total).
         inside: The positions of the images to train on that count, bool ``[h, w]`` or
             ``[N, h, w]``; by default all.
+        group: The processes that compute the features of a part of the images each; all have the
+            same arguments and get the same result.
     """
     assert networks.extractor is not None  # noqa: S101  checked by the caller
-    extraction = Extraction(networks, device, sum(map(len, pixels)), on_progress)
+    extraction = Extraction(networks, device, sum(map(len, pixels)), on_progress, group)
     train, others = pixels[0], pixels[1:]
     # What the normalisation is estimated from; the images of a small folder are all of them.
     order = np.random.default_rng([seed, len(train)]).permutation(len(train))
@@ -95,7 +99,15 @@ def prepare_features(
 
 
 class Extraction:
-    """The extractor of *networks* at work, with its progress."""
+    """The extractor of *networks* at work, with its progress.
+
+    Args:
+        networks: With an extractor.
+        device: Where it runs.
+        total: The number of images, for the progress.
+        on_progress: Called with (images done, total).
+        group: The processes that divide the images; by default this one alone.
+    """
 
     def __init__(
         self,
@@ -103,16 +115,33 @@ class Extraction:
         device: torch.device,
         total: int,
         on_progress: Callable[[int, int], None],
+        group: ProcessGroup | None = None,
     ) -> None:
         self._shape = networks.input_shape
         self._extractor: Any = networks.extractor
         self._device = device
         self._done, self._total, self._on_progress = 0, total, on_progress
+        self._group = group or ProcessGroup()
 
     def raw(self, pixels: NDArray[np.uint8], index: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features of some images before normalisation, ``[n, h, w, K]``."""
+        """Return the features of some images before normalisation, ``[n, h, w, K]``.
+
+        All processes must call it with the same images.
+        """
         shape = self._shape
         maps = np.empty((len(index), shape.height, shape.width, shape.channels), np.float32)
+        shares = self._group.shares(len(index))
+        own = shares[self._group.rank]
+        self._compute(pixels, index[own], maps[own])
+        self._group.exchange([torch.from_numpy(maps[each]) for each in shares])
+        self._done += len(index)
+        self._on_progress(self._done, self._total)
+        return maps
+
+    def _compute(
+        self, pixels: NDArray[np.uint8], index: NDArray[np.int64], maps: NDArray[np.float32]
+    ) -> None:
+        """Write the features of the images at *index* into *maps*."""
         self._extractor.to(self._device)
         extract: Callable[[Tensor], Tensor] = self._extractor.raw
         if self._device.type == "cpu":
@@ -124,10 +153,10 @@ class Extraction:
             )
             found = extract(images.contiguous(memory_format=torch.channels_last))
             maps[start : start + size] = found.movedim(1, -1).cpu().numpy()
-            self._done += len(images)
-            self._on_progress(self._done, self._total)
+            if start + size < len(index):  # as many are done in each of the other processes
+                done = self._done + (start + size) * self._group.size
+                self._on_progress(done, self._total)
         self._extractor.cpu()
-        return maps
 
     def fit(self, vectors: Tensor) -> dict[str, Tensor]:
         """Estimate the normalisation from vectors ``[M, K]``; return its state."""

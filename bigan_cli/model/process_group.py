@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -79,6 +80,31 @@ class ProcessGroup:
                 dist.broadcast(whole, src=0)
                 if whole is not tensor:
                     tensor.copy_(whole)
+
+    def shares(self, count: int) -> list[slice]:
+        """Return the equal parts of *count* rows that the processes have, one after another."""
+        bounds = [count * rank // self.size for rank in range(self.size + 1)]
+        return [slice(first, end) for first, end in pairwise(bounds)]
+
+    @property
+    def own_turns(self) -> slice:
+        """The items of this process in a sequence that the processes take in turn."""
+        return slice(self.rank, None, self.size)
+
+    def exchange(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each of *tensors*, which the processes take in turn, by that of its process.
+
+        Args:
+            tensors: Contiguous; the same number and the same shapes in all processes.
+        """
+        if self.size == 1:
+            return
+        import torch.distributed as dist
+
+        with _peers():
+            for number, tensor in enumerate(tensors):
+                if tensor.numel():
+                    dist.broadcast(tensor, src=number % self.size)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes to process 0, and an empty list to the others."""

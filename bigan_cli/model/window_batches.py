@@ -18,6 +18,8 @@ from torch import Tensor
 
 from bigan_cli.data.image_stream import ImageStream, Index
 from bigan_cli.model.batches import Batches, Samples, make_batches
+from bigan_cli.model.process_group import ProcessGroup
+from bigan_cli.model.window_exchange import exchange_rows
 
 
 @runtime_checkable
@@ -50,10 +52,14 @@ class PixelStream:
     Args:
         images: The images.
         sample: Some of them, uint8 ``[N, C, H, W]``.
+        group: The processes that divide the work; by default this one alone.
     """
 
-    def __init__(self, images: ImageStream, sample: Samples) -> None:
+    def __init__(
+        self, images: ImageStream, sample: Samples, group: ProcessGroup | None = None
+    ) -> None:
         self._images = images
+        self._group = group or ProcessGroup()
         self.sample = sample
 
     def __len__(self) -> int:
@@ -67,13 +73,15 @@ class PixelStream:
         """Return the number of images in a window."""
         return self._images.count(window)
 
-    def load(self, window: Index) -> NDArray[np.uint8]:
-        """Return the images of a window."""
-        return self._images.load(window)
+    def load(self, window: Index) -> tuple[Index, NDArray[np.uint8]]:
+        """Return a window, and its images as far as they are this process's."""
+        return window, self._images.load(window, self._group.own_turns)
 
-    def samples(self, loaded: NDArray[np.uint8]) -> Samples:
-        """Return *loaded*."""
-        return loaded
+    def samples(self, loaded: tuple[Index, NDArray[np.uint8]]) -> Samples:
+        """Return the images of a window, those of the other processes included."""
+        window, pixels = loaded
+        exchange_rows(self._group, self._images, window, pixels)
+        return pixels
 
 
 class WindowBatches:

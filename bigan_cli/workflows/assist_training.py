@@ -47,7 +47,7 @@ def assist(
     threads = recorded_threads(run, callbacks) if resume else None
     beside = members_beside(loaded, group)
     with (
-        prepare_training(loaded, callbacks, threads, None if beside else group) as setup,
+        prepare_training(loaded, callbacks, threads, group, beside=beside) as setup,
         plugin_faults(setup.architecture, "training", own_code=True),
     ):
         if beside:
@@ -89,6 +89,7 @@ def _train_members(
     callbacks: Callbacks,
 ) -> bool:
     """Train this process's members, each in a directory of its own."""
+    _ = setup.features  # which process 0 computes now, too: together with the others
     models = make_run_models(setup, loaded)
     group.any(flag=False)  # from now on the run directory exists
     make_trainer = partial(setup.trainer, should_stop=callbacks.should_stop)

@@ -26,6 +26,8 @@ def prepare_training(
     callbacks: Callbacks,
     threads: int | None = None,
     group: ProcessGroup | None = None,
+    *,
+    beside: bool = False,
 ) -> Iterator[TrainingSetup]:
     """Find the device, read the images and build the networks; nothing is written.
 
@@ -35,12 +37,14 @@ def prepare_training(
         loaded: The configuration.
         callbacks: Receive notes about the data.
         threads: CPU threads to use, if not the default number.
-        group: The processes that train each member together; by default this one alone.
+        group: The processes of the training; by default this one alone.
+        beside: Whether each of them trains members of its own; else they train one together.
 
     Raises:
         BiganError: The device is missing, the images cannot be read or are too few, or the
             score has no component that these networks support.
     """
+    group = group or ProcessGroup()
     device = resolve_device(loaded.config.train.device)
     dataset = open_dataset(loaded.registry, loaded.config.data)
     data = prepare(
@@ -66,7 +70,8 @@ def prepare_training(
             device,
             loaded.registry,
             callbacks,
-            group or ProcessGroup(),
+            ProcessGroup() if beside else group,
+            group,
         )
         check_tasks(data.config.train, on_feature_map=setup.networks.on_feature_map)
         # Checked now: a score that cannot be computed is found before training, not after.

@@ -72,7 +72,7 @@ def train(
         threads = recorded_threads(run, callbacks)
     else:
         run.check_free(overwrite=overwrite)
-    with prepare_training(loaded, callbacks, threads, None if beside else group) as setup:
+    with prepare_training(loaded, callbacks, threads, group, beside=beside) as setup:
         profiler = StepProfiler(setup.device) if profile else None
         make_trainer = partial(
             setup.trainer,

@@ -45,6 +45,7 @@ class TrainingSetup:
         registry: The available plugins.
         callbacks: Receive the progress of computing features.
         group: The processes that train each member together.
+        all_processes: Those of the whole training, which compute the features together.
     """
 
     data: PreparedData
@@ -54,6 +55,7 @@ class TrainingSetup:
     registry: Registry
     callbacks: Callbacks
     group: ProcessGroup = field(default_factory=ProcessGroup)
+    all_processes: ProcessGroup = field(default_factory=ProcessGroup)
 
     @property
     def config(self) -> RunConfig:
@@ -97,15 +99,15 @@ class TrainingSetup:
         All members are trained on the same images. Member m has the run's seed plus m, which
         decides its initial weights, its order of the images and its noise.
         """
-        train = self._config_of(member)
+        config = self._config_of(member)
         features = self.features  # of the first member's networks, before they are dropped
         if member:
             self.__dict__.pop("networks", None)
-        networks = self.networks if member == 0 else self._build(train.seed)
+        networks = self.networks if member == 0 else self._build(config.seed)
         make = partial(
             Trainer,
             networks,
-            train,
+            config,
             device=self.device,
             should_stop=should_stop,
             on_step=on_step,
@@ -114,12 +116,13 @@ class TrainingSetup:
         images, validation = self.network_images
         if features is None:
             stream = self.data.stream
-            return make(images if stream is None else PixelStream(stream, images), validation)
+            train = images if stream is None else PixelStream(stream, images, self.group)
+            return make(train, validation)
         networks.extractor.load_state_dict(features.normalisation, strict=False)  # type: ignore[union-attr]
         return make(
             self._feature_samples(networks, features),
             as_samples(features.validation, self.inside[1]),
-            decoder=self._decoder_training(networks, features, train.seed),
+            decoder=self._decoder_training(networks, features, config.seed),
         )
 
     def _config_of(self, member: int) -> TrainConfig:
@@ -136,7 +139,13 @@ class TrainingSetup:
             return in_memory
         described = self.config.model.model_dump_json(include={"architecture", "options"})
         return FeatureStream(
-            self.data.stream, networks, in_memory, self.device, described, self.inside[0]
+            self.data.stream,
+            networks,
+            in_memory,
+            self.device,
+            described,
+            self.inside[0],
+            self.group,
         )
 
     def _decoder_training(
@@ -219,7 +228,8 @@ class TrainingSetup:
     def features(self) -> TrainingFeatures | None:
         """The feature maps of the normal images; None for networks on pixels.
 
-        They are the same for all members, and so is the normalisation.
+        They are the same for all members, and so is the normalisation. The first access computes
+        them: all processes must do it at the same point of their work together.
         """
         if not self.networks.on_feature_map:
             return None
@@ -235,6 +245,7 @@ class TrainingSetup:
             self.device,
             partial(self.callbacks.on_progress, "computing features"),
             self.inside[0],
+            self.all_processes,
         )
 
     @property

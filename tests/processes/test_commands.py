@@ -100,6 +100,54 @@ def test_members_on_two_processes_are_those_of_one(
     assert not (run / ".members").exists()
 
 
+def test_members_on_photographs_have_features_that_the_processes_divide(
+    start: Callable[..., Processes], photographs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ("--dataset", "folder", "--data-root", photographs, "--image-size", "128")
+    sets = ("train.min_epoch_steps=6", "train.max_epoch_steps=6", "data.folds=2")
+    options = [word for each in (*sets, "output.preview_images=2") for word in ("--set", each)]
+    few = ("--epochs", "2", "--save-interval", "2", "--device", "cpu", "--fpr", "0.2")
+    processes = start("train", *words, *options, *few, "--members", "2", "--save-dir", run)
+    assert processes.end() == [0, 0], processes.output(0) + processes.output(1)
+    alone, both = (
+        load_file(each / "models/last.safetensors") for each in (photographs / "run", run)
+    )
+    first = [name for name in alone if name.startswith("members.0.")]
+    assert "members.0.networks.extractor.mean" in first
+    for name in first:
+        assert alone[name].tobytes() == both[name].tobytes(), name
+    extractors = [both[f"members.{i}.networks.extractor.mean"].tobytes() for i in (0, 1)]
+    assert extractors[0] == extractors[1]
+
+
+def test_a_shard_that_one_process_cannot_read_ends_all_with_one_line(
+    start: Callable[..., Processes],
+    write_digits: Callable[..., list[Path]],
+    write_tar: Callable[..., Path],
+    small_options: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    digits = [path.read_bytes() for path in write_digits(tmp_path / "digits", 0, 400)]
+    shards = []
+    for number in range(4):
+        members = {f"{i}.png": digits[i] for i in range(100 * number, 100 * number + 100)}
+        shards.append(write_tar(tmp_path / f"{number}.tar", members))
+    words = ("--dataset", "shards", "--set", f"data.options.urls={tmp_path}", "--epochs", "500")
+    small = ("--set", "data.block_cache_gb=0", "--set", "data.shuffle_buffer_mb=1")
+    run = tmp_path / "run"
+    options = (*words, *small, "--image-size", "32", "--save-dir", run)
+    processes = start("train", *small_options, *options)
+    processes.wait_for("epoch 1/500")
+    shards[2].unlink()
+    assert processes.end() == [1, 1]
+    said = (processes.output(0) + processes.output(1)).splitlines()
+    errors = [line for line in said if line.startswith("error:")]
+    assert errors == [f"error: cannot read {shards[2]}: no such file"]
+    assert "Traceback" not in "".join(said)
+    assert json.loads((run / "run.json").read_text())["status"] in ("failed", "interrupted")
+
+
 def test_a_killed_process_ends_all_with_one_line_and_the_run_resumes(
     start: Callable[..., Processes],
     bigan: Callable[..., object],
