@@ -14,7 +14,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 # What training, scoring and serving import.
 _MODULES = (
@@ -36,6 +38,7 @@ class ForkedProcess:
         signal_at: Module, dotted name of a function in it, a number n and a signal, which the
             process sends itself right before the n-th call of that function.
         stdin: What to read standard input from, such as a named pipe.
+        constants: Module and name of constants, and the values that they have in this process.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ForkedProcess:
         folder: Path,
         signal_at: tuple[str, str, int, signal.Signals] | None = None,
         stdin: Path = Path(os.devnull),
+        constants: Mapping[tuple[str, str], object] = MappingProxyType({}),
     ) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         self._process = _context.Process(
@@ -53,6 +57,7 @@ class ForkedProcess:
                 (stdin, self._out, self._err),
                 dict(os.environ),
                 signal_at,
+                dict(constants),
             ),
         )
         self._process.start()
@@ -97,6 +102,7 @@ def _run(
     streams: tuple[Path, Path, Path],
     environment: dict[str, str],
     signal_at: tuple[str, str, int, signal.Signals] | None,
+    constants: dict[tuple[str, str], object],
 ) -> None:
     from bigan_cli.cli.main import main
 
@@ -106,6 +112,8 @@ def _run(
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  multiprocessing closed it
     os.environ.clear()
     os.environ.update(environment)
+    for (module, name), value in constants.items():
+        setattr(importlib.import_module(module), name, value)
     if signal_at is not None:
         _send_at(*signal_at)
     sys.argv = ["bigan", *words]

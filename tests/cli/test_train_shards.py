@@ -141,14 +141,24 @@ def warned_of(err: str) -> set[int]:
     return {i for i in range(6) if f"tar://a/{i}.png::" in err}
 
 
+# The sample in memory is small: other images are first read while the networks train.
+SMALL_SAMPLE = {
+    ("bigan_cli.data.streamed_parts", "_LEAST_PART"): 12,
+    ("bigan_cli.data.streamed_parts", "_PART_BYTES"): 0,
+}
+
+
+@pytest.fixture
+def small_sample(monkeypatch) -> None:
+    """Apply :data:`SMALL_SAMPLE` to this process."""
+    for (module, name), value in SMALL_SAMPLE.items():
+        monkeypatch.setattr(f"{module}.{name}", value)
+
+
+@pytest.mark.usefixtures("small_sample")
 def test_images_that_cannot_be_read_are_left_out_with_a_warning(
     bigan, tmp_path, damaged, monkeypatch
 ) -> None:
-    from bigan_cli.data import streamed_parts
-
-    # The sample in memory is small: other images are first read while the networks train.
-    monkeypatch.setattr(streamed_parts, "_LEAST_PART", 12)
-    monkeypatch.setattr(streamed_parts, "_PART_BYTES", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "exclude.txt").write_text(f"tar://a/5.png::{damaged}\n")
     more = (*urls(damaged), "--exclude", tmp_path / "exclude.txt", "--fpr", 0.2)
@@ -164,6 +174,35 @@ def test_images_that_cannot_be_read_are_left_out_with_a_warning(
         assert "(not an image in a known format)" in done.err
     assert learned(runs[0]) == learned(runs[1]) == learned(runs[2])
     assert learned(runs[0])["data"]["images"]["train"] == 64  # without the excluded one
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("small_sample")
+def test_a_run_with_unreadable_images_that_is_killed_and_resumed_ends_the_same(
+    bigan, start_bigan, tmp_path, shards, damaged, monkeypatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("train", *OPTIONS, *urls(f"{shards},{damaged}"), "--fpr", 0.2, "--save-dir")
+    cached = "data.block_cache_gb={}".format
+    whole = bigan(*words, tmp_path / "whole", "--set", cached(0))
+    assert whole.code == 0, whole.err
+    assert warned_of(whole.err)
+    for limit in (0, 1):
+        run = tmp_path / f"run-{limit}"
+        # In the second epoch: after 4 steps that are tried, and 8 of the first one.
+        process = start_bigan(
+            *(*words, run, "--set", cached(limit)),
+            signal_at=(*STEP, 15, signal.SIGKILL),
+            constants=SMALL_SAMPLE,
+        )
+        assert process.end() == -signal.SIGKILL, process.err
+        assert json.loads((run / "run.json").read_text())["epoch"] == 1
+        assert any((tmp_path / "cache" / "bigan").glob("blocks/*.npy")) == bool(limit)
+        resumed = bigan("train", "--resume", "--save-dir", run)
+        assert resumed.code == 0, resumed.err
+        assert warned_of(resumed.err) == warned_of(whole.err)
+        assert learned(run) == learned(tmp_path / "whole")
 
 
 def test_training_ends_where_many_images_cannot_be_read(bigan, tmp_path, write_tar) -> None:
