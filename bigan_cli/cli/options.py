@@ -214,7 +214,10 @@ MasksOption = Annotated[
 ]
 ReportFileOption = Annotated[
     Path | None,
-    typer.Option(help="Write an HTML report of the images to this file.", metavar="FILE"),
+    typer.Option(
+        help="Write an HTML report of the images to this file; on a terminal it replaces the rows.",
+        metavar="FILE",
+    ),
 ]
 FailOnAnomalyOption = Annotated[
     bool,

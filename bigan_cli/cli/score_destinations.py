@@ -91,7 +91,7 @@ def score_to_table(terminal: Terminal, scoring: Scoring, heatmaps: Heatmaps, tab
     from bigan_cli.workflows.score import score_files
 
     output = scoring.output
-    printer = view.RowPrinter(terminal, output, as_json=table.as_json)
+    printer = view.RowPrinter(terminal, output, table.report, as_json=table.as_json)
     with view.partial_output_note(terminal, output), progress_callbacks(terminal) as callbacks:
         result = score_files(
             scoring.inputs,

@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bigan_cli.atomic import atomic_write
+from bigan_cli.report.colour_bars import (
+    BAR_GAP,
+    SMALL_TEXT,
+    bars_width,
+    difference_bar,
+    heat_bar,
+)
 from bigan_cli.report.drawing import (
     ANOMALY,
     MUTED,
@@ -24,7 +31,6 @@ from bigan_cli.report.drawing import (
     RULE,
     TEXT,
     Colour,
-    difference_colours,
     difference_image,
     fit,
     line_height,
@@ -37,8 +43,6 @@ from bigan_cli.report.heatmap import overlay
 
 Pixels = NDArray[np.uint8]
 
-_SMALL = 10
-_BAR = 160
 _TITLES = ("original", "reconstruction", "difference")
 
 
@@ -86,7 +90,8 @@ def comparison_grid(
         (width, tile.height + below),
         titles=line_height(text_size) + 2,
         row_gap=GAP if below else inner,
-        footer=line_height(SMALLEST_TEXT) + line_height(_SMALL) + 10,
+        footer=line_height(SMALLEST_TEXT) + line_height(SMALL_TEXT) + 10,
+        narrowest=bars_width(heatmap=heatmaps is not None),
     )
     canvas, draw = page.start(heading)
     inset = (column - tile.width) // 2
@@ -107,8 +112,10 @@ def comparison_grid(
             down = top + tile.height + 4 + n * line_height(text_size) + line_height(text_size) // 2
             text = fit(line, text_size, width - inset)
             write(draw, (left + inset, down), text, text_size)
-    middle = page.height - MARGIN - line_height(_SMALL) - line_height(SMALLEST_TEXT) // 2
-    _difference_legend(draw, (MARGIN, middle))
+    middle = page.height - MARGIN - line_height(SMALL_TEXT) - line_height(SMALLEST_TEXT) // 2
+    right = difference_bar(draw, (MARGIN, middle))
+    if heatmaps is not None:
+        heat_bar(draw, (right + BAR_GAP, middle))
     _save(path, canvas, heading)
 
 
@@ -236,23 +243,6 @@ class _Pair:
         for line in caption:
             write(draw, (left, middle), fit(line, self.tile.text_size, room), self.tile.text_size)
             middle, room = middle + line_height(self.tile.text_size), self.width
-
-
-def _difference_legend(draw: ImageDraw.ImageDraw, at: tuple[int, int]) -> None:
-    left, middle = at
-    write(draw, (left, middle), "difference", SMALLEST_TEXT, MUTED)
-    left += text_width("difference", SMALLEST_TEXT) + 12
-    colours = difference_colours()
-    draw.rectangle((left - 1, middle - 6, left + _BAR, middle + 6), outline=RULE)
-    for x in range(_BAR):
-        # The colours depend on the square root, so the ticks of the bar are evenly spaced.
-        red, green, blue = (int(c) for c in colours[round(255 * (x / (_BAR - 1)) ** 2)])
-        draw.line((left + x, middle - 5, left + x, middle + 5), fill=(red, green, blue))
-    for level in (0, 16, 64, 144, 255):
-        x = left + round((_BAR - 1) * (level / 255) ** 0.5)
-        draw.line((x, middle + 7, x, middle + 9), fill=MUTED)
-        below = (x - text_width(str(level), _SMALL) // 2, middle + 10 + line_height(_SMALL) // 2)
-        write(draw, below, str(level), _SMALL, MUTED)
 
 
 _Legend = list[tuple[str, Colour | bool]]

@@ -25,7 +25,7 @@ LEVELS_PER_UNIT = 4096
 """Grey levels of a 16-bit PNG file per unit: 4096 is the threshold, 65535 is 16 or more."""
 
 # The value of the last colour; the position is the square root, so the threshold is halfway.
-_BRIGHTEST = 4.0
+BRIGHTEST = 4.0
 # Below the first value the overlay is transparent; from the second its opacity is constant.
 _TRANSPARENT, _OPAQUE = 0.5, 2.0
 _OPACITY = 0.75
@@ -77,7 +77,7 @@ def heat_colours(heat: Heatmap) -> NDArray[np.uint8]:
     Lightness grows with the square root of the value from 0 to 4, perceptually evenly (see
     :func:`bigan_cli.report.drawing.difference_colours`).
     """
-    level = np.rint(heat.clip(0, _BRIGHTEST) * (255 / _BRIGHTEST)).astype(np.uint8)
+    level = np.rint(heat.clip(0, BRIGHTEST) * (255 / BRIGHTEST)).astype(np.uint8)
     colours: NDArray[np.uint8] = difference_colours()[level]
     return colours
 

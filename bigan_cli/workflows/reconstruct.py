@@ -43,6 +43,7 @@ class ReconstructionResult:
         outlier: Whether each image is an anomaly, where that is known.
         scores: The scores of the images.
         skipped: How many inputs could not be read.
+        decoded: Whether a decoder draws the reconstructions, which plays no part in the score.
         truncated: Whether there were more images than were to be shown.
     """
 
@@ -54,6 +55,7 @@ class ReconstructionResult:
     scores: Scores
     skipped: int
     truncated: bool
+    decoded: bool
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -149,6 +151,7 @@ def reconstruct(
         scores=scores,
         skipped=selection.skipped,
         truncated=selection.truncated,
+        decoded=model.detector.on_feature_map,
     )
 
 

@@ -55,6 +55,8 @@ class ScoreResult:
         reviews: How many are labelled for a review, of those scored now.
         fdr: The false discovery rate that the labels control, or None.
         conversions: Description of a conversion to the model's shape -> how many images.
+        calibration_images: How many normal images the p-values compare with.
+        smallest_p_value: The smallest that so many allow.
         report: The HTML report that was written, or None.
     """
 
@@ -72,6 +74,8 @@ class ScoreResult:
     reviews: int
     fdr: float | None
     conversions: Mapping[str, int]
+    calibration_images: int
+    smallest_p_value: float
     report: Path | None = None
 
 
@@ -175,6 +179,8 @@ def score_files(
         reviews=counts.reviews,
         fdr=fdr,
         conversions=dict(counts.conversions),
+        calibration_images=model.detector.calibration.n,
+        smallest_p_value=1 / (model.detector.calibration.n + 1),
         report=report if status == "done" and counts.scored else None,
     )
 

@@ -149,7 +149,7 @@ def test_the_table_and_the_file_agree_also_below_the_gate(evaluate, run):
         ("AUROC", document["trained"]["auroc"]),
         ("AUROC untrained", document["untrained"]["auroc"]),
         ("average precision", document["trained"]["average_precision"]),
-        ("FPR expected at 0.05", document["operating_point"]["expected_fpr"]),
+        ("FPR to expect when set to 0.05", document["operating_point"]["expected_fpr"]),
         ("TPR", document["operating_point"]["observed_tpr"]),
     ):
         row = table[figure]
@@ -297,8 +297,8 @@ def test_own_images_without_anomalies(evaluate, own_run):
     table = table_of(done.out)
     assert "AUROC" not in table
     assert "calibration images" in table["threshold"]["of"]
-    assert float(table["FPR expected at 0.05"]["95% high"]) > 0.05
-    assert "score quantile 0.5 of calibration" in table
+    assert float(table["FPR to expect when set to 0.05"]["95% high"]) > 0.05
+    assert "median score of calibration images" in table
     assert not stale.exists()
     assert (run / "stats" / "histogram.png").stat().st_size > 1000
     gate = evaluate(run, "--json", "--min-auroc", "0.5")

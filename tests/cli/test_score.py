@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bigan_cli.cli.terminal import Terminal
 from bigan_cli.scoring.ensemble_member import EnsembleMember
 
 COMPONENTS = {"reconstruction", "discriminator", "distortion"}
@@ -315,8 +316,8 @@ def test_conversions_are_told_once(score, tmp_path):
     Image.new("L", (8, 8), 9).save(tmp_path / "9.png")
     done = score(tmp_path)
     assert done.code == 0
-    assert done.err.count("note:") == 1
-    assert "note: of 4 images, 3 converted from RGB to grey, 3 resized to 8x8" in done.err
+    assert done.err.count("prepared for the model") == 1
+    assert "prepared for the model: 3 converted from RGB to grey, 3 resized to 8x8" in done.err
 
 
 # Streams
@@ -435,3 +436,29 @@ def test_scoring_imports_nothing_it_does_not_need(score, trained, pictures):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_report_replaces_the_rows_on_a_terminal_only(score, pictures, tmp_path, monkeypatch):
+    pytest.importorskip("jinja2")
+    picture, report = min(pictures.glob("*.png")), tmp_path / "report.html"
+    piped = score(picture, "--report", report)
+    assert len(rows_of(piped.out)) == 1
+    monkeypatch.setattr(Terminal, "stdout_is_terminal", property(lambda _self: True))
+    shown = score(picture, "--report", report)
+    assert (shown.code, shown.out) == (0, "")
+    assert "scored 1, skipped 0" in shown.err
+    assert f"report: {report}" in shown.err
+    assert picture.name in score(picture).out
+    assert len(score(picture, "--report", report, "--json").lines) == 1
+
+
+def test_the_smallest_p_value_is_explained_where_it_occurs(score, pictures, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)).save(
+        tmp_path / "noise.png"
+    )
+    strange = score(tmp_path / "noise.png")
+    n = round(1 / float(rows_of(strange.out)[0]["p_value"])) - 1
+    assert f"is the smallest that {n} calibration images allow" in strange.err
+    ordinary = score(pictures, "--top", 1)
+    smallest = float(rows_of(ordinary.out)[0]["p_value"]) == pytest.approx(1 / (n + 1))
+    assert ("is the smallest that" in ordinary.err) == smallest

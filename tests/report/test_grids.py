@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bigan_cli.report import drawing, grid_layout, grids
+from bigan_cli.report.heatmap import heat_colours
 
 relaxed = settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -96,6 +97,14 @@ def test_a_heatmap_has_a_column_where_what_is_calm_shows_the_image(tmp_path: Pat
     (left, right) = places(seen, originals[0])
     ((middle, _),) = places(seen, reconstructions[0])
     assert left[0] < middle < right[0]
+    # Below is the colour scale of heatmaps, beside that of differences.
+    grids.comparison_grid(tmp_path / "plain.png", originals, reconstructions)
+    (threshold,) = heat_colours(np.ones(1, np.float32)).tolist()
+    scales = [
+        (picture(tmp_path / name)[-30:] == threshold).all(axis=-1).any(axis=0).sum()
+        for name in ("plain.png", "grid.png")
+    ]
+    assert scales[1] > scales[0] > 0
 
 
 @relaxed

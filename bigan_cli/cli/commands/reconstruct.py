@@ -84,6 +84,11 @@ def reconstruct(
     else:
         terminal.result(str(result.path))
     terminal.note(f"{count(len(result.images), 'image')} by {result.model}")
+    if result.decoded:
+        terminal.note(
+            "reconstructions are drawn by a decoder for pictures, which plays no part in the "
+            "score; see the heatmap for where an image is anomalous"
+        )
     if result.truncated:
         terminal.note(f"note: only the first {number} images are shown; -n shows more, up to 256")
     if result.skipped:

@@ -40,7 +40,7 @@ def _rate_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
     point = result.operating_point
     normals = count(point.calibration_images, "calibration image")
     yield "threshold", f"{point.threshold:.4f}", None, None, normals
-    yield f"FPR expected at {point.fpr:g}", *_cells(point.expected_fpr), normals
+    yield f"FPR to expect when set to {point.fpr:g}", *_cells(point.expected_fpr), normals
     for name, rate in (
         ("FPR", point.observed_fpr),
         ("TPR", point.observed_tpr),
@@ -105,15 +105,17 @@ def _pixel_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
 
 
 def _quantile_rows(result: Evaluation) -> Iterator[tuple[object, ...]]:
-    sizes = {
-        "calibration": result.operating_point.calibration_images,
-        "normal_images": result.normal_images,
-        "anomalies": result.anomalies,
+    groups = {
+        "calibration": ("calibration images", result.operating_point.calibration_images),
+        "normal_images": ("normal test images", result.normal_images),
+        "anomalies": ("anomalous test images", result.anomalies),
     }
+    words = {0.0: "lowest score", 0.5: "median score", 1.0: "highest score"}
     for group, values in result.quantiles.items():
+        images, number = groups[group]
         for at, value in (values or {}).items():
-            name = f"score quantile {at} of {group}"
-            yield name, f"{value:.4f}", None, None, count(sizes[group], "image")
+            which = words.get(float(at), f"{float(at):.0%} quantile of the scores")
+            yield f"{which} of {images}", f"{value:.4f}", None, None, count(number, "image")
 
 
 def _cells(figure: Estimate | Rate) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 
 from bigan_cli.formatting import one_line
@@ -20,6 +21,7 @@ class MostAnomalous:
     def __init__(self) -> None:
         self._count = 0
         self._heap: list[tuple[float, int, ScoreRow]] = []
+        self.smallest_p_value = math.inf
 
     def add(self, rows: Sequence[ScoreRow]) -> None:
         """Take the rows of one batch."""
@@ -27,6 +29,8 @@ class MostAnomalous:
             if row.score is None:
                 continue
             self._count += 1
+            if row.p_value is not None:
+                self.smallest_p_value = min(self.smallest_p_value, row.p_value)
             item = (row.score, -self._count, row)
             if len(self._heap) < _MOST:
                 heapq.heappush(self._heap, item)

@@ -20,12 +20,16 @@ class RowPrinter:
     """Prints rows on standard output, each batch at once; the header comes first.
 
     The rows are JSON lines if *as_json*. Otherwise nothing is printed if they go to *output*, and
-    else they are columns on a terminal and CSV elsewhere.
+    else they are columns on a terminal and CSV elsewhere. On a terminal a *report* takes their
+    place, too.
     """
 
-    def __init__(self, terminal: Terminal, output: str | None, *, as_json: bool) -> None:
+    def __init__(
+        self, terminal: Terminal, output: str | None, report: Path | None, *, as_json: bool
+    ) -> None:
         self._terminal = terminal
-        self._silent = output is not None and not as_json
+        elsewhere = output is not None or (report is not None and terminal.stdout_is_terminal)
+        self._silent = elsewhere and not as_json
         self._as_json = as_json
         self._format: RowFormat | None = None
         self.most_anomalous = MostAnomalous()
@@ -74,7 +78,7 @@ def show_summary(terminal: Terminal, result: ScoreResult, most_anomalous: MostAn
             terminal.note("\n".join(["most anomalous:", *lines]))
     if result.conversions:
         conversions = ", ".join(f"{n:,} {what}" for what, n in result.conversions.items())
-        terminal.note(f"note: of {count(result.scored - result.resumed, 'image')}, {conversions}")
+        terminal.note(f"prepared for the model: {conversions}")
     before = f" ({result.resumed:,} before)" if result.resumed else ""
     rule = f"score above {result.threshold:g}"
     if result.fdr is not None:
@@ -86,6 +90,12 @@ def show_summary(terminal: Terminal, result: ScoreResult, most_anomalous: MostAn
         f"scored {result.scored:,}{before}, skipped {result.skipped:,}, "
         f"anomalies {result.anomalies:,} ({rule}){reviews}"
     )
+    if most_anomalous.smallest_p_value == result.smallest_p_value:
+        n = result.calibration_images
+        terminal.note(
+            f"a p-value of {result.smallest_p_value:.2g}, 1/{n + 1:,}, is the smallest that "
+            f"{count(n, 'calibration image')} allow: no normal image among them scores as high"
+        )
     if result.report is not None:
         terminal.note(f"report: {result.report}")
 

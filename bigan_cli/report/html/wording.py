@@ -67,8 +67,8 @@ def explanation(page: Page) -> str:
         verb = "is" if flagged == 1 else "are"
         return f"In all, {flagged:,} of {count(total, 'image')} {verb} flagged. {rule}"
     expected = page.fpr * total
-    about = f"about {expected:,.0f}" if expected >= 0.95 else "fewer than one"
-    return f"{rule} If all {count(total, 'image')} were normal, {about} would be flagged."
+    about = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
+    return f"{rule} Of {count(total, 'normal image')}, about {about} would be expected by chance."
 
 
 def figures(page: Page) -> list[Figure]:
