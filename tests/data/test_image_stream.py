@@ -207,3 +207,14 @@ def test_the_cache_keeps_to_its_size_and_replaces_only_what_others_left(tmp_path
     assert found is not None
     assert found.tolist() == blocks["f"].tolist()
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) <= 1000
+
+
+def test_processes_that_share_a_cache_keep_to_its_size_together(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bigan_cli.data.block_cache._RECOUNT", 0.0)
+    caches = [BlockCache(tmp_path, 1000) for _ in range(2)]
+    for number in range(8):
+        caches[number % 2].store(str(number), np.full(100, number, np.uint8))
+    kept = [*tmp_path.glob("*.npy")]
+    assert 2 <= len(kept) < 8
+    assert sum(file.stat().st_size for file in kept) <= 1000
+    assert {file.stem for file in kept} == set("01234567"[: len(kept)])
