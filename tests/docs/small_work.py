@@ -25,7 +25,15 @@ _SMALL_NETWORKS = ("--latent-dim", "8", "--feature-maps-gen", "4", "--feature-ma
 _FEW_STEPS = (
     *("--image-size", "96", "--fpr", "0.2", "--no-self-test"),
     *("--set", "train.min_epoch_steps=4", "--set", "train.max_epoch_steps=4"),
-    *("--set", "data.folds=2", "--set", "output.preview_images=2"),
+    # Cross-fitting would train three times.
+    *(
+        "--set",
+        "data.calibration=held-out",
+        "--set",
+        "data.calibration_portion=0.4",
+        "--set",
+        "output.preview_images=2",
+    ),
 )
 _SMALL_BENCHMARK = (
     *("--device", "cpu", "--jobs", "2", "--set", "train.epochs=1", "--set", "model.latent_dim=8"),
@@ -61,7 +69,7 @@ def small_command(words: list[str]) -> list[str]:
     if any(word.endswith("/config.toml") for word in words):
         return words  # of a run that was short
     if "shards" in words:
-        return [*words, *_FEW_EPOCHS, *_FEW_STEPS]
+        return [*words, *_FEW_EPOCHS, *_SMALL_NETWORKS, "--fpr", "0.2"]
     if "--architecture" in words:
         return [*words, *_FEW_EPOCHS]
     photographs = "folder" in words or ("--data-root" in words and "--plugin" not in words)
