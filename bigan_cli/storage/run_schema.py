@@ -101,10 +101,20 @@ class _FoundDefects(_Strict):
     total: Count
 
 
+class _DiscordantPairs(_Strict):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    model: Count
+    other: Count
+
+
 class _SelfTest(_Strict):
     model_sha256: str
     fpr: Annotated[FiniteFloat, Field(gt=0, lt=1)]
+    image_size: Annotated[list[Natural], Field(min_length=2, max_length=2)]
     defects: list[_FoundDefects]
+    versus_untrained: _DiscordantPairs
+    versus_pca: _DiscordantPairs
 
 
 def parse_self_test(data: bytes) -> dict[str, Any]:

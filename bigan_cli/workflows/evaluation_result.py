@@ -9,7 +9,7 @@ from typing import Any
 
 from bigan_cli.evaluation.detector_evaluation import Evaluation
 from bigan_cli.evaluation.metrics import Estimate
-from bigan_cli.workflows.self_test import SelfTest
+from bigan_cli.workflows.self_test_result import SelfTest
 
 
 @dataclass(frozen=True, eq=False)

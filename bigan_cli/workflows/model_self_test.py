@@ -13,15 +13,8 @@ from bigan_cli.storage.model_header import read_header
 from bigan_cli.storage.run_directory import RunDirectory
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.models import LoadedModel, data_config, load_model
-from bigan_cli.workflows.self_test import (
-    SelfTest,
-    can_be_tested,
-    images_looked_at,
-    read_self_test,
-    sample,
-    self_test,
-    write_self_test,
-)
+from bigan_cli.workflows.self_test import can_be_tested, images_looked_at, sample, self_test
+from bigan_cli.workflows.self_test_result import SelfTest, read_self_test, write_self_test
 from bigan_cli.workflows.training_setup import TrainingSetup
 
 

@@ -2,145 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bigan_cli.atomic import write_text
 from bigan_cli.contracts import ImageShape
 from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.evaluation.pixel_pca import PixelPCA
 from bigan_cli.evaluation.synthetic_defects import KINDS, Kind, paint
-from bigan_cli.plugins.names import join_words
-from bigan_cli.regular_files import read_regular_file
 from bigan_cli.scoring.calibration import Calibration
 from bigan_cli.scoring.detector import Detector
-from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.storage.run_schema import parse_self_test
+from bigan_cli.workflows.self_test_result import DiscordantPairs, FoundDefects, SelfTest
 
 # Lengths of the defects, as shares of the short side.
 _SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
 _EACH = 8
-# A size counts as found if this share of its defects is.
-_FOUND = 2 / 3
 _FOLDS = 4
 # Attempts to paint a defect into the region of interest.
 _ATTEMPTS = 30
-_LARGEST = 16_000_000  # bytes of a stored self-test
 # Normal images looked at: enough for PCA and for a threshold, and bounded in memory.
 _SAMPLE, _LEAST_SAMPLE, _SAMPLE_BYTES = 200, 20, 2**27
 # Images of more tiles would take minutes.
 _MOST_TILES = 16
-
-
-@dataclass(frozen=True)
-class FoundDefects:
-    """How many defects of one kind and size were found.
-
-    Attributes:
-        kind: Of the defects.
-        pixels: Their length, at the size that the networks see.
-        found: How many are called anomalous by the detector.
-        untrained: The same of the untrained networks.
-        pca: The same of PCA on the pixels.
-        total: How many there are.
-    """
-
-    kind: str
-    pixels: int
-    found: int
-    untrained: int
-    pca: int
-    total: int
-
-
-@dataclass(frozen=True)
-class SelfTest:
-    """What a self-test found.
-
-    Attributes:
-        model_sha256: The checksum of the tested model file.
-        fpr: The false-positive rate of the threshold.
-        rows: By kind and size.
-    """
-
-    model_sha256: str
-    fpr: float
-    rows: tuple[FoundDefects, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "model_sha256": self.model_sha256,
-            "fpr": self.fpr,
-            "defects": [asdict(row) for row in self.rows],
-        }
-
-    def verdict(self) -> str:
-        """Return in one sentence whether the model is usable."""
-        by_size: dict[int, list[str]] = {}
-        weak = []
-        for kind in KINDS:
-            size = self._found_from(kind)
-            if size is None:
-                weak.append(kind)
-            else:
-                by_size.setdefault(size, []).append(kind)
-        if not by_size:
-            return (
-                "not ready to use: it finds no kind of synthetic defect; try a larger "
-                "'data.image_size', or more images"
-            )
-        found = ", ".join(
-            f"{join_words(by_size[size])} defects from {size} pixels on" for size in sorted(by_size)
-        )
-        but = f"; weak on {join_words(weak)} defects" if weak else ""
-        return f"ready to use: finds {found}{but}"
-
-    def remarks(self) -> list[str]:
-        """Return what the figures mean, and what to change."""
-        lines = []
-        for kind in KINDS:
-            size = self._found_from(kind)
-            lines.append(
-                f"does not find {kind} defects: try a larger 'data.image_size'"
-                if size is None
-                else f"finds {kind} defects from {size} pixels on"
-            )
-        return lines + self.shortcomings()
-
-    def shortcomings(self) -> list[str]:
-        """Return what training and the networks did not gain, and what to change."""
-        lines = []
-        found, untrained, pca, total = (
-            sum(getattr(row, name) for row in self.rows)
-            for name in ("found", "untrained", "pca", "total")
-        )
-        if found <= untrained:
-            lines.append(
-                f"training gained nothing: {found} of {total} found, {untrained} by the untrained "
-                "networks. The pretrained features do the work here; a larger 'data.image_size' "
-                "or more images help more than 'train.epochs'"
-            )
-        if found <= pca:
-            lines.append(
-                f"the networks gained nothing over PCA on the pixels, which finds {pca} of "
-                f"{total}, and the model {found}: try a larger 'data.image_size', or more images"
-            )
-        return lines
-
-    def _found_from(self, kind: Kind) -> int | None:
-        """Return the smallest length from which on defects of a kind are found; None if none."""
-        smallest = None
-        for row in sorted((r for r in self.rows if r.kind == kind), key=lambda row: -row.pixels):
-            if row.found < _FOUND * row.total:
-                break
-            smallest = row.pixels
-        return smallest
 
 
 def self_test(
@@ -184,12 +68,18 @@ def self_test(
         flags.append(detector.predict(painted, rate))
         on_progress(done * len(painted), 2 * len(painted))
     flags.append(_found_by_pca(normals, painted, rate))
+    model, *others = flags
+    untrained_pairs, pca_pairs = (
+        DiscordantPairs(int((model & ~other).sum()), int((other & ~model).sum()))
+        for other in others
+    )
     found, before, pca = (each.reshape(len(cells), _EACH).sum(axis=1).tolist() for each in flags)
     rows = tuple(
         FoundDefects(kind, size, found[i], before[i], pca[i], _EACH)
         for i, (kind, size) in enumerate(cells)
     )
-    return SelfTest(model_sha256, rate, rows)
+    height, width = calibration.shape[2:]
+    return SelfTest(model_sha256, rate, (height, width), rows, untrained_pairs, pca_pairs)
 
 
 def can_be_tested(detector: Detector) -> bool:
@@ -199,22 +89,6 @@ def can_be_tested(detector: Detector) -> bool:
     """
     tiles = detector.shape.height * detector.shape.width / _pixels_of_input(detector)
     return detector.on_feature_map and tiles <= _MOST_TILES
-
-
-def write_self_test(run: RunDirectory, test: SelfTest) -> None:
-    """Write ``stats/self_test.json``."""
-    file = run.claim(run.self_test_file)
-    write_text(file, json.dumps(test.as_dict(), indent=2) + "\n")
-
-
-def read_self_test(run: RunDirectory) -> SelfTest | None:
-    """Return the stored self-test of a run; None if there is none that is whole."""
-    try:
-        stored = parse_self_test(read_regular_file(run.self_test_file, _LARGEST))
-    except (OSError, ValueError):
-        return None
-    rows = tuple(FoundDefects(**row) for row in stored["defects"])
-    return SelfTest(stored["model_sha256"], stored["fpr"], rows)
 
 
 def images_looked_at(shape: ImageShape) -> int:

@@ -12,7 +12,7 @@ from bigan_cli.formatting import count
 from bigan_cli.model.diagnostics import TrainingWarning
 from bigan_cli.model.profile import ProfileRow
 from bigan_cli.model.summary import LayerRow
-from bigan_cli.workflows.self_test import SelfTest
+from bigan_cli.workflows.self_test_result import SelfTest
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import numpy as np
@@ -13,12 +14,12 @@ from bigan_cli.data.region_of_interest import RegionOfInterest
 from bigan_cli.evaluation.pixel_pca import PixelPCA
 from bigan_cli.evaluation.synthetic_defects import KINDS, paint
 from bigan_cli.storage.run_directory import RunDirectory
-from bigan_cli.workflows.self_test import (
+from bigan_cli.workflows.self_test import sample, self_test
+from bigan_cli.workflows.self_test_result import (
+    DiscordantPairs,
     FoundDefects,
     SelfTest,
     read_self_test,
-    sample,
-    self_test,
     write_self_test,
 )
 
@@ -112,10 +113,44 @@ def test_it_says_plainly_that_nothing_was_found_and_nothing_gained():
     assert any("over PCA on the pixels" in line for line in lines)
 
 
+CLEAR = DiscordantPairs(50, 0)
+
+
+def found_in(*rows: FoundDefects, pairs: DiscordantPairs = CLEAR) -> SelfTest:
+    return SelfTest("", 0.05, (64, 96), rows, versus_untrained=pairs, versus_pca=pairs)
+
+
+@pytest.mark.parametrize(
+    ("model", "other", "within_chance"), [(9, 4, True), (5, 0, True), (6, 0, False), (20, 6, False)]
+)
+def test_a_difference_within_chance_is_stated(model, other, within_chance):
+    untrained = 60
+    row = FoundDefects("stain", 8, untrained + model - other, untrained, untrained, 128)
+    remarks = found_in(row, pairs=DiscordantPairs(model, other)).remarks()
+    assert any("training made no clear difference" in line for line in remarks) == within_chance
+    assert any("not clearly better than PCA" in line for line in remarks) == within_chance
+    p_value = mcnemar_by_hand(model, other)
+    assert (p_value > 0.05) == within_chance
+    assert not within_chance or f"p = {p_value:.2g})" in " ".join(remarks)
+
+
+def mcnemar_by_hand(one: int, other: int) -> float:
+    number = one + other
+    tail = sum(math.comb(number, k) for k in range(min(one, other) + 1)) / 2**number
+    return min(1.0, 2 * tail)
+
+
+def test_the_pairs_are_of_the_same_defects():
+    found = run_self_test(_Detector(4), _Detector(40))
+    pairs = found.versus_untrained
+    assert pairs.other == 0
+    assert pairs.model == sum(row.found - row.untrained for row in found.rows) > 0
+
+
 def test_a_size_counts_only_if_all_larger_ones_are_found():
     counts = {4: 3, 8: 0, 16: 2, 32: 3}
     rows = [FoundDefects("scratch", size, found, 0, 0, 3) for size, found in counts.items()]
-    assert "finds scratch defects from 16 pixels on" in SelfTest("", 0.05, tuple(rows)).remarks()
+    assert "finds scratch defects from 16 pixels on" in found_in(*rows).remarks()
 
 
 def test_the_verdict_names_what_is_found_and_what_is_not():
@@ -129,9 +164,9 @@ def test_the_verdict_names_what_is_found_and_what_is_not():
         for kind in KINDS
         for size in (4, 8, 16, 32)
     )
-    assert SelfTest("", 0.05, rows).verdict() == (
+    assert found_in(*rows).verdict() == (
         "ready to use: finds cut-paste and stain defects from 4 pixels on, scratch defects from "
-        "16 pixels on; weak on warp defects"
+        "16 pixels on, at the model's 64x96; weak on warp defects"
     )
     blind = _Detector(1e9)
     assert run_self_test(blind, blind).verdict().startswith("not ready to use: ")

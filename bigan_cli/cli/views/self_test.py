@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from bigan_cli.cli.terminal import Terminal
-from bigan_cli.workflows.self_test import SelfTest
+from bigan_cli.workflows.self_test_result import SelfTest
 
 
 def show_self_test(terminal: Terminal, test: SelfTest) -> None:
     """Show a self-test as notes: a small table, and what it means."""
     total = test.rows[0].total
+    height, width = test.image_size
     heading = (
         f"self-test: synthetic defects found at a false-positive rate of {test.fpr:g}, of {total} "
-        "each"
+        f"each, by their length at the model's {height}x{width}"
     )
     table = _table(test, compared=True)
     compared = max(map(len, table)) <= terminal.width or not terminal.stderr_is_terminal

@@ -22,7 +22,7 @@ from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.evaluation_remarks import member_diagnostics, member_warnings
 from bigan_cli.workflows.models import LoadedModel, data_config
 from bigan_cli.workflows.reports.facts import dataset_name
-from bigan_cli.workflows.self_test import SelfTest, read_self_test
+from bigan_cli.workflows.self_test_result import SelfTest, read_self_test
 
 _SAMPLES, _STRANGEST = 24, 8
 _THUMBNAIL = 160
