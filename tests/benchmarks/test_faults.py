@@ -12,9 +12,9 @@ FAULTS = Path(__file__).parents[2] / "benchmarks" / "faults"
 CASES = {
     "images": 40,
     "models": 60,
-    "runs": 40,
+    "runs": 25,
     "configs": 12,
-    "kills": 3,
+    "kills": 2,
     "disks": 5,
     "environments": 2,
 }

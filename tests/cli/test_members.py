@@ -107,6 +107,7 @@ def test_a_run_stopped_in_any_member_resumes_bit_identically(
 def test_a_collapsed_run_is_never_reported_as_fine(tmp_path, capsys):
     folder = tmp_path / "run"
     words = ["--outlier", "8", "--epochs", "21", "--lr", "0.3", "--device", "cpu"]
+    words += ["--feature-maps-gen", "8", "--feature-maps-disc", "8", "--latent-dim", "8"]
     words += ["--set", "train.reconstruction_weight=0.0", "--set", "train.latent_cycle_weight=0.0"]
     assert bigan("train", *words, "--save-dir", folder) == 0
     said = capsys.readouterr().err

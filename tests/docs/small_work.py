@@ -72,7 +72,8 @@ def small_command(words: list[str]) -> list[str]:
         return [*words, *_FEW_EPOCHS, *_SMALL_NETWORKS, "--fpr", "0.2"]
     if "--architecture" in words:
         return [*words, *_FEW_EPOCHS]
-    photographs = "folder" in words or ("--data-root" in words and "--plugin" not in words)
+    own_folder = "--data-root" in words and not {"--plugin", "hf"} & set(words)
+    photographs = "folder" in words or own_folder
     return [*words, *_FEW_EPOCHS, *(_FEW_STEPS if photographs else _SMALL_NETWORKS)]
 
 
