@@ -19,6 +19,9 @@ from bigan_cli.scoring.usable_components import missing_requirement, usable_comp
 from bigan_cli.workflows.callbacks import Callbacks
 from bigan_cli.workflows.training_setup import TrainingSetup
 
+# Settings that may differ from machine to machine; the images that they lead to may not.
+_PLACES_OF_DATA = {"root", "options", "exclude", "roi"}
+
 
 @contextmanager
 def prepare_training(
@@ -41,8 +44,8 @@ def prepare_training(
         beside: Whether each of them trains members of its own; else they train one together.
 
     Raises:
-        BiganError: The device is missing, the images cannot be read or are too few, or the
-            score has no component that these networks support.
+        BiganError: The device is missing, the images cannot be read or are too few, the score has
+            no component that these networks support, or the processes have other images.
     """
     group = group or ProcessGroup()
     device = resolve_device(loaded.config.train.device)
@@ -80,7 +83,28 @@ def prepare_training(
             _check_cross_fitting(setup)
         if score.components:  # named, so their absence is worth knowing
             _warn_of_left_out(setup, callbacks)
+        _check_alike(setup)
         yield setup
+
+
+def _check_alike(setup: TrainingSetup) -> None:
+    """Compare the images and the settings of all processes, which wait here for each other.
+
+    Raises:
+        UsageError: In process 0, if they differ.
+    """
+    settings = setup.config.model_dump(
+        mode="json",
+        exclude={"plugins": True, "output": True, "train": {"device"}, "data": _PLACES_OF_DATA},
+    )
+    own = {"images": setup.data.fingerprint, "settings": settings}
+    for rank, other in enumerate(setup.all_processes.gather(own)):
+        for what, value in own.items():
+            if other[what] != value:
+                raise UsageError(
+                    f"process {rank} has other {what} than process 0",
+                    "all processes need the same command and the same files",
+                )
 
 
 def _warn_of_left_out(setup: TrainingSetup, callbacks: Callbacks) -> None:

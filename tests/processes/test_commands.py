@@ -202,6 +202,50 @@ def test_a_batch_that_cannot_be_divided_is_refused_in_one_line(
     assert not run.exists()
 
 
+# A dataset that has other images in every process.
+DIFFERING = """
+import os
+import numpy as np
+from bigan_cli.contracts import Dataset, Items
+from bigan_cli.hookspecs import hookimpl
+
+class Differing(Dataset):
+    name, summary, class_names = "differing", "other images in every process", ("normal",)
+
+    def train_items(self):
+        random = np.random.default_rng(int(os.environ["RANK"]))
+        return Items(random.integers(0, 256, (300, 8, 8), np.uint8), [0] * 300)
+
+    def test_items(self):
+        return Items(np.empty((0, 8, 8), np.uint8), [])
+
+    def normal_classes(self):
+        return (0,)
+
+@hookimpl
+def bigan_datasets():
+    return [Differing]
+"""
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_processes_that_see_other_images_end_with_one_line(
+    start: Callable[..., Processes], small_options: tuple[str, ...], tmp_path: Path, members: int
+) -> None:
+    plugin, run = tmp_path / "differing.py", tmp_path / "run"
+    plugin.write_text(DIFFERING)
+    words = ("--plugin", plugin, "--dataset", "differing", "--members", members)
+    processes = start("train", *small_options, *words, "--save-dir", run)
+    assert processes.end() == [2, 1], processes.output(0)
+    said = (processes.output(0) + processes.output(1)).splitlines()
+    errors = [line for line in said if line.startswith(("error:", "hint:"))]
+    assert errors == [
+        "error: process 1 has other images than process 0",
+        "hint: all processes need the same command and the same files",
+    ]
+    assert not run.exists()
+
+
 def test_the_runs_of_a_benchmark_are_divided(
     start: Callable[..., Processes], tmp_path: Path
 ) -> None:
