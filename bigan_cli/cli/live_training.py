@@ -58,7 +58,15 @@ def train_live(
     train, save_dir = loaded.config.train, loaded.config.output.save_dir
     show = LiveTraining if terminal.interactive else TrainingLog
     with ExitStack() as stack:
-        progress = stack.enter_context(show(terminal, train.epochs, train.members, train.selection))
+        progress = stack.enter_context(
+            show(
+                terminal,
+                train.epochs,
+                train.members,
+                train.selection,
+                loaded.config.output.save_interval,
+            )
+        )
         stops: list[threading.Event] = []
         announced = False
 

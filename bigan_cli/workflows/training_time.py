@@ -1,4 +1,4 @@
-"""How long a training takes, measured on copies of its networks before it begins."""
+"""How long a training's steps take, measured on copies of its networks before it begins."""
 
 from __future__ import annotations
 
@@ -42,4 +42,7 @@ def time_line(setup: TrainingSetup, trainer: Trainer, step_seconds: float) -> st
     each = f"{count(config.epochs, 'epoch')} of {count(trainer.steps_per_epoch, 'step')}"
     if trainings > 1:
         each += f", {trainings} times for cross-fitting"
-    return f"training takes about {total} ({each}), not counting saves"
+    test = " and the self-test" if setup.networks.on_feature_map else ""
+    return (
+        f"training steps take about {total} ({each}); fitting and saving the score{test} add to it"
+    )

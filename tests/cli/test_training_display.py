@@ -38,7 +38,7 @@ def draw():
     if terminal.interactive:
         progress._live.refresh()
 
-with show(terminal, 8) as progress:
+with show(terminal, 8, save_interval=1) as progress:
     terminal.note("photographs (about 96 pixels wide): features of a pretrained network")
     progress.on_progress("computing features", 60, 120)
     draw()
@@ -148,7 +148,6 @@ def test_the_display_shows_what_matters_and_breaks_no_word(columns):
         "cross-fitting, fold 2/2",
         "epoch 6/8",
         "step 10/20",
-        "1,850 samples/s",
         "left",
         "█▆",
         "best 0.1429 in epoch 7",
@@ -199,7 +198,8 @@ def test_elsewhere_there_are_plain_lines(kind):
     assert [line[:9] for line in lines if line.startswith("epoch")] == [
         f"epoch {i}/8" for i in range(1, 9)
     ]
-    assert any(line.startswith("cross-fitting, fold 1/2: done eta=") for line in lines)
+    assert any(re.match(r"cross-fitting, fold 1/2: done, .* left of cross-fit", x) for x in lines)
+    assert text.count("eta=") == 8
     assert lines[-1] == "next: bigan evaluate --run 'a longer run of mine'"
 
 
@@ -213,34 +213,58 @@ def test_a_real_run(tmp_path, small_options):
     assert "learned how normal images of digits" in " ".join(seen.text.split())
 
 
-def test_the_time_left_covers_folds_and_epochs(monkeypatch):
+def test_the_time_left_is_shown_once_it_is_known_and_covers_all_work(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    progress = TrainingProgress(epochs=10, members=2)
-    assert progress.remaining() is None
-    progress.on_member(0, 0)
-    for step in range(1, 11):  # one of four folds, which takes 20 seconds
+    progress = TrainingProgress(epochs=10, members=2, save_interval=5)
+
+    def epoch(number: int) -> None:
+        """Train an epoch: two steps of 1 s, the decoder and validation, a save of 7 s."""
+        for step in (1, 2):
+            now[0] += 1
+            progress.on_step(number, step, 2)
         now[0] += 2
-        progress.on_fold(0, 4, step, 10)
-    assert progress.remaining() == pytest.approx(3 * 20 + 20 + 5 * 20)
-    for fold in range(1, 4):
-        now[0] += 20
-        progress.on_fold(fold, 4, 10, 10)
-    now[0] += 4  # an epoch takes longer than one of a fold
-    progress.on_epoch(EpochRecord(1, {}, 1.0, 4.0, 0.5, best=True))
-    assert progress.remaining() == pytest.approx(9 * 4 + 4 * 20 + 10 * 4)
+        if number % 5 == 0:
+            progress.on_progress(f"saving epoch {number}", 0, None)
+            now[0] += 7
+        progress.on_epoch(EpochRecord(number, {}, 1.0, 4.0, 0.5, best=True))
+
+    progress.on_member(0, 0)
+    assert progress.remaining_folds() is None
+    for fold in range(4):  # of 20 s each
+        for step in range(1, 11):
+            now[0] += 2
+            progress.on_fold(fold, 4, step, 10)
+            if fold == 0 and step < 10:
+                assert progress.remaining_folds() is None
+        assert progress.remaining_folds() == pytest.approx((3 - fold) * 20)
+        assert progress.remaining() is None
+    now[0] += 16  # the untrained networks are saved
+    took = {}
+    for number in range(1, 11):
+        epoch(number)
+        took[number] = now[0], progress.remaining()
+    own_end = now[0]
+    another = 4 * 20 + 16 + 10 * 4 + 2 * 7
+    for number, (at, remaining) in took.items():
+        assert remaining == pytest.approx(own_end - at + another, rel=0.2), number
+    progress.on_member(1, 0)
+    assert progress.remaining() == pytest.approx(another, rel=0.1)
 
 
 def test_a_resumed_run_counts_only_what_is_left(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    progress = TrainingProgress(epochs=10)
-    progress.on_member(0, 8)
-    assert progress.share == 0.8
-    now[0] += 3
-    progress.on_step(9, 1, 2)
-    assert progress.share == pytest.approx(0.85)
-    assert progress.remaining() == pytest.approx(9)
+    progress = TrainingProgress(epochs=10, save_interval=100)
+    progress.on_member(0, 7)
+    assert progress.share == 0.7
+    for step in (3, 4):  # in the middle of an epoch
+        now[0] += 3
+        progress.on_step(8, step, 4)
+    assert progress.share == pytest.approx(0.8)
+    assert progress.remaining() is None
+    progress.on_epoch(EpochRecord(8, {}, 1.0, 4.0, 0.5, best=True))
+    assert progress.remaining() == pytest.approx(2 * 12 + 3, rel=0.2)  # and one save
 
 
 def test_sparklines():

@@ -34,12 +34,19 @@ class LiveTraining(TrainingProgress):
         epochs: As of :class:`TrainingProgress`.
         members: Likewise.
         selection: Likewise.
+        save_interval: Likewise.
     """
 
     def __init__(
-        self, terminal: Terminal, epochs: int, members: int = 1, selection: str = "validation"
+        self,
+        terminal: Terminal,
+        epochs: int,
+        members: int = 1,
+        selection: str = "validation",
+        save_interval: int = 10,
     ) -> None:
-        super().__init__(epochs, members, selection)
+        super().__init__(epochs, members, selection, save_interval)
+        self._verbose = terminal.verbose
         self._live = terminal.live(self, _DRAWN_PER_SECOND)
         self._unicode = terminal.unicode
 
@@ -84,10 +91,14 @@ class LiveTraining(TrainingProgress):
             return
         of = "" if activity.total is None else f"{activity.done:,}/{activity.total:,}"
         if activity.name.startswith("epoch "):
-            right = f"{self.record.images_per_second:,.0f} samples/s" if self.record else ""
+            record = self.record if self._verbose else None
+            right = f"{record.images_per_second:,.0f} samples/s" if record else ""
             yield f"step {of}", activity.share, right
         else:
-            remaining = None if self.started else activity.remaining(time.monotonic())
+            if activity.name.startswith("cross-fitting"):
+                remaining = self.remaining_folds()
+            else:
+                remaining = None if self.started else activity.remaining(time.monotonic())
             left = "" if remaining is None else f"{human_time(remaining)} left"
             yield activity.name, activity.share, left or of
 

@@ -21,12 +21,18 @@ class TrainingLog(TrainingProgress):
         epochs: As of :class:`TrainingProgress`.
         members: Likewise.
         selection: Likewise.
+        save_interval: Likewise.
     """
 
     def __init__(
-        self, terminal: Terminal, epochs: int, members: int = 1, selection: str = "validation"
+        self,
+        terminal: Terminal,
+        epochs: int,
+        members: int = 1,
+        selection: str = "validation",
+        save_interval: int = 10,
     ) -> None:
-        super().__init__(epochs, members, selection)
+        super().__init__(epochs, members, selection, save_interval)
         self._terminal = terminal
         self._which = ""
         self._next_line = 0.0
@@ -46,16 +52,17 @@ class TrainingLog(TrainingProgress):
             self._next_line = now + _FIRST_LINE
         elif now >= self._next_line:
             self._next_line = now + _NEXT_LINE
-            of = "" if total is None else f"/{total}"
-            self._terminal.note(f"{self._which}{name}: {done}{of}{self._eta()}")
+            of = "" if total is None else f" of {total}"
+            unit = "step " if self.started and name.startswith(("epoch", "cross-fitting")) else ""
+            self._terminal.note(f"{self._which}{name}: {unit}{done}{of}")
 
     def on_fold(self, fold: int, folds: int, step: int, steps: int) -> None:
         """As of the base class; prints a line after the last step."""
         super().on_fold(fold, folds, step, steps)
         if step == steps:
-            self._terminal.note(
-                f"{self._which}cross-fitting, fold {fold + 1}/{folds}: done{self._eta()}"
-            )
+            left = self.remaining_folds()
+            eta = f", {human_time(left)} left of cross-fitting" if left else ""
+            self._terminal.note(f"{self._which}cross-fitting, fold {fold + 1}/{folds}: done{eta}")
 
     def on_epoch(self, record: EpochRecord) -> None:
         """As of the base class; prints a line."""
@@ -67,9 +74,13 @@ class TrainingLog(TrainingProgress):
         )
         self._terminal.note(
             f"{self._which}epoch {record.epoch}/{self.epochs} {losses} "
-            f"validation={record.validation:.4f} {record.seconds:.1f}s "
-            f"{record.images_per_second:.0f} samples/s{self._eta()}"
+            f"validation={record.validation:.4f} {record.seconds:.1f}s{self._speed(record)}"
+            f"{self._eta()}"
         )
+
+    def _speed(self, record: EpochRecord) -> str:
+        # Of use to those who tune the speed; of networks on features, samples are no photographs.
+        return f" {record.images_per_second:.0f} samples/s" if self._terminal.verbose else ""
 
     def _eta(self) -> str:
         remaining = self.remaining()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from bigan_cli.cli.views.training_time_left import TimeLeft
 from bigan_cli.contracts.epoch_record import EpochRecord
 
 
@@ -46,6 +47,7 @@ class TrainingProgress:
         epochs: Epochs of each ensemble member.
         members: Members of the run.
         selection: ``"validation"`` or ``"last"``: which epoch's networks score images.
+        save_interval: Epochs between saves.
 
     Attributes:
         started: Whether the training of the first member has begun.
@@ -58,7 +60,13 @@ class TrainingProgress:
         activity: What is being done now, if anything.
     """
 
-    def __init__(self, epochs: int, members: int = 1, selection: str = "validation") -> None:
+    def __init__(
+        self,
+        epochs: int,
+        members: int = 1,
+        selection: str = "validation",
+        save_interval: int = 10,
+    ) -> None:
         self.epochs = epochs
         self.members = members
         self.selection = selection
@@ -70,7 +78,7 @@ class TrainingProgress:
         self.validation: list[float] = []
         self.warnings: tuple[str, ...] = ()
         self.activity: Activity | None = None
-        self._time = _WorkTime()
+        self._time = TimeLeft(epochs, save_interval)
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +94,8 @@ class TrainingProgress:
     def on_progress(self, name: str, done: int, total: int | None) -> None:
         """Work besides training: reading images, computing features, saving, the self-test."""
         now = time.monotonic()
+        if name.startswith("saving epoch"):
+            self._time.saving()
         if self.activity is None or self.activity.name != name:
             self.activity = Activity(name, done, total, now)
         else:
@@ -108,7 +118,7 @@ class TrainingProgress:
     def on_step(self, epoch: int, step: int, steps: int) -> None:
         """A training step."""
         self.epoch = epoch - 1
-        self._time.epoch(epoch - 1 + step / steps)
+        self._time.step(epoch - 1 + step / steps)
         self.on_progress(f"epoch {epoch}", step, steps)
 
     def on_epoch(self, record: EpochRecord) -> None:
@@ -128,8 +138,12 @@ class TrainingProgress:
         return min(1.0, max(self._time.epochs_done, self.epoch) / self.epochs)
 
     def remaining(self) -> float | None:
-        """Return the seconds that training still takes; None if that cannot be estimated."""
-        return self._time.remaining(self.epochs, self.members - 1 - self.member)
+        """Return the seconds that training still takes, saves included; None until known."""
+        return self._time.of_training(self.members - 1 - self.member)
+
+    def remaining_folds(self) -> float | None:
+        """Return the seconds that cross-fitting still takes; None until known."""
+        return self._time.of_folds()
 
 
 def _warnings(record: EpochRecord) -> tuple[str, ...]:
@@ -140,51 +154,3 @@ def _warnings(record: EpochRecord) -> tuple[str, ...]:
 
     found = training_warnings(TrainingDiagnostics.from_dict(record.extra))
     return tuple(warning.name.replace("_", " ") for warning in found)
-
-
-class _WorkTime:
-    """Measures what an epoch and a fold of cross-fitting take, pauses for saves included."""
-
-    def __init__(self) -> None:
-        self.epochs_done = 0.0
-        self._last = time.monotonic()
-        self._folds = 0
-        self._folds_done = 0.0
-        self._fold_seconds = self._epoch_seconds = 0.0
-        self._folds_measured = self._epochs_measured = 0.0
-
-    def start(self, epoch: int) -> None:
-        self._last = time.monotonic()
-        self.epochs_done = epoch
-        self._folds_done = 0.0
-
-    def fold(self, done: float, folds: int) -> None:
-        self._folds = folds
-        self._folds_measured += done - self._folds_done
-        self._folds_done = done
-        self._fold_seconds += self._lap()
-
-    def epoch(self, done: float) -> None:
-        self._epochs_measured += done - self.epochs_done
-        self.epochs_done = done
-        self._epoch_seconds += self._lap()
-
-    def _lap(self) -> float:
-        now = time.monotonic()
-        seconds, self._last = now - self._last, now
-        return seconds
-
-    def remaining(self, epochs: int, members: int) -> float | None:
-        """Return the seconds left of the current member and of *members* more."""
-        each_fold = each_epoch = 0.0
-        if self._folds_measured:
-            each_fold = self._fold_seconds / self._folds_measured
-            each_epoch = each_fold / epochs
-        if self._epochs_measured:
-            each_epoch = self._epoch_seconds / self._epochs_measured
-        if not each_epoch:
-            return None
-        folds_left = max(0.0, self._folds - self._folds_done) if self._folds_done else 0.0
-        folds_left += members * self._folds
-        epochs_left = epochs - self.epochs_done + members * epochs
-        return folds_left * each_fold + epochs_left * each_epoch
