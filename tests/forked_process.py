@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,6 +39,7 @@ class ForkedProcess:
             process sends itself right before the n-th call of that function.
         stdin: What to read standard input from, such as a named pipe.
         constants: Module and name of constants, and the values that they have in this process.
+        call: What to call with the command line instead of ``bigan``, for the exit code.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ForkedProcess:
         signal_at: tuple[str, str, int, signal.Signals] | None = None,
         stdin: Path = Path(os.devnull),
         constants: Mapping[tuple[str, str], object] = MappingProxyType({}),
+        call: Callable[[list[str]], int] | None = None,
     ) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         self._process = _context.Process(
@@ -58,6 +60,7 @@ class ForkedProcess:
                 dict(os.environ),
                 signal_at,
                 dict(constants),
+                call or _bigan,
             ),
         )
         self._process.start()
@@ -103,9 +106,8 @@ def _run(
     environment: dict[str, str],
     signal_at: tuple[str, str, int, signal.Signals] | None,
     constants: dict[tuple[str, str], object],
+    call: Callable[[list[str]], int],
 ) -> None:
-    from bigan_cli.cli.main import main
-
     for number, path in enumerate(streams):
         with path.open("wb" if number else "rb", buffering=0) as file:
             os.dup2(file.fileno(), number)
@@ -116,8 +118,14 @@ def _run(
         setattr(importlib.import_module(module), name, value)
     if signal_at is not None:
         _send_at(*signal_at)
+    sys.exit(call(words))
+
+
+def _bigan(words: list[str]) -> int:
+    from bigan_cli.cli.main import main
+
     sys.argv = ["bigan", *words]
-    sys.exit(main())
+    return main()
 
 
 def _send_at(module: str, path: str, number: int, sent: signal.Signals) -> None:

@@ -1,16 +1,10 @@
 """Runs a function, or a ``bigan`` command line, in several processes as torchrun starts them.
 
 They are forked after everything is imported, which takes several times as long as their work.
-
-    python forking.py PROCESSES OUT WORD...
-
-runs the command line in as many processes, whose output goes to OUT.0, OUT.1 and so on, and prints
-the process numbers, then the exit codes, each as one JSON line.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import socket
@@ -59,28 +53,31 @@ def wait(processes: list[int]) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in processes]
 
 
-def main(count: int, out: str, words: list[str]) -> None:
-    """Run the command line *words* in *count* processes."""
+def run_bigan(words: list[str]) -> int:
+    """Run a command line in several processes.
+
+    Their output goes to OUT.0, OUT.1 and so on. Prints the process numbers, then the exit codes,
+    each as one JSON line.
+
+    Args:
+        words: The number of processes, OUT, and the command line.
+    """
     from bigan_cli.cli.main import main as bigan
 
-    for name in ("workflows.train", "cli.live_training", "report.figures"):
-        importlib.import_module(f"bigan_cli.{name}")
+    count, out, *command = words
 
     def run(rank: int) -> int:
         with Path(f"{out}.{rank}").open("wb", buffering=0) as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
-        return bigan(words)
+        return bigan(command)
 
-    processes = fork(count, run)
+    processes = fork(int(count), run)
     _say(processes)
     _say(wait(processes))
+    return 0
 
 
 def _say(numbers: list[int]) -> None:
     sys.stdout.write(json.dumps(numbers) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,25 +14,27 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from tests.forked_process import ForkedProcess
+from tests.processes.forking import run_bigan
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="forks"),
 ]
-SCRIPT = Path(__file__).parent / "forking.py"
 
 
 @dataclass
 class Processes:
     """Processes that run one command line; their output is in files."""
 
-    launcher: subprocess.Popen[str]
+    launcher: ForkedProcess
     numbers: list[int]
     out: Path
 
     def end(self) -> list[int]:
         """Return the exit codes."""
-        stdout, _ = self.launcher.communicate(timeout=170)
-        codes: list[int] = json.loads(stdout)
+        assert self.launcher.end(170) == 0, self.launcher.err
+        codes: list[int] = json.loads(self.launcher.out.splitlines()[1])
         return codes
 
     def output(self, rank: int) -> str:
@@ -42,22 +43,19 @@ class Processes:
     def wait_for(self, text: str) -> None:
         """Wait until process 0 has printed *text*."""
         while text not in self.output(0):
-            assert self.launcher.poll() is None, self.output(0)
+            assert self.launcher.running, self.output(0)
             time.sleep(0.02)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Processes]:
+def start(start_bigan: Callable[..., ForkedProcess], tmp_path: Path) -> Callable[..., Processes]:
     def run(*words: object, count: int = 2) -> Processes:
         out = tmp_path / "out"
-        launcher = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(count), str(out), *map(str, words)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert launcher.stdout is not None
-        numbers = json.loads(launcher.stdout.readline())
-        return Processes(launcher, numbers, out)
+        launcher = start_bigan(count, out, *words, call=run_bigan)
+        while "\n" not in launcher.out:
+            assert launcher.running, launcher.err
+            time.sleep(0.02)
+        return Processes(launcher, json.loads(launcher.out.splitlines()[0]), out)
 
     return run
 

@@ -72,7 +72,7 @@ def _flagged(networks: Networks, seed: int, new: int) -> np.ndarray:
     return detector.calibration.p_values(scores) <= FPR
 
 
-@pytest.mark.parametrize("seeds", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [8, pytest.param(60, marks=pytest.mark.slow)])
 def test_of_new_normal_images_no_more_than_the_rate_is_called_anomalous(seeds):
     networks = _networks()
     flagged = np.stack([_flagged(networks, seed, new=32) for seed in range(seeds)])
