@@ -142,7 +142,7 @@ class SelfTest:
         elif (p_value := self.versus_untrained.p_value()) > _SIGNIFICANT:
             lines.append(
                 f"training made no clear difference: {found} of {total} found, {untrained} by the "
-                f"untrained networks: within chance (exact McNemar test, p = {p_value:.2g})"
+                f"untrained networks, within chance (exact McNemar test, p = {p_value:.2g})"
             )
         if found <= pca:
             lines.append(
@@ -152,7 +152,7 @@ class SelfTest:
         elif (p_value := self.versus_pca.p_value()) > _SIGNIFICANT:
             lines.append(
                 f"the networks are not clearly better than PCA on the pixels: {found} of {total} "
-                f"found, {pca} by PCA: within chance (exact McNemar test, p = {p_value:.2g})"
+                f"found, {pca} by PCA, within chance (exact McNemar test, p = {p_value:.2g})"
             )
         return lines
 

@@ -231,13 +231,15 @@ def test_the_time_left_is_shown_once_it_is_known_and_covers_all_work(monkeypatch
 
     progress.on_member(0, 0)
     assert progress.remaining_folds() is None
-    for fold in range(4):  # of 20 s each
-        for step in range(1, 11):
+    end = 0.5 * 6 + 4 * 18 + 3 * 6
+    for fold in range(4):  # 9 steps of 2 s, and 6 s between folds
+        now[0] += 6 if fold else 3
+        for step in range(1, 10):
             now[0] += 2
-            progress.on_fold(fold, 4, step, 10)
-            if fold == 0 and step < 10:
+            progress.on_fold(fold, 4, step, 9)
+            if fold == 0 and step < 9:
                 assert progress.remaining_folds() is None
-        assert progress.remaining_folds() == pytest.approx((3 - fold) * 20)
+        assert progress.remaining_folds() == pytest.approx(end - now[0], rel=0.2, abs=1)
         assert progress.remaining() is None
     now[0] += 16  # the untrained networks are saved
     took = {}
@@ -245,7 +247,7 @@ def test_the_time_left_is_shown_once_it_is_known_and_covers_all_work(monkeypatch
         epoch(number)
         took[number] = now[0], progress.remaining()
     own_end = now[0]
-    another = 4 * 20 + 16 + 10 * 4 + 2 * 7
+    another = end + 16 + 10 * 4 + 2 * 7
     for number, (at, remaining) in took.items():
         assert remaining == pytest.approx(own_end - at + another, rel=0.2), number
     progress.on_member(1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ class TimeLeft:
         self._epochs = epochs
         self._save_interval = save_interval
         self._fold, self._epoch, self._save, self._first_save = _Mean(), _Mean(), _Mean(), _Mean()
+        self._between_folds = _Mean()
         self._folds = 0
         self.start(0)
 
@@ -62,7 +64,12 @@ class TimeLeft:
     def fold(self, done: float, folds: int) -> None:
         """So many *folds* of cross-fitting are *done*, in parts as well."""
         self._folds = folds
-        self._fold.add(self._lap(), done - self._folds_done)
+        if math.ceil(done) > math.ceil(self._folds_done):
+            # The first step of a fold. Before it the networks of the last one were looked at, and
+            # these are, untrained: before the first fold that is half as much.
+            self._between_folds.add(self._lap(), 1.0 if self._folds_done else 0.5)
+        else:
+            self._fold.add(self._lap(), done - self._folds_done)
         self._folds_done = done
 
     def step(self, done: float) -> None:
@@ -95,10 +102,9 @@ class TimeLeft:
 
     def of_folds(self) -> float | None:
         """Return the seconds left of cross-fitting; None until a fold is finished."""
-        each = self._fold.value
-        if each is None or self._fold.number < 1:
+        if self._folds_done < 1:
             return None
-        return each * (self._folds - self._folds_done)
+        return self._folds_left()
 
     def of_training(self, members: int) -> float | None:
         """Return the seconds left of the current member and *members* more, saves included.
@@ -114,13 +120,18 @@ class TimeLeft:
         started = self._stepped and self._folds_done in (0, self._folds)
         own = (self._epochs - self.epochs_done) * epoch + self._saves(self.epochs_done) * save
         another = self._epochs * epoch + self._saves(0) * save + first_save
-        folds = members * self._folds + (0 if started else self._folds - self._folds_done)
-        return (
-            own
-            + members * another
-            + folds * (self._fold.value or 0.0)
-            + (0 if self._stepped else first_save)
-        )
+        folds = members * self._all_folds() + (0 if started else self._folds_left())
+        return own + members * another + folds + (0 if self._stepped else first_save)
+
+    def _folds_left(self) -> float:
+        """Return the seconds left of the current member's cross-fitting."""
+        begun = math.ceil(self._folds_done)
+        steps = (self._folds - self._folds_done) * (self._fold.value or 0.0)
+        return steps + (self._folds - begun) * (self._between_folds.value or 0.0)
+
+    def _all_folds(self) -> float:
+        """Return the seconds of the cross-fitting of another member."""
+        return self._folds * ((self._fold.value or 0.0) + (self._between_folds.value or 0.0))
 
     def _saves(self, after: float) -> int:
         """Return how many saves there are after so many epochs."""
