@@ -14,7 +14,7 @@ import huggingface_hub
 import numpy as np
 
 from bigan_cli.contracts import DataLocation
-from bigan_cli.errors import DataError
+from bigan_cli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from bigan_hf import HfOptions
@@ -41,6 +41,7 @@ def load_splits(options: HfOptions, location: DataLocation) -> Splits:
     """Load what *options* name; of the hub only where *location* allows it or it is cached.
 
     Raises:
+        UsageError: There is no such file or folder.
         DataError: It cannot be loaded, or has no such split.
     """
     local = _local(options.path, location.root)
@@ -48,7 +49,7 @@ def load_splits(options: HfOptions, location: DataLocation) -> Splits:
     if local is not None and local.is_dir() and not any(local.iterdir()):
         raise DataError(f"{local} is empty", _where(options))
     if local is not None and not local.exists():
-        raise DataError(f"no such file or folder: {local}", _where(options))
+        raise UsageError(f"no such file or folder: {local}", _where(options))
     loaded = _load(options, local, source, download=location.download)
     train = _split(loaded, options.train_split, options, source)
     there = [name for name in _TEST_SPLITS if name in loaded and name != options.train_split]

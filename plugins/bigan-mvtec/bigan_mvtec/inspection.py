@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from bigan_cli.contracts import Dataset, Items, Options
-from bigan_cli.errors import DataError, did_you_mean
+from bigan_cli.errors import DataError, UsageError, did_you_mean
 
 GOOD = "good"
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
@@ -151,8 +151,9 @@ class InspectionDataset(Dataset):
         folders = [root, *(root / name for name in self.folder_names)]
         categories = next(filter(None, map(self._categories, folders)), {})
         if not categories:
-            where = "no such folder" if not root.is_dir() else "it holds none of its categories"
-            raise DataError(
+            missing = not root.is_dir()
+            where = "no such folder" if missing else "it holds none of its categories"
+            raise (UsageError if missing else DataError)(
                 f"{self.title} is not in {root}: {where}",
                 "unpack it and pass the folder that holds the categories with --data-root",
             )
