@@ -96,7 +96,6 @@ def evaluate(
     source = find_model(run, checkpoint)
     directory = run_of(source, run, "pass 'run=DIR'")
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
         EvaluationFiles(directory, output).check_free()
     model = load_model(source.file, device, plugins, callbacks)
     detector = model.detector
@@ -106,6 +105,8 @@ def evaluate(
         test = open_test(directory, model, data_root, callbacks)
     else:
         test = _external_test(model, dataset, data_root, inlier, outlier, sets, callbacks)
+    if output is not None:  # after all that may be wrong with what was asked for
+        output.mkdir(parents=True, exist_ok=True)
     masks = find_masks(test.images)
     keep_aspect = model.header.config.data.keep_aspect
     scores = score_test(detector, test, partial(callbacks.on_progress, "scoring"))

@@ -139,7 +139,7 @@ def test_the_option_that_was_given_is_not_the_hint(bigan, own_images, tmp_path):
         ("train", "--dataset", "digits", "--fpr", "2", "--save-dir", "new"),
         ("score", "good", "--run", "run", "--fpr", "0.0001"),
         ("score", "good", "--run", "run", "--fpr", "0.0001", "--output", "out.csv", "--maps", "m"),
-        ("evaluate", "--run", "run", "--fpr", "0.0001"),
+        ("evaluate", "--run", "run", "--fpr", "0.0001", "--output", "new"),
         (
             "recalibrate",
             "--normals",

@@ -448,6 +448,7 @@ def test_a_report_replaces_the_rows_on_a_terminal_only(score, pictures, tmp_path
     assert (shown.code, shown.out) == (0, "")
     assert "scored 1, skipped 0" in shown.err
     assert f"report: {report}" in shown.err
+    assert "of them would be expected to be flagged by chance" in report.read_text("utf-8")
     assert picture.name in score(picture).out
     assert len(score(picture, "--report", report, "--json").lines) == 1
 

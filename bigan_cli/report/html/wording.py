@@ -68,7 +68,8 @@ def explanation(page: Page) -> str:
         return f"In all, {flagged:,} of {count(total, 'image')} {verb} flagged. {rule}"
     expected = page.fpr * total
     about = f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
-    return f"{rule} Of {count(total, 'normal image')}, about {about} would be expected by chance."
+    chance = f"about {about} of them would be expected to be flagged by chance"
+    return f"{rule} If all {count(total, 'image')} were normal, {chance}."
 
 
 def figures(page: Page) -> list[Figure]:
