@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bigan_cli.errors import DataError
+from bigan_cli.errors import UsageError
 from bigan_cli.evaluation.detector_evaluation import Evaluation, TestScores
 from bigan_cli.evaluation.detector_evaluation import evaluate as evaluate_flagged
 from bigan_cli.scoring.calibration import Calibration
@@ -120,7 +120,7 @@ def test_normals_unlike_those_of_the_calibration_are_noticed(calibration: Calibr
 
 def test_too_small_a_rate_is_refused(calibration: Calibration) -> None:
     none = np.zeros(3, dtype=bool)
-    with pytest.raises(DataError, match="at least 999"):
+    with pytest.raises(UsageError, match="at least 999"):
         evaluate(none, none.astype(np.int64), NAMES, scores_of(np.zeros(3)), calibration, 0.001)
 
 
