@@ -90,6 +90,7 @@ def test_the_training_state_has_the_frozen_network_once(run):
     assert (run / "models" / "training-state.pt").stat().st_size < 2 * frozen
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_and_scored_like_any_run(bigan, run, photographs):
     evaluated = bigan("evaluate", "--run", run, "--json")
     assert evaluated.code == 0, evaluated.err

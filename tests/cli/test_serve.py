@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
 import zlib
@@ -21,30 +20,35 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.forked_process import ForkedProcess
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 
-@contextmanager
-def serving(*words):
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
     """Run ``bigan serve`` and yield (port, process); at the end it must stop with exit code 0."""
-    command = [sys.executable, "-m", "bigan_cli", "serve", "--port", "0", "--device", "cpu"]
-    command += [str(word) for word in words]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+    @contextmanager
+    def run(*words):
+        words = ("serve", "--port", "0", "--device", "cpu", *words)
+        process = ForkedProcess(words, tmp_path_factory.mktemp("serving"))
+        process.wait_for("\n")
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", process.err)
+        assert address, process.err
         try:
-            line = process.stderr.readline()
-            address = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-            assert address, line + process.stderr.read()
             yield int(address[1]), process
         finally:
-            if process.poll() is None:
+            if process.running:
                 process.send_signal(signal.SIGTERM)
-        messages = process.stderr.read()
-        assert process.wait(60) == 0, messages
-        assert "Traceback" not in messages
+        assert process.end(60) == 0, process.err
+        assert "Traceback" not in process.err
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def port(trained, ensemble):
+def port(serving, trained, ensemble):
     """Return the port of a service with two models and small limits."""
     words = ("--model", f"first={trained}", "--model", f"second={ensemble}")
     limits = ("--max-body", "1", "--max-megapixels", "2", "--queue", "300")
@@ -137,7 +141,9 @@ def test_a_map_is_the_picture_that_score_writes(bigan, port, trained, pictures, 
 
 
 @pytest.mark.slow
-def test_the_map_of_a_photograph_of_another_shape_is_that_of_score(bigan, photographs, tmp_path):
+def test_the_map_of_a_photograph_of_another_shape_is_that_of_score(
+    bigan, serving, photographs, tmp_path
+):
     run, path = photographs / "run", tmp_path / "wide.jpg"
     with Image.open(photographs / "test" / "spot" / "00.png") as image:
         image.resize((300, 90)).save(path)
@@ -248,7 +254,7 @@ def test_many_small_chunks_beyond_the_limit_are_refused(port):
     assert ask(port, "/healthz")[0] == 200
 
 
-def test_too_many_images_at_a_time_are_told_to_come_back(trained, pictures):
+def test_too_many_images_at_a_time_are_told_to_come_back(serving, trained, pictures):
     path = next(pictures.glob("*.png"))
     body, headers = form(**{f"{i}.png": path.read_bytes() for i in range(4)})
     with serving("--run", trained, "--queue", "4") as (port, _):
@@ -262,7 +268,7 @@ def test_too_many_images_at_a_time_are_told_to_come_back(trained, pictures):
         assert ask(port, "/score", body, headers)[0] == 413
 
 
-def test_a_request_in_progress_is_answered_before_the_service_ends(trained, pictures):
+def test_a_request_in_progress_is_answered_before_the_service_ends(serving, trained, pictures):
     path = next(pictures.glob("*.png"))
     content = path.read_bytes()
     with serving("--run", trained) as (port, process):
@@ -279,7 +285,7 @@ def test_a_request_in_progress_is_answered_before_the_service_ends(trained, pict
                 answer += block
         assert answer.startswith(b"HTTP/1.1 200")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["results"][0]["score"] is not None
-        assert process.wait(60) == 0
+        assert process.end(60) == 0
 
 
 @pytest.mark.slow

@@ -82,6 +82,7 @@ def test_a_run_reads_all_images_in_parts_and_scores(bigan, whole, shards) -> Non
     assert len(done.lines) == 151
 
 
+@pytest.mark.slow
 def test_shards_in_a_store_give_the_same_bytes_with_and_without_a_cache(
     bigan, whole, shards, tmp_path
 ) -> None:
@@ -156,6 +157,7 @@ def small_sample(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("small_sample")
+@pytest.mark.slow
 def test_images_that_cannot_be_read_are_left_out_with_a_warning(
     bigan, tmp_path, damaged, monkeypatch
 ) -> None:
@@ -214,6 +216,7 @@ def test_training_ends_where_many_images_cannot_be_read(bigan, tmp_path, write_t
     assert "and 15 more" in one_line(done.err)
 
 
+@pytest.mark.slow
 def test_a_shard_that_changed_is_refused_on_resuming(bigan, tmp_path, write_tar, whole) -> None:
     shard = write_tar(tmp_path / "a.tar", digit_members(range(120)))
     run = tmp_path / "run"
