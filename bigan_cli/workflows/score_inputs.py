@@ -32,8 +32,14 @@ def find_given(inputs: Iterable[Input], *, recursive: bool) -> Iterator[Found]:
     return chain([first], found)
 
 
-def check_one_exists(inputs: Sequence[Input]) -> None:
-    """Raise UsageError if none of *inputs* exists; whether a URL does is seen when it is read."""
+def check_one_exists(inputs: Iterable[Input]) -> None:
+    """Raise UsageError if none of *inputs* exists.
+
+    Those that arrive one by one are not waited for, and whether a URL exists is seen when it is
+    read.
+    """
+    if not isinstance(inputs, Sequence):
+        return
     locations = [locate(each) for each in inputs]
     if all(isinstance(each, Path) for each in locations):
         require_one([each for each in locations if isinstance(each, Path)])

@@ -15,7 +15,7 @@ from bigan_cli.workflows.map_files import map_files
 from bigan_cli.workflows.models import find_model
 from bigan_cli.workflows.score_arguments import check_table_name
 from bigan_cli.workflows.score_batches import Counts, StoppedError
-from bigan_cli.workflows.score_inputs import no_images
+from bigan_cli.workflows.score_inputs import check_one_exists, no_images
 from bigan_cli.workflows.scorer import Scorer, ScorerSettings
 from bigan_cli.workflows.shard import Shard
 
@@ -81,8 +81,8 @@ def score_shard(
         callbacks: Receive notes, warnings and progress.
 
     Raises:
-        UsageError: Arguments contradict each other, or existing parts are of another model,
-            threshold or inputs.
+        UsageError: Arguments contradict each other, none of *inputs* exists, or existing parts
+            are of another model, threshold or inputs.
         DataError: There are no images, or an input cannot be read (if strict).
     """
     callbacks = callbacks or Callbacks()
@@ -91,6 +91,7 @@ def score_shard(
     check_table_name(target)
     files = map_files(inputs, maps, map_format, masks)
     source = find_model(run, checkpoint)
+    check_one_exists(inputs)
     scorer = Scorer.load(source, settings or ScorerSettings(), files, callbacks)
     parts, counts, now = ScoreParts(target), PartCounts(), Counts()
     digests, written, existing, status = list[str](), 0, 0, "done"

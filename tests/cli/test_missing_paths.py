@@ -14,6 +14,7 @@ MISSING = {
     "train --roi": ("train", "--dataset", "folder", "--data-root", "good", "--roi", "maks.png"),
     "data check": ("data", "check", "goood"),
     "score": ("score", "goood", "--run", "run"),
+    "score --shard": ("score", "goood", "--run", "run", "--shard", "1/2", "--output", "s.csv"),
     "score --run": ("score", "good", "--run", "rnu"),
     "score --checkpoint": (
         "score",
