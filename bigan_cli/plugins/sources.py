@@ -88,10 +88,11 @@ class Selection:
 
 
 def installed(broken: list[BrokenPlugin], disabled: list[Disabled]) -> Iterator[Candidate]:
-    """Yield the installed plugins that ``BIGAN_PLUGINS`` allows."""
+    """Yield the installed plugins that ``BIGAN_PLUGINS`` allows, by name and package."""
     selection = Selection(os.environ.get(SWITCH))
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        name, version = _distribution_of(entry)
+    found = [(entry, *_distribution_of(entry)) for entry in metadata.entry_points(group=GROUP)]
+    # Packages are found in the order of a folder, which differs from machine to machine.
+    for entry, name, version in sorted(found, key=lambda each: (each[0].name, *each[1:])):
         if selection.allows(entry.name, name):
             yield Candidate(entry.name, name, version, entry.load)
         else:
