@@ -43,7 +43,15 @@ _FORMATS = {
     "ico": ({}, ("RGBA",)),
     "pcx": ({}, ("L", "RGB")),
 }
-_LINE_STARTS = ("warning: ", "note: ", "error: ", "hint: ", "scored ", "loading ")
+_LINE_STARTS = (
+    "warning: ",
+    "prepared for the model: ",
+    "a p-value of ",
+    "error: ",
+    "hint: ",
+    "scored ",
+    "loading ",
+)
 
 
 def main(words: list[str] | None = None) -> int:

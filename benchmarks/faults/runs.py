@@ -78,7 +78,7 @@ def _read_case(run: Path, name: str, kind: str, what: str, tally: sweep.Tally) -
     from bigan_cli.storage.model_header import read_header
     from bigan_cli.storage.run_directory import RunDirectory
     from bigan_cli.storage.training_state import read_training_state
-    from bigan_cli.workflows.self_test import read_self_test
+    from bigan_cli.workflows.self_test_result import read_self_test
 
     directory = RunDirectory(run)
     refused = 0
