@@ -31,7 +31,7 @@ DEMO_FIGURES := $(DEMO_IMAGES).tsv
 # How many processes run the tests, one thread each: one more than there are cores, since many
 # tests wait for other processes. A process that has none left takes half of another's.
 TEST_PROCESSES ?= $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
-PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist worksteal
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist worksteal
 
 # Bytecode is written even where the environment forbids it: without, importing torch takes
 # three times as long in every process of the demo and the tests.
