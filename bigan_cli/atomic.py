@@ -18,6 +18,7 @@ from bigan_cli.errors import RunDirectoryError
 
 # Error numbers of network file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LOCK = ".lock"  # in a folder that is written into
 
 # A temporary file is named after the machine and the process that write it.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -180,7 +181,17 @@ def write_lock(folder: Path) -> Iterator[None]:
     )
     with ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(folder / ".lock", busy))
+            stack.enter_context(file_lock(folder / _LOCK, busy))
         except OSError as error:
             raise RunDirectoryError(f"cannot lock {folder}: {error.strerror}") from error
         yield
+
+
+def check_unlocked(folder: Path) -> None:
+    """Raise what :func:`write_lock` raises if another process has the lock of *folder*.
+
+    Called before minutes of other work; only the lock itself, taken later, excludes the other.
+    """
+    if (folder / _LOCK).exists():
+        with write_lock(folder):
+            pass

@@ -188,7 +188,10 @@ class Folder(Dataset):
         layout = recognize(root, Choice(root, options.layout, options.recursive, named))
         if not any(group.images for group in layout.splits["train"]):
             where = layout.folders.get("train", root)
-            raise DataError(f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})")
+            raise DataError(
+                f"no images under {where} (looked for {' '.join(IMAGE_SUFFIXES)})",
+                "'data.root' is the folder of the normal images, or of folders of images",
+            )
         return layout
 
     def _groups(self) -> list[Group]:

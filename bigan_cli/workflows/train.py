@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bigan_cli.atomic import write_lock, write_text
+from bigan_cli.atomic import check_unlocked, write_lock, write_text
 from bigan_cli.config.load import LoadedConfig
 from bigan_cli.errors import ProcessEndedError
 from bigan_cli.model.process_group import ProcessGroup
@@ -68,6 +68,7 @@ def train(
     started = time.monotonic()
     run = RunDirectory(loaded.config.output.save_dir)
     threads = None
+    check_unlocked(run.path)
     if resume:
         threads = recorded_threads(run, callbacks)
     else:

@@ -33,22 +33,27 @@ def show_interrupted(terminal: Terminal, result: TrainingResult) -> None:
     where = f"stopped in epoch {info['epoch'] + 1} of {info['epochs']}{which}"
     if result.all_saved:
         terminal.note(f"{where}; all work is saved")
+        _suggest_continuing(terminal, result.run)
     else:
-        terminal.note(f"{where}, in cross-fitting; work after the last save is lost")
-    _suggest_continuing(terminal, result.run)
+        _show_loss(terminal, f"{where}, in cross-fitting", result.run)
 
 
 def show_interrupted_at_once(terminal: Terminal, save_dir: Path) -> None:
     """Show what is left of a run that was interrupted without a save, and how to continue."""
-    terminal.note("stopped at once, without saving: work after the last save is lost")
-    _suggest_continuing(terminal, save_dir)
+    _show_loss(terminal, "stopped at once, without saving", save_dir)
 
 
-def _suggest_continuing(terminal: Terminal, save_dir: Path) -> None:
-    again = "continue"
-    if not RunDirectory(save_dir).training_state(0).exists():
-        terminal.note("nothing of it was saved before: training will begin again")
-        again = "start again"
+def _show_loss(terminal: Terminal, stopped: str, save_dir: Path) -> None:
+    """Show what is lost of a run that was not saved when it *stopped*, and how to go on."""
+    if RunDirectory(save_dir).training_state(0).exists():
+        terminal.note(f"{stopped}; work after the last save is lost")
+        _suggest_continuing(terminal, save_dir)
+    else:
+        terminal.note(f"{stopped}; nothing was saved yet, so training will begin again")
+        _suggest_continuing(terminal, save_dir, "start again")
+
+
+def _suggest_continuing(terminal: Terminal, save_dir: Path, again: str = "continue") -> None:
     terminal.suggest(
         f"hint: {again} with", "bigan", "train", "--resume", "--save-dir", str(save_dir)
     )
@@ -93,8 +98,8 @@ def _learned(result: TrainingResult, selection: str) -> Iterator[str]:
     if classes and images.get("train"):
         noun = "class" if len(classes) == 1 else "classes"
         yield (
-            f"learned how normal images of {data.get('dataset')} look ({noun} "
-            f"{join_words(classes)}), from {count(images['train'], 'image')}"
+            f"learned what is normal from {count(images['train'], 'image')} "
+            f"(dataset {data.get('dataset')}, {noun} {join_words(classes)})"
         )
     chosen = "last" if selection == "last" else "best"
     best = [
