@@ -137,10 +137,13 @@ def test_one_process_at_a_time_writes_a_folder(tmp_path, run, bigan):
         text=True,
     ) as other:
         assert other.stdout.readline() == "held\n"
-        for words in (("--resume", "--epochs", 3), ("--overwrite", "--outlier", 8)):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        no_images = ("--overwrite", "--dataset", "folder", "--data-root", empty)
+        for words in (("--resume", "--epochs", 3), no_images):
             code, said = bigan("train", *words, "--save-dir", run)
             assert code == 2
-            # Before any image is read.
+            # It is refused before images are read: no complaint that there are none.
             assert said.startswith(f"error: another process is writing into {run}\n")
         assert (run / "models/best.safetensors").exists()
         with pytest.raises(RunDirectoryError), write_lock(run):
