@@ -41,8 +41,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make demo     train, evaluate, score and animate on real digits, about a minute after the install"
-	@echo "make test     run the quick tests, about three minutes on two cores"
-	@echo "make test-all run all tests, those marked slow included, about fifteen minutes on two cores"
+	@echo "make test     run the quick tests, about four minutes on two cores"
+	@echo "make test-all run all tests, those marked slow included, about eighteen minutes on two cores"
 	@echo "make lint     run ruff, mypy and import-linter"
 	@echo "make docs     build the documentation site, site/index.html"
 	@echo "make options  write the options of bigan train anew from config/schema.py"
