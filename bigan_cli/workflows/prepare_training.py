@@ -137,7 +137,8 @@ def _check_rate(data: PreparedData, *, chosen: bool) -> None:
     except UsageError as error:
         hint, kind = error.hint, UsageError if chosen else DataError
         normals = len(data.train) + len(data.validation) + len(data.calibration)
-        if data.folds is None and normals >= images_needed(fpr) and hint:
+        could_be_cross_fitted = data.folds is None and data.stream is None
+        if could_be_cross_fitted and normals >= images_needed(fpr) and hint:
             hint += "; for architectures on features 'data.calibration=cross-fitting'"
         raise kind(error.message, hint) from error
 

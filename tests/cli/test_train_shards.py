@@ -245,6 +245,14 @@ def test_what_needs_all_images_is_refused(bigan, shards, tmp_path, options) -> N
 # Networks on features
 
 
+def test_few_images_in_shards_are_not_advised_to_cross_fit(bigan, tmp_path, write_tar) -> None:
+    write_tar(tmp_path / "few.tar", digit_members(range(40)))
+    done = bigan("train", *OPTIONS, *urls(tmp_path / "few.tar"), "--save-dir", tmp_path / "run")
+    assert done.code == 1
+    assert "error: a false-positive rate of 0.05 needs at least 19 calibration images" in done.err
+    assert "cross-fitting" not in done.err
+
+
 @pytest.fixture(scope="module")
 def surfaces(tmp_path_factory, write_tar) -> Path:
     """Return a folder of two shards with 60 photographs of a striped surface each."""
